@@ -1,0 +1,215 @@
+//! Accounts: whose data it is, and the token that may send it.
+
+use std::str::FromStr;
+
+use super::ids::{AccountId, AccountKey};
+use super::time::Timestamp;
+
+/// An e-mail address, unique among accounts, case aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// What the database holds, which was parsed once.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The address as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form that must be unique.
+    pub fn folded(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+impl FromStr for Email {
+    type Err = String;
+
+    /// One `@`, something before it, a domain with a dot or `localhost` after it, at most 254 bytes (RFC 5321); whether
+    /// it receives mail only a mail could tell.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || Err("must be an e-mail address such as ada@example.com".to_owned());
+        if text.len() > 254 {
+            return Err("must be at most 254 bytes long".to_owned());
+        }
+        let Some((local, domain)) = text.rsplit_once('@') else { return wrong() };
+        let local_fits = (1..=64).contains(&local.len())
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..")
+            && !local.chars().any(|c| c.is_control() || c.is_whitespace() || "@\"(),:;<>[]\\".contains(c));
+        let label_fits = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        };
+        if local_fits && domain.split('.').all(label_fits) && (domain.contains('.') || domain == "localhost") {
+            Ok(Self(text.to_owned()))
+        } else {
+            wrong()
+        }
+    }
+}
+
+/// An account's name: 1 to 200 characters after trimming, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountName(String);
+
+impl AccountName {
+    /// What the database holds, which was parsed once.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The trimmed name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.trim();
+        if !(1..=200).contains(&name.chars().count()) {
+            return Err("must have 1 to 200 characters after trimming".to_owned());
+        }
+        if name.chars().any(char::is_control) {
+            return Err("must have no control characters".to_owned());
+        }
+        Ok(Self(name.to_owned()))
+    }
+}
+
+/// An account's web site: an absolute http or https URL of at most 2,048 bytes. Shown, never called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Website(String);
+
+impl Website {
+    /// What the database holds, which was parsed once.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The URL as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Website {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "must be an absolute http or https URL such as https://example.com".to_owned();
+        if text.len() > 2_048 {
+            return Err("must be at most 2048 bytes long".to_owned());
+        }
+        let lower = text.to_ascii_lowercase();
+        let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).ok_or_else(wrong)?;
+        // What only a lenient parser mends is refused: extra slashes, backslashes, white space.
+        if rest.starts_with('/') || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+            return Err(wrong());
+        }
+        let url = url::Url::parse(text).map_err(|_| wrong())?;
+        if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// An account as it is read. Its token is not part of it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Key inside the file.
+    pub key: AccountKey,
+    /// Public id.
+    pub id: AccountId,
+    /// Unique e-mail address.
+    pub email: Email,
+    /// Name.
+    pub name: AccountName,
+    /// Web site, if one is known.
+    pub website: Option<Website>,
+    /// Last four characters of the app secret token.
+    pub token_hint: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What a client may set of an account.
+#[derive(Debug, Clone)]
+pub struct AccountFields {
+    /// Unique e-mail address.
+    pub email: Email,
+    /// Name.
+    pub name: AccountName,
+    /// Web site.
+    pub website: Option<Website>,
+}
+
+/// A partial change (RFC 7396): `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Debug, Clone, Default)]
+pub struct AccountPatch {
+    /// New e-mail address.
+    pub email: Option<Email>,
+    /// New name.
+    pub name: Option<AccountName>,
+    /// New web site.
+    pub website: Option<Option<Website>>,
+}
+
+impl AccountPatch {
+    /// The fields of `account` after the change.
+    pub fn apply(self, account: &Account) -> AccountFields {
+        AccountFields {
+            email: self.email.unwrap_or_else(|| account.email.clone()),
+            name: self.name.unwrap_or_else(|| account.name.clone()),
+            website: self.website.unwrap_or_else(|| account.website.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_could_receive_mail_are_taken() {
+        for text in ["ada@example.com", "a.b+tag@sub.example.co", "ä@exämple.org", "root@localhost"] {
+            assert!(text.parse::<Email>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_address_are_refused() {
+        for text in ["", "ada", "@example.com", "ada@", "a b@example.com", "a@b", "a@@b.c", "a@-b.c", "a..b@c.d", "a@b..c"] {
+            assert!(text.parse::<Email>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_trimmed_and_counted_in_characters() {
+        assert_eq!("  Ada  ".parse::<AccountName>().unwrap().as_str(), "Ada");
+        assert!("ä".repeat(200).parse::<AccountName>().is_ok());
+        assert!("ä".repeat(201).parse::<AccountName>().is_err());
+        assert!("   ".parse::<AccountName>().is_err() && "a\u{7}b".parse::<AccountName>().is_err());
+    }
+
+    #[test]
+    fn a_website_is_absolute_http_or_https() {
+        assert!("https://example.com/a?b".parse::<Website>().is_ok());
+        for text in ["", "example.com", "ftp://example.com", "http://", "javascript:alert(1)", "https:///x", "http://a b/"] {
+            assert!(text.parse::<Website>().is_err(), "{text}");
+        }
+    }
+}

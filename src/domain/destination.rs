@@ -1,0 +1,226 @@
+//! Destinations: where an account's events go, and how.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::headers::Headers;
+use super::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
+use super::retry::RetrySchedule;
+use super::secret::SigningSecret;
+use super::target_url::TargetUrl;
+use super::time::Timestamp;
+
+/// Most destinations that one account may have.
+pub const MOST_PER_ACCOUNT: usize = 1_000;
+
+/// Longest timeout of a destination.
+pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Most attempts at once that a destination may ask for.
+pub const MOST_CONCURRENCY: u16 = 256;
+
+/// After a rotation both signing secrets sign for this long.
+pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 3600);
+
+/// HTTP method of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// The data goes as query parameters, without a body.
+    Get,
+    /// The data goes as the body.
+    Post,
+    /// The data goes as the body.
+    Put,
+    /// The data goes as the body.
+    Patch,
+    /// The data goes as the body.
+    Delete,
+}
+
+impl HttpMethod {
+    /// Every method.
+    pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    /// Its name in HTTP.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Why a destination is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PausedReason {
+    /// By hand.
+    Manual,
+    /// It answered 410 Gone.
+    Gone,
+    /// Nothing but failures for days.
+    Failing,
+}
+
+impl PausedReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Manual, Self::Gone, Self::Failing];
+
+    /// The word in API and database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+macro_rules! word {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or_else(|| {
+                    format!("must be one of {}", Self::ALL.map(Self::as_str).join(", "))
+                })
+            }
+        }
+    )*};
+}
+
+word!(HttpMethod, PausedReason);
+
+/// A pause and its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// Why.
+    pub reason: PausedReason,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// What a client may set of a destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationFields {
+    /// Where to.
+    pub url: TargetUrl,
+    /// How.
+    pub method: HttpMethod,
+    /// Headers over the defaults.
+    pub headers: Headers,
+    /// In place of the server's schedule.
+    pub retry_schedule: Option<RetrySchedule>,
+    /// In place of the server's timeout, in whole seconds.
+    pub timeout: Option<Duration>,
+    /// In place of the server's bound of attempts at once.
+    pub max_concurrency: Option<u16>,
+}
+
+/// A partial change (RFC 7396): `None` leaves a field as it is, `Some(None)` clears it.
+#[derive(Debug, Clone, Default)]
+pub struct DestinationPatch {
+    /// New URL.
+    pub url: Option<TargetUrl>,
+    /// New method.
+    pub method: Option<HttpMethod>,
+    /// Headers to set, or with `None` to remove.
+    pub headers: Vec<(String, Option<String>)>,
+    /// New schedule.
+    pub retry_schedule: Option<Option<RetrySchedule>>,
+    /// New timeout.
+    pub timeout: Option<Option<Duration>>,
+    /// New bound of attempts at once.
+    pub max_concurrency: Option<Option<u16>>,
+}
+
+impl DestinationPatch {
+    /// The fields after the change.
+    ///
+    /// # Errors
+    /// Every fault of the headers as they would be.
+    pub fn apply(self, fields: &DestinationFields) -> Result<DestinationFields, Vec<crate::error::Fault>> {
+        Ok(DestinationFields {
+            url: self.url.unwrap_or_else(|| fields.url.clone()),
+            method: self.method.unwrap_or(fields.method),
+            headers: fields.headers.patched(self.headers)?,
+            retry_schedule: self.retry_schedule.unwrap_or_else(|| fields.retry_schedule.clone()),
+            timeout: self.timeout.unwrap_or(fields.timeout),
+            max_concurrency: self.max_concurrency.unwrap_or(fields.max_concurrency),
+        })
+    }
+}
+
+/// The secrets that sign what a destination gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningSecrets {
+    /// Signs from now on.
+    pub current: SigningSecret,
+    /// Signs beside it until the overlap of a rotation ends.
+    pub previous: Option<(SigningSecret, Timestamp)>,
+}
+
+impl SigningSecrets {
+    /// Both secrets while they overlap, the current one first.
+    pub fn valid_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
+        let previous = self.previous.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
+        std::iter::once(&self.current).chain(previous)
+    }
+}
+
+/// A destination as it is read.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Key inside the file.
+    pub key: DestinationKey,
+    /// Public id.
+    pub id: DestinationId,
+    /// Key of its account.
+    pub account_key: AccountKey,
+    /// Public id of its account.
+    pub account_id: AccountId,
+    /// What the client set.
+    pub fields: DestinationFields,
+    /// Signing secrets.
+    pub secrets: SigningSecrets,
+    /// The pause, if it is paused.
+    pub pause: Option<Pause>,
+    /// Held back until then by a `Retry-After`.
+    pub held_until: Option<Timestamp>,
+    /// Since when it has had nothing but failures.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_secrets_sign_until_the_overlap_ends() {
+        let secret = |byte| SigningSecret::from_bytes([byte; 32]);
+        let until = Timestamp::from_millis(1_000);
+        let secrets = SigningSecrets { current: secret(1), previous: Some((secret(2), until)) };
+        assert_eq!(secrets.valid_at(Timestamp::from_millis(999)).collect::<Vec<_>>(), [&secret(1), &secret(2)]);
+        assert_eq!(secrets.valid_at(until).collect::<Vec<_>>(), [&secret(1)]);
+    }
+
+    #[test]
+    fn methods_are_read_as_http_writes_them() {
+        assert_eq!("PUT".parse(), Ok(HttpMethod::Put));
+        assert!("put".parse::<HttpMethod>().is_err() && "HEAD".parse::<HttpMethod>().is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! Ids. Accounts and destinations have random text ids and a small integer key inside the file; events and deliveries
+//! have a time-ordered 63-bit number that is key and public id at once (see [`hot_id`]).
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::time::Timestamp;
+
+/// Bits of a hot id below the milliseconds: 2,097,152 ids in one millisecond before they run ahead of the clock.
+const SEQUENCE_BITS: u32 = 21;
+
+/// Crockford's base 32 in lower case: sorts like the number, and nothing in it can be misread.
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Digits of a hot id: 13 × 5 bits hold 63.
+const HOT_LENGTH: usize = 13;
+
+/// Account key inside the database file; never shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountKey(pub i64);
+
+/// Destination key inside the database file; never shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationKey(pub i64);
+
+macro_rules! text_id {
+    ($name:ident, $what:literal, $prefix:literal) => {
+        #[doc = concat!("Public id of ", $what, ": 1 to 64 of `A-Z a-z 0-9 . _ -`; made ones begin with `", $prefix, "`.")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// A new random id.
+            pub fn generate() -> Self {
+                Self(format!(concat!($prefix, "{}"), nanoid::nanoid!()))
+            }
+
+            /// What the database holds, which was parsed once.
+            pub fn from_stored(text: String) -> Self {
+                Self(text)
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let fits = (1..=64).contains(&text.len());
+                if fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err("must be 1 to 64 characters out of A-Z a-z 0-9 . _ -".to_owned())
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(AccountId, "an account", "acc_");
+text_id!(DestinationId, "a destination", "dst_");
+
+macro_rules! hot_id_type {
+    ($name:ident, $what:literal, $prefix:literal) => {
+        #[doc = concat!("Id of ", $what, ": a time-ordered number, shown as `", $prefix, "` and 13 base-32 digits.")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub i64);
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.strip_prefix($prefix)
+                    .and_then(decode)
+                    .map(Self)
+                    .ok_or_else(|| format!(concat!("an id of ", $what, " is `", $prefix, "` and {} base-32 digits"), HOT_LENGTH))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), encode(self.0))
+            }
+        }
+    };
+}
+
+hot_id_type!(EventId, "an event", "evt_");
+hot_id_type!(DeliveryId, "a delivery", "dlv_");
+
+fn encode(number: i64) -> String {
+    (0..HOT_LENGTH).rev().map(|place| char::from(DIGITS[(number >> (5 * place)) as usize & 31])).collect()
+}
+
+fn decode(text: &str) -> Option<i64> {
+    if text.len() != HOT_LENGTH {
+        return None;
+    }
+    text.bytes().try_fold(0i64, |number, byte| {
+        let digit = DIGITS.iter().position(|d| *d == byte)?;
+        // 13 digits hold 65 bits: what does not fit in 63 is no id.
+        (number < 1 << 58).then_some(())?;
+        i64::try_from(digit).ok().map(|digit| number << 5 | digit)
+    })
+}
+
+/// Lowest hot id of the millisecond `at`.
+pub fn hot_id(at: Timestamp) -> i64 {
+    at.millis().min(i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
+}
+
+/// The millisecond in which a hot id was handed out; later than the clock said only while the clock stood still or
+/// went back.
+pub fn hot_time(id: i64) -> Timestamp {
+    Timestamp::from_millis(id >> SEQUENCE_BITS)
+}
+
+/// Hands out hot ids: never one twice, never backwards, whatever the clock does.
+#[derive(Debug)]
+pub struct HotIds {
+    next: i64,
+}
+
+impl HotIds {
+    /// Continues after `last`, the highest id in the file.
+    pub fn after(last: i64) -> Self {
+        Self { next: last.saturating_add(1) }
+    }
+
+    /// Takes `count` ids in a row, and gives the first.
+    pub fn take(&mut self, count: i64, now: Timestamp) -> i64 {
+        let first = self.next.max(hot_id(now));
+        self.next = first + count;
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ids_never_go_backwards_though_the_clock_does() {
+        let mut ids = HotIds::after(0);
+        let first = ids.take(3, Timestamp::from_millis(5_000));
+        let second = ids.take(1, Timestamp::from_millis(1_000));
+        assert_eq!(second, first + 3);
+        assert_eq!(hot_time(second), Timestamp::from_millis(5_000));
+    }
+
+    #[test]
+    fn made_ids_are_valid_ids() {
+        assert_eq!(AccountId::generate().as_str().parse::<AccountId>().map(|id| id.as_str().len()), Ok(25));
+        assert!(DestinationId::generate().as_str().starts_with("dst_"));
+    }
+
+    #[test]
+    fn foreign_texts_are_no_ids() {
+        for text in ["", "evt_", "dlv_0000000000000", "evt_000000000000u", "evt_zzzzzzzzzzzzz", "evt_00000000000000"] {
+            assert!(text.parse::<EventId>().is_err(), "{text}");
+        }
+        for text in ["", "a b", "é", "a/b", &"x".repeat(65)] {
+            assert!(text.parse::<AccountId>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shown_id_reads_back_the_same(number in 0..=i64::MAX) {
+            prop_assert_eq!(EventId(number).to_string().parse(), Ok(EventId(number)));
+        }
+
+        #[test]
+        fn shown_ids_sort_like_their_numbers(a in 0..=i64::MAX, b in 0..=i64::MAX) {
+            prop_assert_eq!(a.cmp(&b), DeliveryId(a).to_string().cmp(&DeliveryId(b).to_string()));
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Pure types and rules: no HTTP, no SQL, no clock. A domain value that exists is valid; time is an argument.
+
+pub mod account;
+pub mod delivery;
+pub mod destination;
+pub mod duration;
+pub mod event;
+pub mod headers;
+pub mod ids;
+pub mod json;
+pub mod network;
+pub mod page;
+pub mod query;
+pub mod retry;
+pub mod secret;
+pub mod signature;
+pub mod target_url;
+pub mod time;

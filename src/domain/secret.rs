@@ -1,0 +1,155 @@
+//! Secrets. Each has its own type, whose `Debug` prints `***`, and shows its text only when asked by name.
+
+use std::fmt;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// An account's app secret token, as it goes over the wire. Kept only as its [`TokenDigest`].
+#[derive(Clone)]
+pub struct AppToken(String);
+
+impl AppToken {
+    /// A new token: 40 characters of a 64-character alphabet, 240 bits.
+    pub fn generate() -> Self {
+        Self(format!("cl_{}", nanoid::nanoid!(40)))
+    }
+
+    /// The text, for the one answer that shows it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What the file keeps and what it is looked up by.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+
+    /// Its last four characters, by which people tell tokens apart.
+    pub fn hint(&self) -> String {
+        self.0[self.0.len() - 4..].to_owned()
+    }
+}
+
+/// SHA-256 of a token. Tokens are random with over 192 bits, so no salt or slow hash is needed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest(pub [u8; 32]);
+
+impl TokenDigest {
+    /// Digest of a token's bytes, whatever was sent as one.
+    pub fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+/// The key that signs what a destination gets: 32 random bytes, shown as `whsec_` and padded standard base64
+/// (Standard Webhooks).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningSecret([u8; 32]);
+
+impl SigningSecret {
+    /// A new random secret.
+    pub fn generate() -> Self {
+        // nanoid's generator is the operating system's; 64 characters are 384 bits, hashed down to 256.
+        Self(Sha256::digest(nanoid::nanoid!(64).as_bytes()).into())
+    }
+
+    /// What the database holds.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The key itself.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// `whsec_…`, for the answer that shows it.
+    pub fn reveal(&self) -> String {
+        format!("whsec_{}", BASE64_STANDARD.encode(self.0))
+    }
+}
+
+/// The token that opens the admin API.
+#[derive(Clone)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// Shortest token that is taken from a flag or a file.
+    pub const MIN_LENGTH: usize = 16;
+
+    /// A new token of 240 bits.
+    pub fn generate() -> Self {
+        Self(format!("adm_{}", nanoid::nanoid!(40)))
+    }
+
+    /// Takes a token of 16 to 512 visible ASCII characters.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right; it never holds the token.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if !(Self::MIN_LENGTH..=512).contains(&text.len()) {
+            return Err("the admin token must have 16 to 512 characters".to_owned());
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("the admin token must be visible ASCII without spaces".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text, for the file that keeps it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `given` is this token, in time that does not tell how much of it is right.
+    pub fn matches(&self, given: &[u8]) -> bool {
+        TokenDigest::of(self.0.as_bytes()).0.ct_eq(&TokenDigest::of(given).0).into()
+    }
+}
+
+macro_rules! hidden {
+    ($($name:ty),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("***")
+            }
+        }
+    )*};
+}
+
+hidden!(AppToken, TokenDigest, SigningSecret, AdminToken);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_do_not_show_in_debug_output() {
+        let token = AppToken::generate();
+        let all = format!("{token:?} {:?} {:?} {:?}", token.digest(), SigningSecret::generate(), AdminToken::generate());
+        assert_eq!(all, "*** *** *** ***");
+    }
+
+    #[test]
+    fn a_token_has_over_192_bits_and_a_hint_of_four() {
+        let token = AppToken::generate();
+        assert_eq!(token.reveal().len(), 43);
+        assert!(token.reveal().ends_with(&token.hint()) && token.hint().len() == 4);
+    }
+
+    #[test]
+    fn a_signing_secret_is_whsec_and_padded_base64_of_32_bytes() {
+        let secret = SigningSecret::from_bytes([0; 32]);
+        assert_eq!(secret.reveal(), format!("whsec_{}=", "A".repeat(43)));
+    }
+
+    #[test]
+    fn only_the_admin_token_itself_matches() {
+        let token = AdminToken::parse("0123456789abcdef").unwrap();
+        assert!(token.matches(b"0123456789abcdef"));
+        assert!(!token.matches(b"0123456789abcdeF") && !token.matches(b""));
+        assert!(AdminToken::parse("short").is_err() && AdminToken::parse("0123456789 abcdef").is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! The one error type. Its [`Kind`] decides what the caller is told; `api` maps a kind to a status in one place.
+
+use std::fmt;
+
+/// What sort of failure it is, and so who can mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request cannot be parsed: JSON, query, cursor (HTTP 400).
+    Malformed,
+    /// Well formed, but not valid (HTTP 422); [`Error::faults`] names each field.
+    Invalid,
+    /// No such thing, or not any more (HTTP 404).
+    NotFound,
+    /// It clashes with what is there (HTTP 409).
+    Conflict,
+    /// Storage cannot take it now; nothing was acknowledged (HTTP 503).
+    Unavailable,
+    /// A bug or a broken file (HTTP 500); the detail goes to the log, not to the caller.
+    Internal,
+}
+
+/// One thing wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Path of the field in the body, such as `headers.X-Id`; empty for the body as a whole.
+    pub field: String,
+    /// What is wrong and what would be right. Never holds a secret.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault of `field`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// A failure, with a stable code for programs and a detail for people.
+#[derive(Debug, Clone)]
+pub struct Error {
+    kind: Kind,
+    code: &'static str,
+    detail: String,
+    faults: Vec<Fault>,
+}
+
+/// Result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind` with a stable snake_case `code` and a `detail` that says what to do.
+    pub fn new(kind: Kind, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, code, detail: detail.into(), faults: Vec::new() }
+    }
+
+    /// A well-formed request with every fault found in it.
+    pub fn invalid(faults: Vec<Fault>) -> Self {
+        let detail = match faults.as_slice() {
+            [one] if one.field.is_empty() => one.message.clone(),
+            [one] => format!("{}: {}", one.field, one.message),
+            many => format!("{} faults; `errors` lists each of them", many.len()),
+        };
+        Self { kind: Kind::Invalid, code: "validation_failed", detail, faults }
+    }
+
+    /// Nothing with this id (or not any more).
+    pub fn not_found(what: &'static str) -> Self {
+        Self::new(Kind::NotFound, "not_found", format!("There is no {what} with this id."))
+    }
+
+    /// A bug or a broken file.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, "internal_error", detail)
+    }
+
+    /// Storage cannot take it now.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable, code, detail)
+    }
+
+    /// Who can mend it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Stable snake_case code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What went wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Each fault of an invalid request; empty for other kinds.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Error {}
