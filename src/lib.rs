@@ -1,1 +1,7 @@
-//! x
+//! Data Pusher: receives JSON for an account and pushes it to every destination of that account, and loses none of it.
+//!
+//! Floors, imports going down only: `main` → [`app`] → {`api`, [`delivery`]} → [`store`] → [`domain`] → [`error`].
+
+pub mod domain;
+pub mod error;
+pub mod store;

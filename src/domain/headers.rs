@@ -1,0 +1,231 @@
+//! The headers that a destination gets over the defaults: what may be set, and what is hidden when they are shown.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::error::Fault;
+
+/// Most headers of a destination.
+pub const MOST_HEADERS: usize = 100;
+
+/// Most bytes of all names and values together.
+pub const MOST_BYTES: usize = 32 * 1024;
+
+/// Stands in lists for a value that holds a secret.
+pub const MASK: &str = "********";
+
+/// Set by the sender or meant for one connection only, or (the tokens of the data handler) not to be passed on.
+const REFUSED: [&str; 12] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "accept-encoding",
+    "cl-xtoken",
+    "cl-x-token",
+];
+
+/// Prefixes of refused names: those of proxies, and those of Standard Webhooks, which carry id and signature.
+const REFUSED_PREFIXES: [&str; 2] = ["proxy-", "webhook-"];
+
+/// A name with one of these in it is taken to hold a secret (`_` counts as `-`).
+///
+/// Nothing but the name tells a secret from a harmless value, so this errs towards hiding: a value hidden in vain costs
+/// one look at the destination itself, one shown in vain costs a credential. So `auth` also hides `X-Author`.
+const SECRET_WORDS: [&str; 13] = [
+    "auth",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "api-key",
+    "apikey",
+    "credential",
+    "signature",
+    "session",
+    "jwt",
+    "private",
+];
+
+/// Checked headers in the order given. `Debug` shows no value that holds a secret.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// Checks headers that a client gave.
+    ///
+    /// # Errors
+    /// Every fault, each with the field `headers.NAME`, or `headers` for all of them together. No fault repeats a value.
+    pub fn parse(pairs: Vec<(String, String)>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        if pairs.len() > MOST_HEADERS {
+            faults.push(Fault::new("headers", format!("must be at most {MOST_HEADERS} headers")));
+        }
+        if pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MOST_BYTES {
+            let message = format!("must be at most {MOST_BYTES} bytes, names and values together");
+            faults.push(Fault::new("headers", message));
+        }
+        for (name, value) in &pairs {
+            faults.extend(name_fault(name).into_iter().chain(value_fault(name, value)).map(|m| fault(name, m)));
+        }
+        faults.extend(repeated(pairs.iter().map(|(name, _)| name.as_str())));
+        if faults.is_empty() { Ok(Self(pairs)) } else { Err(faults) }
+    }
+
+    /// What the database holds: [`Self::to_json`] of headers that were checked once. The rules are not applied again, so
+    /// that a rule added later does not make a stored destination unreadable; anything but strings is skipped.
+    pub fn from_json(text: &str) -> Self {
+        let object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+        Self(
+            object
+                .into_iter()
+                .filter_map(|(name, value)| match value {
+                    Value::String(value) => Some((name, value)),
+                    _ => None,
+                })
+                .collect(),
+        )
+    }
+
+    /// A JSON object of strings, in order. Holds the secrets.
+    pub fn to_json(&self) -> String {
+        let object: Map<String, Value> =
+            self.0.iter().map(|(name, value)| (name.clone(), Value::String(value.clone()))).collect();
+        Value::Object(object).to_string()
+    }
+
+    /// These headers after an RFC 7396 merge patch: a value sets, `None` removes. Names match whatever their case; a
+    /// header that is set anew keeps its place and takes the new spelling.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], of the headers as they would be; and names in the patch that differ in case only.
+    pub fn patched(&self, changes: Vec<(String, Option<String>)>) -> Result<Self, Vec<Fault>> {
+        let ambiguous = repeated(changes.iter().map(|(name, _)| name.as_str()));
+        if !ambiguous.is_empty() {
+            return Err(ambiguous);
+        }
+        let mut pairs = self.0.clone();
+        // Looked up by folded name, so that a patch of very many names stays cheap.
+        let mut places: HashMap<String, usize> =
+            pairs.iter().enumerate().map(|(at, (name, _))| (name.to_ascii_lowercase(), at)).collect();
+        let mut removed = HashSet::new();
+        for (name, value) in changes {
+            let place = places.get(&name.to_ascii_lowercase()).copied();
+            match (place, value) {
+                (Some(at), Some(value)) => pairs[at] = (name, value),
+                (Some(at), None) => {
+                    removed.insert(at);
+                }
+                (None, Some(value)) => {
+                    places.insert(name.to_ascii_lowercase(), pairs.len());
+                    pairs.push((name, value));
+                }
+                (None, None) => {}
+            }
+        }
+        let mut at = 0..;
+        pairs.retain(|_| at.next().is_none_or(|at| !removed.contains(&at)));
+        Self::parse(pairs)
+    }
+
+    /// Name and value of each, in order. Holds the secrets.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The value of `name`, whatever its case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Name and value of each for lists: [`MASK`] in place of a value that holds a secret.
+    pub fn masked(&self) -> Vec<(String, String)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.clone(), if holds_secret(name) { MASK.to_owned() } else { value.clone() }))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.iter().map(|(name, value)| (name, if holds_secret(name) { "***" } else { value }));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+/// Whether the value of the header `name` is masked in lists.
+pub fn holds_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    name == "key" || name.ends_with("-key") || SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// A fault of one header. A name may be as long as a body; only its beginning is repeated.
+fn fault(name: &str, message: String) -> Fault {
+    const SHOWN: usize = 128;
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => Fault::new(format!("headers.{}…", &name[..end]), message),
+        None => Fault::new(format!("headers.{name}"), message),
+    }
+}
+
+/// Names that were there before, in the same or another case.
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Fault> {
+    let mut seen = HashSet::new();
+    names
+        .filter(|name| !seen.insert(name.to_ascii_lowercase()))
+        .map(|name| fault(name, "is given more than once; names of headers must differ in more than case".to_owned()))
+        .collect()
+}
+
+fn name_fault(name: &str) -> Option<String> {
+    // `tchar` of RFC 9110, 5.6.2.
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+        return Some("is not a header name: letters, digits and !#$%&'*+-.^_`|~ are allowed, at least one".to_owned());
+    }
+    let lower = name.to_ascii_lowercase();
+    if REFUSED.contains(&lower.as_str()) {
+        return Some("may not be set: it is the server's own, or of one connection only".to_owned());
+    }
+    let prefix = REFUSED_PREFIXES.iter().find(|prefix| lower.starts_with(**prefix))?;
+    Some(format!("may not be set: names that begin with {prefix} are kept for the server"))
+}
+
+/// The value is never repeated: it may be a secret.
+fn value_fault(name: &str, value: &str) -> Option<String> {
+    if value == MASK && holds_secret(name) {
+        return Some(format!("has the value {MASK}, which stands for a hidden one; give the value itself"));
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Some("must have no control characters (line breaks among them) in its value".to_owned());
+    }
+    // `obs-text` of RFC 9110 is bytes of no known charset; clients and servers disagree about it.
+    if !value.is_ascii() {
+        return Some("must have a value of ASCII characters only; encode others, such as with Base64".to_owned());
+    }
+    if value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']) {
+        return Some("must have no space or tab at the ends of its value: receivers drop them".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

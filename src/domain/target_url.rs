@@ -1,0 +1,166 @@
+//! Where a delivery goes: an `http` or `https` URL that says exactly one thing to every reader.
+//!
+//! What only a lenient parser mends is refused, so that what a person reads in a URL is what is called. What is kept is
+//! the parsed form (WHATWG), in which an address has one spelling. Messages never repeat the path or query, which hold
+//! secrets at many receivers, and neither does `Debug`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use url::{Host, Url};
+
+use super::network::NetworkPolicy;
+
+/// Longest URL, as given and as stored.
+pub const MAX_URL_BYTES: usize = 2_048;
+
+/// A checked URL in the form that is stored and sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TargetUrl(String);
+
+impl TargetUrl {
+    /// Parses and checks what a client gave. Names are not resolved: the address that is really dialled is checked at
+    /// each attempt.
+    ///
+    /// # Errors
+    /// What is wrong, for people; where the policy refuses an address, with the flag that allows it.
+    pub fn parse(text: &str, policy: &NetworkPolicy) -> Result<Self, String> {
+        check_text(text)?;
+        check_authority(authority(text))?;
+        let url = Url::parse(text).map_err(|error| format!("is not a valid URL: {error}"))?;
+        match url.host() {
+            Some(Host::Ipv4(address)) => policy.check(IpAddr::V4(address)).map_err(|refused| refused.to_string())?,
+            Some(Host::Ipv6(address)) => policy.check(IpAddr::V6(address)).map_err(|refused| refused.to_string())?,
+            Some(Host::Domain(name)) => check_name(name, policy)?,
+            None => return Err(NO_HOST.to_owned()),
+        }
+        let parsed = String::from(url);
+        if parsed.len() > MAX_URL_BYTES {
+            return Err(format!("must be at most {MAX_URL_BYTES} bytes long once it is percent-encoded"));
+        }
+        Ok(Self(parsed))
+    }
+
+    /// What the database holds, which was parsed once.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The whole URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host in lower case; an IPv6 address in brackets, as in the URL.
+    pub fn host(&self) -> &str {
+        split_port(authority(&self.0)).0
+    }
+
+    /// The port, given or by the scheme.
+    pub fn port_or_default(&self) -> u16 {
+        let given = split_port(authority(&self.0)).1.and_then(|port| port.parse().ok());
+        given.unwrap_or(if self.is_https() { 443 } else { 80 })
+    }
+
+    /// Whether it goes over TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// Scheme, host and the port if it is not the scheme's own: the part that may be logged.
+    pub fn origin(&self) -> &str {
+        let start = self.0.find("://").map_or(0, |at| at + 3);
+        &self.0[..start + authority(&self.0).len()]
+    }
+
+    /// Whether it has a `?`, even with nothing behind it.
+    pub fn has_query(&self) -> bool {
+        self.0.contains('?')
+    }
+}
+
+impl fmt::Debug for TargetUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TargetUrl({}/***)", self.origin())
+    }
+}
+
+const NO_HOST: &str = "must have a host after http:// or https://";
+
+/// What stands between `://` and the path, query or fragment.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end])
+}
+
+/// Host and port; the colons of an IPv6 address belong to the host.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let host_end = authority.find(']').unwrap_or(0);
+    match authority[host_end..].find(':') {
+        Some(at) => (&authority[..host_end + at], Some(&authority[host_end + at + 1..])),
+        None => (authority, None),
+    }
+}
+
+/// What the parser would mend or drop without a word.
+fn check_text(text: &str) -> Result<(), String> {
+    if text.len() > MAX_URL_BYTES {
+        return Err(format!("must be at most {MAX_URL_BYTES} bytes long"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("must have no spaces, tabs, line breaks or control characters; a space is written %20".to_owned());
+    }
+    if text.contains('\\') {
+        return Err("must have no backslash; it is / between the parts, and %5C within one".to_owned());
+    }
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !begins("http://") && !begins("https://") {
+        return Err("must begin with http:// or https://".to_owned());
+    }
+    if text.contains('#') {
+        return Err("must have no fragment (from # on): it is never sent; a # that is meant is written %23".to_owned());
+    }
+    Ok(())
+}
+
+fn check_authority(authority: &str) -> Result<(), String> {
+    if authority.contains('@') {
+        return Err("must have no user name or password before the host; \
+             give credentials in the header Authorization instead"
+            .to_owned());
+    }
+    let (host, port) = split_port(authority);
+    if host.is_empty() {
+        return Err(NO_HOST.to_owned());
+    }
+    match port {
+        None => Ok(()),
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0) => {
+            Ok(())
+        }
+        Some(_) => Err("must have a port from 1 to 65535 after the colon, or no colon".to_owned()),
+    }
+}
+
+/// A host that is a name, in the parsed form. The parser lets much through that no resolver or client takes.
+fn check_name(name: &str, policy: &NetworkPolicy) -> Result<(), String> {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let label_fits = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if bare.len() > 253 || !bare.split('.').all(label_fits) {
+        return Err("must have a host name of letters, digits, - and _ between dots, at most 63 bytes each and 253 in \
+             all (or an IP address)"
+            .to_owned());
+    }
+    let local = bare == "localhost" || bare.ends_with(".localhost");
+    if local && policy.check(IpAddr::V4(Ipv4Addr::LOCALHOST)).is_err() {
+        return Err("localhost is a loopback address; start the server with --allow-network 127.0.0.1/32 (and \
+             --allow-network ::1/128 where the name has that address as well) to allow it"
+            .to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! One transaction in the making: what steps write with, and what is to be told once it is on disk.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Params, Row};
+
+use super::change::Change;
+use super::shared::Shared;
+use super::tokens::TokenChange;
+use super::waits::Wait;
+use super::{sql, tally};
+use crate::domain::ids::{DestinationKey, HotIds};
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+
+/// The open transaction of the write thread.
+pub struct Batch<'a> {
+    connection: &'a Connection,
+    ids: &'a mut HotIds,
+    shared: &'a Shared,
+    room: bool,
+    changes: Vec<Change>,
+    tokens: Vec<TokenChange>,
+    waits: Vec<Wait>,
+    tallies: HashMap<(DestinationKey, i64), tally::Counts>,
+    pending: i64,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(connection: &'a Connection, ids: &'a mut HotIds, shared: &'a Shared, room: bool) -> Self {
+        Self {
+            connection,
+            ids,
+            shared,
+            room,
+            changes: Vec::new(),
+            tokens: Vec::new(),
+            waits: Vec::new(),
+            tallies: HashMap::new(),
+            pending: 0,
+        }
+    }
+
+    /// Whether the file system has room beyond the reserve that is kept for outcomes.
+    pub fn has_room(&self) -> bool {
+        self.room
+    }
+
+    /// Runs one statement; gives the number of rows it changed.
+    pub fn run(&mut self, statement: &str, params: impl Params) -> Result<usize> {
+        self.connection.prepare_cached(statement).and_then(|mut prepared| prepared.execute(params)).map_err(sql)
+    }
+
+    /// The first row of a query, if there is one.
+    pub fn row<T>(
+        &self,
+        query: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        use rusqlite::OptionalExtension as _;
+        self.connection
+            .prepare_cached(query)
+            .and_then(|mut prepared| prepared.query_row(params, read).optional())
+            .map_err(sql)
+    }
+
+    /// The connection, for the reading functions that the readers use as well.
+    pub fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// Key of the row that was inserted last.
+    pub fn last_key(&self) -> i64 {
+        self.connection.last_insert_rowid()
+    }
+
+    /// `count` hot ids in a row; gives the first.
+    pub fn take_ids(&mut self, count: usize, now: Timestamp) -> i64 {
+        self.ids.take(i64::try_from(count).unwrap_or(i64::MAX), now)
+    }
+
+    /// To be told to the engine after the commit.
+    pub fn changed(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// To be done to the map of tokens after the commit.
+    pub fn token(&mut self, change: TokenChange) {
+        self.tokens.push(change);
+    }
+
+    /// Somebody waits for first attempts.
+    pub fn wait(&mut self, wait: Wait) {
+        self.waits.push(wait);
+    }
+
+    /// Counts what became of something, in the bucket of `at`.
+    pub fn tally(&mut self, destination: DestinationKey, at: Timestamp) -> &mut tally::Counts {
+        self.tallies.entry((destination, tally::bucket(at))).or_default()
+    }
+
+    /// Moves the number of pending deliveries.
+    pub fn pending(&mut self, by: i64) {
+        self.pending += by;
+    }
+
+    /// Writes the counts that came together in this batch: one row a destination and minute.
+    pub fn write_tallies(&mut self) -> Result<()> {
+        for ((destination, start), counts) in std::mem::take(&mut self.tallies) {
+            tally::add(self, destination, start, counts)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a step that may fail halfway. Its own failure leaves the batch as it was before; only one that ends the
+    /// whole transaction is given back.
+    pub fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        let (changes, tokens, waits) = (self.changes.len(), self.tokens.len(), self.waits.len());
+        let (tallies, pending) = (self.tallies.clone(), self.pending);
+        self.run("SAVEPOINT step", [])?;
+        if let Err(error) = step(self) {
+            // A full disk or an I/O error may have ended the transaction already.
+            if self.connection.is_autocommit() {
+                return Err(error);
+            }
+            self.changes.truncate(changes);
+            self.tokens.truncate(tokens);
+            self.waits.truncate(waits);
+            (self.tallies, self.pending) = (tallies, pending);
+            self.run("ROLLBACK TO step", [])?;
+        }
+        self.run("RELEASE step", [])?;
+        Ok(())
+    }
+
+    /// After the commit: moves what is kept in memory, and gives what the engine is to be told.
+    pub fn committed(self) -> Vec<Change> {
+        self.shared.tokens.apply(self.tokens);
+        self.shared.metrics.pending(self.pending);
+        self.shared.waits.after_commit(self.waits, &self.changes);
+        self.changes
+    }
+}

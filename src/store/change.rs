@@ -1,0 +1,59 @@
+//! What a commit changed, told to the engine after it is on disk and before anybody is answered.
+
+use std::sync::Arc;
+
+use crate::domain::destination::Destination;
+use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::domain::time::Timestamp;
+
+/// An accepted event and the deliveries made for it.
+#[derive(Debug)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: EventId,
+    /// The bytes as they came.
+    pub payload: Arc<[u8]>,
+    /// One for each destination of the account.
+    pub deliveries: Vec<(DeliveryId, DestinationKey)>,
+}
+
+/// One thing that a commit changed.
+#[derive(Debug)]
+pub enum Change {
+    /// A new event.
+    Accepted(NewEvent),
+    /// The outcome of an attempt is on disk; `due` is when the delivery is tried again, if it is.
+    Settled {
+        /// Its destination.
+        destination: DestinationKey,
+        /// The delivery.
+        delivery: DeliveryId,
+        /// On the engine's clock.
+        due: Option<Timestamp>,
+    },
+    /// A destination was made or changed, paused or resumed.
+    Destination(Arc<Destination>),
+    /// A destination was deleted, by itself or with its account.
+    Gone(DestinationKey),
+    /// A delivery is to be sent at once, past holds and back-off.
+    Urgent {
+        /// Its destination.
+        destination: DestinationKey,
+        /// The delivery.
+        delivery: DeliveryId,
+        /// The event it carries.
+        event: EventId,
+    },
+    /// Many deliveries of a destination were opened again; it is to go on past holds and back-off.
+    Reopened(DestinationKey),
+    /// A pending delivery was cancelled.
+    Cancelled {
+        /// Its destination.
+        destination: DestinationKey,
+        /// The delivery.
+        delivery: DeliveryId,
+    },
+}
+
+/// Who is told of changes; called on the write thread, in commit order.
+pub type Observer = Box<dyn Fn(Vec<Change>) + Send>;

@@ -1,0 +1,296 @@
+//! Deliveries: lists with filters, one with its attempts, and cancelling.
+//!
+//! Lists are served from few indexes, newest first. One index leads; what it does not decide is checked row by row over
+//! a bounded walk, so that a page costs the same whatever the file holds. A page that the walk ends early has a cursor
+//! and fewer items.
+
+use rusqlite::{Connection, ToSql};
+
+use super::change::Change;
+use super::shared::Shared;
+use super::{Store, accounts, destinations, rows, sql};
+use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, hot_id};
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Kind, Result};
+
+/// Rows that one page looks at.
+const WALK: usize = 20_000;
+
+/// Which deliveries are wanted; all conditions hold together.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Of this account.
+    pub account_id: Option<AccountId>,
+    /// For this destination.
+    pub destination_id: Option<DestinationId>,
+    /// Of this event.
+    pub event_id: Option<EventId>,
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// Whose last attempt was answered with this status.
+    pub status_code: Option<u16>,
+    /// Whose event was received then or later.
+    pub since: Option<Timestamp>,
+    /// Whose event was received before.
+    pub until: Option<Timestamp>,
+}
+
+/// A filter with ids as keys.
+struct Wanted {
+    account: Option<i64>,
+    destination: Option<i64>,
+    event: Option<i64>,
+    state: Option<i64>,
+    status: Option<u16>,
+    since: Option<i64>,
+    until: Option<i64>,
+}
+
+impl Store {
+    /// A page of deliveries, newest first. It may hold fewer than asked for and still have a cursor.
+    ///
+    /// # Errors
+    /// Unavailable. An unknown account, destination or event has no deliveries.
+    pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.readers
+            .api(move |connection| match resolve(connection, &filter)? {
+                Some(wanted) => list(connection, &wanted, page, &shared),
+                None => Ok(Page { items: Vec::new(), next: None }),
+            })
+            .await
+    }
+
+    /// One delivery with its attempts, oldest first.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.readers
+            .api(move |connection| {
+                let delivery = existing(connection, id, &shared)?;
+                let attempts = rows::all(
+                    connection,
+                    "SELECT number, at, duration_ms, status_code, error, detail, body, body_truncated FROM attempt
+                     WHERE delivery_id = ?1 ORDER BY number",
+                    [id.0],
+                    rows::attempt,
+                )?;
+                Ok((delivery, attempts))
+            })
+            .await
+    }
+
+    /// Gives a pending delivery up.
+    ///
+    /// # Errors
+    /// Not found; conflict where it is not pending.
+    pub async fn cancel_delivery(&self, id: DeliveryId, _now: Timestamp) -> Result<Delivery> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.writer
+            .guarded(move |batch| {
+                let delivery = existing(batch.connection(), id, &shared)?;
+                if delivery.state != DeliveryState::Pending {
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        "not_pending",
+                        format!("The delivery is {}; only a pending one can be cancelled.", delivery.state),
+                    ));
+                }
+                let destination = destinations::existing(batch.connection(), &delivery.destination_id)?.key;
+                batch.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
+                batch.pending(-1);
+                batch.changed(Change::Cancelled { destination, delivery: id });
+                existing(batch.connection(), id, &shared)
+            })
+            .await
+    }
+}
+
+/// A delivery whose account and destination are not deleted, or not found.
+pub fn existing(connection: &Connection, id: DeliveryId, shared: &Shared) -> Result<Delivery> {
+    let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
+    rows::first(connection, &query, [id.0], |row| rows::delivery(row, shared))?
+        .ok_or_else(|| Error::not_found("delivery"))
+}
+
+/// `None` where an id leads nowhere, and so no delivery can match.
+fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wanted>> {
+    let found = |result: Result<i64>| match result {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let mut wanted = Wanted {
+        account: None,
+        destination: None,
+        event: filter.event_id.map(|id| id.0),
+        state: filter.state.map(DeliveryState::code),
+        status: filter.status_code,
+        since: filter.since.map(Timestamp::millis),
+        until: filter.until.map(Timestamp::millis),
+    };
+    if let Some(id) = &filter.account_id {
+        wanted.account = found(accounts::existing(connection, id).map(|account| account.key.0))?;
+        if wanted.account.is_none() {
+            return Ok(None);
+        }
+    }
+    if let Some(id) = &filter.destination_id {
+        wanted.destination = found(destinations::existing(connection, id).map(|destination| destination.key.0))?;
+        if wanted.destination.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(wanted))
+}
+
+impl Wanted {
+    /// The walk over the index that decides most: ids and what is needed to check the rest, newest first. `?1` is the
+    /// upper bound of the id, `?2` the lower, `?3` the value that leads.
+    fn walk(&self) -> (String, Option<i64>) {
+        let from_delivery = |index: &str, condition: &str| {
+            format!(
+                "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code FROM delivery v {index}
+                 WHERE {condition} v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC"
+            )
+        };
+        if let Some(event) = self.event {
+            return (from_delivery("INDEXED BY delivery_by_event", "v.event_id = ?3 AND"), Some(event));
+        }
+        if let Some(destination) = self.destination {
+            let index = "INDEXED BY delivery_by_destination";
+            return (from_delivery(index, "v.destination_key = ?3 AND"), Some(destination));
+        }
+        if let Some(status) = self.status.filter(|status| !(200..=299).contains(status)) {
+            let condition = "v.status_code = ?3 AND v.status_code NOT BETWEEN 200 AND 299 AND";
+            return (from_delivery("INDEXED BY delivery_by_status", condition), Some(i64::from(status)));
+        }
+        if let Some(account) = self.account {
+            // A delivery's id lies behind its event's and before the next event's, so this order is that of the ids.
+            let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
+                 FROM event e INDEXED BY event_by_account CROSS JOIN delivery v INDEXED BY delivery_by_event
+                 ON v.event_id = e.id WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 AND v.id < ?1
+                 ORDER BY e.id DESC, v.id DESC";
+            return (query.to_owned(), Some(account));
+        }
+        match self.state {
+            Some(state) if state != DeliveryState::Succeeded.code() => {
+                let condition = "v.state = ?3 AND v.state <> 1 AND";
+                (from_delivery("INDEXED BY delivery_unsettled", condition), Some(state))
+            }
+            _ => (from_delivery("NOT INDEXED", ""), None),
+        }
+    }
+}
+
+fn list(connection: &Connection, wanted: &Wanted, page: PageRequest, shared: &Shared) -> Result<Page<Delivery>> {
+    let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
+    let mut one = connection.prepare_cached(&query).map_err(sql)?;
+    let (walk, lead) = wanted.walk();
+    let mut walk = connection.prepare_cached(&walk).map_err(sql)?;
+    let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
+    // An id's milliseconds are never before the time its event was received.
+    let from = wanted.since.map_or(0, |since| hot_id(Timestamp::from_millis(since)));
+    let params: &[&dyn ToSql] = match &lead {
+        Some(lead) => &[&before, &from, lead],
+        None => &[&before, &from],
+    };
+    let mut found = walk.query(params).map_err(sql)?;
+    let mut items: Vec<Delivery> = Vec::new();
+    let mut walked = 0;
+    let mut last = None;
+    while let Some(row) = found.next().map_err(sql)? {
+        if items.len() == usize::from(page.limit) || walked == WALK {
+            return Ok(Page { items, next: last.map(Cursor) });
+        }
+        walked += 1;
+        let id: i64 = row.get(0).map_err(sql)?;
+        last = Some(id);
+        if !wanted.fits(row).map_err(sql)? {
+            continue;
+        }
+        let mut rows_of = one.query([id]).map_err(sql)?;
+        // Nothing where its destination or account is deleted and its rows are still going.
+        let Some(row) = rows_of.next().map_err(sql)? else { continue };
+        let received: i64 = row.get(9).map_err(sql)?;
+        let account_fits = wanted.account.is_none() || wanted.lead_is_account() || wanted.of_account(connection, id)?;
+        if account_fits
+            && wanted.since.is_none_or(|since| received >= since)
+            && wanted.until.is_none_or(|until| received < until)
+        {
+            items.push(rows::delivery(row, shared).map_err(sql)?);
+        }
+    }
+    Ok(Page { items, next: None })
+}
+
+impl Wanted {
+    /// Whether a row of the walk fits what the row itself can tell.
+    fn fits(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
+        Ok(self.event.is_none_or(|event| row.get(1) == Ok(event))
+            && self.destination.is_none_or(|destination| row.get(2) == Ok(destination))
+            && self.state.is_none_or(|state| row.get(3) == Ok(state))
+            && self.status.is_none_or(|status| row.get(4) == Ok(Some(status))))
+    }
+
+    fn lead_is_account(&self) -> bool {
+        self.event.is_none() && self.destination.is_none() && self.status.is_none_or(|status| (200..=299).contains(&status))
+    }
+
+    fn of_account(&self, connection: &Connection, delivery: i64) -> Result<bool> {
+        let account: Option<i64> = rows::first(
+            connection,
+            "SELECT e.account_key FROM delivery v JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
+            [delivery],
+            |row| row.get(0),
+        )?;
+        Ok(account == self.account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_wanted() -> Vec<Wanted> {
+        let none = || Wanted { account: None, destination: None, event: None, state: None, status: None, since: None, until: None };
+        let mut all = Vec::new();
+        for bits in 0..32u8 {
+            let on = |bit: u8| bits & (1 << bit) != 0;
+            for (state, status) in [(0, 500), (1, 200), (2, 404)] {
+                all.push(Wanted {
+                    account: on(0).then_some(1),
+                    destination: on(1).then_some(1),
+                    event: on(2).then_some(1),
+                    state: on(3).then_some(state),
+                    status: on(4).then_some(status),
+                    ..none()
+                });
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn no_list_sorts_or_scans_a_table_that_its_order_does_not_come_from() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::super::SCHEMA).unwrap();
+        for wanted in every_wanted() {
+            let (walk, lead) = wanted.walk();
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {walk}")).unwrap();
+            let params: &[&dyn ToSql] = match &lead {
+                Some(lead) => &[&i64::MAX, &0, lead],
+                None => &[&i64::MAX, &0],
+            };
+            let plan: Vec<String> =
+                explain.query_map(params, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
+            for line in &plan {
+                assert!(line.starts_with("SEARCH") && !line.contains("TEMP B-TREE"), "{walk}\n{plan:?}");
+            }
+        }
+    }
+}

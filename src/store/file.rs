@@ -1,0 +1,247 @@
+//! The database file: its lock, its modes, what it must be to be opened, and the pragmas of its connections.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::{Error, Kind, Result};
+
+/// The current schema.
+pub const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// Version of [`SCHEMA`], kept in `PRAGMA user_version`.
+pub const VERSION: i64 = 1;
+
+/// Marks a file as ours in `PRAGMA application_id`: "DPsh".
+const APPLICATION_ID: i64 = 0x4450_7368;
+
+/// Steps from an older version to the next: `MIGRATIONS[n]` takes a file from version n + 1 to n + 2.
+const MIGRATIONS: [&str; VERSION as usize - 1] = [];
+
+/// The write-ahead log is checkpointed when it has this many pages (4 KiB each): the default of SQLite, which had
+/// neither the stalls of 10,000 nor the lost throughput of 100.
+const AUTOCHECKPOINT_PAGES: i64 = 1_000;
+
+fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {}: {why}", path.display()))
+}
+
+/// The path of a companion of the database file, such as `data.db.lock`.
+pub fn companion(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Takes the lock that keeps a second server off this database; it is held until the file is dropped.
+///
+/// # Errors
+/// A line that says who holds it, or why the lock file cannot be made.
+pub fn lock(database: &Path) -> Result<File> {
+    let path = companion(database, ".lock");
+    let file = private(OpenOptions::new().create(true).truncate(false).write(true))
+        .open(&path)
+        .map_err(|error| cannot_start(database, format!("{}: {error}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(cannot_start(database, "another data-pusher server is using it")),
+        Err(TryLockError::Error(error)) => Err(cannot_start(database, error)),
+    }
+}
+
+/// Makes what is created readable by its owner only.
+#[cfg(unix)]
+pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600)
+}
+
+/// Elsewhere the folder's permissions apply.
+#[cfg(not(unix))]
+pub fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// Warns of a file that others than its owner may read.
+fn warn_if_open_to_others(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(meta) = path.metadata() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = meta.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), mode = format!("{mode:o}"), "others can read this file; run chmod 600 on it");
+        }
+    }
+}
+
+/// Opens the read-write connection, makes the schema in a new file and carries an older one forward.
+///
+/// # Errors
+/// One line that says why the file cannot be used. A foreign file is left as it was.
+pub fn open(path: &Path) -> Result<Connection> {
+    // SQLite would create the file with the umask's mode, and its companions copy the mode of the file.
+    private(OpenOptions::new().create(true).truncate(false).write(true))
+        .open(path)
+        .map_err(|error| cannot_start(path, error))?;
+    warn_if_open_to_others(path);
+    let mut connection = connect(path).map_err(|error| explain(path, &error))?;
+    prepare(path, &mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the read-write connection to a file that [`open`] has prepared.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
+    connection.busy_timeout(Duration::from_secs(60))?;
+    let (application, tables): (i64, i64) = connection.query_row(
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if application == 0 && tables == 0 {
+        // Can only be set while the file is empty; retention then gives pages back.
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
+    if application == APPLICATION_ID || tables == 0 {
+        connection.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;
+             PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192"
+        ))?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Pragmas of a read-only connection of the pool.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn prepare_reader(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048")?;
+    connection.set_prepared_statement_cache_capacity(48);
+    Ok(())
+}
+
+fn prepare(path: &Path, connection: &mut Connection) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(path, &error);
+    let number = |connection: &Connection, name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(sql)
+    };
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
+    if tables == 0 {
+        let transaction = connection.transaction().map_err(sql)?;
+        transaction.execute_batch(SCHEMA).map_err(sql)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(sql)?;
+        return transaction.commit().map_err(sql);
+    }
+    if number(connection, "application_id")? != APPLICATION_ID {
+        return Err(cannot_start(path, "it is a SQLite file of another program; name a new file with --database"));
+    }
+    let version = number(connection, "user_version")?;
+    if !(1..=VERSION).contains(&version) {
+        return Err(cannot_start(
+            path,
+            format!("its schema has version {version}, this program knows 1 to {VERSION}; use a newer data-pusher"),
+        ));
+    }
+    if version < VERSION {
+        migrate(path, connection, version)?;
+    }
+    Ok(())
+}
+
+/// Carries an older file forward, after a copy beside it.
+fn migrate(path: &Path, connection: &mut Connection, version: i64) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(path, &error);
+    let copy = companion(path, &format!(".v{version}"));
+    if !copy.exists() {
+        connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(sql)?;
+    }
+    let transaction = connection.transaction().map_err(sql)?;
+    for step in &MIGRATIONS[version as usize - 1..] {
+        transaction.execute_batch(step).map_err(sql)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION).map_err(sql)?;
+    transaction.commit().map_err(sql)?;
+    tracing::info!(from = version, to = VERSION, copy = %copy.display(), "database carried forward");
+    Ok(())
+}
+
+/// Why SQLite cannot open a file, for people.
+fn explain(path: &Path, error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => cannot_start(path, "it is not a SQLite database"),
+        Some(ErrorCode::DatabaseCorrupt) => cannot_start(path, "it is damaged; restore it from a backup"),
+        Some(ErrorCode::DatabaseBusy) => cannot_start(path, "another process holds its lock"),
+        _ => cannot_start(path, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_has_the_current_version_and_reopens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(open(&path).unwrap());
+        let connection = open(&path).unwrap();
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        let vacuum: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).unwrap();
+        assert_eq!((version, vacuum), (VERSION, 2));
+    }
+
+    #[test]
+    fn a_foreign_file_is_refused_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("foreign.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(open(&path).unwrap_err().detail().contains("another program"));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_newer_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("newer.db");
+        open(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert!(open(&path).unwrap_err().detail().contains("newer data-pusher"));
+    }
+
+    #[test]
+    fn every_cascading_child_key_has_an_index() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(SCHEMA).unwrap();
+        let sql = "SELECT m.name, f.\"from\", f.on_delete FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'";
+        let mut statement = connection.prepare(sql).unwrap();
+        let keys: Vec<(String, String, String)> =
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect();
+        assert_eq!(keys.len(), 6);
+        for (table, column, action) in keys {
+            assert_eq!(action, "CASCADE", "{table}.{column}");
+            let led: i64 = connection
+                .query_row(
+                    "SELECT count(*) FROM pragma_index_list(?1) l, pragma_index_info(l.name) i
+                     WHERE l.partial = 0 AND i.seqno = 0 AND i.name = ?2",
+                    [&table, &column],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            assert!(led > 0, "{table}.{column} has no index");
+        }
+    }
+}

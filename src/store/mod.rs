@@ -1,0 +1,144 @@
+//! All of SQL: one write thread with group commit, a pool of read-only connections, and the business steps that run on
+//! them. Every function that changes something gives its answer after the commit's fsync.
+
+mod accounts;
+mod batch;
+mod change;
+mod claims;
+mod deliveries;
+mod destinations;
+mod events;
+mod file;
+mod outcomes;
+mod readers;
+mod replay;
+mod rows;
+mod shared;
+mod space;
+mod tally;
+mod tokens;
+mod upkeep;
+mod waits;
+mod writer;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+
+pub use change::{Change, NewEvent, Observer};
+pub use claims::{Claim, Claimed};
+pub use deliveries::DeliveryFilter;
+pub use events::Accepted;
+pub use file::{SCHEMA, companion, private};
+pub use outcomes::FinishedAttempt;
+pub use replay::ReplayFilter;
+pub use shared::WriteFigures;
+pub use upkeep::Upkeep;
+
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Kind, Result};
+
+/// Code of a failure after which the connection is opened anew.
+const IO_FAILURE: &str = "storage_unavailable";
+
+/// What the store is told at start.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The database file.
+    pub path: PathBuf,
+    /// A destination with nothing but failures for this long is paused.
+    pub pause_after: Duration,
+}
+
+/// The database. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    writer: writer::Writer,
+    readers: readers::Readers,
+    shared: Arc<shared::Shared>,
+    pause_after: Duration,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Held until the last clone is gone.
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens the file, makes or migrates its schema and starts the write thread. `observer` is told of every commit's
+    /// changes on that thread.
+    ///
+    /// # Errors
+    /// One line that says why the file cannot be used: held by another server, foreign, damaged, not writable.
+    pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
+        let lock = file::lock(&options.path)?;
+        let connection = file::open(&options.path)?;
+        let shared = Arc::new(shared::Shared::default());
+        accounts::load_tokens(&connection, &shared.tokens)?;
+        let readers = readers::Readers::new(&options.path)?;
+        let (writer, thread) = writer::Writer::start(options.path.clone(), connection, Arc::clone(&shared), observer)?;
+        Ok(Self {
+            writer,
+            readers,
+            shared,
+            pause_after: options.pause_after,
+            thread: Arc::new(Mutex::new(Some(thread))),
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// Whether the write thread commits: a transaction of its own, through the same queue as everything else.
+    ///
+    /// # Errors
+    /// Unavailable, with the reason.
+    pub async fn probe(&self) -> Result<()> {
+        self.writer.step(|_| Ok(())).await
+    }
+
+    /// Figures of the write thread.
+    pub fn figures(&self) -> WriteFigures {
+        self.shared.metrics.read()
+    }
+
+    /// Notes how far the wall clock is before the engine's, in milliseconds: due times are kept on the engine's clock
+    /// and shown on the wall's.
+    pub fn set_clock_skew(&self, millis: i64) {
+        self.shared.set_skew(millis);
+    }
+
+    /// A time of the engine's clock as the wall clock has it.
+    pub fn on_wall(&self, engine: Timestamp) -> Timestamp {
+        self.shared.on_wall(engine)
+    }
+
+    /// Writes what is queued and closes the file. Steps that come later are refused.
+    pub async fn close(&self) {
+        self.writer.stop().await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The thread has said that it is done.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+/// What a failure of SQLite means to a caller.
+fn sql(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => {
+            Error::unavailable(space::STORAGE_FULL, "The disk is full; send it again when there is room.")
+        }
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory,
+        ) => Error::unavailable(IO_FAILURE, format!("The database cannot be written now: {error}.")),
+        _ => Error::new(Kind::Internal, "database_error", error.to_string()),
+    }
+}

@@ -1,0 +1,161 @@
+//! The outcome of an attempt: logged, and its delivery moved on, in one step.
+
+use std::time::Duration;
+
+use super::batch::Batch;
+use super::change::Change;
+use super::destinations;
+use crate::domain::delivery::{Attempt, DeliveryState, Next, Verdict};
+use crate::domain::destination::PausedReason;
+use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+
+/// An attempt that has ended, and what follows.
+#[derive(Debug)]
+pub struct FinishedAttempt {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its destination.
+    pub destination: DestinationKey,
+    /// The request that was made; `None` where none was (a GET's URL that is too long).
+    pub attempt: Option<Attempt>,
+    /// Word of the failure where no request was made.
+    pub error: Option<&'static str>,
+    /// What follows; times on the engine's clock.
+    pub verdict: Verdict,
+    /// The end of the attempt on the engine's clock.
+    pub ended_at: Timestamp,
+    /// The end of the attempt on the wall clock.
+    pub wall: Timestamp,
+    /// A destination with nothing but failures for this long is paused.
+    pub pause_after: Duration,
+}
+
+/// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.
+pub fn settle(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
+    match write(batch, finished) {
+        // Whatever is wrong with this one must not keep all others from being written for ever.
+        Err(error) if error.code() == "database_error" && !batch.connection().is_autocommit() => {
+            tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
+            settled(batch, finished, None);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
+    batch.changed(Change::Settled { destination: finished.destination, delivery: finished.delivery, due });
+}
+
+fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
+    let found = batch.row(
+        "SELECT v.state, v.attempt_count FROM delivery v JOIN destination d ON d.key = v.destination_key
+         WHERE v.id = ?1 AND d.deleted_at IS NULL",
+        [finished.delivery.0],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)),
+    )?;
+    let Some((before, attempts)) = found else {
+        settled(batch, finished, None);
+        return Ok(());
+    };
+    let before = DeliveryState::from_code(before).ok_or_else(|| Error::internal("a delivery has no known state"))?;
+    let (state, due, step) = match finished.verdict.next {
+        // What arrived has arrived, though it was cancelled meanwhile.
+        Next::Succeeded => (DeliveryState::Succeeded, None, None),
+        _ if before != DeliveryState::Pending => (before, None, None),
+        Next::Retry { at, step } => (DeliveryState::Pending, Some(at), Some(step)),
+        Next::Exhausted => (DeliveryState::Exhausted, None, None),
+        Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
+    };
+    log(batch, finished, attempts + 1)?;
+    let error = finished.attempt.as_ref().map_or(finished.error, |attempt| attempt.outcome.error().map(|e| e.as_str()));
+    batch.run(
+        "UPDATE delivery SET state = ?2, step = coalesce(?3, step), attempt_count = ?4, next_attempt_at = ?5,
+         last_attempt_at = coalesce(?6, last_attempt_at), status_code = ?7, error = ?8 WHERE id = ?1",
+        (
+            finished.delivery.0,
+            state.code(),
+            step,
+            attempts + u32::from(finished.attempt.is_some()),
+            due.map_or(0, Timestamp::millis),
+            finished.attempt.as_ref().map(|attempt| attempt.at.millis()),
+            finished.attempt.as_ref().and_then(|attempt| attempt.outcome.status()),
+            error,
+        ),
+    )?;
+    if before == DeliveryState::Pending && state != DeliveryState::Pending {
+        batch.pending(-1);
+    }
+    count(batch, finished, before, state);
+    record(batch, finished)?;
+    settled(batch, finished, due);
+    Ok(())
+}
+
+fn log(batch: &mut Batch<'_>, finished: &FinishedAttempt, number: u32) -> Result<()> {
+    let Some(attempt) = &finished.attempt else { return Ok(()) };
+    batch.run(
+        "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, detail, body, body_truncated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        (
+            finished.delivery.0,
+            number,
+            attempt.at.millis(),
+            u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
+            attempt.outcome.status(),
+            attempt.outcome.error().map(|error| error.as_str()),
+            &attempt.detail,
+            &attempt.body,
+            attempt.body_truncated,
+        ),
+    )?;
+    Ok(())
+}
+
+fn count(batch: &mut Batch<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
+    let counts = batch.tally(finished.destination, finished.wall);
+    match finished.verdict.next {
+        Next::Succeeded => counts.succeeded += u64::from(before != DeliveryState::Succeeded),
+        _ => {
+            counts.failed += u64::from(finished.attempt.is_some());
+            counts.exhausted += u64::from(before == DeliveryState::Pending && state == DeliveryState::Exhausted);
+        }
+    }
+}
+
+/// Moves the destination's own record: how long it has been failing, its hold, its pause.
+fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
+    let key = finished.destination;
+    if finished.verdict.next == Next::Succeeded {
+        batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1 AND failing_since IS NOT NULL", [key.0])?;
+        return Ok(());
+    }
+    if finished.attempt.is_none() {
+        return Ok(());
+    }
+    if let Some(until) = finished.verdict.hold_until {
+        batch.run("UPDATE destination SET held_until = ?2 WHERE key = ?1", (key.0, until.millis()))?;
+        destinations::tell(batch, key)?;
+    }
+    let now = finished.ended_at;
+    let failing = batch.row("SELECT failing_since, paused_reason IS NOT NULL FROM destination WHERE key = ?1", [key.0], |row| {
+        Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?))
+    })?;
+    let reason = match failing {
+        None | Some((_, true)) => None,
+        _ if finished.verdict.next == Next::PauseDestination => Some(PausedReason::Gone),
+        Some((Some(since), false)) if now.since(since) >= finished.pause_after => Some(PausedReason::Failing),
+        Some(_) => None,
+    };
+    if let Some((None, _)) = failing {
+        batch.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
+    }
+    if let Some(reason) = reason {
+        destinations::pause(batch, key, reason, finished.wall)?;
+        destinations::tell(batch, key)?;
+        tracing::warn!(destination.key = key.0, reason = reason.as_str(), "destination paused");
+    }
+    Ok(())
+}

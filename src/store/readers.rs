@@ -1,0 +1,86 @@
+//! Read-only connections. The API's reads and the engine's have pools of their own, so that neither waits for the
+//! other; a read in WAL mode never waits for the write thread.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+use scheduled_thread_pool::ScheduledThreadPool;
+use tokio::sync::Semaphore;
+
+use super::{file, sql};
+use crate::error::{Error, Result};
+
+/// Connections for the API. More would only compete for two cores and for memory.
+const API: u32 = 4;
+
+/// Connections for the engine: refills, and payloads that are not in memory.
+const ENGINE: u32 = 4;
+
+type Pool = r2d2::Pool<SqliteConnectionManager>;
+
+/// Both pools.
+#[derive(Clone)]
+pub struct Readers {
+    api: Pool,
+    engine: Pool,
+    /// A read takes a blocking thread only when it has a connection to use there.
+    turns: Arc<Semaphore>,
+}
+
+impl Readers {
+    /// Opens no connection yet.
+    pub fn new(path: &Path) -> Result<Self> {
+        let thread = housekeeping();
+        let pool = |size| {
+            let manager = SqliteConnectionManager::file(path)
+                .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+                .with_init(file::prepare_reader);
+            r2d2::Pool::builder()
+                .max_size(size)
+                .min_idle(Some(0))
+                .test_on_check_out(false)
+                .connection_timeout(Duration::from_secs(10))
+                .error_handler(Box::new(r2d2::NopErrorHandler))
+                .thread_pool(Arc::clone(&thread))
+                .build_unchecked(manager)
+        };
+        Ok(Self { api: pool(API), engine: pool(ENGINE), turns: Arc::new(Semaphore::new(API as usize)) })
+    }
+
+    /// Runs a read for the API on tokio's blocking pool.
+    pub async fn api<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
+        let pool = self.api.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            in_transaction(&pool, read)
+        });
+        task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))?
+    }
+
+    /// Runs a read for the engine on the calling thread, which must be one that may block.
+    pub fn engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        in_transaction(&self.engine, read)
+    }
+}
+
+/// One snapshot for all statements of a read.
+fn in_transaction<T>(pool: &Pool, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let mut connection = pool
+        .get()
+        .map_err(|error| Error::unavailable(super::IO_FAILURE, format!("The database cannot be read now: {error}.")))?;
+    let transaction = connection.transaction().map_err(sql)?;
+    read(&transaction)
+}
+
+/// The thread that r2d2 opens connections on; by default every pool has three.
+fn housekeeping() -> Arc<ScheduledThreadPool> {
+    Arc::new(ScheduledThreadPool::with_name("r2d2-{}", 1))
+}

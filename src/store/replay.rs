@@ -1,0 +1,165 @@
+//! Sending again by hand: one delivery, those of an event, or many of a destination. It is always the same delivery
+//! that is opened again, and its attempt log goes on.
+
+use super::batch::Batch;
+use super::change::Change;
+use super::{Store, deliveries, destinations, rows};
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, hot_id};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+
+/// Deliveries that one write step of a large replay looks at.
+const CHUNK: usize = 500;
+
+/// Which deliveries of a destination are to be sent again.
+#[derive(Debug, Clone)]
+pub struct ReplayFilter {
+    /// Whose event was received then or later.
+    pub since: Timestamp,
+    /// Whose event was received before.
+    pub until: Option<Timestamp>,
+    /// In this state only; pending ones are skipped anyway.
+    pub state: Option<DeliveryState>,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+impl Store {
+    /// Sends a delivery again at once, whatever its state; a pending one does not wait for its time.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn retry_delivery(&self, id: DeliveryId, _now: Timestamp) -> Result<Delivery> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.writer
+            .guarded(move |batch| {
+                let delivery = deliveries::existing(batch.connection(), id, &shared)?;
+                let destination = destinations::existing(batch.connection(), &delivery.destination_id)?.key;
+                reopen(batch, id, delivery.event_id, destination, delivery.state)?;
+                deliveries::existing(batch.connection(), id, &shared)
+            })
+            .await
+    }
+
+    /// Sends every delivery of an event again that is not pending; gives their number.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn replay_event(&self, id: EventId, _now: Timestamp) -> Result<u64> {
+        self.writer
+            .guarded(move |batch| {
+                batch
+                    .row(
+                        "SELECT 1 FROM event e JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
+                         WHERE e.id = ?1",
+                        [id.0],
+                        |_| Ok(()),
+                    )?
+                    .ok_or_else(|| Error::not_found("event"))?;
+                let settled = rows::all(
+                    batch.connection(),
+                    "SELECT v.id, v.destination_key, v.state FROM delivery v
+                     JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
+                     WHERE v.event_id = ?1 AND v.state <> 0",
+                    [id.0],
+                    |row| Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?), row.get::<_, i64>(2)?)),
+                )?;
+                for (delivery, destination, state) in &settled {
+                    let state = DeliveryState::from_code(*state).unwrap_or(DeliveryState::Succeeded);
+                    reopen(batch, *delivery, id, *destination, state)?;
+                }
+                Ok(settled.len() as u64)
+            })
+            .await
+    }
+
+    /// Sends a destination's deliveries again that fit `filter`; gives their number. Pending ones are skipped. Goes in
+    /// steps, so that nobody else waits; all of it is on disk on return.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn replay_destination(&self, id: DestinationId, filter: ReplayFilter, _now: Timestamp) -> Result<u64> {
+        let mut from = hot_id(filter.since);
+        let mut count = 0;
+        loop {
+            let (id, filter) = (id.clone(), filter.clone());
+            let (done, next) = if filter.dry_run {
+                self.readers
+                    .api(move |connection| {
+                        let destination = destinations::existing(connection, &id)?;
+                        let (found, next) = chunk(connection, destination.key, &filter, from)?;
+                        Ok((found.len(), next))
+                    })
+                    .await?
+            } else {
+                self.writer
+                    .guarded(move |batch| {
+                        let destination = destinations::existing(batch.connection(), &id)?;
+                        let (found, next) = chunk(batch.connection(), destination.key, &filter, from)?;
+                        for delivery in &found {
+                            open_again(batch, *delivery)?;
+                        }
+                        batch.pending(i64::try_from(found.len()).unwrap_or(i64::MAX));
+                        if !found.is_empty() {
+                            batch.changed(Change::Reopened(destination.key));
+                        }
+                        Ok((found.len(), next))
+                    })
+                    .await?
+            };
+            count += done as u64;
+            match next {
+                Some(next) => from = next,
+                None => return Ok(count),
+            }
+        }
+    }
+}
+
+/// Settled deliveries among the next [`CHUNK`] of a destination from the id `from` on, and where to go on.
+fn chunk(
+    connection: &rusqlite::Connection,
+    destination: DestinationKey,
+    filter: &ReplayFilter,
+    from: i64,
+) -> Result<(Vec<DeliveryId>, Option<i64>)> {
+    let until = filter.until.map_or(i64::MAX, Timestamp::millis);
+    let walked = rows::all(
+        connection,
+        "SELECT v.id, v.state, e.received_at FROM delivery v INDEXED BY delivery_by_destination
+         CROSS JOIN event e ON e.id = v.event_id WHERE v.destination_key = ?1 AND v.id >= ?2 ORDER BY v.id LIMIT ?3",
+        (destination.0, from, CHUNK),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+    )?;
+    let next = walked.last().filter(|_| walked.len() == CHUNK).map(|(id, ..)| id + 1);
+    let found = walked
+        .into_iter()
+        .filter(|(_, state, received)| {
+            *state != DeliveryState::Pending.code()
+                && filter.state.is_none_or(|wanted| wanted.code() == *state)
+                && (filter.since.millis()..until).contains(received)
+        })
+        .map(|(id, ..)| DeliveryId(id))
+        .collect();
+    Ok((found, next))
+}
+
+fn reopen(
+    batch: &mut Batch<'_>,
+    delivery: DeliveryId,
+    event: EventId,
+    destination: DestinationKey,
+    state: DeliveryState,
+) -> Result<()> {
+    open_again(batch, delivery)?;
+    batch.pending(i64::from(state != DeliveryState::Pending));
+    batch.changed(Change::Urgent { destination, delivery, event });
+    Ok(())
+}
+
+/// Pending, due at once, at the beginning of its schedule.
+fn open_again(batch: &mut Batch<'_>, delivery: DeliveryId) -> Result<()> {
+    batch.run("UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0 WHERE id = ?1", [delivery.0])?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Room on the file system. A reserve is kept free of new events, so that the outcomes of what was accepted can still
+//! be written: accepted work goes on to its end on a disk that takes no more.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Code of a write that found no room: the transaction it was in is lost.
+pub const STORAGE_FULL: &str = "storage_full";
+
+/// Code of a refusal below the reserve: nothing was written yet.
+pub const STORAGE_LOW: &str = "storage_low";
+
+/// Reserve on a large file system, in bytes; on a small one it is a sixteenth of it.
+const RESERVE: u64 = 64 * 1024 * 1024;
+
+/// How long one look is good for.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Looks at the free space now and then.
+#[derive(Default)]
+pub struct Watch {
+    looked: Option<(Instant, bool)>,
+}
+
+impl Watch {
+    /// Whether the file system of `path` has room beyond the reserve. Where it cannot be asked, writing decides.
+    pub fn room(&mut self, path: &Path) -> bool {
+        match self.looked {
+            Some((at, room)) if at.elapsed() < FRESH => room,
+            before => {
+                let room = sizes(path).is_none_or(|(free, total)| free > RESERVE.min(total / 16));
+                if before.is_none_or(|(_, was)| was != room) && !room {
+                    tracing::error!("disk space is below the reserve; events are refused until there is room");
+                }
+                self.looked = Some((Instant::now(), room));
+                room
+            }
+        }
+    }
+}
+
+/// Free and total bytes of the file system that holds `path`.
+#[cfg(unix)]
+fn sizes(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `path` is NUL-terminated and `stat` is room for one `statvfs`, which the call fills when it gives 0.
+    let stat = unsafe {
+        if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+            return None;
+        }
+        stat.assume_init()
+    };
+    // The widths of these fields differ between platforms.
+    #[allow(clippy::unnecessary_cast)]
+    let (block, free, total) = (stat.f_frsize as u64, stat.f_bavail as u64, stat.f_blocks as u64);
+    (total > 0).then(|| (free.saturating_mul(block), total.saturating_mul(block)))
+}
+
+#[cfg(not(unix))]
+fn sizes(_path: &Path) -> Option<(u64, u64)> {
+    None
+}

@@ -1,0 +1,165 @@
+//! Who waits for the first attempts of an event (`Prefer: wait`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::change::Change;
+use crate::domain::ids::{DeliveryId, DestinationKey};
+
+/// A wait for the first outcomes of some deliveries.
+pub struct Wait {
+    /// Those that have none yet.
+    pub deliveries: Vec<(DeliveryId, DestinationKey)>,
+    /// Told when there is none left.
+    pub done: oneshot::Sender<()>,
+}
+
+struct Open {
+    left: HashSet<DeliveryId>,
+    done: oneshot::Sender<()>,
+}
+
+/// All waits that are not over.
+#[derive(Default)]
+pub struct Waits {
+    /// Spares the lock while nobody waits, which is most of the time.
+    count: AtomicUsize,
+    open: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    waits: HashMap<u64, Open>,
+    by_delivery: HashMap<DeliveryId, Vec<(u64, DestinationKey)>>,
+}
+
+impl Waits {
+    /// Adds new waits, and ends those that a commit's changes fulfil. Called on the write thread before the engine
+    /// learns of the changes, so no outcome can be missed.
+    pub fn after_commit(&self, new: Vec<Wait>, changes: &[Change]) {
+        if new.is_empty() && self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            match change {
+                Change::Settled { delivery, .. } | Change::Cancelled { delivery, .. } => state.settled(*delivery),
+                Change::Destination(destination) if destination.pause.is_some() => state.left(destination.key),
+                Change::Gone(destination) => state.left(*destination),
+                _ => {}
+            }
+        }
+        for wait in new {
+            state.add(wait);
+        }
+        state.forget_abandoned();
+        self.count.store(state.waits.len(), Ordering::Relaxed);
+    }
+}
+
+impl State {
+    fn add(&mut self, wait: Wait) {
+        if wait.deliveries.is_empty() {
+            let _ = wait.done.send(());
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        for (delivery, destination) in &wait.deliveries {
+            self.by_delivery.entry(*delivery).or_default().push((number, *destination));
+        }
+        let left = wait.deliveries.iter().map(|(delivery, _)| *delivery).collect();
+        self.waits.insert(number, Open { left, done: wait.done });
+    }
+
+    fn settled(&mut self, delivery: DeliveryId) {
+        for (number, _) in self.by_delivery.remove(&delivery).unwrap_or_default() {
+            if let Some(open) = self.waits.get_mut(&number) {
+                open.left.remove(&delivery);
+                if open.left.is_empty()
+                    && let Some(open) = self.waits.remove(&number)
+                {
+                    let _ = open.done.send(());
+                }
+            }
+        }
+    }
+
+    /// A paused or deleted destination is not waited for.
+    fn left(&mut self, destination: DestinationKey) {
+        let gone: Vec<DeliveryId> = self
+            .by_delivery
+            .iter()
+            .filter(|(_, waits)| waits.iter().any(|(_, of)| *of == destination))
+            .map(|(delivery, _)| *delivery)
+            .collect();
+        gone.into_iter().for_each(|delivery| self.settled(delivery));
+    }
+
+    /// Those whose time ran out have dropped their end.
+    fn forget_abandoned(&mut self) {
+        let abandoned: Vec<u64> =
+            self.waits.iter().filter(|(_, open)| open.done.is_closed()).map(|(number, _)| *number).collect();
+        for number in abandoned {
+            if let Some(open) = self.waits.remove(&number) {
+                for delivery in open.left {
+                    if let Some(waits) = self.by_delivery.get_mut(&delivery) {
+                        waits.retain(|(of, _)| *of != number);
+                        if waits.is_empty() {
+                            self.by_delivery.remove(&delivery);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(ids: &[i64]) -> (Wait, oneshot::Receiver<()>) {
+        let (done, receiver) = oneshot::channel();
+        (Wait { deliveries: ids.iter().map(|id| (DeliveryId(*id), DestinationKey(*id))).collect(), done }, receiver)
+    }
+
+    fn settled(id: i64) -> Change {
+        Change::Settled { destination: DestinationKey(id), delivery: DeliveryId(id), due: None }
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_last_first_attempt() {
+        let waits = Waits::default();
+        let (wait, mut done) = wait(&[1, 2]);
+        waits.after_commit(vec![wait], &[]);
+        waits.after_commit(vec![], &[settled(1)]);
+        assert!(done.try_recv().is_err());
+        waits.after_commit(vec![], &[settled(2)]);
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_deleted_destination_is_not_waited_for() {
+        let waits = Waits::default();
+        let (wait, mut done) = wait(&[1]);
+        waits.after_commit(vec![wait], &[]);
+        waits.after_commit(vec![], &[Change::Gone(DestinationKey(1))]);
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn abandoned_waits_leave_nothing_behind() {
+        let waits = Waits::default();
+        let (wait, done) = wait(&[1, 2]);
+        waits.after_commit(vec![wait], &[]);
+        drop(done);
+        waits.after_commit(vec![], &[settled(9)]);
+        let state = waits.open.lock().unwrap();
+        assert!(state.waits.is_empty() && state.by_delivery.is_empty());
+    }
+}

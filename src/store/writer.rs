@@ -1,0 +1,335 @@
+//! The one thread that writes. Steps queue on a bounded channel; the thread takes what waits, runs it in one
+//! transaction, commits once, and then answers everybody (group commit). So nobody ever meets a locked database, and
+//! the cost of an fsync is shared.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::batch::Batch;
+use super::outcomes::{self, FinishedAttempt};
+use super::shared::Shared;
+use super::{Observer, file, space};
+use crate::domain::ids::HotIds;
+use crate::error::{Error, Kind, Result};
+
+/// Steps that may wait; a further one is refused with 503.
+const QUEUE: usize = 16_384;
+
+/// Most steps of one transaction.
+const BATCH: usize = 512;
+
+/// How long a batch waits for more when steps already queue.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// Between two tries to write outcomes that could not be written.
+const RETRY: Duration = Duration::from_millis(250);
+
+enum Message {
+    Step(Box<dyn Step>),
+    Outcome(FinishedAttempt),
+    Stop(oneshot::Sender<()>),
+}
+
+/// One caller's work inside a shared transaction, and its answer.
+trait Step: Send {
+    /// Runs inside the transaction. An error of kind unavailable or internal fails the whole batch unless the step is
+    /// guarded.
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<()>;
+    /// Answers the caller, after the commit or its failure.
+    fn answer(self: Box<Self>, failure: Option<&Error>);
+    /// Whether it may fail halfway, and so runs in a savepoint.
+    fn guarded(&self) -> bool;
+}
+
+struct Call<T, F> {
+    work: Option<F>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+    guarded: bool,
+}
+
+impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F> {
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let result = work(batch);
+        let error = result.as_ref().err().cloned();
+        self.result = Some(result);
+        error.map_or(Ok(()), Err)
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&Error>) {
+        let result = match (self.result, failure) {
+            (Some(Ok(_)) | None, Some(error)) => Err(error.clone()),
+            (Some(result), _) => result,
+            (None, None) => Err(Error::internal("a write step did not run")),
+        };
+        // The caller may have gone away; what it asked for holds all the same.
+        let _ = self.reply.send(result);
+    }
+
+    fn guarded(&self) -> bool {
+        self.guarded
+    }
+}
+
+/// Hands work to the write thread.
+#[derive(Clone)]
+pub struct Writer {
+    queue: SyncSender<Message>,
+}
+
+impl Writer {
+    /// Starts the thread on an opened connection.
+    pub fn start(path: PathBuf, connection: Connection, shared: Arc<Shared>, observer: Observer) -> Result<(Self, JoinHandle<()>)> {
+        let last: i64 = connection
+            .query_row(
+                "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0))",
+                [],
+                |row| row.get(0),
+            )
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let (queue, messages) = sync_channel(QUEUE);
+        let thread = Thread {
+            path,
+            connection: Some(connection),
+            shared,
+            observer,
+            ids: HotIds::after(last),
+            unwritten: VecDeque::new(),
+            space: space::Watch::default(),
+        };
+        let handle = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || thread.run(&messages))
+            .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))?;
+        Ok((Self { queue }, handle))
+    }
+
+    /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
+    /// writes.
+    pub async fn step<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    {
+        self.call(work, false).await
+    }
+
+    /// Like [`Writer::step`], for work that may fail halfway: it runs in a savepoint.
+    pub async fn guarded<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    {
+        self.call(work, true).await
+    }
+
+    async fn call<T, F>(&self, work: F, guarded: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let call = Call { work: Some(work), result: None, reply, guarded };
+        self.queue.try_send(Message::Step(Box::new(call))).map_err(|refused| match refused {
+            TrySendError::Full(_) => {
+                Error::unavailable("queue_full", "More arrives than the disk takes; send it again later.")
+            }
+            TrySendError::Disconnected(_) => stopping(),
+        })?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Queues an attempt's outcome; it is written sooner or later, also when the disk is full for a while. Blocks while
+    /// the queue is full.
+    pub fn outcome(&self, finished: FinishedAttempt) {
+        // Only a stopped writer refuses: then the delivery is still pending in the file and is sent again.
+        let _ = self.queue.send(Message::Outcome(finished));
+    }
+
+    /// Writes what is queued, empties the write-ahead log into the file and ends the thread.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        let queue = self.queue.clone();
+        let sent = tokio::task::spawn_blocking(move || queue.send(Message::Stop(done)).is_ok()).await;
+        if matches!(sent, Ok(true)) {
+            let _ = stopped.await;
+        }
+    }
+}
+
+fn stopping() -> Error {
+    Error::unavailable("stopping", "The server is stopping; send it again later.")
+}
+
+struct Thread {
+    path: PathBuf,
+    /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
+    connection: Option<Connection>,
+    shared: Arc<Shared>,
+    observer: Observer,
+    ids: HotIds,
+    /// Outcomes of failed commits, oldest first.
+    unwritten: VecDeque<FinishedAttempt>,
+    space: space::Watch,
+}
+
+impl Thread {
+    fn run(mut self, messages: &Receiver<Message>) {
+        let mut steps: Vec<Box<dyn Step>> = Vec::with_capacity(BATCH);
+        let mut retry_at: Option<Instant> = None;
+        loop {
+            let first = match retry_at {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            let mut stop = None;
+            match first {
+                Ok(message) => stop = self.gather(message, messages, &mut steps),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            // While outcomes could not be written, new ones wait with them for the next try.
+            if !steps.is_empty() || retry_at.is_none_or(|at| at <= Instant::now()) || stop.is_some() {
+                self.write(&mut steps);
+                retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
+            }
+            if let Some(done) = stop {
+                self.close();
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    /// Takes what waits, up to a batch; lingers a moment when more than one waits, since then more is on its way.
+    fn gather(
+        &mut self,
+        first: Message,
+        messages: &Receiver<Message>,
+        steps: &mut Vec<Box<dyn Step>>,
+    ) -> Option<oneshot::Sender<()>> {
+        let mut deadline = None;
+        let mut next = first;
+        let mut taken = 0;
+        loop {
+            match next {
+                Message::Step(step) => steps.push(step),
+                Message::Outcome(finished) => self.unwritten.push_back(finished),
+                Message::Stop(done) => return Some(done),
+            }
+            taken += 1;
+            if taken >= BATCH {
+                return None;
+            }
+            next = match messages.try_recv() {
+                Ok(message) => message,
+                Err(_) if taken == 1 => return None,
+                Err(_) => {
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + LINGER);
+                    match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                        Ok(message) => message,
+                        Err(_) => return None,
+                    }
+                }
+            };
+        }
+    }
+
+    /// One transaction of all steps and all unwritten outcomes.
+    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>) {
+        let outcomes = self.unwritten.len();
+        if steps.is_empty() && outcomes == 0 {
+            return;
+        }
+        let started = Instant::now();
+        let result = self.transaction(steps);
+        self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
+        match result {
+            Ok(changes) => {
+                self.unwritten.drain(..outcomes);
+                (self.observer)(changes);
+                for step in steps.drain(..) {
+                    step.answer(None);
+                }
+            }
+            Err(failure) => {
+                tracing::error!(
+                    error = failure.detail(),
+                    code = failure.code(),
+                    refused = steps.len(),
+                    outcomes_kept = outcomes,
+                    "cannot write to the database"
+                );
+                for step in steps.drain(..) {
+                    step.answer(Some(&failure));
+                }
+            }
+        }
+    }
+
+    fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
+        if self.connection.is_none() {
+            self.connection = Some(file::connect(&self.path).map_err(super::sql)?);
+            tracing::info!("database connection opened anew");
+        }
+        let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
+        let room = self.space.room(&self.path);
+        let mut batch = Batch::new(connection, &mut self.ids, &self.shared, room);
+        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous());
+        match done {
+            Ok(()) => Ok(batch.committed()),
+            Err(error) => {
+                drop(batch);
+                // Nothing to roll back where SQLite did so itself.
+                let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+                if error.code() == super::IO_FAILURE || !rolled_back {
+                    // After a failed fsync the kernel may have dropped the pages it could not write: what the
+                    // connection holds in memory proves nothing about the disk.
+                    self.connection = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // Litestream and other readers may still be there: a passive checkpoint waits for nobody.
+            if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+                tracing::warn!(%error, "checkpoint at the end failed; the log is replayed at the next start");
+            }
+        }
+        if !self.unwritten.is_empty() {
+            tracing::error!(outcomes = self.unwritten.len(), "outcomes could not be written; those deliveries are sent again");
+        }
+    }
+}
+
+/// `BEGIN`, everything, `COMMIT`.
+fn run_batch(batch: &mut Batch<'_>, steps: &mut [Box<dyn Step>], outcomes: &mut [FinishedAttempt]) -> Result<()> {
+    batch.run("BEGIN IMMEDIATE", [])?;
+    for finished in outcomes {
+        outcomes::settle(batch, finished)?;
+    }
+    for step in steps {
+        if step.guarded() {
+            batch.guarded(|batch| step.run(batch))?;
+        } else if let Err(error) = step.run(batch)
+            && matches!(error.kind(), Kind::Unavailable | Kind::Internal)
+            && error.code() != space::STORAGE_LOW
+        {
+            return Err(error);
+        }
+    }
+    batch.write_tallies()?;
+    batch.run("COMMIT", [])?;
+    Ok(())
+}
