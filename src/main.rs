@@ -1,1 +1,31 @@
-fn main() {}
+//! The `data-pusher` program.
+
+use std::process::ExitCode;
+
+use data_pusher::app::cli::{self, Command, Stop};
+use data_pusher::{api, app};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(Command::Serve(config)) => match app::serve(config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Command::OpenApi { yaml }) => {
+            let (json, as_yaml) = api::document();
+            print!("{}", if yaml { as_yaml } else { json });
+            ExitCode::SUCCESS
+        }
+        Err(Stop::Asked(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(Stop::Bad(line)) => {
+            eprintln!("error: {line}");
+            ExitCode::from(2)
+        }
+    }
+}

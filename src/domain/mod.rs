@@ -10,6 +10,7 @@ pub mod ids;
 pub mod json;
 pub mod network;
 pub mod page;
+pub mod ports;
 pub mod query;
 pub mod retry;
 pub mod secret;

@@ -19,7 +19,7 @@ pub fn signatures<'a>(
     let signed_head = format!("{id}.{}.", at.seconds());
     let mut value = String::new();
     for secret in secrets {
-        let mut mac = Hmac::<Sha256>::new(secret.as_bytes().into());
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
         mac.update(signed_head.as_bytes());
         mac.update(content);
         if !value.is_empty() {

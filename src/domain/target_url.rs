@@ -125,9 +125,7 @@ fn check_text(text: &str) -> Result<(), String> {
 
 fn check_authority(authority: &str) -> Result<(), String> {
     if authority.contains('@') {
-        return Err("must have no user name or password before the host; \
-             give credentials in the header Authorization instead"
-            .to_owned());
+        return Err("must have no user name or password before the host; use the header Authorization".to_owned());
     }
     let (host, port) = split_port(authority);
     if host.is_empty() {
@@ -149,8 +147,8 @@ fn check_name(name: &str, policy: &NetworkPolicy) -> Result<(), String> {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if bare.len() > 253 || !bare.split('.').all(label_fits) {
-        return Err("must have a host name of letters, digits, - and _ between dots, at most 63 bytes each and 253 in \
-             all (or an IP address)"
+        return Err("must have a host name of letters, digits, - and _ between dots (at most 63 bytes each, 253 in \
+             all) or an IP address"
             .to_owned());
     }
     let local = bare == "localhost" || bare.ends_with(".localhost");

@@ -7,6 +7,12 @@ use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
+/// Largest document that a claim brings along; a larger one is read when it is sent.
+const BROUGHT_ALONG: usize = 64 * 1024;
+
+/// Bytes of documents that all claims of one look bring along.
+const BROUGHT_IN_ALL: usize = 2 * 1024 * 1024;
+
 /// A delivery that is due.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -14,6 +20,10 @@ pub struct Claim {
     pub delivery: DeliveryId,
     /// The event it carries.
     pub event: EventId,
+    /// Failures of the schedule that are used up.
+    pub step: u32,
+    /// The document, where it is small.
+    pub document: Option<Arc<[u8]>>,
 }
 
 /// What a look at a destination's queue in the file found.
@@ -40,12 +50,14 @@ impl Store {
         self.readers.engine(|connection| {
             let mut prepared = connection
                 .prepare_cached(
-                    "SELECT id, event_id, next_attempt_at FROM delivery INDEXED BY delivery_due
-                     WHERE destination_key = ?1 AND state = 0 ORDER BY next_attempt_at, id",
+                    "SELECT v.id, v.event_id, v.next_attempt_at, v.step, e.payload
+                     FROM delivery v INDEXED BY delivery_due CROSS JOIN event e ON e.id = v.event_id
+                     WHERE v.destination_key = ?1 AND v.state = 0 ORDER BY v.next_attempt_at, v.id",
                 )
                 .map_err(super::sql)?;
             let mut found = prepared.query([destination.0]).map_err(super::sql)?;
             let mut claims = Vec::new();
+            let mut brought = 0;
             while let Some(row) = found.next().map_err(super::sql)? {
                 let delivery = row.get(0).map(DeliveryId).map_err(super::sql)?;
                 if in_hand(delivery) {
@@ -55,7 +67,15 @@ impl Store {
                 if due > now || claims.len() >= limit {
                     return Ok(Claimed { claims, next_due: Some(due) });
                 }
-                claims.push(Claim { delivery, event: row.get(1).map(EventId).map_err(super::sql)? });
+                let payload = row.get_ref(4).map_err(super::sql)?.as_blob().unwrap_or_default();
+                let brings = payload.len() <= BROUGHT_ALONG && brought + payload.len() <= BROUGHT_IN_ALL;
+                brought += if brings { payload.len() } else { 0 };
+                claims.push(Claim {
+                    delivery,
+                    event: row.get(1).map(EventId).map_err(super::sql)?,
+                    step: row.get(3).map_err(super::sql)?,
+                    document: brings.then(|| Arc::from(payload)),
+                });
             }
             Ok(Claimed { claims, next_due: None })
         })

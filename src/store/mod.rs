@@ -25,7 +25,6 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
@@ -50,8 +49,6 @@ const IO_FAILURE: &str = "storage_unavailable";
 pub struct StoreOptions {
     /// The database file.
     pub path: PathBuf,
-    /// A destination with nothing but failures for this long is paused.
-    pub pause_after: Duration,
 }
 
 /// The database. Clones share it.
@@ -60,7 +57,6 @@ pub struct Store {
     writer: writer::Writer,
     readers: readers::Readers,
     shared: Arc<shared::Shared>,
-    pause_after: Duration,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// Held until the last clone is gone.
     _lock: Arc<File>,
@@ -83,7 +79,6 @@ impl Store {
             writer,
             readers,
             shared,
-            pause_after: options.pause_after,
             thread: Arc::new(Mutex::new(Some(thread))),
             _lock: Arc::new(lock),
         })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::change::Change;
-use super::destinations;
+use super::{Store, destinations};
 use crate::domain::delivery::{Attempt, DeliveryState, Next, Verdict};
 use crate::domain::destination::PausedReason;
 use crate::domain::ids::{DeliveryId, DestinationKey};
@@ -30,6 +30,14 @@ pub struct FinishedAttempt {
     pub wall: Timestamp,
     /// A destination with nothing but failures for this long is paused.
     pub pause_after: Duration,
+}
+
+impl Store {
+    /// Queues an attempt's outcome; it is written sooner or later, also when the disk is full for a while. Blocks while
+    /// the queue is full.
+    pub fn finish_attempt(&self, finished: FinishedAttempt) {
+        self.writer.outcome(finished);
+    }
 }
 
 /// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.

@@ -82,5 +82,5 @@ fn in_transaction<T>(pool: &Pool, read: impl FnOnce(&Connection) -> Result<T>) -
 
 /// The thread that r2d2 opens connections on; by default every pool has three.
 fn housekeeping() -> Arc<ScheduledThreadPool> {
-    Arc::new(ScheduledThreadPool::with_name("r2d2-{}", 1))
+    Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("r2d2").build())
 }

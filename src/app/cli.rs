@@ -1,0 +1,255 @@
+//! The command line: flags, their environment variables and defaults. Parsed once, at start.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use super::config::Config;
+use crate::domain::duration;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::secret::AdminToken;
+
+/// Receives JSON for an account and pushes it to every destination of that account, and loses none of it.
+#[derive(Debug, Parser)]
+#[command(name = "data-pusher", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Commands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Commands {
+    /// Run the server
+    Serve(Box<Serve>),
+    /// Print the OpenAPI document
+    Openapi {
+        /// As YAML instead of JSON
+        #[arg(long)]
+        yaml: bool,
+    },
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON otherwise
+    Auto,
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Address to listen on
+    #[arg(long, env = "DATA_PUSHER_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Database file; made where there is none
+    #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
+    database: PathBuf,
+
+    /// Token of the admin API; without one, the first start makes one and keeps it in DATABASE.admin-token
+    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    admin_token: Option<String>,
+
+    /// File that holds the token of the admin API
+    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "admin_token")]
+    admin_token_file: Option<PathBuf>,
+
+    /// For a laptop: no admin token, destinations on loopback allowed; listens on loopback only
+    #[arg(long, env = "DATA_PUSHER_DEV")]
+    dev: bool,
+
+    /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
+    #[arg(long, env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
+    allow_network: Vec<IpNet>,
+
+    /// Attempts under way at once, over all destinations
+    #[arg(long, env = "DATA_PUSHER_WORKERS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    workers: u16,
+
+    /// Attempts under way at once to one destination
+    #[arg(long, env = "DATA_PUSHER_DESTINATION_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    destination_concurrency: u16,
+
+    /// Time for one attempt, from look-up to the end of the answer
+    #[arg(long, env = "DATA_PUSHER_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    timeout: Duration,
+
+    /// Delays between attempts; when they are used up the delivery is exhausted
+    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = RetrySchedule::parse)]
+    retry_schedule: RetrySchedule,
+
+    /// Pause a destination after nothing but failures for this long
+    #[arg(long, env = "DATA_PUSHER_PAUSE_AFTER", default_value = "5d", value_parser = duration::parse)]
+    pause_after: Duration,
+
+    /// Largest request body, in bytes
+    #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(1..=64 * 1024 * 1024))]
+    max_body: u32,
+
+    /// Keep events, deliveries and attempts for this long; those with a pending delivery stay
+    #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
+    retention: Duration,
+
+    /// How log lines look
+    #[arg(long, env = "DATA_PUSHER_LOG_FORMAT", default_value = "auto")]
+    log_format: LogFormat,
+
+    /// At the end, wait this long for attempts under way
+    #[arg(long, env = "DATA_PUSHER_SHUTDOWN_GRACE", default_value = "30s", value_parser = duration::parse)]
+    shutdown_grace: Duration,
+}
+
+/// What is to be done.
+pub enum Command {
+    /// Run the server.
+    Serve(Config),
+    /// Print the OpenAPI document.
+    OpenApi {
+        /// As YAML instead of JSON.
+        yaml: bool,
+    },
+}
+
+/// Why nothing is to be done.
+pub enum Stop {
+    /// Help or version was asked for: text for stdout.
+    Asked(String),
+    /// A bad flag: one line.
+    Bad(String),
+}
+
+/// Reads the command line and its environment variables.
+///
+/// # Errors
+/// What to print instead, and whether it was asked for.
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Stop> {
+    let cli = Cli::try_parse_from(args).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Stop::Asked(error.render().to_string())
+        }
+        _ => Stop::Bad(one_line(&error)),
+    })?;
+    match cli.command {
+        Commands::Serve(serve) => serve.config().map(Command::Serve).map_err(Stop::Bad),
+        Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
+    }
+}
+
+/// The first sentence of clap's message, without usage and hints.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    format!("{}; see data-pusher serve --help", sentence.join(" ").trim_start_matches("error: "))
+}
+
+impl Serve {
+    fn config(self) -> Result<Config, String> {
+        if self.dev && !self.listen.ip().is_loopback() {
+            return Err(format!("--dev listens on loopback only, and {} is not; drop --dev or listen on 127.0.0.1", self.listen));
+        }
+        if self.dev && (self.admin_token.is_some() || self.admin_token_file.is_some()) {
+            return Err("--dev needs no admin token; give one or the other".to_owned());
+        }
+        let given = match (&self.admin_token, &self.admin_token_file) {
+            (Some(token), _) => Some(AdminToken::parse(token)?),
+            (None, Some(path)) => Some(token_in(path)?),
+            (None, None) => None,
+        };
+        Ok(Config {
+            listen: self.listen,
+            database: self.database,
+            admin_token: given,
+            dev: self.dev,
+            allow_network: self.allow_network,
+            workers: usize::from(self.workers),
+            destination_concurrency: usize::from(self.destination_concurrency),
+            timeout: self.timeout,
+            retry_schedule: self.retry_schedule,
+            pause_after: self.pause_after,
+            max_body: self.max_body as usize,
+            retention: self.retention,
+            log_format: self.log_format,
+            shutdown_grace: self.shutdown_grace,
+        })
+    }
+}
+
+fn token_in(path: &Path) -> Result<AdminToken, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the admin token from {}: {error}", path.display()))?;
+    AdminToken::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| "write a network such as 10.1.0.0/16 or an address such as 127.0.0.1".to_owned())
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text)?;
+    if timeout.is_zero() || timeout > crate::domain::destination::LONGEST_TIMEOUT {
+        return Err("must be more than 0 and at most 5m".to_owned());
+    }
+    Ok(timeout)
+}
+
+fn retention(text: &str) -> Result<Duration, String> {
+    let retention = duration::parse(text)?;
+    if retention.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(retention) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(flags: &[&str]) -> Result<Config, String> {
+        let args = ["data-pusher", "serve"].iter().chain(flags).map(OsString::from);
+        match parse(args) {
+            Ok(Command::Serve(config)) => Ok(config),
+            Ok(Command::OpenApi { .. }) => Err("another command".to_owned()),
+            Err(Stop::Asked(text) | Stop::Bad(text)) => Err(text),
+        }
+    }
+
+    #[test]
+    fn durations_networks_and_schedules_read_as_people_write_them() {
+        let flags = ["--timeout", "200ms", "--allow-network", "10.0.0.0/8,::1", "--allow-network", "192.168.1.7"];
+        let config = config(&flags).unwrap();
+        assert_eq!(config.timeout, Duration::from_millis(200));
+        assert_eq!(config.allow_network.len(), 3);
+        assert_eq!(config.retry_schedule, RetrySchedule::default());
+    }
+
+    #[test]
+    fn a_bad_flag_is_one_line() {
+        for flags in [
+            &["--timeout", "5"][..],
+            &["--nonsense"],
+            &["--listen", "nowhere"],
+            &["--dev", "--listen", "0.0.0.0:80"],
+            &["--dev", "--admin-token", "0123456789abcdef"],
+            &["--admin-token", "short"],
+            &["--workers", "0"],
+            &["--retention", "0s"],
+        ] {
+            let line = config(flags).unwrap_err();
+            assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_in_the_configuration_that_is_printed() {
+        let config = config(&["--admin-token", "canary-canary-canary"]).unwrap();
+        assert!(!format!("{config:?}").contains("canary"));
+    }
+}

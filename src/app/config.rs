@@ -1,0 +1,44 @@
+//! What the server is told, validated; nothing reads the environment later.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::cli::LogFormat;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::secret::AdminToken;
+
+/// All settings of `data-pusher serve`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Database file.
+    pub database: PathBuf,
+    /// Given admin token; without one it is kept beside the database.
+    pub admin_token: Option<AdminToken>,
+    /// No admin token, destinations on loopback allowed.
+    pub dev: bool,
+    /// Networks that are not global and still allowed.
+    pub allow_network: Vec<IpNet>,
+    /// Attempts under way at once, over all destinations.
+    pub workers: usize,
+    /// Attempts under way at once to one destination.
+    pub destination_concurrency: usize,
+    /// For one attempt.
+    pub timeout: Duration,
+    /// Delays between attempts.
+    pub retry_schedule: RetrySchedule,
+    /// A destination with nothing but failures for this long is paused.
+    pub pause_after: Duration,
+    /// Largest request body, in bytes.
+    pub max_body: usize,
+    /// How long events are kept.
+    pub retention: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// At the end, for attempts under way.
+    pub shutdown_grace: Duration,
+}

@@ -1,0 +1,227 @@
+//! Wires the floors together: opens the store, starts the engine, serves the API, and ends them in order.
+
+pub mod cli;
+
+mod admin_token;
+mod config;
+mod logging;
+mod metrics;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::listener::TcpAcceptor;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::api::{self, ApiOptions, Gate};
+use crate::delivery::clock::{self, Clock};
+use crate::delivery::{self, Engine, EngineOptions};
+use crate::domain::network::NetworkPolicy;
+use crate::error::{Error, Kind, Result};
+use crate::store::{Store, StoreOptions, Upkeep};
+pub use config::Config;
+
+/// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
+const BLOCKING_THREADS: usize = 32;
+
+/// Between two looks for background work when there was none.
+const UPKEEP_IDLE: Duration = Duration::from_secs(2);
+
+/// Between two steps of background work: most of the write thread's time stays for others.
+const UPKEEP_PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two comparisons of the clocks.
+const CLOCK_WATCH: Duration = Duration::from_secs(1);
+
+/// A difference of the clocks below this is not a jump.
+const CLOCK_TOLERANCE_MILLIS: i64 = 500;
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// One line that says why it cannot start.
+pub fn serve(config: Config) -> Result<()> {
+    logging::start(config.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(async {
+        let mut stop = StopSignals::new()?;
+        let running = Running::start(config)?;
+        let name = stop.wait().await;
+        tracing::info!(signal = name, "stopping");
+        tokio::spawn(async move {
+            let name = stop.wait().await;
+            tracing::warn!(signal = name, "stopping at once; attempts under way are made again at the next start");
+            std::process::exit(1);
+        });
+        running.stop().await;
+        Ok(())
+    })
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::internal(format!("cannot listen for signals: {error}")));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// A server that takes requests.
+struct Running {
+    store: Store,
+    engine: Engine,
+    server: JoinHandle<std::io::Result<()>>,
+    stop_server: oneshot::Sender<()>,
+    background: [JoinHandle<()>; 2],
+    grace: Duration,
+}
+
+impl Running {
+    fn start(config: Config) -> Result<Self> {
+        // The port first: where it is taken, nothing else is touched.
+        let (listener, address) = bind(config.listen)?;
+        ignore_file_size_signal();
+        let network = Arc::new(if config.dev {
+            NetworkPolicy::dev(config.allow_network.clone())
+        } else {
+            NetworkPolicy::new(config.allow_network.clone())
+        });
+        let clock = Clock::start();
+        let (outbox, inbox) = delivery::mailbox();
+        let told = outbox.clone();
+        let store = Store::open(
+            &StoreOptions { path: config.database.clone() },
+            Box::new(move |changes| told.changes(changes)),
+        )?;
+        let gate = match (config.dev, config.admin_token) {
+            (true, _) => Gate::Dev,
+            (false, Some(token)) => Gate::Token(token),
+            (false, None) => Gate::Token(admin_token::load_or_make(&config.database)?),
+        };
+        store.load_pending()?;
+        let engine = Engine::start(
+            EngineOptions {
+                workers: config.workers,
+                destination_concurrency: config.destination_concurrency,
+                timeout: config.timeout,
+                retry_schedule: config.retry_schedule,
+                pause_after: config.pause_after,
+                network: Arc::clone(&network),
+                clock,
+            },
+            store.clone(),
+            outbox,
+            inbox,
+        )?;
+        let (figures, writes) = (engine.figures(), store.clone());
+        let routes = api::routes(ApiOptions {
+            store: store.clone(),
+            gate,
+            network,
+            max_body: config.max_body,
+            test_sender: engine.tester(),
+            metrics: Arc::new(move || metrics::render(&figures.read(), &writes.figures())),
+            clock: clock::wall,
+        });
+        let (stop_server, stopped) = oneshot::channel::<()>();
+        let grace = config.shutdown_grace;
+        let acceptor = TcpAcceptor::from_std(listener).map_err(|error| cannot_listen(address, &error))?;
+        let server = tokio::spawn(async move {
+            let signal = async {
+                // A dropped sender stops it as well.
+                let _ = stopped.await;
+            };
+            poem::Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(routes, signal, Some(grace)).await
+        });
+        let background =
+            [tokio::spawn(upkeep(store.clone(), config.retention)), tokio::spawn(watch_clock(store.clone(), clock))];
+        tracing::info!(
+            address = %address,
+            docs = format!("http://{address}/docs"),
+            database = %config.database.display(),
+            dev = config.dev,
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        Ok(Self { store, engine, server, stop_server, background, grace })
+    }
+
+    /// Takes nothing more, lets requests and attempts end within the grace, commits, and closes the file.
+    async fn stop(self) {
+        let Self { store, mut engine, server, stop_server, background, grace } = self;
+        let _ = stop_server.send(());
+        background.iter().for_each(JoinHandle::abort);
+        let attempts = tokio::task::spawn_blocking(move || engine.stop(grace));
+        let (served, ended) = tokio::join!(server, attempts);
+        for failure in [served.map(drop).err(), ended.err()].into_iter().flatten() {
+            tracing::error!(%failure, "a part of the server ended early");
+        }
+        store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
+    Error::new(Kind::Internal, "cannot_listen", format!("cannot listen on {address}: {error}"))
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|error| cannot_listen(address, &error))
+}
+
+/// A write past the limit of file sizes is to fail like one to a full disk, and not to kill the process.
+fn ignore_file_size_signal() {
+    // SAFETY: ignoring a signal installs no handler that could run at a bad moment.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+async fn upkeep(store: Store, retention: Duration) {
+    let mut state = Upkeep::default();
+    loop {
+        match store.upkeep(&mut state, retention, clock::wall()).await {
+            Ok(true) => tokio::time::sleep(UPKEEP_PAUSE).await,
+            Ok(false) => tokio::time::sleep(UPKEEP_IDLE).await,
+            Err(error) => {
+                tracing::warn!(error = error.detail(), "background work is put off");
+                tokio::time::sleep(UPKEEP_IDLE).await;
+            }
+        }
+    }
+}
+
+async fn watch_clock(store: Store, clock: Clock) {
+    let mut known = 0;
+    loop {
+        let skew = clock.skew();
+        if (skew - known).abs() > CLOCK_TOLERANCE_MILLIS {
+            tracing::warn!(moved_millis = skew - known, "the wall clock was set; due times are not affected");
+            known = skew;
+            store.set_clock_skew(skew);
+        }
+        tokio::time::sleep(CLOCK_WATCH).await;
+    }
+}

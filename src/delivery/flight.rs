@@ -1,0 +1,165 @@
+//! One delivery on a worker: read what is missing, send, decide what follows, hand the outcome to the store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use ureq::Agent;
+
+use super::attempt::{self, NotSent, Request};
+use super::clock::{self, Clock};
+use super::figures::Figures;
+use super::lane::Job;
+use super::resolver::Guard;
+use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
+use crate::domain::destination::Destination;
+use crate::domain::ids::{EventId, hot_id};
+use crate::domain::retry::{Jitter, RetrySchedule};
+use crate::store::{FinishedAttempt, Store};
+
+/// Whether an attempt was cut short, and why.
+#[derive(Debug, Default)]
+pub struct Cut(AtomicU8);
+
+impl Cut {
+    const ROOM: u8 = 1;
+    const STOP: u8 = 2;
+
+    /// To make room for others.
+    pub fn for_room(&self) {
+        self.0.store(Self::ROOM, Ordering::Release);
+    }
+
+    /// Because the server stops.
+    pub fn for_stop(&self) {
+        self.0.store(Self::STOP, Ordering::Release);
+    }
+}
+
+/// What the workers share.
+pub struct Context {
+    /// Where outcomes go and missing documents come from.
+    pub store: Store,
+    /// The clock of due times.
+    pub clock: Clock,
+    /// Counted here.
+    pub figures: Arc<Figures>,
+    /// Resolver of spare agents.
+    pub guard: Guard,
+    /// The server's schedule.
+    pub retry_schedule: RetrySchedule,
+    /// The server's timeout.
+    pub timeout: Duration,
+    /// See [`FinishedAttempt`].
+    pub pause_after: Duration,
+}
+
+/// What an attempt says of its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// A success that took this long.
+    Good(Duration),
+    /// A failure of the destination.
+    Bad,
+    /// Nothing about the destination.
+    Nothing,
+}
+
+/// How a flight ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Landed {
+    /// What it says of the lane.
+    pub said: Said,
+    /// Whether an outcome is on its way to the file; without one the delivery is no longer in hand.
+    pub outcome: bool,
+}
+
+/// Sends `job`. With `kept` the lane may have kept connections that its peer has closed since.
+pub fn fly(context: &Context, destination: &Arc<Destination>, job: &Job, agent: &Agent, kept: bool, cut: &Cut) -> Landed {
+    let unsent = Landed { said: Said::Nothing, outcome: false };
+    let (document, step) = match (&job.document, job.step) {
+        (Some(document), Some(step)) => (Arc::clone(document), step),
+        _ => match context.store.document(job.delivery, job.event) {
+            Ok(Some(found)) => found,
+            // Cancelled or deleted meanwhile.
+            Ok(None) => return unsent,
+            Err(error) => {
+                tracing::error!(delivery.id = %job.delivery, error = error.detail(), "cannot read the document");
+                return unsent;
+            }
+        },
+    };
+    let request = Request {
+        destination,
+        event: job.event,
+        document: &document,
+        timeout: destination.fields.timeout.unwrap_or(context.timeout),
+    };
+    let spare = || attempt::agent(&context.guard, 1);
+    let sent = attempt::send(&request, agent, kept.then_some(&spare as &dyn Fn() -> Agent));
+    let (attempt, outcome, detail) = match sent {
+        Ok(mut attempt) => {
+            if attempt.outcome.error() == Some(ErrorClass::Reset) || !matches!(attempt.outcome, Outcome::Answer { .. }) {
+                match cut.0.load(Ordering::Acquire) {
+                    // It is pending in the file and is sent again at the next start.
+                    Cut::STOP => return unsent,
+                    Cut::ROOM => {
+                        attempt.outcome = Outcome::NoAnswer(ErrorClass::Cut);
+                        attempt.detail = Some("cut short to make room for other destinations".to_owned());
+                    }
+                    _ => {}
+                }
+            }
+            let outcome = attempt.outcome;
+            context.figures.attempt(outcome, attempt.duration);
+            (Some(attempt), outcome, None)
+        }
+        Err(NotSent(why)) => (None, Outcome::NoAnswer(ErrorClass::UrlTooLong), Some(why)),
+    };
+    let now = context.clock.now();
+    let schedule = destination.fields.retry_schedule.as_ref().unwrap_or(&context.retry_schedule);
+    let verdict = delivery::after(step, outcome, schedule, now, Jitter::from_unit(fastrand::f64()));
+    if verdict.next == Next::Exhausted {
+        tracing::warn!(
+            delivery.id = %job.delivery,
+            event.id = %job.event,
+            destination.id = %destination.id,
+            error = outcome.error().map(ErrorClass::as_str),
+            status = outcome.status(),
+            detail,
+            "delivery exhausted"
+        );
+    }
+    let said = match (&attempt, outcome) {
+        (None, _) | (_, Outcome::NoAnswer(ErrorClass::Cut)) => Said::Nothing,
+        (Some(attempt), outcome) if outcome.is_success() => Said::Good(attempt.duration),
+        _ => Said::Bad,
+    };
+    let error = attempt.is_none().then(|| outcome.error().map(ErrorClass::as_str)).flatten();
+    context.store.finish_attempt(FinishedAttempt {
+        delivery: job.delivery,
+        destination: destination.key,
+        attempt,
+        error,
+        verdict,
+        ended_at: now,
+        wall: clock::wall(),
+        pause_after: context.pause_after,
+    });
+    Landed { said, outcome: true }
+}
+
+/// Sends a sample event to `destination` once, on a connection of its own, and records nothing.
+pub fn test(context: &Context, destination: &Destination, document: &Arc<[u8]>) -> Attempt {
+    let event = EventId(hot_id(clock::wall()));
+    let timeout = destination.fields.timeout.unwrap_or(context.timeout);
+    let request = Request { destination, event, document, timeout };
+    attempt::send(&request, &attempt::agent(&context.guard, 1), None).unwrap_or_else(|NotSent(why)| Attempt {
+        at: clock::wall(),
+        duration: Duration::ZERO,
+        outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
+        detail: Some(why),
+        body: Vec::new(),
+        body_truncated: false,
+    })
+}

@@ -1,0 +1,349 @@
+//! A lane: what the engine knows of one destination, and how a lane moves. Pure; time is an argument.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::destination::Destination;
+use crate::domain::ids::{DeliveryId, EventId};
+use crate::domain::retry::Jitter;
+use crate::domain::time::Timestamp;
+
+use super::pools::Pool;
+
+/// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
+pub const FAST: Duration = Duration::from_millis(50);
+
+/// First back-off of a failing lane.
+const BACKOFF: Duration = Duration::from_millis(250);
+
+/// Longest back-off of a failing lane.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Failures in a row that make a good lane a failing one.
+const STRIKES: u32 = 3;
+
+/// Jobs that any lane may have in hand, whatever others have.
+pub const FLOOR: usize = 4;
+
+/// Jobs that a good lane may have in hand.
+pub const WINDOW: usize = 1_024;
+
+/// A delivery in hand.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The event it carries.
+    pub event: EventId,
+    /// Failures of the schedule that are used up; `None` where the file has to be asked.
+    pub step: Option<u32>,
+    /// The document; `None` where the file has to be asked.
+    pub document: Option<Arc<[u8]>>,
+}
+
+/// What a lane's record says of its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No success yet.
+    New,
+    /// It answers.
+    Good,
+    /// Nothing but failures lately.
+    Failing,
+}
+
+/// Where a delivery in hand is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Waits in the lane.
+    Queued,
+    /// An attempt is under way, or its outcome is not on disk yet.
+    Sent,
+    /// On disk; remembered until the refill that began before is back.
+    Settled,
+}
+
+/// One destination's lane.
+pub struct Lane {
+    /// The destination as it is now; the next attempt uses it.
+    pub destination: Arc<Destination>,
+    /// Client with this destination's connections; dropped when idle.
+    pub agent: Option<ureq::Agent>,
+    /// When an attempt last ended.
+    pub last_used: Timestamp,
+    /// Jobs that wait, first to go first.
+    pub queue: VecDeque<Job>,
+    /// Jobs that pass holds and back-off.
+    pub urgent: VecDeque<Job>,
+    /// Every delivery in hand.
+    pub in_hand: HashMap<DeliveryId, Place>,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// The file holds more that is due.
+    pub more: bool,
+    /// A refill is under way; `Some(true)` when the file got more since it began.
+    pub refilling: Option<bool>,
+    /// Deliveries cancelled while a refill is under way.
+    pub cancelled: HashSet<DeliveryId>,
+    /// What its record says.
+    pub standing: Standing,
+    /// Usual duration of a success (moving average, 1/8).
+    usual: Duration,
+    /// Attempts that it may have at once.
+    cap: usize,
+    strikes: u32,
+    halved_at: Timestamp,
+    backoff: Duration,
+    /// Not before then, after failures.
+    pub back_at: Timestamp,
+    last_success_began: Timestamp,
+    /// Attempts that are overdue and began at these times.
+    overdue: Vec<Timestamp>,
+    /// Order of service among equals.
+    pub served: u64,
+}
+
+impl Lane {
+    /// A lane without a record.
+    pub fn new(destination: Arc<Destination>, now: Timestamp) -> Self {
+        Self {
+            destination,
+            agent: None,
+            last_used: now,
+            queue: VecDeque::new(),
+            urgent: VecDeque::new(),
+            in_hand: HashMap::new(),
+            in_flight: 0,
+            more: false,
+            refilling: None,
+            cancelled: HashSet::new(),
+            standing: Standing::New,
+            usual: Duration::ZERO,
+            cap: 1,
+            strikes: 0,
+            halved_at: Timestamp::EPOCH,
+            backoff: BACKOFF,
+            back_at: Timestamp::EPOCH,
+            last_success_began: Timestamp::EPOCH,
+            overdue: Vec::new(),
+            served: 0,
+        }
+    }
+
+    /// The pool that its next attempt draws on.
+    pub fn pool(&self) -> Pool {
+        match self.standing {
+            Standing::New => Pool::New,
+            Standing::Failing => Pool::Failing,
+            Standing::Good if self.usual < FAST => Pool::Fast,
+            Standing::Good => Pool::Slow,
+        }
+    }
+
+    /// How old an attempt of `pool` must be to give its permit back.
+    pub fn patience(&self, pool: Pool) -> Option<Duration> {
+        match pool {
+            Pool::Fast | Pool::New => Some(FAST),
+            // Those that usually take long are given their usual, and some; after that a hang is likelier.
+            Pool::Slow => Some(self.usual * 2 + FAST * 2),
+            Pool::Failing | Pool::Free => None,
+        }
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.destination.pause.is_some()
+    }
+
+    /// Held by `Retry-After` or back-off until then, if it lies after `now`.
+    pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let held = self.destination.held_until.unwrap_or(Timestamp::EPOCH);
+        let until = held.max(if self.standing == Standing::Failing { self.back_at } else { Timestamp::EPOCH });
+        (until > now).then_some(until)
+    }
+
+    /// An overdue attempt and no success since it began: it probably hangs.
+    pub fn is_suspect(&self) -> bool {
+        self.overdue.iter().any(|began| *began > self.last_success_began)
+    }
+
+    /// Attempts that it may have at once, as its standing goes.
+    pub fn room(&self, most: usize) -> usize {
+        let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
+        match self.standing {
+            Standing::New | Standing::Failing => 1,
+            Standing::Good if self.is_suspect() => 0,
+            Standing::Good => self.cap.min(most),
+        }
+    }
+
+    /// Jobs that it may have in hand while `spare` of the common room are left.
+    pub fn window(&self, spare: usize) -> usize {
+        match self.standing {
+            Standing::Good => FLOOR.max(WINDOW.min(self.in_hand.len() + spare)),
+            Standing::New | Standing::Failing => FLOOR,
+        }
+    }
+
+    /// An attempt that began at `began` is overdue.
+    pub fn overdue(&mut self, began: Timestamp) {
+        self.overdue.push(began);
+    }
+
+    /// An attempt ended well.
+    pub fn succeeded(&mut self, began: Timestamp, took: Duration, was_overdue: bool) {
+        self.ended(began, was_overdue);
+        self.usual = if self.standing == Standing::Good { (self.usual * 7 + took) / 8 } else { took };
+        self.cap = if self.standing == Standing::Good { self.cap + 1 } else { 2 };
+        self.standing = Standing::Good;
+        self.strikes = 0;
+        self.backoff = BACKOFF;
+        self.last_success_began = self.last_success_began.max(began);
+    }
+
+    /// An attempt failed.
+    pub fn failed(&mut self, began: Timestamp, was_overdue: bool, now: Timestamp, jitter: Jitter) {
+        let was_suspect = self.is_suspect();
+        self.ended(began, was_overdue);
+        self.strikes += 1;
+        if began >= self.halved_at {
+            // Once a round: those that were under way at the last halving say nothing new.
+            self.cap = (self.cap / 2).max(1);
+            self.halved_at = now;
+        }
+        if self.standing != Standing::Good || was_suspect || self.strikes >= STRIKES {
+            if self.standing != Standing::Failing {
+                self.backoff = BACKOFF;
+            }
+            self.standing = Standing::Failing;
+            self.cap = 1;
+            self.back_at = now.plus(jitter.apply(self.backoff));
+            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    fn ended(&mut self, began: Timestamp, was_overdue: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if was_overdue && let Some(place) = self.overdue.iter().position(|at| *at == began) {
+            self.overdue.swap_remove(place);
+        }
+    }
+
+    /// An attempt ended without a verdict on its destination.
+    pub fn ended_unjudged(&mut self, began: Timestamp, was_overdue: bool) {
+        self.ended(began, was_overdue);
+    }
+
+    /// The file has something for it that is due.
+    pub fn note_more(&mut self) {
+        match &mut self.refilling {
+            Some(came_meanwhile) => *came_meanwhile = true,
+            None => self.more = true,
+        }
+    }
+
+    /// Passes holds and back-off once.
+    pub fn urge(&mut self) {
+        self.back_at = Timestamp::EPOCH;
+        self.backoff = BACKOFF;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::destination::{DestinationFields, HttpMethod, SigningSecrets};
+    use crate::domain::headers::Headers;
+    use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
+    use crate::domain::secret::SigningSecret;
+    use crate::domain::target_url::TargetUrl;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn lane() -> Lane {
+        let destination = Destination {
+            key: DestinationKey(1),
+            id: DestinationId::generate(),
+            account_key: AccountKey(1),
+            account_id: AccountId::generate(),
+            fields: DestinationFields {
+                url: TargetUrl::from_stored("http://h/".to_owned()),
+                method: HttpMethod::Post,
+                headers: Headers::default(),
+                retry_schedule: None,
+                timeout: None,
+                max_concurrency: None,
+            },
+            secrets: SigningSecrets { current: SigningSecret::generate(), previous: None },
+            pause: None,
+            held_until: None,
+            failing_since: None,
+            created_at: at(0),
+            updated_at: at(0),
+        };
+        Lane::new(Arc::new(destination), at(0))
+    }
+
+    fn good() -> Lane {
+        let mut lane = lane();
+        lane.in_flight = 1;
+        lane.succeeded(at(1), Duration::from_millis(1), false);
+        lane
+    }
+
+    #[test]
+    fn a_new_lane_that_fails_backs_off_and_a_success_makes_it_good() {
+        let mut lane = lane();
+        assert_eq!((lane.pool(), lane.room(32)), (Pool::New, 1));
+        lane.failed(at(0), false, at(10), Jitter::NONE);
+        assert_eq!((lane.pool(), lane.waits_until(at(10))), (Pool::Failing, Some(at(260))));
+        lane.failed(at(260), false, at(260), Jitter::NONE);
+        assert_eq!(lane.waits_until(at(260)), Some(at(760)));
+        lane.succeeded(at(760), Duration::from_millis(2), false);
+        assert_eq!((lane.pool(), lane.waits_until(at(761))), (Pool::Fast, None));
+    }
+
+    #[test]
+    fn one_failure_of_a_good_lane_does_not_hold_it_back() {
+        let mut lane = good();
+        lane.failed(at(2), false, at(3), Jitter::NONE);
+        assert_eq!((lane.pool(), lane.waits_until(at(3))), (Pool::Fast, None));
+        lane.failed(at(3), false, at(4), Jitter::NONE);
+        lane.failed(at(4), false, at(5), Jitter::NONE);
+        assert_eq!(lane.standing, Standing::Failing);
+    }
+
+    #[test]
+    fn the_cap_grows_with_successes_and_halves_once_a_round() {
+        let mut lane = good();
+        for millis in 2..12 {
+            lane.succeeded(at(millis), Duration::from_millis(1), false);
+        }
+        assert_eq!((lane.room(32), lane.room(8)), (12, 8));
+        lane.failed(at(10), false, at(20), Jitter::NONE);
+        lane.failed(at(11), false, at(21), Jitter::NONE);
+        assert_eq!(lane.room(32), 6);
+    }
+
+    #[test]
+    fn a_lane_that_probably_hangs_sends_no_more_until_a_success_that_began_later() {
+        let mut lane = good();
+        lane.succeeded(at(2), Duration::from_millis(1), false);
+        lane.overdue(at(5));
+        assert!(lane.is_suspect() && lane.room(32) == 0);
+        lane.succeeded(at(6), Duration::from_millis(1), false);
+        assert!(!lane.is_suspect() && lane.room(32) > 0);
+    }
+
+    #[test]
+    fn a_merely_slow_destination_is_slow_and_not_failing() {
+        let mut lane = lane();
+        lane.overdue(at(0));
+        lane.succeeded(at(0), Duration::from_secs(2), true);
+        assert_eq!((lane.pool(), lane.is_suspect()), (Pool::Slow, false));
+        assert_eq!(lane.patience(Pool::Slow), Some(Duration::from_millis(4_100)));
+    }
+}

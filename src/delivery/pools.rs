@@ -1,0 +1,154 @@
+//! Who may send next: permits in four pools, tried in this order. Within a pool the lane with the fewest attempts under
+//! way goes first.
+
+use std::collections::BTreeSet;
+
+use crate::domain::ids::DestinationKey;
+
+/// What an attempt draws on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Good lanes that usually answer at once.
+    Fast,
+    /// Good lanes that usually take longer.
+    Slow,
+    /// Lanes without a success yet.
+    New,
+    /// Failing lanes.
+    Failing,
+    /// No pool: attempts that gave their permit back, or were sent by hand.
+    Free,
+}
+
+/// The pools in the order in which they are served.
+pub const ORDER: [Pool; 4] = [Pool::Fast, Pool::Slow, Pool::New, Pool::Failing];
+
+/// Permits of each pool in [`ORDER`].
+const PERMITS: [usize; 4] = [128, 256, 128, 256];
+
+/// Attempts of failing lanes that may be younger than a moment: failing fast must not become the main work.
+const YOUNG_FAILING: usize = 16;
+
+/// Threads that slow and failing lanes leave to fast and new ones, as a share of all.
+const KEPT_SHARE: usize = 8;
+
+type Ready = BTreeSet<(usize, u64, DestinationKey)>;
+
+/// The permits, and the lanes that could send.
+#[derive(Default)]
+pub struct Pools {
+    used: [usize; 4],
+    ready: [Ready; 4],
+    /// Attempts of failing lanes that are still young.
+    pub young_failing: usize,
+}
+
+/// A lane's entry among the ready ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its pool.
+    pub pool: Pool,
+    /// Its attempts under way.
+    pub in_flight: usize,
+    /// Its turn among equals.
+    pub served: u64,
+}
+
+fn index(pool: Pool) -> Option<usize> {
+    ORDER.iter().position(|of| *of == pool)
+}
+
+impl Pools {
+    /// Notes that a lane could send.
+    pub fn enter(&mut self, lane: DestinationKey, entry: Entry) {
+        if let Some(at) = index(entry.pool) {
+            self.ready[at].insert((entry.in_flight, entry.served, lane));
+        }
+    }
+
+    /// Takes a lane out again.
+    pub fn leave(&mut self, lane: DestinationKey, entry: Entry) {
+        if let Some(at) = index(entry.pool) {
+            self.ready[at].remove(&(entry.in_flight, entry.served, lane));
+        }
+    }
+
+    /// The lane that sends next and its pool, while `flying` of `workers` threads are taken.
+    pub fn next(&self, flying: usize, workers: usize) -> Option<(DestinationKey, Pool)> {
+        let kept = workers / KEPT_SHARE;
+        ORDER.iter().enumerate().find_map(|(at, pool)| {
+            let free = PERMITS[at].saturating_sub(self.used[at]);
+            let keeps = matches!(pool, Pool::Slow | Pool::Failing);
+            if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
+                return None;
+            }
+            if *pool == Pool::Failing && self.young_failing >= YOUNG_FAILING {
+                return None;
+            }
+            let (in_flight, _, lane) = self.ready[at].first()?;
+            // More than one only while enough is left for others.
+            (*in_flight < 1 + free / 2).then_some((*lane, *pool))
+        })
+    }
+
+    /// Whether lanes that are not known to fail wait for a thread.
+    pub fn good_wait(&self) -> bool {
+        [0, 2].iter().any(|at| !self.ready[*at].is_empty() && self.used[*at] < PERMITS[*at])
+    }
+
+    /// Takes a permit.
+    pub fn take(&mut self, pool: Pool) {
+        if let Some(at) = index(pool) {
+            self.used[at] += 1;
+        }
+    }
+
+    /// Gives a permit back.
+    pub fn give(&mut self, pool: Pool) {
+        if let Some(at) = index(pool) {
+            self.used[at] = self.used[at].saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(pool: Pool, in_flight: usize) -> Entry {
+        Entry { pool, in_flight, served: 0 }
+    }
+
+    #[test]
+    fn fast_lanes_go_before_failing_ones_and_the_idlest_first() {
+        let mut pools = Pools::default();
+        pools.enter(DestinationKey(1), entry(Pool::Failing, 0));
+        pools.enter(DestinationKey(2), entry(Pool::Fast, 3));
+        pools.enter(DestinationKey(3), entry(Pool::Fast, 1));
+        assert_eq!(pools.next(0, 64), Some((DestinationKey(3), Pool::Fast)));
+        pools.leave(DestinationKey(3), entry(Pool::Fast, 1));
+        pools.leave(DestinationKey(2), entry(Pool::Fast, 3));
+        assert_eq!(pools.next(0, 64), Some((DestinationKey(1), Pool::Failing)));
+    }
+
+    #[test]
+    fn a_lane_takes_more_than_one_permit_only_while_half_are_left_for_others() {
+        let mut pools = Pools::default();
+        pools.enter(DestinationKey(1), entry(Pool::Fast, 20));
+        assert!(pools.next(0, 1_024).is_some());
+        (0..100).for_each(|_| pools.take(Pool::Fast));
+        assert_eq!(pools.next(100, 1_024), None);
+        pools.enter(DestinationKey(2), entry(Pool::Fast, 0));
+        assert_eq!(pools.next(100, 1_024), Some((DestinationKey(2), Pool::Fast)));
+    }
+
+    #[test]
+    fn the_last_threads_are_kept_for_fast_and_new_lanes() {
+        let mut pools = Pools::default();
+        pools.enter(DestinationKey(1), entry(Pool::Failing, 0));
+        assert_eq!(pools.next(56, 64), None);
+        pools.enter(DestinationKey(2), entry(Pool::New, 0));
+        assert_eq!(pools.next(56, 64), Some((DestinationKey(2), Pool::New)));
+        assert_eq!(pools.next(64, 64), None);
+    }
+}

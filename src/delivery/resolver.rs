@@ -1,0 +1,180 @@
+//! Where a request may connect. ureq asks for every request, address literals included, and dials exactly what is
+//! answered: so there is no gap between the check and the use, and a name that changes its mind reaches nothing.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+use crate::domain::network::NetworkPolicy;
+
+/// A name's addresses are good for this long.
+const GOOD_FOR: Duration = Duration::from_secs(30);
+
+/// A failed look-up is believed for this long.
+const BAD_FOR: Duration = Duration::from_secs(1);
+
+/// Look-ups under way at once: a hung name server must not pile up threads.
+const LOOKUPS: usize = 32;
+
+/// Names that are remembered.
+const NAMES: usize = 10_000;
+
+/// Addresses of a name that are used.
+const ADDRESSES: usize = 16;
+
+/// A name or literal leads to an address that deliveries must not reach.
+#[derive(Debug)]
+pub struct RefusedAddress(String);
+
+impl fmt::Display for RefusedAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RefusedAddress {}
+
+/// Resolver that all lanes share.
+#[derive(Clone)]
+pub struct Guard {
+    policy: Arc<NetworkPolicy>,
+    names: Arc<Names>,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Guard {
+    /// Lets through what `policy` does.
+    pub fn new(policy: Arc<NetworkPolicy>) -> Self {
+        Self { policy, names: Arc::default() }
+    }
+}
+
+impl Resolver for Guard {
+    fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let addresses = match bare.parse::<IpAddr>() {
+            Ok(literal) => vec![literal],
+            Err(_) => self.names.look_up(host, timeout)?,
+        };
+        let mut resolved = self.empty();
+        // One bad address among good ones condemns the name: which one is dialled is up to chance.
+        for address in addresses.into_iter().take(ADDRESSES) {
+            if let Err(refused) = self.policy.check(address) {
+                return Err(ureq::Error::Other(Box::new(RefusedAddress(refused.to_string()))));
+            }
+            resolved.push(SocketAddr::new(address, port));
+        }
+        if resolved.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(resolved) }
+    }
+}
+
+#[derive(Default)]
+struct Names {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    names: HashMap<String, Name>,
+    running: usize,
+}
+
+enum Name {
+    Running,
+    /// Empty where the name does not resolve.
+    Known(Instant, Vec<IpAddr>),
+}
+
+impl Names {
+    fn look_up(self: &Arc<Self>, host: &str, timeout: NextTimeout) -> Result<Vec<IpAddr>, ureq::Error> {
+        let deadline = Instant::now() + *timeout.after;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match state.names.get(host) {
+                Some(Name::Known(at, addresses)) if at.elapsed() < if addresses.is_empty() { BAD_FOR } else { GOOD_FOR } => {
+                    return if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses.clone()) };
+                }
+                Some(Name::Running) => {}
+                _ if state.running < LOOKUPS => {
+                    state.running += 1;
+                    state.names.insert(host.to_owned(), Name::Running);
+                    self.start(host.to_owned(), &mut state);
+                }
+                _ => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(ureq::Error::Timeout(timeout.reason));
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn start(self: &Arc<Self>, host: String, state: &mut State) {
+        let names = Arc::clone(self);
+        let looked_up = host.clone();
+        let started = std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
+            let found = (looked_up.as_str(), 0).to_socket_addrs();
+            names.known(looked_up, found.map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default());
+        });
+        if started.is_err() {
+            state.running -= 1;
+            state.names.insert(host, Name::Known(Instant::now(), Vec::new()));
+        }
+    }
+
+    fn known(&self, host: String, addresses: Vec<IpAddr>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running -= 1;
+        if state.names.len() >= NAMES {
+            state.names.retain(|_, name| matches!(name, Name::Running));
+        }
+        state.names.insert(host, Name::Known(Instant::now(), addresses));
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(url: &str, policy: NetworkPolicy) -> Result<usize, ureq::Error> {
+        let agent = ureq::Agent::config_builder().build();
+        let timeout = NextTimeout {
+            after: ureq::unversioned::transport::time::Duration::from_secs(5),
+            reason: ureq::Timeout::Global,
+            ..NextTimeout::default()
+        };
+        Guard::new(Arc::new(policy)).resolve(&url.parse().unwrap(), &agent, timeout).map(|found| found.len())
+    }
+
+    #[test]
+    fn loopback_is_refused_by_literal_and_by_name() {
+        for url in ["http://127.0.0.1/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://localhost/"] {
+            let error = resolve(url, NetworkPolicy::default()).unwrap_err();
+            assert!(matches!(&error, ureq::Error::Other(inner) if inner.is::<RefusedAddress>()), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_open_network_resolves() {
+        assert_eq!(resolve("http://127.0.0.1:8080/", NetworkPolicy::dev(vec![])).unwrap(), 1);
+        assert!(resolve("http://localhost/", NetworkPolicy::dev(vec![])).unwrap() >= 1);
+    }
+}

@@ -1,0 +1,638 @@
+//! Who sends next. One thread of normal priority owns all lanes: workers below it that held a lock could stall
+//! everything when the processor is short.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::figures::Figures;
+use super::flight::{self, Context, Cut, Landed, Said};
+use super::lane::{FAST, FLOOR, Job, Lane, Place, Standing};
+use super::pools::{Entry, Pool, Pools};
+use super::refill::{Refills, Wish};
+use super::resolver::Guard;
+use super::workers::{Slot, Workers};
+use super::{EngineOptions, Outbox, attempt};
+use crate::domain::delivery::Attempt;
+use crate::domain::destination::Destination;
+use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::domain::retry::Jitter;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::{Change, Claimed, NewEvent, Store};
+
+/// Deliveries in hand beyond what each lane may have in any case.
+const HAND: usize = 4_096;
+
+/// Bytes of documents in hand; further ones are read when they are sent.
+const DOCUMENTS: usize = 16 * 1024 * 1024;
+
+/// An attempt of a failing lane may be cut for room when it is older.
+const CUT_AFTER: Duration = Duration::from_secs(1);
+
+/// A lane without work for this long gives its connections up.
+const AGENT_IDLE: Duration = Duration::from_secs(60);
+
+/// Longest wait for a message: the clock of due times goes on while the machine sleeps, the wait's does not.
+const TICK: Duration = Duration::from_secs(1);
+
+/// After the grace: cut attempts end within this, or the process ends without them.
+const AFTER_CUT: Duration = Duration::from_secs(2);
+
+/// What the scheduler is told.
+pub enum Message {
+    /// What a commit changed.
+    Changes(Vec<Change>),
+    /// A worker is done.
+    Landed {
+        /// Number of the flight.
+        flight: u64,
+        /// How it ended.
+        landed: Landed,
+        /// The worker.
+        slot: Arc<Slot>,
+    },
+    /// A worker is done with a test.
+    Idle(Arc<Slot>),
+    /// The file was read for a lane.
+    Refilled {
+        /// The lane.
+        lane: DestinationKey,
+        /// What was found.
+        claimed: Claimed,
+    },
+    /// First due times, at start.
+    FirstDue(Vec<(DestinationKey, Timestamp)>),
+    /// A test is to be sent.
+    Test {
+        /// Where to.
+        destination: Destination,
+        /// What.
+        payload: Arc<[u8]>,
+        /// Told of the attempt.
+        done: Box<dyn FnOnce(Attempt) + Send>,
+    },
+    /// No further attempts; those under way have this long.
+    Stop(Duration),
+}
+
+struct Flight {
+    lane: DestinationKey,
+    delivery: DeliveryId,
+    began: Timestamp,
+    /// The pool whose permit it holds; `Free` once it gave it back.
+    pool: Pool,
+    young_failing: bool,
+    overdue: bool,
+    cut: Arc<Cut>,
+    bytes: usize,
+}
+
+/// All state of the engine.
+pub struct Scheduler {
+    options: EngineOptions,
+    context: Arc<Context>,
+    outbox: Outbox,
+    refills: Refills,
+    workers: Workers,
+    lanes: HashMap<DestinationKey, Lane>,
+    /// The entry under which a lane stands among the ready ones.
+    entered: HashMap<DestinationKey, Entry>,
+    pools: Pools,
+    flights: BTreeMap<u64, Flight>,
+    next_flight: u64,
+    /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs.
+    timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
+    /// When an attempt is to be looked at again.
+    patience: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    urgent: VecDeque<DestinationKey>,
+    in_hand: usize,
+    bytes: usize,
+    turn: u64,
+    stopping: Option<Instant>,
+    swept: Timestamp,
+}
+
+impl Scheduler {
+    /// Knows every destination from the start; what they have to send is read in the background.
+    pub fn new(options: EngineOptions, store: Store, outbox: Outbox, figures: Arc<Figures>) -> Result<Self> {
+        let now = options.clock.now();
+        let destinations = store.all_destinations()?;
+        let refills = Refills::start(&store, &outbox)?;
+        // Room beyond the workers for tests.
+        let workers = Workers::new(options.workers + 64)
+            .map_err(|error| Error::internal(format!("cannot start the delivery pool: {error}")))?;
+        let context = Context {
+            store,
+            clock: options.clock,
+            figures,
+            guard: Guard::new(Arc::clone(&options.network)),
+            retry_schedule: options.retry_schedule.clone(),
+            timeout: options.timeout,
+            pause_after: options.pause_after,
+        };
+        let lanes: HashMap<_, _> =
+            destinations.into_iter().map(|found| (found.key, Lane::new(Arc::new(found), now))).collect();
+        if !lanes.is_empty() {
+            refills.wish(Wish::FirstDue(lanes.keys().copied().collect()), true);
+        }
+        Ok(Self {
+            options,
+            context: Arc::new(context),
+            outbox,
+            refills,
+            workers,
+            lanes,
+            entered: HashMap::new(),
+            pools: Pools::default(),
+            flights: BTreeMap::new(),
+            next_flight: 0,
+            timers: BinaryHeap::new(),
+            patience: BinaryHeap::new(),
+            urgent: VecDeque::new(),
+            in_hand: 0,
+            bytes: 0,
+            turn: 0,
+            stopping: None,
+            swept: now,
+        })
+    }
+
+    /// Runs until stopped.
+    pub fn run(mut self, inbox: &Receiver<Message>) {
+        loop {
+            match inbox.recv_timeout(self.wait()) {
+                Ok(message) => {
+                    self.take(message);
+                    // All that came meanwhile first, then one look at who sends next.
+                    while let Ok(message) = inbox.try_recv() {
+                        self.take(message);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.now();
+            self.fire_timers(now);
+            self.lose_patience(now);
+            if let Some(deadline) = self.stopping {
+                if self.flights.is_empty() || Instant::now() > deadline + AFTER_CUT {
+                    return self.end();
+                }
+                if Instant::now() > deadline {
+                    self.cut_all();
+                }
+            } else {
+                self.dispatch(now);
+                self.sweep(now);
+            }
+            self.context.figures.now(self.flights.len(), self.lanes.len(), self.in_hand);
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.options.clock.now()
+    }
+
+    fn wait(&self) -> Duration {
+        let now = self.now();
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let patience = self.patience.peek().map(|Reverse((at, _))| *at);
+        let next = timer.into_iter().chain(patience).min();
+        let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
+        let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        stop.map_or(wait, |stop| wait.min(stop.max(Duration::from_millis(20))))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Changes(changes) => changes.into_iter().for_each(|change| self.change(change)),
+            Message::Landed { flight, landed, slot } => {
+                self.workers.returned(slot);
+                self.landed(flight, landed);
+            }
+            Message::Idle(slot) => self.workers.returned(slot),
+            Message::Refilled { lane, claimed } => self.refilled(lane, claimed),
+            Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
+            Message::Test { destination, payload, done } => self.test(destination, payload, done),
+            Message::Stop(grace) => self.stopping = Some(Instant::now() + grace),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Accepted(event) => self.accepted(event),
+            Change::Settled { destination, delivery, due } => {
+                self.released(destination, delivery);
+                if let Some(at) = due {
+                    self.due(destination, at);
+                }
+                self.look(destination);
+            }
+            Change::Destination(destination) => self.changed(destination),
+            Change::Gone(destination) => self.gone(destination),
+            Change::Urgent { destination, delivery, event } => self.urge(destination, delivery, event),
+            Change::Reopened(destination) => {
+                if let Some(lane) = self.lanes.get_mut(&destination) {
+                    lane.urge();
+                    let mut now = (*lane.destination).clone();
+                    now.held_until = None;
+                    lane.destination = Arc::new(now);
+                    lane.note_more();
+                }
+                self.look(destination);
+            }
+            Change::Cancelled { destination, delivery } => self.cancelled(destination, delivery),
+        }
+    }
+
+    fn accepted(&mut self, event: NewEvent) {
+        for (delivery, destination) in event.deliveries {
+            let spare = HAND.saturating_sub(self.in_hand);
+            let Some(lane) = self.lanes.get_mut(&destination) else { continue };
+            // Behind what the file holds already, and not in memory while nothing can be sent.
+            if lane.more || lane.refilling.is_some() || lane.is_paused() || lane.in_hand.len() >= lane.window(spare) {
+                lane.note_more();
+            } else {
+                let fits = self.bytes + event.payload.len() <= DOCUMENTS;
+                self.bytes += if fits { event.payload.len() } else { 0 };
+                self.in_hand += 1;
+                lane.in_hand.insert(delivery, Place::Queued);
+                let document = fits.then(|| Arc::clone(&event.payload));
+                lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document });
+            }
+            self.look(destination);
+        }
+    }
+
+    fn changed(&mut self, destination: Arc<Destination>) {
+        let (key, now) = (destination.key, self.now());
+        match self.lanes.get_mut(&key) {
+            None => {
+                self.lanes.insert(key, Lane::new(destination, now));
+            }
+            Some(lane) => {
+                let (before, resumed) = (&lane.destination, lane.is_paused() && destination.pause.is_none());
+                let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
+                lane.destination = destination;
+                if elsewhere {
+                    // Its record and its connections are another server's.
+                    lane.agent = None;
+                    lane.standing = Standing::New;
+                }
+                if resumed {
+                    lane.urge();
+                    lane.note_more();
+                }
+            }
+        }
+        self.look(key);
+    }
+
+    fn gone(&mut self, key: DestinationKey) {
+        self.leave(key);
+        if let Some(lane) = self.lanes.remove(&key) {
+            self.in_hand -= lane.in_hand.len();
+            let jobs = lane.queue.iter().chain(&lane.urgent);
+            self.bytes -= jobs.filter_map(|job| job.document.as_ref()).map(|document| document.len()).sum::<usize>();
+        }
+    }
+
+    fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.is_paused() {
+            lane.note_more();
+            return;
+        }
+        match lane.in_hand.get(&delivery) {
+            // Under way already.
+            Some(Place::Sent) => return,
+            Some(Place::Queued) => {
+                if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
+                    && let Some(job) = lane.queue.remove(at)
+                {
+                    lane.urgent.push_back(job);
+                }
+            }
+            Some(Place::Settled) | None => {
+                if lane.in_hand.insert(delivery, Place::Queued).is_none() {
+                    self.in_hand += 1;
+                }
+                lane.urgent.push_back(Job { delivery, event, step: None, document: None });
+            }
+        }
+        self.urgent.push_back(key);
+    }
+
+    fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.refilling.is_some() {
+            lane.cancelled.insert(delivery);
+        }
+        if lane.in_hand.get(&delivery) == Some(&Place::Queued) {
+            for queue in [&mut lane.queue, &mut lane.urgent] {
+                if let Some(at) = queue.iter().position(|job| job.delivery == delivery)
+                    && let Some(job) = queue.remove(at)
+                {
+                    self.bytes -= job.document.map_or(0, |document| document.len());
+                }
+            }
+            self.released(key, delivery);
+        }
+        self.look(key);
+    }
+
+    /// A delivery is no longer in hand. While a refill is under way it is remembered: what that reads is older.
+    fn released(&mut self, key: DestinationKey, delivery: DeliveryId) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.refilling.is_some() {
+            if let Some(place) = lane.in_hand.get_mut(&delivery) {
+                *place = Place::Settled;
+            }
+        } else if lane.in_hand.remove(&delivery).is_some() {
+            self.in_hand -= 1;
+        }
+    }
+
+    /// A delivery in the file is due at `at`.
+    fn due(&mut self, key: DestinationKey, at: Timestamp) {
+        let now = self.now();
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if at <= now {
+            lane.note_more();
+            self.look(key);
+        } else {
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
+    fn fire_timers(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.note_more();
+            }
+            self.look(key);
+        }
+    }
+
+    fn refilled(&mut self, key: DestinationKey, claimed: Claimed) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let came_meanwhile = lane.refilling.take() == Some(true);
+        lane.more = came_meanwhile;
+        let before = lane.in_hand.len();
+        for claim in claimed.claims {
+            if lane.in_hand.contains_key(&claim.delivery) || lane.cancelled.contains(&claim.delivery) {
+                continue;
+            }
+            let fits = claim.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENTS);
+            let document = claim.document.filter(|_| fits);
+            self.bytes += document.as_ref().map_or(0, |document| document.len());
+            lane.in_hand.insert(claim.delivery, Place::Queued);
+            lane.queue.push_back(Job { delivery: claim.delivery, event: claim.event, step: Some(claim.step), document });
+        }
+        lane.in_hand.retain(|_, place| *place != Place::Settled);
+        lane.cancelled.clear();
+        self.in_hand = self.in_hand + lane.in_hand.len() - before;
+        if let Some(at) = claimed.next_due {
+            self.due(key, at);
+        }
+        self.look(key);
+    }
+
+    /// Puts a lane where it belongs now: among the ready ones, on a timer, or to be refilled.
+    fn look(&mut self, key: DestinationKey) {
+        self.leave(key);
+        let now = self.now();
+        let spare = HAND.saturating_sub(self.in_hand);
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.is_paused() {
+            // What it has in hand waits in the file.
+            let dropped: Vec<Job> = lane.queue.drain(..).chain(lane.urgent.drain(..)).collect();
+            if !dropped.is_empty() {
+                lane.note_more();
+            }
+            for job in dropped {
+                self.bytes -= job.document.map_or(0, |document| document.len());
+                self.released(key, job.delivery);
+            }
+            return;
+        }
+        let wait = lane.waits_until(now);
+        let window = lane.window(spare);
+        let low = lane.queue.len() <= if wait.is_some() { 0 } else { window / 4 };
+        if lane.more && lane.refilling.is_none() && low && wait.is_none() && lane.in_hand.len() < window {
+            lane.refilling = Some(false);
+            lane.more = false;
+            let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
+            let limit = window - lane.in_hand.len();
+            let pressing = lane.standing != Standing::Failing;
+            self.refills.wish(Wish::Refill { lane: key, now, limit, in_hand }, pressing);
+        }
+        if lane.queue.is_empty() && !lane.more {
+            return;
+        }
+        if let Some(until) = wait {
+            self.timers.push(Reverse((until, key)));
+            return;
+        }
+        if !lane.queue.is_empty() && lane.in_flight < lane.room(self.options.destination_concurrency) {
+            let entry = Entry { pool: lane.pool(), in_flight: lane.in_flight, served: lane.served };
+            self.entered.insert(key, entry);
+            self.pools.enter(key, entry);
+        }
+    }
+
+    fn leave(&mut self, key: DestinationKey) {
+        if let Some(entry) = self.entered.remove(&key) {
+            self.pools.leave(key, entry);
+        }
+    }
+
+    fn dispatch(&mut self, now: Timestamp) {
+        while self.flights.len() < self.options.workers
+            && let Some(key) = self.urgent.pop_front()
+        {
+            if let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.urgent.pop_front()) {
+                self.send(key, job, Pool::Free, now);
+            }
+        }
+        while let Some((key, pool)) = self.pools.next(self.flights.len(), self.options.workers) {
+            let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.queue.pop_front()) else {
+                self.leave(key);
+                continue;
+            };
+            self.send(key, job, pool, now);
+        }
+        if self.flights.len() + 1 >= self.options.workers && self.pools.good_wait() {
+            self.cut_for_room(now);
+        }
+    }
+
+    fn send(&mut self, key: DestinationKey, job: Job, pool: Pool, now: Timestamp) {
+        self.leave(key);
+        self.turn += 1;
+        let number = self.next_flight;
+        self.next_flight += 1;
+        let most = self.options.destination_concurrency;
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        lane.in_flight += 1;
+        lane.served = self.turn;
+        lane.in_hand.insert(job.delivery, Place::Sent);
+        let kept = lane.agent.is_some() && lane.standing == Standing::Good;
+        let agent = lane.agent.get_or_insert_with(|| attempt::agent(&self.context.guard, most)).clone();
+        let patience = lane.patience(pool);
+        let destination = Arc::clone(&lane.destination);
+        let young_failing = pool == Pool::Failing;
+        self.pools.take(pool);
+        self.pools.young_failing += usize::from(young_failing);
+        if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
+            self.patience.push(Reverse((now.plus(patience), number)));
+        }
+        let cut = Arc::new(Cut::default());
+        let bytes = job.document.as_ref().map_or(0, |document| document.len());
+        self.flights.insert(
+            number,
+            Flight {
+                lane: key,
+                delivery: job.delivery,
+                began: now,
+                pool,
+                young_failing,
+                overdue: false,
+                cut: Arc::clone(&cut),
+                bytes,
+            },
+        );
+        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        self.workers.give(move |slot| {
+            let fly = || flight::fly(&context, &destination, &job, &agent, kept, &cut);
+            let landed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fly)).unwrap_or_else(|_| {
+                tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
+                Landed { said: Said::Bad, outcome: false }
+            });
+            let _ = outbox.0.send(Message::Landed { flight: number, landed, slot });
+        });
+        self.look(key);
+    }
+
+    fn landed(&mut self, number: u64, landed: Landed) {
+        let Some(flight) = self.flights.remove(&number) else { return };
+        self.pools.give(flight.pool);
+        self.pools.young_failing -= usize::from(flight.young_failing);
+        self.bytes -= flight.bytes;
+        let now = self.now();
+        self.leave(flight.lane);
+        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+            lane.last_used = now;
+            match landed.said {
+                Said::Good(took) => lane.succeeded(flight.began, took, flight.overdue),
+                Said::Bad => {
+                    lane.failed(flight.began, flight.overdue, now, Jitter::from_unit(fastrand::f64()));
+                }
+                Said::Nothing => lane.ended_unjudged(flight.began, flight.overdue),
+            }
+            if !landed.outcome {
+                // It is still in the file, if anywhere.
+                lane.note_more();
+                self.released(flight.lane, flight.delivery);
+            }
+        }
+        self.look(flight.lane);
+    }
+
+    /// Attempts that take long give their permits back, and their lanes send no more until they answer.
+    fn lose_patience(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, number))) = self.patience.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.patience.pop();
+            let Some(flight) = self.flights.get_mut(&number) else { continue };
+            if flight.young_failing {
+                flight.young_failing = false;
+                self.pools.young_failing -= 1;
+                continue;
+            }
+            self.pools.give(flight.pool);
+            flight.pool = Pool::Free;
+            flight.overdue = true;
+            let (key, began) = (flight.lane, flight.began);
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.overdue(began);
+            }
+            self.look(key);
+        }
+    }
+
+    /// Threads have run out while lanes that are not known to fail wait: the longest attempts of lanes that fail or hang
+    /// end now, and are made again later.
+    fn cut_for_room(&mut self, now: Timestamp) {
+        let mut room = self.options.workers / 16;
+        let mut lanes = Vec::new();
+        for flight in self.flights.values() {
+            let Some(lane) = self.lanes.get(&flight.lane) else { continue };
+            let hangs = lane.standing == Standing::Failing || lane.is_suspect();
+            if room > 0 && hangs && now.since(flight.began) > CUT_AFTER {
+                flight.cut.for_room();
+                lanes.push(flight.lane);
+                room -= 1;
+            }
+        }
+        for key in lanes {
+            if let Some(agent) = self.lanes.get_mut(&key).and_then(|lane| lane.agent.take()) {
+                agent.shutdown();
+            }
+        }
+    }
+
+    fn cut_all(&mut self) {
+        for flight in self.flights.values() {
+            flight.cut.for_stop();
+        }
+        for lane in self.lanes.values_mut() {
+            if let Some(agent) = lane.agent.take() {
+                agent.shutdown();
+            }
+        }
+    }
+
+    /// Now and then: connections of idle lanes are closed, and lanes that were short of room are looked at again.
+    fn sweep(&mut self, now: Timestamp) {
+        if now.since(self.swept) < TICK {
+            return;
+        }
+        self.swept = now;
+        self.workers.prune();
+        let mut waiting = Vec::new();
+        for (key, lane) in &mut self.lanes {
+            if lane.in_flight == 0 && lane.agent.is_some() && now.since(lane.last_used) > AGENT_IDLE {
+                lane.agent = None;
+            }
+            if lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR {
+                waiting.push(*key);
+            }
+        }
+        waiting.into_iter().for_each(|key| self.look(key));
+    }
+
+    fn test(&mut self, destination: Destination, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
+        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        self.workers.give(move |slot| {
+            done(flight::test(&context, &destination, &payload));
+            let _ = outbox.0.send(Message::Idle(slot));
+        });
+    }
+
+    fn end(mut self) {
+        if !self.flights.is_empty() {
+            tracing::warn!(attempts = self.flights.len(), "attempts did not end in time; they are made again");
+        }
+        self.workers.stop();
+    }
+}
