@@ -1,0 +1,108 @@
+//! The body of an admin request: read, checked and converted before a handler sees it.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::Context;
+use super::fields::Fields;
+use super::json_tree::Json;
+use super::limit;
+use super::media_type::{self, Accepts};
+use super::problem::{ApiError, ApiResult};
+use crate::domain::json;
+use crate::domain::network::NetworkPolicy;
+
+/// A documented body that is read into a value of the domain.
+pub trait FromBody: Type {
+    /// What it is read into.
+    type Parsed: Send;
+
+    /// Its media types.
+    const ACCEPTS: Accepts = Accepts::Json;
+
+    /// Whether no body at all means one without fields.
+    const MAY_BE_MISSING: bool = false;
+
+    /// Reads every field; `None` if any is faulty.
+    fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<Self::Parsed>;
+}
+
+/// Extracts the body documented as `T`.
+pub struct Body<T: FromBody>(pub T::Parsed);
+
+impl<T: FromBody> Body<T> {
+    async fn read(request: &Request, body: poem::Body, context: &Context) -> ApiResult<Self> {
+        let headers = request.headers();
+        if T::MAY_BE_MISSING && body.is_empty() {
+            return Self::convert(Json::Object(Vec::new()), &context.network);
+        }
+        if let Err(error) = media_type::check(headers, T::ACCEPTS) {
+            limit::refuse(body, headers).await;
+            return Err(error);
+        }
+        let bytes = limit::read(body, headers, context.max_body).await?;
+        Self::convert(parse(&bytes)?, &context.network)
+    }
+
+    fn convert(body: Json, network: &NetworkPolicy) -> ApiResult<Self> {
+        let mut fields = Fields::of(body)?;
+        let read = T::read(&mut fields, network);
+        Ok(Self(fields.finish(read)?))
+    }
+}
+
+/// Parses a body of the admin API.
+fn parse(bytes: &[u8]) -> ApiResult<Json> {
+    let malformed = |detail: String| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
+    json::check(bytes).map_err(malformed)?;
+    serde_json::from_slice(bytes).map_err(|error| malformed(format!("The body cannot be read: {error}.")))
+}
+
+impl<'a, T: FromBody> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let media_type = |content_type| MetaMediaType { content_type, schema: T::schema_ref() };
+        let mut content = vec![media_type("application/json")];
+        if T::ACCEPTS == Accepts::MergePatch {
+            content.push(media_type("application/merge-patch+json"));
+        }
+        Some(MetaRequest { description: None, content, required: !T::MAY_BE_MISSING })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        let context = request.data::<Arc<Context>>().ok_or_else(ApiError::internal)?;
+        Ok(Self::read(request, body.take()?, context).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_malformed_and_says_where() {
+        for text in ["", "{", "{\"a\":1} x", "\u{feff}{}"] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert_eq!((error.problem.status, error.problem.code.as_str()), (400, "malformed_json"), "{text}");
+        }
+        assert!(parse(b"{\"a\":1e999}").is_err());
+        assert!(parse(b"[]").is_ok());
+    }
+}

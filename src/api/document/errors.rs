@@ -1,0 +1,102 @@
+//! Which errors each operation lists, and an example of each.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::incoming;
+use crate::api::problem::{ApiError, FieldFault, MEDIA_TYPE};
+use crate::error::Fault;
+use poem::http::StatusCode;
+
+/// Operations that can clash with what is there.
+const CLASHES: [(&str, &str, &str); 5] = [
+    ("createAccount", "email_taken", "Another account has this e-mail address."),
+    ("replaceAccount", "email_taken", "Another account has this e-mail address."),
+    ("updateAccount", "email_taken", "Another account has this e-mail address."),
+    ("createDestination", "too_many_destinations", "An account may have at most 1000 destinations."),
+    ("cancelDelivery", "not_pending", "Only a pending delivery can be cancelled."),
+];
+
+/// Operations whose 503 a client must know how to handle.
+const STORING: [&str; 2] = ["sendEvent", "getReadiness"];
+
+/// Lists the errors of the operation at `path`.
+pub fn add(path: &str, operation: &mut Map<String, Value>) {
+    let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let has_body = operation.contains_key("requestBody");
+    let is_secured = operation.get("security").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    let has_query = parameters.is_some_and(|all| all.iter().any(|parameter| parameter["in"] == "query"));
+    let is_data = path == incoming::PATH;
+
+    let mut errors = Vec::new();
+    let mut error = |status: u16, description: &'static str, code: &str, detail: &str| {
+        let status = StatusCode::from_u16(status).unwrap_or_default();
+        errors.push((status.as_str().to_owned(), description, ApiError::new(status, code, detail)));
+    };
+    if has_body {
+        let detail = "The body is not one JSON document: expected `,` or `}` at line 1 column 17.";
+        error(400, "It cannot be read.", "malformed_json", detail);
+    } else if has_query {
+        let detail = "The query parameter `limit` is wrong: must be a whole number from 1 to 200.";
+        error(400, "A query parameter cannot be read.", "invalid_parameter", detail);
+    }
+    if is_data {
+        let detail = "Send the app secret token of an account in the CL-XTOKEN header.";
+        error(401, "The token is missing or of no account.", "invalid_token", detail);
+    } else if is_secured {
+        let detail = "Send the admin token as `Authorization: Bearer TOKEN`.";
+        error(401, "The admin token is missing or wrong.", "unauthorized", detail);
+    }
+    if path.contains('{') {
+        let what = path.split('{').nth(1).and_then(|rest| rest.split_once("_id}")).map_or("thing", |(what, _)| what);
+        error(404, "There is nothing with this id.", "not_found", &format!("There is no {what} with this id."));
+    }
+    if let Some((_, code, detail)) = CLASHES.iter().find(|(operation, ..)| *operation == id) {
+        error(409, "It clashes with what is there.", code, detail);
+    }
+    if has_body {
+        error(413, "The body is too long.", "payload_too_large", "The body is longer than 1048576 bytes.");
+        let detail = "The body must be `application/json` in UTF-8.";
+        error(415, "The body is not JSON by its headers.", "unsupported_media_type", detail);
+        if is_data {
+            let detail = "This Idempotency-Key came with another body within the last 24 hours.";
+            error(422, "The Idempotency-Key came with another body.", "idempotency_key_reused", detail);
+        } else {
+            let detail = "email: must be an e-mail address such as ada@example.com";
+            error(422, "The body is well formed, but not valid; `errors` lists every fault.", "validation_failed", detail);
+        }
+    }
+    if STORING.contains(&id.as_str()) {
+        let detail = "The disk is full; send it again when there is room.";
+        error(503, "It cannot be stored now; `Retry-After` says when to try again.", "storage_full", detail);
+    }
+    let unexpected = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "PUT is not allowed here.");
+    errors.push(("4XX".to_owned(), "Another refusal.", unexpected));
+    errors.push(("5XX".to_owned(), "The server failed; what was asked may be asked again.", ApiError::internal()));
+
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    responses.remove("4XX");
+    for (status, description, error) in errors {
+        let error = if is_data { incoming::titled(error) } else { error };
+        responses.insert(status, response(description, error));
+    }
+}
+
+/// A problem is listed under plain JSON too: some generators read types only there.
+fn response(description: &str, mut error: ApiError) -> Value {
+    if error.problem.code == "validation_failed" {
+        let fault = Fault::new("email", "must be an e-mail address such as ada@example.com");
+        error.problem.errors = Some(vec![FieldFault::from(fault)]);
+    }
+    let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "example": error.problem});
+    let mut response = json!({"description": description, "content": {MEDIA_TYPE: content, "application/json": content}});
+    let header = |description: &str, example: &str| {
+        json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example})
+    };
+    match error.problem.status {
+        401 => response["headers"] = json!({"WWW-Authenticate": header("The scheme that is asked for.", "Bearer")}),
+        503 => response["headers"] = json!({"Retry-After": header("Seconds to wait before trying again.", "1")}),
+        _ => {}
+    }
+    response
+}

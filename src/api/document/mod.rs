@@ -1,0 +1,85 @@
+//! The OpenAPI document: what poem-openapi derives from the code, brought into the form that clients' generators like by
+//! one step ([`normalise`]).
+
+mod callback;
+mod errors;
+mod normalise;
+mod schemas;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use poem::endpoint::BoxEndpoint;
+use poem::http::Method;
+use poem_openapi::registry::{MetaApi, Registry};
+use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
+use serde_json::Value;
+
+use super::Operations;
+
+/// Name of the API.
+pub const TITLE: &str = "Data Pusher";
+
+const DESCRIPTION: &str = "\
+Receives JSON for an account and pushes it to every destination of that account, and does not lose what it said it took.
+
+An **account** has **destinations**. Each JSON document sent to the data handler with the account's app secret token is an
+**event**; it makes one **delivery** for each destination, and each delivery one or more **attempts**. Delivery is at least
+once and its order is not promised; a repeat keeps its `webhook-id`.
+
+Every error is an RFC 9457 problem with a stable `code`.";
+
+/// The operations without anything behind them: enough to describe them.
+struct Paper;
+
+impl OpenApi for Paper {
+    fn meta() -> Vec<MetaApi> {
+        Operations::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        Operations::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+fn paper() -> OpenApiService<Paper, ()> {
+    let project = "https://github.com/standard-webhooks/standard-webhooks";
+    OpenApiService::new(Paper, TITLE, env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .contact(ContactObject::new().name("Data Pusher maintainers").url(project))
+        .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
+        .server("/")
+}
+
+/// The document.
+pub fn value() -> &'static Value {
+    static VALUE: LazyLock<Value> = LazyLock::new(|| {
+        let mut document = serde_json::from_str(&paper().spec()).unwrap_or_default();
+        normalise::normalise(&mut document);
+        document
+    });
+    &VALUE
+}
+
+/// The document as JSON for people, with a line feed at its end.
+pub fn json() -> &'static str {
+    static JSON: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", value()));
+    &JSON
+}
+
+/// The document as YAML.
+pub fn yaml() -> &'static str {
+    static YAML: LazyLock<String> = LazyLock::new(|| yaml::write(value()));
+    &YAML
+}
+
+/// poem-openapi's Swagger UI page, and the raw document inside it.
+pub fn swagger_ui() -> (String, String) {
+    let paper = paper();
+    (paper.swagger_ui_html(), paper.spec())
+}

@@ -1,0 +1,104 @@
+//! The one step between poem-openapi's document and ours.
+
+use serde_json::{Map, Value, json};
+
+use super::{callback, errors, schemas};
+
+/// Chapters in the order in which a newcomer needs them.
+const TAGS: [&str; 6] = ["Accounts", "Destinations", "Data", "Deliveries", "Events", "Operations"];
+
+/// Header names that poem-openapi writes in capitals, and an example of each.
+const HEADERS: [(&str, &str); 4] = [
+    ("Idempotency-Key", "order-1042-paid"),
+    ("Prefer", "wait=5"),
+    ("Location", "/v1/accounts/acc_V1StGXR8_Z5jdHi6B-myT"),
+    ("Preference-Applied", "wait=5"),
+];
+
+/// Brings `document` into form.
+pub fn normalise(document: &mut Value) {
+    document["openapi"] = "3.0.3".into();
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(|tag| TAGS.iter().position(|name| tag["name"] == *name));
+    }
+    schemas::normalise(document);
+    let components = document["components"]["schemas"].clone();
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, item) in paths {
+        for (_, operation) in item.as_object_mut().into_iter().flatten() {
+            if let Some(operation) = operation.as_object_mut() {
+                normalise_operation(path, operation, &components);
+            }
+        }
+    }
+}
+
+fn normalise_operation(path: &str, operation: &mut Map<String, Value>, components: &Value) {
+    operation.entry("security").or_insert_with(|| json!([]));
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        normalise_parameter(parameter);
+    }
+    if let Some(body) = operation.get_mut("requestBody") {
+        let description = described(body, components);
+        body.as_object_mut().map(|body| body.entry("description").or_insert(description.into()));
+        add_examples(body, components);
+    }
+    for (_, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
+        if response["description"] == "" {
+            response["description"] = described(response, components).into();
+        }
+        if let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) {
+            *headers = std::mem::take(headers).into_iter().map(|(name, header)| named_header(&name, header)).collect();
+        }
+        add_examples(response, components);
+    }
+    errors::add(path, operation);
+    if operation.get("operationId") == Some(&"createDestination".into()) {
+        operation.insert("callbacks".to_owned(), callback::deliveries());
+    }
+}
+
+fn normalise_parameter(parameter: &mut Value) {
+    let Some(members) = parameter.as_object_mut() else { return };
+    // What it says is the default.
+    members.remove("explode");
+    if members.get("in") == Some(&"header".into()) {
+        let name = members.get("name").and_then(Value::as_str).unwrap_or_default();
+        if let Some((name, example)) = HEADERS.iter().find(|(right, _)| right.eq_ignore_ascii_case(name)) {
+            members.insert("name".to_owned(), (*name).into());
+            members.insert("example".to_owned(), (*example).into());
+        }
+    }
+}
+
+fn named_header(name: &str, mut header: Value) -> (String, Value) {
+    match HEADERS.iter().find(|(right, _)| right.eq_ignore_ascii_case(name)) {
+        Some((right, example)) => {
+            header["example"] = (*example).into();
+            ((*right).to_owned(), header)
+        }
+        None => (name.to_owned(), header),
+    }
+}
+
+/// The schema that the first media type of a body or response refers to.
+fn schema<'a>(part: &Value, components: &'a Value) -> Option<&'a Value> {
+    let media_type = part["content"].as_object()?.values().next()?;
+    components.get(media_type["schema"]["$ref"].as_str()?.rsplit('/').next()?)
+}
+
+fn described(part: &Value, components: &Value) -> String {
+    let description = schema(part, components).and_then(|schema| schema["description"].as_str());
+    description.unwrap_or("It is done.").replace('\n', " ")
+}
+
+/// Gives every media type the example of its schema.
+fn add_examples(part: &mut Value, components: &Value) {
+    let example = schema(part, components).map(|schema| schema["example"].clone());
+    for (_, media_type) in part["content"].as_object_mut().into_iter().flatten() {
+        let own = media_type["schema"].get("example").cloned();
+        if let Some(example) = example.clone().or(own).filter(|example| !example.is_null()) {
+            media_type["example"] = example;
+        }
+    }
+}

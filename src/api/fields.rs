@@ -1,0 +1,300 @@
+//! Reads the fields of a request body and collects every fault on the way, so that one answer names them all.
+
+use std::str::FromStr;
+
+use super::json_tree::Json;
+use crate::error::{Error, Fault, Result};
+
+/// What is wrong with one field: a message about the field itself, or faults that name their own fields.
+pub struct Wrong(Vec<Fault>);
+
+impl From<String> for Wrong {
+    fn from(message: String) -> Self {
+        Self(vec![Fault::new("", message)])
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
+impl From<Vec<Fault>> for Wrong {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self(faults)
+    }
+}
+
+/// The fields of a body. Every reading method gives `None` for a field that is faulty and notes why.
+pub struct Fields {
+    members: Vec<(String, Json)>,
+    asked: Vec<&'static str>,
+    faults: Vec<Fault>,
+}
+
+impl Fields {
+    /// The fields of a body, which must be an object.
+    ///
+    /// # Errors
+    /// Invalid, if it is not.
+    pub fn of(body: Json) -> Result<Self> {
+        match body {
+            Json::Object(members) => Ok(Self { members, asked: Vec::new(), faults: Vec::new() }),
+            other => Err(Error::invalid(vec![Fault::new("", format!("The body must be an object, not {}.", kind(&other)))])),
+        }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Json> {
+        self.asked.push(name);
+        let mut value = None;
+        let mut count = 0;
+        self.members.retain_mut(|(member, given)| {
+            let is_it = member == name;
+            if is_it {
+                count += 1;
+                value = Some(std::mem::replace(given, Json::Null));
+            }
+            !is_it
+        });
+        if count > 1 {
+            self.fault(name, "is given more than once");
+        }
+        value
+    }
+
+    fn fault(&mut self, name: &str, message: &str) {
+        self.faults.push(Fault::new(name, message));
+    }
+
+    fn note<T>(&mut self, name: &str, read: Result<T, Wrong>) -> Option<T> {
+        read.map_err(|Wrong(faults)| {
+            self.faults.extend(faults.into_iter().map(|mut fault| {
+                if fault.field.is_empty() {
+                    name.clone_into(&mut fault.field);
+                }
+                fault
+            }));
+        })
+        .ok()
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<T> {
+        match self.take(name) {
+            Some(value) => self.note(name, read(value)),
+            None => {
+                self.fault(name, "is missing");
+                None
+            }
+        }
+    }
+
+    /// A field that may be missing or `null`.
+    pub fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<Option<T>> {
+        match self.take(name) {
+            None | Some(Json::Null) => Some(None),
+            Some(value) => self.note(name, read(value)).map(Some),
+        }
+    }
+
+    /// A field of a merge patch that cannot be cleared: missing leaves it.
+    pub fn change<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<Option<T>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Json::Null) => {
+                self.fault(name, "cannot be cleared; give it a value or leave it out");
+                None
+            }
+            Some(value) => self.note(name, read(value)).map(Some),
+        }
+    }
+
+    /// A field of a merge patch that `null` clears: missing leaves it.
+    pub fn clearable<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Json) -> Result<T, Wrong>,
+    ) -> Option<Option<Option<T>>> {
+        match self.take(name) {
+            None => Some(None),
+            Some(Json::Null) => Some(Some(None)),
+            Some(value) => self.note(name, read(value)).map(|value| Some(Some(value))),
+        }
+    }
+
+    /// Notes a fault between fields that are each right.
+    pub fn refuse(&mut self, name: &str, message: &str) {
+        self.fault(name, message);
+    }
+
+    /// The names that were asked for.
+    #[cfg(test)]
+    pub fn asked(&self) -> &[&'static str] {
+        &self.asked
+    }
+
+    /// What was read, if nothing at all is wrong with the body.
+    ///
+    /// # Errors
+    /// Invalid, with every fault.
+    pub fn finish<T>(mut self, read: Option<T>) -> Result<T> {
+        let known = self.asked.join(", ");
+        let mut unknown: Vec<String> = Vec::new();
+        for (name, _) in std::mem::take(&mut self.members) {
+            if !unknown.contains(&name) {
+                self.fault(&name, &format!("is not a field of this body; known are {known}"));
+                unknown.push(name);
+            }
+        }
+        match read {
+            Some(read) if self.faults.is_empty() => Ok(read),
+            _ => Err(Error::invalid(self.faults)),
+        }
+    }
+}
+
+/// What sort of value it is, with an article.
+fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Whole(_) | Json::Number => "a number",
+        Json::Text(_) => "a string",
+        Json::Array(_) => "an array",
+        Json::Object(_) => "an object",
+    }
+}
+
+/// A string, as it is.
+pub fn text(value: Json) -> Result<String, Wrong> {
+    match value {
+        Json::Text(text) => Ok(text),
+        other => Err(format!("must be a string, not {}", kind(&other)).into()),
+    }
+}
+
+/// A string that is a `T`.
+pub fn parsed<T: FromStr<Err = String>>(value: Json) -> Result<T, Wrong> {
+    Ok(text(value)?.parse::<T>()?)
+}
+
+/// `true` or `false`.
+pub fn boolean(value: Json) -> Result<bool, Wrong> {
+    match value {
+        Json::Bool(value) => Ok(value),
+        other => Err(format!("must be true or false, not {}", kind(&other)).into()),
+    }
+}
+
+/// A whole number within bounds.
+pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, Wrong> {
+    move |value| match value {
+        Json::Whole(number) if (lowest..=highest).contains(&number) => Ok(number),
+        Json::Whole(_) | Json::Number => Err(format!("must be a whole number from {lowest} to {highest}").into()),
+        other => Err(format!("must be a number, not {}", kind(&other)).into()),
+    }
+}
+
+/// An array, each element of which `read` takes; faults name the element.
+pub fn list<T>(value: Json, name: &str, read: impl Fn(Json) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
+    let Json::Array(items) = value else { return Err(format!("must be an array, not {}", kind(&value)).into()) };
+    collect(items.into_iter().enumerate().map(|(index, item)| (format!("{name}[{index}]"), item)), |_, item| read(item))
+}
+
+/// An object, each member of which `read` takes; faults name the member.
+pub fn members<T>(value: Json, name: &str, read: impl Fn(String, Json) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
+    let Json::Object(members) = value else { return Err(format!("must be an object, not {}", kind(&value)).into()) };
+    collect(members.into_iter().map(|(key, value)| (format!("{name}.{key}"), (key, value))), |_, (key, value)| {
+        read(key, value)
+    })
+}
+
+fn collect<I, T>(
+    items: impl Iterator<Item = (String, I)>,
+    read: impl Fn(&str, I) -> Result<T, Wrong>,
+) -> Result<Vec<T>, Wrong> {
+    let (mut values, mut faults) = (Vec::new(), Vec::new());
+    for (path, item) in items {
+        match read(&path, item) {
+            Ok(value) => values.push(value),
+            Err(Wrong(inner)) => faults.extend(inner.into_iter().map(|mut fault| {
+                if fault.field.is_empty() {
+                    fault.field.clone_from(&path);
+                }
+                fault
+            })),
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(Wrong(faults)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::account::Email;
+
+    fn fields(text: &str) -> Fields {
+        Fields::of(serde_json::from_str(text).unwrap()).unwrap()
+    }
+
+    fn faults<T>(result: Result<T>) -> Vec<String> {
+        let faults = result.err().map(|error| error.faults().to_vec()).unwrap_or_default();
+        faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect()
+    }
+
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let mut fields = fields(r#"{"email":"nobody","name":5,"dry_run":"yes","seconds":301,"extra":1,"extra":2}"#);
+        fields.required("email", parsed::<Email>);
+        fields.required("name", text);
+        fields.required("url", text);
+        fields.optional("dry_run", boolean);
+        fields.optional("seconds", whole(1, 300));
+        let found = faults(fields.finish(Some(())));
+        assert_eq!(
+            found,
+            [
+                "email must be an e-mail address such as ada@example.com",
+                "name must be a string, not a number",
+                "url is missing",
+                "dry_run must be true or false, not a string",
+                "seconds must be a whole number from 1 to 300",
+                "extra is not a field of this body; known are email, name, url, dry_run, seconds",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_field_given_twice_is_refused() {
+        let mut fields = fields(r#"{"email":"ada@example.com","email":"bob@example.com"}"#);
+        let read = fields.required("email", parsed::<Email>);
+        assert_eq!(faults(fields.finish(read)), ["email is given more than once"]);
+    }
+
+    #[test]
+    fn a_merge_patch_tells_missing_from_null() {
+        let mut fields = fields(r#"{"a":null,"b":null,"c":"x"}"#);
+        assert_eq!(fields.clearable("a", text), Some(Some(None)));
+        assert_eq!(fields.change("b", text), None);
+        assert_eq!(fields.clearable("c", text), Some(Some(Some("x".to_owned()))));
+        assert_eq!(fields.clearable("d", text), Some(None));
+        assert_eq!(faults(fields.finish(Some(()))), ["b cannot be cleared; give it a value or leave it out"]);
+    }
+
+    #[test]
+    fn faults_inside_lists_and_objects_name_their_place() {
+        let value = |text: &str| serde_json::from_str::<Json>(text).unwrap();
+        let Err(Wrong(faults)) = list(value(r#"["a",1]"#), "tags", text) else { panic!("taken") };
+        assert_eq!(faults[0].field, "tags[1]");
+        let Err(Wrong(faults)) = members(value(r#"{"X-A":"1","X-B":true}"#), "headers", |_, value| text(value)) else {
+            panic!("taken")
+        };
+        assert_eq!(faults, [Fault::new("headers.X-B", "must be a string, not a boolean")]);
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        assert_eq!(faults(Fields::of(Json::Array(Vec::new()))), [" The body must be an object, not an array."]);
+    }
+}

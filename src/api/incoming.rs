@@ -1,0 +1,228 @@
+//! The data handler: takes an account's JSON and answers once it is on disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::http::{HeaderMap, HeaderValue, StatusCode};
+use poem::{Body, IntoResponse, Request, RequestBody, Response};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::Type as _;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
+
+use super::Context;
+use super::answers;
+use super::auth::GivenToken;
+use super::limit;
+use super::media_type::{self, Accepts};
+use super::model::deliveries::Delivery;
+use super::model::events::{EventReceipt, SAMPLE};
+use super::prefer;
+use super::problem::{ApiError, ApiResult};
+use super::tags::Tag;
+use crate::domain::event::{IdempotencyKey, IncomingEvent};
+use crate::domain::ids::AccountKey;
+use crate::domain::json;
+use crate::error::Kind;
+use crate::store::Accepted;
+
+/// Where it is.
+pub const PATH: &str = "/server/incoming_data";
+
+/// The data handler.
+pub struct IncomingApi(pub Arc<Context>);
+
+/// The headers and the body of what came, unread.
+pub struct Arrival<'a> {
+    headers: &'a HeaderMap,
+    body: Body,
+}
+
+/// Answer to a document that was taken.
+pub enum Receipt {
+    /// 200: each delivery whose destination is not paused has had its first attempt within the wait.
+    Attempted(EventReceipt, Duration),
+    /// 202: it is on disk. Where a wait was asked for, it passed first.
+    Accepted(EventReceipt, Option<Duration>),
+}
+
+#[OpenApi(tag = "Tag::Data")]
+impl IncomingApi {
+    /// Send a JSON document
+    ///
+    /// Takes any JSON value for the account whose app secret token the `CL-XTOKEN` header holds (`CL-X-TOKEN` is taken
+    /// too), and pushes it to each of the account's destinations, byte for byte. It answers once the event and its
+    /// deliveries are on disk. A 503 means that it was not taken: send it again.
+    #[oai(
+        path = "/server/incoming_data",
+        method = "post",
+        operation_id = "sendEvent",
+        request_header(
+            name = "Idempotency-Key",
+            ty = "Option<String>",
+            description = "Within 24 hours the same key with the same body is taken once; with another body it is refused."
+        ),
+        request_header(
+            name = "Prefer",
+            ty = "Option<String>",
+            description = "`wait=N` waits up to N seconds, at most 30, for the first attempts (RFC 7240)."
+        )
+    )]
+    async fn send(&self, token: GivenToken, arrival: Arrival<'_>) -> ApiResult<Receipt> {
+        self.take(token, arrival).await.map_err(titled)
+    }
+}
+
+impl IncomingApi {
+    /// The checks in the order that clients may rely on.
+    async fn take(&self, token: GivenToken, Arrival { headers, body }: Arrival<'_>) -> ApiResult<Receipt> {
+        let account = match self.account(&token).and_then(|account| {
+            media_type::check(headers, Accepts::AnyJson)?;
+            Ok(account)
+        }) {
+            Ok(account) => account,
+            Err(error) => {
+                limit::refuse(body, headers).await;
+                return Err(error);
+            }
+        };
+        let bytes = limit::read(body, headers, self.0.max_body).await?;
+        let malformed = |detail| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
+        json::check(&bytes).map_err(malformed)?;
+        let event = IncomingEvent { account, payload: bytes.into(), idempotency_key: idempotency_key(headers)? };
+        let wait = prefer::wait(headers);
+        let accepted = self.0.store.accept_event(event, wait.is_some(), (self.0.clock)()).await;
+        let accepted = accepted.map_err(|error| match error.kind() {
+            // The account was deleted since its token was looked up.
+            Kind::NotFound => unknown_token(),
+            _ => error.into(),
+        })?;
+        Ok(match wait {
+            None => Receipt::Accepted(accepted.into(), None),
+            Some(wait) => self.attempted(accepted, wait).await,
+        })
+    }
+
+    fn account(&self, token: &GivenToken) -> ApiResult<AccountKey> {
+        let now = (self.0.clock)();
+        token.0.as_ref().and_then(|digest| self.0.store.account_by_token(digest, now)).ok_or_else(unknown_token)
+    }
+
+    /// Waits for the first attempts, then answers with the deliveries as they are.
+    async fn attempted(&self, mut accepted: Accepted, wait: Duration) -> Receipt {
+        let in_time = match accepted.first_attempts.take() {
+            Some(attempts) => tokio::time::timeout(wait, attempts).await.is_ok_and(|signal| signal.is_ok()),
+            None => true,
+        };
+        let event_id = accepted.event_id;
+        let mut receipt = EventReceipt::from(accepted);
+        // What cannot be read again is still on disk: the receipt then shows the deliveries as they began.
+        if let Ok((event, _)) = self.0.store.event(event_id).await {
+            receipt.deliveries = event.deliveries.into_iter().map(Delivery::from).collect();
+        }
+        if in_time { Receipt::Attempted(receipt, wait) } else { Receipt::Accepted(receipt, Some(wait)) }
+    }
+}
+
+fn unknown_token() -> ApiError {
+    let detail = "Send the app secret token of an account in the CL-XTOKEN header.";
+    ApiError::unauthorized("CL-XTOKEN", "invalid_token", detail)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
+    let mut lines = headers.get_all("idempotency-key").iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    let refused = |detail: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail);
+    if lines.next().is_some() {
+        return Err(refused("An Idempotency-Key may be given once.".to_owned()));
+    }
+    let text = line.to_str().unwrap_or_default();
+    Ok(Some(text.parse().map_err(|message: String| refused(format!("The header is wrong: {message}.")))?))
+}
+
+/// The titles that clients of the data handler know.
+pub fn titled(error: ApiError) -> ApiError {
+    match error.problem.status {
+        400 | 405 | 415 => error.titled("Invalid Data"),
+        401 => error.titled("Un Authenticate"),
+        413 => error.titled("Payload Too Large"),
+        422 => error.titled("Idempotency Key Reused"),
+        _ => error,
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Arrival<'a> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        let schema = MetaSchema {
+            description: Some("Any JSON value."),
+            example: serde_json::from_str(SAMPLE).ok(),
+            ..MetaSchema::ANY
+        };
+        let schema = MetaSchemaRef::Inline(Box::new(schema));
+        let content = vec![MetaMediaType { content_type: "application/json", schema }];
+        Some(MetaRequest { description: Some("The document; every byte of it is passed on."), content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<Self::ParamType>,
+    ) -> poem::Result<Self> {
+        Ok(Self { headers: request.headers(), body: body.take()? })
+    }
+}
+
+impl IntoResponse for Receipt {
+    fn into_response(self) -> Response {
+        let (mut response, wait) = match self {
+            Self::Attempted(receipt, wait) => (answers::json(StatusCode::OK, &receipt), Some(wait)),
+            Self::Accepted(receipt, wait) => (answers::json(StatusCode::ACCEPTED, &receipt), wait),
+        };
+        if let Some(applied) = wait.and_then(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok()) {
+            response.headers_mut().insert("preference-applied", applied);
+        }
+        response
+    }
+}
+
+impl ApiResponse for Receipt {
+    fn meta() -> MetaResponses {
+        let applied = || answers::header("Preference-Applied", "The wait that was applied, where one was asked for.", false);
+        let answer = |status, description| MetaResponse {
+            headers: vec![applied()],
+            ..answers::described::<EventReceipt>(status, description)
+        };
+        let attempted = "With `Prefer: wait`: every delivery whose destination is not paused has had its first attempt.";
+        let accepted = "It is on disk and will be delivered.";
+        MetaResponses { responses: vec![answer(StatusCode::OK, attempted), answer(StatusCode::ACCEPTED, accepted)] }
+    }
+
+    fn register(registry: &mut Registry) {
+        EventReceipt::register(registry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_idempotency_key_is_refused_and_none_is_fine() {
+        let read = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            lines.iter().for_each(|line| drop(headers.append("idempotency-key", HeaderValue::from_bytes(line).unwrap())));
+            idempotency_key(&headers).map(|key| key.map(|key| key.as_str().to_owned())).map_err(|e| e.problem.code)
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b"order-1"]), Ok(Some("order-1".to_owned())));
+        let wrong = Err("invalid_idempotency_key".to_owned());
+        assert_eq!(read(&[b""]), wrong);
+        assert_eq!(read(&[b"caf\xe9"]), wrong);
+        assert_eq!(read(&[b"a", b"b"]), wrong);
+        assert_eq!(read(&[&[b'x'; 256]]), wrong);
+    }
+}

@@ -1,0 +1,92 @@
+//! The HTTP surface: wire types, thin handlers, one shape of error, and the document that describes them. A handler
+//! authenticates, converts, calls one thing and converts back; its arguments are parsed before it runs.
+
+mod accounts;
+mod answers;
+pub mod auth;
+mod body;
+mod browser;
+mod deliveries;
+mod destinations;
+mod docs;
+mod document;
+mod events;
+mod fields;
+mod incoming;
+mod json_tree;
+mod limit;
+mod media_type;
+mod model;
+mod operations;
+mod params;
+mod paths;
+mod prefer;
+mod problem;
+mod shape;
+mod tags;
+mod wire;
+
+use std::sync::Arc;
+
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
+use poem_openapi::OpenApiService;
+
+pub use self::auth::Gate;
+use self::paths::Paths;
+use crate::domain::network::NetworkPolicy;
+use crate::domain::ports::SendTest;
+use crate::domain::time::Timestamp;
+use crate::store::Store;
+
+/// What the API works with; `app` makes it.
+pub struct ApiOptions {
+    /// The database.
+    pub store: Store,
+    /// What opens the admin API.
+    pub gate: Gate,
+    /// Where deliveries may go.
+    pub network: Arc<NetworkPolicy>,
+    /// Longest body in bytes.
+    pub max_body: usize,
+    /// Sends test deliveries.
+    pub test_sender: Arc<dyn SendTest>,
+    /// Writes `/metrics`.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// The same, as handlers and extractors share it.
+type Context = ApiOptions;
+
+/// The operations of the document, in the order in which a newcomer needs them.
+type Operations = (
+    accounts::AccountsApi,
+    destinations::DestinationsApi,
+    incoming::IncomingApi,
+    deliveries::DeliveriesApi,
+    events::EventsApi,
+    operations::OperationsApi,
+    docs::PagesApi,
+);
+
+/// The whole HTTP surface: errors shaped, panics caught.
+pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static {
+    let context = Arc::new(options);
+    let api: Operations = (
+        accounts::AccountsApi(Arc::clone(&context)),
+        destinations::DestinationsApi(Arc::clone(&context)),
+        incoming::IncomingApi(Arc::clone(&context)),
+        deliveries::DeliveriesApi(Arc::clone(&context)),
+        events::EventsApi(Arc::clone(&context)),
+        operations::OperationsApi(Arc::clone(&context)),
+        docs::PagesApi,
+    );
+    let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
+    shape::shaped(service.into_endpoint().data(context), Paths::shared())
+}
+
+/// The OpenAPI document, as JSON and as YAML; each ends with a line feed.
+pub fn document() -> (&'static str, &'static str) {
+    (document::json(), document::yaml())
+}

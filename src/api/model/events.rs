@@ -1,0 +1,167 @@
+//! Objects about events.
+
+use poem_openapi::Object;
+use poem_openapi::types::Example;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::deliveries::Delivery;
+use crate::api::wire::RawJson;
+use crate::domain;
+use crate::domain::ids::{AccountId, EventId};
+use crate::domain::page::{Cursor, Page};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::Accepted;
+
+/// The sample document of examples and of test deliveries.
+pub const SAMPLE: &str = r#"{"order_id":1042,"status":"paid","total":"19.90"}"#;
+
+/// What was taken: the event and its deliveries are on disk.
+#[derive(Debug, Object, Serialize)]
+#[oai(example)]
+pub struct EventReceipt {
+    /// Id of the event.
+    pub event_id: EventId,
+    /// Whose event it is.
+    pub account_id: AccountId,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Whether it had been taken before, under the same Idempotency-Key.
+    pub duplicate: bool,
+    /// One delivery for each destination of the account.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// An event: one JSON document that was received.
+#[derive(Debug, Object, Serialize)]
+#[oai(example)]
+pub struct Event {
+    /// Its id.
+    pub event_id: EventId,
+    /// Whose event it is.
+    pub account_id: AccountId,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// Length of its document in bytes.
+    pub payload_bytes: u64,
+    /// One delivery for each destination that the account had.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// An event with its document.
+#[derive(Debug, Object, Serialize)]
+#[oai(example)]
+pub struct EventDetail {
+    /// The event.
+    #[oai(flatten)]
+    #[serde(flatten)]
+    pub event: Event,
+    /// The document as it was received: any JSON value.
+    pub payload: RawJson,
+}
+
+/// A page of events, newest first.
+#[derive(Debug, Object, Serialize)]
+#[oai(example)]
+pub struct EventPage {
+    /// The events.
+    pub items: Vec<Event>,
+    /// Leads to the next page; null at the end.
+    pub next_cursor: Option<Cursor>,
+}
+
+impl From<domain::event::Event> for Event {
+    fn from(event: domain::event::Event) -> Self {
+        Self {
+            event_id: event.id,
+            account_id: event.account_id,
+            received_at: event.received_at,
+            payload_bytes: event.payload_bytes,
+            deliveries: event.deliveries.into_iter().map(Delivery::from).collect(),
+        }
+    }
+}
+
+impl EventDetail {
+    /// An event with the document that it was received with.
+    ///
+    /// # Errors
+    /// Internal, if the document is not what was checked when it came.
+    pub fn new(event: domain::event::Event, payload: Vec<u8>) -> Result<Self> {
+        let broken = |error: String| Error::internal(format!("the payload of {} cannot be read: {error}", event.id));
+        let text = String::from_utf8(payload).map_err(|error| broken(error.to_string()))?;
+        let payload = RawValue::from_string(text).map_err(|error| broken(error.to_string()))?;
+        Ok(Self { payload: RawJson(payload), event: event.into() })
+    }
+}
+
+impl From<Page<domain::event::Event>> for EventPage {
+    fn from(page: Page<domain::event::Event>) -> Self {
+        Self { items: page.items.into_iter().map(Event::from).collect(), next_cursor: page.next }
+    }
+}
+
+impl From<Accepted> for EventReceipt {
+    fn from(accepted: Accepted) -> Self {
+        Self {
+            event_id: accepted.event_id,
+            account_id: accepted.account_id,
+            received_at: accepted.received_at,
+            duplicate: accepted.duplicate,
+            deliveries: accepted.deliveries.into_iter().map(Delivery::from).collect(),
+        }
+    }
+}
+
+impl Example for EventReceipt {
+    fn example() -> Self {
+        let Event { event_id, account_id, received_at, deliveries, .. } = Event::example();
+        Self { event_id, account_id, received_at, duplicate: false, deliveries }
+    }
+}
+
+impl Example for Event {
+    fn example() -> Self {
+        let delivery = Delivery::example();
+        Self {
+            event_id: delivery.event_id,
+            account_id: delivery.account_id.clone(),
+            received_at: delivery.created_at,
+            payload_bytes: SAMPLE.len() as u64,
+            deliveries: vec![delivery],
+        }
+    }
+}
+
+impl Example for EventDetail {
+    fn example() -> Self {
+        let payload = RawValue::from_string(SAMPLE.to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned());
+        Self { event: Event::example(), payload: RawJson(payload) }
+    }
+}
+
+impl Example for EventPage {
+    fn example() -> Self {
+        Self { items: vec![Event::example()], next_cursor: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_answered_byte_for_byte() {
+        let payload = r#"{"b":12345678901234567890123,"a":1.0,"e":1e2,"a":[ 1 ,2]}"#;
+        let event = domain::event::Event {
+            id: EventId(1),
+            account_id: AccountId::generate(),
+            received_at: Timestamp::EPOCH,
+            payload_bytes: 0,
+            deliveries: Vec::new(),
+        };
+        let detail = EventDetail::new(event, payload.as_bytes().to_vec()).unwrap();
+        assert!(serde_json::to_string(&detail).unwrap().contains(&format!(r#""payload":{payload}"#)));
+    }
+}

@@ -1,0 +1,51 @@
+//! `Prefer: wait=N` (RFC 7240).
+
+use std::time::Duration;
+
+use poem::http::HeaderMap;
+
+/// Longest wait; more is cut down to it.
+const LONGEST: u64 = 30;
+
+/// How long the client would like to wait. Other preferences and waits that are not whole seconds are ignored, as RFC
+/// 7240 asks; of several waits the first counts.
+pub fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).find_map(|preference| {
+        let preference = preference.split_once(';').map_or(preference, |(preference, _)| preference);
+        let (name, value) = preference.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        // More digits than a u64 holds is still a number, and over the bound.
+        (is_wait && is_number).then(|| Duration::from_secs(value.parse().unwrap_or(LONGEST).min(LONGEST)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(lines: &[&str]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        lines.iter().for_each(|line| drop(headers.append("prefer", line.parse().unwrap())));
+        wait(&headers).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn a_wait_is_found_among_other_preferences_and_capped() {
+        for lines in [&["wait=10"][..], &["WAIT = 10"], &["respond-async, wait=10;x=y"], &["return=minimal", "wait=\"10\""]] {
+            assert_eq!(seconds(lines), Some(10), "{lines:?}");
+        }
+        assert_eq!(seconds(&["wait=31"]), Some(30));
+        assert_eq!(seconds(&["wait=99999999999999999999999"]), Some(30));
+        assert_eq!(seconds(&["wait=0"]), Some(0));
+    }
+
+    #[test]
+    fn a_malformed_wait_is_ignored() {
+        for line in ["wait", "wait=", "wait=-1", "wait=1.5", "wait=soon", "await=5", "return=minimal"] {
+            assert_eq!(seconds(&[line]), None, "{line}");
+        }
+    }
+}

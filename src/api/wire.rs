@@ -1,0 +1,330 @@
+//! How values of the domain look in JSON and in the document.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::domain::account::{AccountName, Email, Website};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::destination::HttpMethod;
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use crate::domain::page::{Cursor, DEFAULT_LIMIT, MOST};
+use crate::domain::time::Timestamp;
+
+/// Implements [`Type`] for a type whose schema needs no register of its own.
+macro_rules! inline_type {
+    ($type:ty, $name:literal, $schema:expr) => {
+        impl Type for $type {
+            const IS_REQUIRED: bool = true;
+
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Inline(Box::new($schema))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+    };
+}
+
+/// JSON of a type that is a string on the wire: its `Display` writes it and its `FromStr` reads it.
+macro_rules! text_json {
+    ($type:ty) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl ToJSON for $type {
+            fn to_json(&self) -> Option<Value> {
+                Some(Value::String(self.to_string()))
+            }
+        }
+
+        impl ParseFromJSON for $type {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                match value {
+                    Some(Value::String(text)) => text.parse().map_err(ParseError::<Self>::custom),
+                    other => Err(ParseError::expected_type(other.unwrap_or_default())),
+                }
+            }
+        }
+    };
+}
+
+/// A string type with its schema.
+macro_rules! text {
+    ($type:ty, $name:literal, $schema:expr) => {
+        inline_type!($type, $name, $schema);
+        text_json!($type);
+    };
+}
+
+fn string(example: &str) -> MetaSchema {
+    MetaSchema { example: Some(example.into()), ..MetaSchema::new("string") }
+}
+
+fn string_of(format: &'static str, example: &str) -> MetaSchema {
+    MetaSchema { format: Some(format), ..string(example) }
+}
+
+text!(
+    AccountId,
+    "account_id",
+    MetaSchema { pattern: Some("^[A-Za-z0-9._-]{1,64}$".to_owned()), ..string("acc_V1StGXR8_Z5jdHi6B-myT") }
+);
+text!(DestinationId, "destination_id", string("dst_kq3nB7vXcT0pL9sYw2RfE"));
+text!(EventId, "event_id", string("evt_0dr0mdm000000"));
+text!(DeliveryId, "delivery_id", string("dlv_0dr0mdm000001"));
+text!(Timestamp, "time", string_of("date-time", "2026-01-31T12:00:00.000Z"));
+text!(Cursor, "cursor", string("c1-00000000000003e8"));
+text!(Email, "email", MetaSchema { max_length: Some(254), ..string_of("email", "ada@example.com") });
+text!(
+    AccountName,
+    "account_name",
+    MetaSchema { min_length: Some(1), max_length: Some(200), ..string("Ada's workshop") }
+);
+text!(Website, "website", MetaSchema { max_length: Some(2_048), ..string_of("uri", "https://example.com") });
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Website {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A string type with a schema of its own, which lists its words.
+macro_rules! words {
+    ($type:ty, $name:literal, $description:literal, $words:expr) => {
+        impl Type for $type {
+            const IS_REQUIRED: bool = true;
+
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Reference($name.to_owned())
+            }
+
+            fn register(registry: &mut Registry) {
+                registry.create_schema::<Self, _>($name.to_owned(), |_| MetaSchema {
+                    description: Some($description),
+                    enum_items: $words.map(|word| word.as_str().into()).to_vec(),
+                    example: Some($words[0].as_str().into()),
+                    ..MetaSchema::new("string")
+                });
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        text_json!($type);
+    };
+}
+
+words!(HttpMethod, "HttpMethod", "HTTP method of a destination. With GET the data goes as query parameters.", HttpMethod::ALL);
+words!(
+    DeliveryState,
+    "DeliveryState",
+    "Where a delivery stands: to be tried (again), answered with 2xx, given up when its schedule was used up, or given up by hand.",
+    DeliveryState::ALL
+);
+words!(
+    DestinationState,
+    "DestinationState",
+    "Whether deliveries go out now. While paused they queue and none is lost.",
+    [DestinationState::Active, DestinationState::Paused]
+);
+
+/// Whether a destination gets deliveries now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DestinationState {
+    /// It does.
+    Active,
+    /// They queue.
+    Paused,
+}
+
+impl DestinationState {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+impl fmt::Display for DestinationState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DestinationState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Active, Self::Paused].into_iter().find(|state| state.as_str() == text).ok_or("no such state".to_owned())
+    }
+}
+
+fn number(lowest: u16, highest: u16) -> MetaSchema {
+    let bound = |bound: u16| Some(f64::from(bound));
+    MetaSchema {
+        minimum: bound(lowest),
+        maximum: bound(highest),
+        ..MetaSchema::new_with_format("integer", "int32")
+    }
+}
+
+fn whole_between(text: &str, lowest: u16, highest: u16) -> Result<u16, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| text.parse().ok()).flatten().filter(|number| (lowest..=highest).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from {lowest} to {highest}"))
+}
+
+/// Items of a page, as asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(pub u16);
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        whole_between(text, 1, MOST).map(Self)
+    }
+}
+
+inline_type!(Limit, "limit", MetaSchema { default: Some(DEFAULT_LIMIT.into()), ..number(1, MOST) });
+
+/// An HTTP status that is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusFilter(pub u16);
+
+impl FromStr for StatusFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        whole_between(text, 100, 999).map(Self)
+    }
+}
+
+inline_type!(StatusFilter, "status_code", number(100, 999));
+
+/// An object of strings in the order given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pairs(pub Vec<(String, String)>);
+
+inline_type!(Pairs, "pairs", {
+    let values = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
+    MetaSchema { additional_properties: Some(Box::new(values)), max_properties: Some(100), ..MetaSchema::new("object") }
+});
+
+impl Serialize for Pairs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl ToJSON for Pairs {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
+impl ParseFromJSON for Pairs {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        let map = BTreeMap::<String, String>::parse_from_json(value).map_err(ParseError::propagate)?;
+        Ok(Self(map.into_iter().collect()))
+    }
+}
+
+/// Strings to set, or with null to remove.
+#[derive(Debug, Clone)]
+pub struct PairChanges(pub BTreeMap<String, Option<String>>);
+
+inline_type!(PairChanges, "pair_changes", {
+    let values = MetaSchemaRef::Inline(Box::new(MetaSchema { nullable: true, ..MetaSchema::new("string") }));
+    MetaSchema { additional_properties: Some(Box::new(values)), ..MetaSchema::new("object") }
+});
+
+impl ToJSON for PairChanges {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::to_value(&self.0).ok()
+    }
+}
+
+impl ParseFromJSON for PairChanges {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        serde_json::from_value(value.unwrap_or_default()).map(Self).map_err(ParseError::custom)
+    }
+}
+
+/// Any JSON value, byte for byte.
+#[derive(Debug, Clone)]
+pub struct RawJson(pub Box<RawValue>);
+
+inline_type!(RawJson, "json", MetaSchema::ANY);
+
+impl Serialize for RawJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl ToJSON for RawJson {
+    fn to_json(&self) -> Option<Value> {
+        serde_json::from_str(self.0.get()).ok()
+    }
+}
+
+impl ParseFromJSON for RawJson {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        serde_json::value::to_raw_value(&value).map(Self).map_err(ParseError::custom)
+    }
+}
