@@ -125,7 +125,7 @@ impl Store {
         self.readers.engine(|connection| {
             let count = rows::first(
                 connection,
-                "SELECT count(*) FROM delivery INDEXED BY delivery_unsettled WHERE state = 0",
+                "SELECT count(*) FROM delivery INDEXED BY delivery_unsettled WHERE state = 0 AND state <> 1",
                 [],
                 |row| row.get(0),
             )?;
