@@ -78,9 +78,8 @@ mod tests {
 
     #[test]
     fn a_foreign_page_may_read_nothing_useful_and_change_nothing() {
-        let post = |lines: &[(&'static str, &str)]| {
-            code(Method::POST, &[&[("host", "127.0.0.1:8080")], lines].concat())
-        };
+        let post =
+            |lines: &[(&'static str, &str)]| code(Method::POST, &[&[("host", "127.0.0.1:8080")], lines].concat());
         assert_eq!(post(&[]), 200);
         assert_eq!(post(&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")]), 200);
         for origin in ["null", "http://evil.example", "http://127.0.0.1:9090", "http://127.0.0.1:8080.evil.example"] {

@@ -41,7 +41,9 @@ impl Fields {
     pub fn of(body: Json) -> Result<Self> {
         match body {
             Json::Object(members) => Ok(Self { members, asked: Vec::new(), faults: Vec::new() }),
-            other => Err(Error::invalid(vec![Fault::new("", format!("The body must be an object, not {}.", kind(&other)))])),
+            other => {
+                Err(Error::invalid(vec![Fault::new("", format!("The body must be an object, not {}.", kind(&other)))]))
+            }
         }
     }
 
@@ -91,7 +93,11 @@ impl Fields {
     }
 
     /// A field that may be missing or `null`.
-    pub fn optional<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<Option<T>> {
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Json) -> Result<T, Wrong>,
+    ) -> Option<Option<T>> {
         match self.take(name) {
             None | Some(Json::Null) => Some(None),
             Some(value) => self.note(name, read(value)).map(Some),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use poem::http::{HeaderMap, HeaderValue, StatusCode};
 use poem::{Body, IntoResponse, Request, RequestBody, Response};
-use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::registry::{
+    MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
 use poem_openapi::types::Type as _;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 
@@ -191,12 +193,14 @@ impl IntoResponse for Receipt {
 
 impl ApiResponse for Receipt {
     fn meta() -> MetaResponses {
-        let applied = || answers::header("Preference-Applied", "The wait that was applied, where one was asked for.", false);
+        let applied =
+            || answers::header("Preference-Applied", "The wait that was applied, where one was asked for.", false);
         let answer = |status, description| MetaResponse {
             headers: vec![applied()],
             ..answers::described::<EventReceipt>(status, description)
         };
-        let attempted = "With `Prefer: wait`: every delivery whose destination is not paused has had its first attempt.";
+        let attempted =
+            "With `Prefer: wait`: every delivery whose destination is not paused has had its first attempt.";
         let accepted = "It is on disk and will be delivered.";
         MetaResponses { responses: vec![answer(StatusCode::OK, attempted), answer(StatusCode::ACCEPTED, accepted)] }
     }
@@ -214,7 +218,9 @@ mod tests {
     fn a_malformed_idempotency_key_is_refused_and_none_is_fine() {
         let read = |lines: &[&[u8]]| {
             let mut headers = HeaderMap::new();
-            lines.iter().for_each(|line| drop(headers.append("idempotency-key", HeaderValue::from_bytes(line).unwrap())));
+            lines
+                .iter()
+                .for_each(|line| drop(headers.append("idempotency-key", HeaderValue::from_bytes(line).unwrap())));
             idempotency_key(&headers).map(|key| key.map(|key| key.as_str().to_owned())).map_err(|e| e.problem.code)
         };
         assert_eq!(read(&[]), Ok(None));

@@ -81,8 +81,13 @@ mod tests {
     #[test]
     fn json_in_utf_8_is_taken_however_it_is_written() {
         for given in [
-            "application/json", "Application/JSON", "application/json; charset=utf-8", "application/json;charset=\"UTF-8\"",
-            "application/json ; version=1; Charset=utf-8", "application/cloudevents+json", "application/vnd.api+JSON",
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/json ; version=1; Charset=utf-8",
+            "application/cloudevents+json",
+            "application/vnd.api+JSON",
             "application/json;",
         ] {
             assert!(is_json(given, Accepts::AnyJson), "{given}");
@@ -92,9 +97,18 @@ mod tests {
     #[test]
     fn anything_else_is_not() {
         for given in [
-            "", "text/plain", "text/json", "application/jsonx", "application/+json", "application/x-json", "json",
-            "application/json; charset=latin1", "application/json; charset=utf-16", "application/ld json",
-            "application/json, application/json", "application/x+json+xml",
+            "",
+            "text/plain",
+            "text/json",
+            "application/jsonx",
+            "application/+json",
+            "application/x-json",
+            "json",
+            "application/json; charset=latin1",
+            "application/json; charset=utf-16",
+            "application/ld json",
+            "application/json, application/json",
+            "application/x+json+xml",
         ] {
             assert!(!is_json(given, Accepts::AnyJson), "{given}");
         }

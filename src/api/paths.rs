@@ -43,7 +43,12 @@ impl Paths {
             paths
                 .map(|(path, item)| Path {
                     segments: segments(path),
-                    operations: item.as_object().into_iter().flatten().map(|(method, op)| operation(method, op)).collect(),
+                    operations: item
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .map(|(method, op)| operation(method, op))
+                        .collect(),
                 })
                 .collect(),
         )
@@ -53,7 +58,8 @@ impl Paths {
         let given = segments(path);
         let fits = |segment: &String, given: &String| segment.starts_with('{') || segment == given;
         self.0.iter().find(|path| {
-            path.segments.len() == given.len() && path.segments.iter().zip(&given).all(|(segment, given)| fits(segment, given))
+            path.segments.len() == given.len()
+                && path.segments.iter().zip(&given).all(|(segment, given)| fits(segment, given))
         })
     }
 
@@ -81,7 +87,8 @@ impl Paths {
         let mut seen: Vec<String> = Vec::new();
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
             if !known.iter().any(|known| *known == name) {
-                let right = if known.is_empty() { "it has none".to_owned() } else { format!("known are {}", known.join(", ")) };
+                let right =
+                    if known.is_empty() { "it has none".to_owned() } else { format!("known are {}", known.join(", ")) };
                 return Err(ApiError::bad_parameter(format!("`{name}` is not a query parameter here; {right}.")));
             }
             if seen.iter().any(|seen| *seen == name) {
@@ -97,7 +104,11 @@ fn operation(method: &str, operation: &Value) -> Operation {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     Operation {
         method: method.to_uppercase(),
-        query: parameters.filter(|p| p["in"] == "query").filter_map(|p| p["name"].as_str()).map(str::to_owned).collect(),
+        query: parameters
+            .filter(|p| p["in"] == "query")
+            .filter_map(|p| p["name"].as_str())
+            .map(str::to_owned)
+            .collect(),
     }
 }
 

@@ -34,7 +34,9 @@ mod tests {
 
     #[test]
     fn a_wait_is_found_among_other_preferences_and_capped() {
-        for lines in [&["wait=10"][..], &["WAIT = 10"], &["respond-async, wait=10;x=y"], &["return=minimal", "wait=\"10\""]] {
+        for lines in
+            [&["wait=10"][..], &["WAIT = 10"], &["respond-async, wait=10;x=y"], &["return=minimal", "wait=\"10\""]]
+        {
             assert_eq!(seconds(lines), Some(10), "{lines:?}");
         }
         assert_eq!(seconds(&["wait=31"]), Some(30));

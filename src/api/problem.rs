@@ -88,7 +88,11 @@ impl ApiError {
 
     /// What a caller may know of a bug; the log has the rest.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something broke here; the server's log says what.")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Something broke here; the server's log says what.",
+        )
     }
 
     /// The request lacks what it must show to be let in.

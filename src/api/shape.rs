@@ -87,7 +87,8 @@ mod tests {
     }
 
     async fn answer(method: Method, uri: &'static str) -> (u16, serde_json::Value) {
-        let route = Route::new().at("/healthz", get(works)).at("/readyz", get(breaks)).at(incoming::PATH, poem::post(works));
+        let route =
+            Route::new().at("/healthz", get(works)).at("/readyz", get(breaks)).at(incoming::PATH, poem::post(works));
         let request = Request::builder().method(method).uri(Uri::from_static(uri)).finish();
         let response = shaped(route, Paths::shared()).get_response(request).await;
         let allow = response.header("allow").map(str::to_owned);

@@ -163,7 +163,12 @@ macro_rules! words {
     };
 }
 
-words!(HttpMethod, "HttpMethod", "HTTP method of a destination. With GET the data goes as query parameters.", HttpMethod::ALL);
+words!(
+    HttpMethod,
+    "HttpMethod",
+    "HTTP method of a destination. With GET the data goes as query parameters.",
+    HttpMethod::ALL
+);
 words!(
     DeliveryState,
     "DeliveryState",
@@ -211,11 +216,7 @@ impl FromStr for DestinationState {
 
 fn number(lowest: u16, highest: u16) -> MetaSchema {
     let bound = |bound: u16| Some(f64::from(bound));
-    MetaSchema {
-        minimum: bound(lowest),
-        maximum: bound(highest),
-        ..MetaSchema::new_with_format("integer", "int32")
-    }
+    MetaSchema { minimum: bound(lowest), maximum: bound(highest), ..MetaSchema::new_with_format("integer", "int32") }
 }
 
 fn whole_between(text: &str, lowest: u16, highest: u16) -> Result<u16, String> {

@@ -15,7 +15,11 @@ use crate::store;
 pub fn load_or_make(database: &Path) -> Result<AdminToken> {
     let path = store::companion(database, ".admin-token");
     let failed = |why: String| {
-        Error::new(Kind::Internal, "cannot_read_admin_token", format!("cannot use the admin token file {}: {why}", path.display()))
+        Error::new(
+            Kind::Internal,
+            "cannot_read_admin_token",
+            format!("cannot use the admin token file {}: {why}", path.display()),
+        )
     };
     match std::fs::read_to_string(&path) {
         Ok(text) => return AdminToken::parse(text.trim()).map_err(failed),

@@ -154,7 +154,10 @@ fn one_line(error: &clap::Error) -> String {
 impl Serve {
     fn config(self) -> Result<Config, String> {
         if self.dev && !self.listen.ip().is_loopback() {
-            return Err(format!("--dev listens on loopback only, and {} is not; drop --dev or listen on 127.0.0.1", self.listen));
+            return Err(format!(
+                "--dev listens on loopback only, and {} is not; drop --dev or listen on 127.0.0.1",
+                self.listen
+            ));
         }
         if self.dev && (self.admin_token.is_some() || self.admin_token_file.is_some()) {
             return Err("--dev needs no admin token; give one or the other".to_owned());

@@ -116,8 +116,7 @@ fn call(request: &Request<'_>, agent: &Agent, url: &str, timeout: Duration) -> R
     let body: &[u8] = request.document;
     let signed = if fields.method == HttpMethod::Get { query::query_part(url).as_bytes() } else { body };
     let now = clock::wall();
-    let signatures =
-        signature::signatures(request.destination.secrets.valid_at(now), request.event, now, signed);
+    let signatures = signature::signatures(request.destination.secrets.valid_at(now), request.event, now, signed);
     macro_rules! with_headers {
         ($builder:expr) => {{
             let mut builder = $builder;
@@ -189,7 +188,9 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
         _ => ErrorClass::InvalidResponse,
     };
     let mut detail = match error {
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => "the request cannot be built from this URL and headers".to_owned(),
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+            "the request cannot be built from this URL and headers".to_owned()
+        }
         error => error.to_string(),
     };
     detail.truncate(detail.floor_char_boundary(300));
@@ -197,5 +198,7 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
 }
 
 fn is_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| format!("{inner:?}").contains("rustls") || inner.to_string().contains("certificate"))
+    error
+        .get_ref()
+        .is_some_and(|inner| format!("{inner:?}").contains("rustls") || inner.to_string().contains("certificate"))
 }

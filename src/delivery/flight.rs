@@ -75,7 +75,14 @@ pub struct Landed {
 }
 
 /// Sends `job`. With `kept` the lane may have kept connections that its peer has closed since.
-pub fn fly(context: &Context, destination: &Arc<Destination>, job: &Job, agent: &Agent, kept: bool, cut: &Cut) -> Landed {
+pub fn fly(
+    context: &Context,
+    destination: &Arc<Destination>,
+    job: &Job,
+    agent: &Agent,
+    kept: bool,
+    cut: &Cut,
+) -> Landed {
     let unsent = Landed { said: Said::Nothing, outcome: false };
     let (document, step) = match (&job.document, job.step) {
         (Some(document), Some(step)) => (Arc::clone(document), step),
@@ -99,7 +106,8 @@ pub fn fly(context: &Context, destination: &Arc<Destination>, job: &Job, agent: 
     let sent = attempt::send(&request, agent, kept.then_some(&spare as &dyn Fn() -> Agent));
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
-            if attempt.outcome.error() == Some(ErrorClass::Reset) || !matches!(attempt.outcome, Outcome::Answer { .. }) {
+            if attempt.outcome.error() == Some(ErrorClass::Reset) || !matches!(attempt.outcome, Outcome::Answer { .. })
+            {
                 match cut.0.load(Ordering::Acquire) {
                     // It is pending in the file and is sent again at the next start.
                     Cut::STOP => return unsent,

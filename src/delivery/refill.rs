@@ -80,7 +80,11 @@ impl Refills {
     /// Queues a wish; `pressing` ones go first.
     pub fn wish(&self, wish: Wish, pressing: bool) {
         let mut state = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if pressing { state.pressing.push_back(wish) } else { state.other.push_back(wish) }
+        if pressing {
+            state.pressing.push_back(wish)
+        } else {
+            state.other.push_back(wish)
+        }
         drop(state);
         self.queue.wished.notify_one();
     }

@@ -107,7 +107,9 @@ impl Names {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match state.names.get(host) {
-                Some(Name::Known(at, addresses)) if at.elapsed() < if addresses.is_empty() { BAD_FOR } else { GOOD_FOR } => {
+                Some(Name::Known(at, addresses))
+                    if at.elapsed() < if addresses.is_empty() { BAD_FOR } else { GOOD_FOR } =>
+                {
                     return if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses.clone()) };
                 }
                 Some(Name::Running) => {}

@@ -394,7 +394,12 @@ impl Scheduler {
             let document = claim.document.filter(|_| fits);
             self.bytes += document.as_ref().map_or(0, |document| document.len());
             lane.in_hand.insert(claim.delivery, Place::Queued);
-            lane.queue.push_back(Job { delivery: claim.delivery, event: claim.event, step: Some(claim.step), document });
+            lane.queue.push_back(Job {
+                delivery: claim.delivery,
+                event: claim.event,
+                step: Some(claim.step),
+                document,
+            });
         }
         lane.in_hand.retain(|_, place| *place != Place::Settled);
         lane.cancelled.clear();

@@ -192,7 +192,9 @@ mod tests {
 
     #[test]
     fn texts_that_are_no_address_are_refused() {
-        for text in ["", "ada", "@example.com", "ada@", "a b@example.com", "a@b", "a@@b.c", "a@-b.c", "a..b@c.d", "a@b..c"] {
+        for text in
+            ["", "ada", "@example.com", "ada@", "a b@example.com", "a@b", "a@@b.c", "a@-b.c", "a..b@c.d", "a@b..c"]
+        {
             assert!(text.parse::<Email>().is_err(), "{text}");
         }
     }
@@ -208,7 +210,9 @@ mod tests {
     #[test]
     fn a_website_is_absolute_http_or_https() {
         assert!("https://example.com/a?b".parse::<Website>().is_ok());
-        for text in ["", "example.com", "ftp://example.com", "http://", "javascript:alert(1)", "https:///x", "http://a b/"] {
+        for text in
+            ["", "example.com", "ftp://example.com", "http://", "javascript:alert(1)", "https:///x", "http://a b/"]
+        {
             assert!(text.parse::<Website>().is_err(), "{text}");
         }
     }

@@ -12,7 +12,8 @@ pub const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 /// # Errors
 /// A sentence that says what would be right.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; write a whole number and a unit, such as 200ms, 5s, 10m, 24h or 30d");
+    let wrong =
+        || format!("`{text}` is not a duration; write a whole number and a unit, such as 200ms, 5s, 10m, 24h or 30d");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| wrong())?;

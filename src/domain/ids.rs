@@ -80,10 +80,9 @@ macro_rules! hot_id_type {
             type Err = String;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.strip_prefix($prefix)
-                    .and_then(decode)
-                    .map(Self)
-                    .ok_or_else(|| format!(concat!("an id of ", $what, " is `", $prefix, "` and {} base-32 digits"), HOT_LENGTH))
+                text.strip_prefix($prefix).and_then(decode).map(Self).ok_or_else(|| {
+                    format!(concat!("an id of ", $what, " is `", $prefix, "` and {} base-32 digits"), HOT_LENGTH)
+                })
             }
         }
 

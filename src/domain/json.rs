@@ -20,8 +20,7 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("The body is not UTF-8: byte {} breaks it.", error.valid_up_to()))?;
     // `IgnoredAny` checks syntax without limits of depth or number size; the scan then only looks for what it skips.
-    serde_json::from_str::<IgnoredAny>(text)
-        .map_err(|error| format!("The body is not one JSON document: {error}."))?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("The body is not one JSON document: {error}."))?;
     scan(bytes)
 }
 
@@ -95,8 +94,20 @@ mod tests {
     #[test]
     fn any_single_json_document_is_taken() {
         for text in [
-            "null", "true", "0", "-0.0e+10", "1e999", "12345678901234567890", "\"\"", "[]", "{}", " \n\t{\"a\":1}\r\n",
-            r#"{"a":1,"a":2}"#, r#""\ud83d\ude00""#, r#""\uD83D\uDE00 \\ud800""#, r#"["\\", "]"]"#,
+            "null",
+            "true",
+            "0",
+            "-0.0e+10",
+            "1e999",
+            "12345678901234567890",
+            "\"\"",
+            "[]",
+            "{}",
+            " \n\t{\"a\":1}\r\n",
+            r#"{"a":1,"a":2}"#,
+            r#""\ud83d\ude00""#,
+            r#""\uD83D\uDE00 \\ud800""#,
+            r#"["\\", "]"]"#,
         ] {
             assert_eq!(check(text.as_bytes()), Ok(()), "{text}");
         }
@@ -105,9 +116,21 @@ mod tests {
     #[test]
     fn anything_else_is_refused_and_says_where() {
         for (text, place) in [
-            ("", "empty"), (" ", "column"), ("{", "column 1"), ("{} {}", "column 4"), ("nul", "column"), ("01", "column"),
-            ("[1,]", "column 4"), ("{'a':1}", "column 2"), ("NaN", "column"), ("\"\t\"", "column"), (r#""\ud800""#, "byte 1"),
-            (r#"{"\udc00":1}"#, "byte 2"), (r#""\ud800\ud800""#, "byte 1"), (r#""\ud800A""#, "byte 1"), (r#""\x""#, "column"),
+            ("", "empty"),
+            (" ", "column"),
+            ("{", "column 1"),
+            ("{} {}", "column 4"),
+            ("nul", "column"),
+            ("01", "column"),
+            ("[1,]", "column 4"),
+            ("{'a':1}", "column 2"),
+            ("NaN", "column"),
+            ("\"\t\"", "column"),
+            (r#""\ud800""#, "byte 1"),
+            (r#"{"\udc00":1}"#, "byte 2"),
+            (r#""\ud800\ud800""#, "byte 1"),
+            (r#""\ud800A""#, "byte 1"),
+            (r#""\x""#, "column"),
         ] {
             let message = check(text.as_bytes()).expect_err(text);
             assert!(message.contains(place), "{text}: {message}");

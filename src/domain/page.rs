@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn foreign_texts_are_no_cursors() {
-        for text in ["", "0", "c1-", "c1-00000000000000zz", "c1-000000000000000A", "c1-ffffffffffffffff", "c1-+00000000000000f"] {
+        for text in
+            ["", "0", "c1-", "c1-00000000000000zz", "c1-000000000000000A", "c1-ffffffffffffffff", "c1-+00000000000000f"]
+        {
             assert!(text.parse::<Cursor>().is_err(), "{text}");
         }
     }

@@ -142,7 +142,10 @@ mod tests {
 
     #[test]
     fn numbers_go_exactly_as_written() {
-        assert_eq!(mapped(r#"{"a":12345678901234567890,"b":1.0,"c":1e2,"d":-0}"#), "a=12345678901234567890&b=1.0&c=1e2&d=-0");
+        assert_eq!(
+            mapped(r#"{"a":12345678901234567890,"b":1.0,"c":1e2,"d":-0}"#),
+            "a=12345678901234567890&b=1.0&c=1e2&d=-0"
+        );
     }
 
     #[test]
@@ -173,7 +176,10 @@ mod tests {
     fn a_url_over_the_limit_is_not_made() {
         let room = LONGEST_URL - "http://h/?a=".len();
         assert!(with("http://h/", &format!(r#"{{"a":"{}"}}"#, "x".repeat(room))).is_ok());
-        assert_eq!(with("http://h/", &format!(r#"{{"a":"{}"}}"#, "x".repeat(room + 1))), Err(UrlTooLong(LONGEST_URL + 1)));
+        assert_eq!(
+            with("http://h/", &format!(r#"{{"a":"{}"}}"#, "x".repeat(room + 1))),
+            Err(UrlTooLong(LONGEST_URL + 1))
+        );
     }
 
     proptest! {

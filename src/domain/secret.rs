@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn secrets_do_not_show_in_debug_output() {
         let token = AppToken::generate();
-        let all = format!("{token:?} {:?} {:?} {:?}", token.digest(), SigningSecret::generate(), AdminToken::generate());
+        let all =
+            format!("{token:?} {:?} {:?} {:?}", token.digest(), SigningSecret::generate(), AdminToken::generate());
         assert_eq!(all, "*** *** *** ***");
     }
 

@@ -238,7 +238,9 @@ impl Wanted {
     }
 
     fn lead_is_account(&self) -> bool {
-        self.event.is_none() && self.destination.is_none() && self.status.is_none_or(|status| (200..=299).contains(&status))
+        self.event.is_none()
+            && self.destination.is_none()
+            && self.status.is_none_or(|status| (200..=299).contains(&status))
     }
 
     fn of_account(&self, connection: &Connection, delivery: i64) -> Result<bool> {
@@ -257,7 +259,15 @@ mod tests {
     use super::*;
 
     fn every_wanted() -> Vec<Wanted> {
-        let none = || Wanted { account: None, destination: None, event: None, state: None, status: None, since: None, until: None };
+        let none = || Wanted {
+            account: None,
+            destination: None,
+            event: None,
+            state: None,
+            status: None,
+            since: None,
+            until: None,
+        };
         let mut all = Vec::new();
         for bits in 0..32u8 {
             let on = |bit: u8| bits & (1 << bit) != 0;

@@ -138,7 +138,8 @@ impl Store {
         self.writer
             .guarded(move |batch| {
                 let destination = existing(batch.connection(), &id)?;
-                batch.run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
+                batch
+                    .run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
                 batch.changed(Change::Gone(destination.key));
                 Ok(())
             })

@@ -122,11 +122,7 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u
 
 /// An event's deliveries in the order in which they were made.
 pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Shared) -> Result<Vec<Delivery>> {
-    let query = format!(
-        "SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.id",
-        rows::DELIVERY,
-        rows::DELIVERY_TABLES
-    );
+    let query = format!("SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.id", rows::DELIVERY, rows::DELIVERY_TABLES);
     rows::all(connection, &query, [event.0], |row| rows::delivery(row, shared))
 }
 

@@ -96,10 +96,8 @@ pub fn open(path: &Path) -> Result<Connection> {
 /// # Errors
 /// As SQLite gives them.
 pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
     connection.busy_timeout(Duration::from_secs(60))?;
     let (application, tables): (i64, i64) = connection.query_row(
@@ -228,8 +226,11 @@ mod tests {
         connection.execute_batch(SCHEMA).unwrap();
         let sql = "SELECT m.name, f.\"from\", f.on_delete FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table'";
         let mut statement = connection.prepare(sql).unwrap();
-        let keys: Vec<(String, String, String)> =
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect();
+        let keys: Vec<(String, String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(keys.len(), 6);
         for (table, column, action) in keys {
             assert_eq!(action, "CASCADE", "{table}.{column}");

@@ -75,13 +75,7 @@ impl Store {
         accounts::load_tokens(&connection, &shared.tokens)?;
         let readers = readers::Readers::new(&options.path)?;
         let (writer, thread) = writer::Writer::start(options.path.clone(), connection, Arc::clone(&shared), observer)?;
-        Ok(Self {
-            writer,
-            readers,
-            shared,
-            thread: Arc::new(Mutex::new(Some(thread))),
-            _lock: Arc::new(lock),
-        })
+        Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), _lock: Arc::new(lock) })
     }
 
     /// Whether the write thread commits: a transaction of its own, through the same queue as everything else.

@@ -137,7 +137,8 @@ fn count(batch: &mut Batch<'_>, finished: &FinishedAttempt, before: DeliveryStat
 fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
     let key = finished.destination;
     if finished.verdict.next == Next::Succeeded {
-        batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1 AND failing_since IS NOT NULL", [key.0])?;
+        batch
+            .run("UPDATE destination SET failing_since = NULL WHERE key = ?1 AND failing_since IS NOT NULL", [key.0])?;
         return Ok(());
     }
     if finished.attempt.is_none() {
@@ -148,9 +149,11 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         destinations::tell(batch, key)?;
     }
     let now = finished.ended_at;
-    let failing = batch.row("SELECT failing_since, paused_reason IS NOT NULL FROM destination WHERE key = ?1", [key.0], |row| {
-        Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?))
-    })?;
+    let failing = batch.row(
+        "SELECT failing_since, paused_reason IS NOT NULL FROM destination WHERE key = ?1",
+        [key.0],
+        |row| Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?)),
+    )?;
     let reason = match failing {
         None | Some((_, true)) => None,
         _ if finished.verdict.next == Next::PauseDestination => Some(PausedReason::Gone),

@@ -55,10 +55,7 @@ pub fn first<T>(
     params: impl Params,
     read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>> {
-    connection
-        .prepare_cached(query)
-        .and_then(|mut prepared| prepared.query_row(params, read).optional())
-        .map_err(sql)
+    connection.prepare_cached(query).and_then(|mut prepared| prepared.query_row(params, read).optional()).map_err(sql)
 }
 
 /// A column that holds a domain value's text or number, or a broken file.

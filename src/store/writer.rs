@@ -87,7 +87,12 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread on an opened connection.
-    pub fn start(path: PathBuf, connection: Connection, shared: Arc<Shared>, observer: Observer) -> Result<(Self, JoinHandle<()>)> {
+    pub fn start(
+        path: PathBuf,
+        connection: Connection,
+        shared: Arc<Shared>,
+        observer: Observer,
+    ) -> Result<(Self, JoinHandle<()>)> {
         let last: i64 = connection
             .query_row(
                 "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0))",
@@ -308,7 +313,10 @@ impl Thread {
             }
         }
         if !self.unwritten.is_empty() {
-            tracing::error!(outcomes = self.unwritten.len(), "outcomes could not be written; those deliveries are sent again");
+            tracing::error!(
+                outcomes = self.unwritten.len(),
+                "outcomes could not be written; those deliveries are sent again"
+            );
         }
     }
 }

@@ -63,7 +63,12 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
             error(422, "The Idempotency-Key came with another body.", "idempotency_key_reused", detail);
         } else {
             let detail = "email: must be an e-mail address such as ada@example.com";
-            error(422, "The body is well formed, but not valid; `errors` lists every fault.", "validation_failed", detail);
+            error(
+                422,
+                "The body is well formed, but not valid; `errors` lists every fault.",
+                "validation_failed",
+                detail,
+            );
         }
     }
     if STORING.contains(&id.as_str()) {
@@ -89,10 +94,9 @@ fn response(description: &str, mut error: ApiError) -> Value {
         error.problem.errors = Some(vec![FieldFault::from(fault)]);
     }
     let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "example": error.problem});
-    let mut response = json!({"description": description, "content": {MEDIA_TYPE: content, "application/json": content}});
-    let header = |description: &str, example: &str| {
-        json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example})
-    };
+    let mut response =
+        json!({"description": description, "content": {MEDIA_TYPE: content, "application/json": content}});
+    let header = |description: &str, example: &str| json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example});
     match error.problem.status {
         401 => response["headers"] = json!({"WWW-Authenticate": header("The scheme that is asked for.", "Bearer")}),
         503 => response["headers"] = json!({"Retry-After": header("Seconds to wait before trying again.", "1")}),

@@ -78,7 +78,8 @@ fn answer(schema: &mut Map<String, Value>) {
 fn reachable(document: &Value, parts: &dyn Fn(&Value) -> Vec<&Value>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let paths = document["paths"].as_object().into_iter().flatten();
-    for operation in paths.flat_map(|(_, item)| item.as_object().into_iter().flatten()).map(|(_, operation)| operation) {
+    for operation in paths.flat_map(|(_, item)| item.as_object().into_iter().flatten()).map(|(_, operation)| operation)
+    {
         parts(operation).into_iter().for_each(|part| follow(document, part, &mut found));
     }
     found

@@ -13,7 +13,10 @@ fn operations() -> Vec<(String, &'static Map<String, Value>)> {
     paths
         .iter()
         .flat_map(|(path, item)| {
-            item.as_object().unwrap().iter().map(move |(method, op)| (format!("{method} {path}"), op.as_object().unwrap()))
+            item.as_object()
+                .unwrap()
+                .iter()
+                .map(move |(method, op)| (format!("{method} {path}"), op.as_object().unwrap()))
         })
         .collect()
 }
@@ -49,7 +52,10 @@ fn operation_ids_read_as_method_names_and_do_not_clash() {
     let unique: BTreeSet<&str> = ids.iter().copied().collect();
     assert_eq!(unique.len(), ids.len());
     for id in &ids {
-        assert!(id.starts_with(|c: char| c.is_ascii_lowercase()) && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
+        assert!(
+            id.starts_with(|c: char| c.is_ascii_lowercase()) && id.bytes().all(|b| b.is_ascii_alphanumeric()),
+            "{id}"
+        );
         for suffix in ["Raw", "WithHttpInfo", "RequestOpts"] {
             assert!(!unique.contains(format!("{id}{suffix}").as_str()), "{id}{suffix}");
         }
@@ -125,8 +131,10 @@ fn what_is_sent_is_closed_and_what_is_answered_is_whole() {
     let schemas = value()["components"]["schemas"].as_object().unwrap();
     for (name, schema) in schemas.iter().filter(|(_, schema)| schema["type"] == "object") {
         let fields: BTreeSet<&str> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-        let required: BTreeSet<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let sent = ["Create", "Replace", "Update", "TokenRotation", "DestinationReplay"].iter().any(|end| name.ends_with(end));
+        let required: BTreeSet<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let sent =
+            ["Create", "Replace", "Update", "TokenRotation", "DestinationReplay"].iter().any(|end| name.ends_with(end));
         if sent {
             assert_eq!(schema["additionalProperties"], false, "{name}");
         } else if name != "Problem" {

@@ -14,9 +14,7 @@ use crate::api::media_type::Accepts;
 use crate::api::wire::{DestinationState, PairChanges, Pairs};
 use crate::domain;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::destination::{
-    DestinationFields, DestinationPatch, HttpMethod, LONGEST_TIMEOUT, MOST_CONCURRENCY,
-};
+use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, LONGEST_TIMEOUT, MOST_CONCURRENCY};
 use crate::domain::duration;
 use crate::domain::headers::Headers;
 use crate::domain::ids::{AccountId, DestinationId};
@@ -305,7 +303,8 @@ impl Destination {
 
 impl From<domain::destination::Destination> for Destination {
     fn from(destination: domain::destination::Destination) -> Self {
-        let pairs = destination.fields.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let pairs =
+            destination.fields.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Self::with_headers(destination, Pairs(pairs))
     }
 }
