@@ -1,0 +1,40 @@
+#!/bin/sh
+# The tour of the README: an account, a destination, an event, and what became of it.
+#
+# Needs a running server and a receiver:
+#   cargo run --release -- serve --dev
+#   cargo run --release --example receiver
+set -eu
+
+server=${SERVER:-http://127.0.0.1:8080}
+receiver=${RECEIVER:-http://127.0.0.1:9000}
+
+# One field of a JSON answer. Enough for ids and tokens; use jq for anything more.
+field() {
+  sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" | head -n 1
+}
+
+request() {
+  curl --silent --show-error --fail-with-body --header 'Content-Type: application/json' "$@"
+}
+
+echo "An account; its token is shown this one time."
+account=$(request "$server/v1/accounts" --data "{\"email\": \"ada-$$@example.com\", \"account_name\": \"Ada\"}")
+echo "$account"
+account_id=$(echo "$account" | field account_id)
+token=$(echo "$account" | field app_secret_token)
+
+echo "A destination."
+request "$server/v1/accounts/$account_id/destinations" \
+  --data "{\"url\": \"$receiver/crm\", \"http_method\": \"POST\", \"headers\": {\"X-Source\": \"quickstart\"}}"
+echo
+
+echo "An event; the answer waits for the first attempt, at most 5 seconds."
+event=$(request "$server/server/incoming_data" --header "CL-XTOKEN: $token" --header 'Prefer: wait=5' \
+  --data '{"order": 1001, "total": 19.90, "items": ["tea", "cups"]}')
+echo "$event"
+delivery_id=$(echo "$event" | sed -n 's/.*"delivery_id":"\([^"]*\)".*/\1/p')
+
+echo "The delivery and its attempts."
+request "$server/v1/deliveries/$delivery_id"
+echo
