@@ -1,0 +1,147 @@
+//! A disk that is full: nothing is acknowledged that is not there, and it goes on once there is room.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::client::text;
+use crate::harness::{Receiver, Server, Setup, wait_until};
+
+/// Mounts a small file system at the first argument, in a namespace that ends with the server, and becomes the server.
+const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
+
+/// A server on a disk of 24 MiB, or `None` where none can be made.
+fn on_a_small_disk() -> Option<(Server, PathBuf)> {
+    let probe = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+    if !probe.as_ref().is_ok_and(|ended| ended.status.success()) {
+        // Past the capture of a test that passes, for everybody to see.
+        let _ = writeln!(
+            std::io::stderr(),
+            "\nSKIPPED: no small disk can be mounted here, a full one is NOT tested: {probe:?}\n"
+        );
+        return None;
+    }
+    let setup = Setup::dev();
+    let disk = setup.folder().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let disk_text = disk.display().to_string();
+    let wrapper = ["unshare", "-rm", "sh", "-c", ON_A_SMALL_DISK, disk_text.as_str()];
+    let server = setup.database(&disk.join("test.db")).flags(&["--retry-schedule", "100ms"]).through(&wrapper).start();
+    // The mount is seen from the inside only.
+    let seen = PathBuf::from(format!("/proc/{}/root{disk_text}", server.process_id()));
+    assert!(seen.join("test.db").exists(), "{} is not the disk", seen.display());
+    Some((server, seen))
+}
+
+/// Fills the disk to its last byte.
+fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("filler");
+    let mut file = File::create(&path).unwrap();
+    let block = vec![0; 64 * 1024];
+    while file.write_all(&block).is_ok() {}
+    while file.write_all(&[0; 512]).is_ok() {}
+    path
+}
+
+#[test]
+fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers() {
+    let Some((server, disk)) = on_a_small_disk() else { return };
+    let (client, receiver) = (server.client(), Receiver::start());
+    let account = client.create_account("ada");
+    client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
+    let mut acknowledged = HashMap::new();
+    let mut number = 0;
+    let mut push = |acknowledged: &mut HashMap<String, String>| {
+        number += 1;
+        let body = format!("{{\"n\":{number},\"fat\":\"{}\"}}", "x".repeat(8_000));
+        let key = format!("key {number}");
+        let answer = client.push_with(&account.token, &[("idempotency-key", &key)], body.as_bytes());
+        match answer.status {
+            202 => {
+                acknowledged.insert(text(&answer.json(), "event_id"), body);
+                None
+            }
+            _ => {
+                answer.problem(503);
+                let wait = answer.header("retry-after").expect("Retry-After");
+                assert!(wait.parse::<u64>().is_ok_and(|seconds| seconds > 0), "{wait}");
+                Some((key, body))
+            }
+        }
+    };
+    for _ in 0..20 {
+        assert!(push(&mut acknowledged).is_none(), "there is room");
+    }
+
+    for _ in 0..2 {
+        let filler = fill(&disk);
+        let mut refused = Vec::new();
+        wait_until("it refuses what it cannot keep", || {
+            refused.extend(push(&mut acknowledged));
+            (refused.len() >= 30).then_some(())
+        });
+        client.get("/healthz").expect(200);
+        client.get("/v1/accounts").expect(200);
+        client.get(&format!("/v1/accounts/{}/events", account.id)).expect(200);
+
+        std::fs::remove_file(filler).unwrap();
+        wait_until("it takes events again", || push(&mut acknowledged).is_none().then_some(()));
+        // Refused is refused: sent again under its key, it is taken now, and once.
+        for (key, body) in refused {
+            let accepted = wait_until("a refused event is taken", || {
+                let answer = client.push_with(&account.token, &[("idempotency-key", &key)], body.as_bytes());
+                (answer.status == 202).then(|| answer.json())
+            });
+            assert_eq!(accepted["duplicate"], json!(false), "{key} was refused, but kept");
+            acknowledged.insert(text(&accepted, "event_id"), body);
+        }
+    }
+
+    for (id, body) in &acknowledged {
+        assert!(client.get(&format!("/v1/events/{id}")).expect(200).text().contains(body.as_str()), "{id}");
+    }
+    let stored = client.all(&format!("/v1/accounts/{}/events?limit=200", account.id));
+    assert_eq!(stored.len(), acknowledged.len());
+    wait_until("each has arrived and is known to have", || {
+        let open: Vec<Value> =
+            client.all("/v1/deliveries?limit=200").into_iter().filter(|d| d["state"] != "succeeded").collect();
+        open.is_empty().then_some(())
+    });
+    let arrived: HashMap<String, usize> =
+        receiver.requests_to("/in").iter().fold(HashMap::new(), |mut counts, request| {
+            *counts.entry(request.headers.get("webhook-id").unwrap().to_owned()).or_default() += 1;
+            counts
+        });
+    assert!(acknowledged.keys().all(|id| arrived.contains_key(id)));
+    let repeated: Vec<_> = arrived.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(repeated.is_empty(), "a full disk made it send again: {repeated:?}");
+}
+
+#[test]
+fn an_outcome_that_cannot_be_written_is_kept_and_written_later() {
+    let Some((server, disk)) = on_a_small_disk() else { return };
+    let (client, receiver) = (server.client(), Receiver::start());
+    let account = client.create_account("ada");
+    let gate = crate::harness::Gate::default();
+    // Answers long enough that their log needs room of its own.
+    let reply = crate::harness::Reply::status(200).body("y".repeat(16_000));
+    receiver.on("/in", crate::harness::Behaviour::Hold(gate.clone(), reply));
+    client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
+    let delivery = client.push_one(&account, "{}");
+    receiver.wait_for("/in", 1);
+    let filler = fill(&disk);
+    gate.open();
+    wait_until("it refuses what it cannot keep", || {
+        let answer = client.push_with(&account.token, &[], format!("\"{}\"", "x".repeat(8_000)).as_bytes());
+        (answer.status == 503).then_some(())
+    });
+    std::fs::remove_file(filler).unwrap();
+    let delivery = client.wait_for_state(&delivery, "succeeded");
+    assert_eq!(delivery["attempt_count"], 1);
+    let sent = receiver.requests_to("/in").iter().filter(|request| request.body == b"{}").count();
+    assert_eq!(sent, 1);
+}

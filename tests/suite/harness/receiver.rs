@@ -1,0 +1,334 @@
+//! A receiver that keeps what it gets, and can misbehave in each way that destinations in the field do.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::DEADLINE;
+use super::wire::{self, Fields};
+
+/// What it does with a request.
+#[derive(Clone)]
+pub enum Behaviour {
+    Answer(Reply),
+    /// Answers once the gate is open.
+    Hold(Gate, Reply),
+    /// Never answers.
+    Hang,
+    /// Head and body a byte at a time, without end.
+    Drip,
+    /// A proper head, then a body without end, as fast as it is taken.
+    Endless,
+    /// RST in place of an answer.
+    Reset,
+    /// FIN in place of an answer.
+    Close,
+    /// Answers the first request of each connection, and resets the connection at the second.
+    ResetWhenReused(Reply),
+    /// These bytes as they are, then FIN.
+    Raw(Vec<u8>),
+}
+
+/// A proper answer.
+#[derive(Clone)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// Closed until it is opened, once and for all that wait for it.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Which connection it came on, counted from 1.
+    pub connection: usize,
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    pub headers: Fields,
+    pub body: Vec<u8>,
+}
+
+/// Listens on a free loopback port until it is dropped.
+pub struct Receiver {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    requests: Vec<Received>,
+    connections: usize,
+    rules: HashMap<String, VecDeque<Behaviour>>,
+    resets_connections: bool,
+    ended: bool,
+}
+
+impl Reply {
+    pub fn status(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = body.as_ref().to_vec();
+        self
+    }
+
+    fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+        let mut bytes = format!("HTTP/1.1 {} Whatever\r\n", self.status).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+        }
+        if self.status != 204 && self.status != 304 {
+            bytes.extend_from_slice(format!("content-length: {}\r\n", self.body.len()).as_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        stream.write_all(&bytes)
+    }
+}
+
+impl Behaviour {
+    /// Answers with this status and no body.
+    pub fn status(status: u16) -> Self {
+        Self::Answer(Reply::status(status))
+    }
+}
+
+impl Gate {
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let guard = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(guard, |open| !*open).unwrap());
+    }
+}
+
+impl Received {
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// Everything after the first `?`, as it came.
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
+    }
+}
+
+impl Receiver {
+    /// Answers everything with 200 until it is told otherwise.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let accepting = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (connection, resets) = {
+                    let mut state = accepting.lock();
+                    if state.ended {
+                        return;
+                    }
+                    state.connections += 1;
+                    (state.connections, state.resets_connections)
+                };
+                accepting.changed.notify_all();
+                if resets {
+                    reset(&stream);
+                    continue;
+                }
+                let shared = Arc::clone(&accepting);
+                std::thread::spawn(move || shared.serve(connection, stream));
+            }
+        });
+        Self { address, shared }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// From now on, requests to `path` are treated so.
+    pub fn on(&self, path: &str, behaviour: Behaviour) {
+        self.script(path, vec![behaviour]);
+    }
+
+    /// The next requests to `path` are treated so, one by one; the last goes for all that follow.
+    pub fn script(&self, path: &str, behaviours: Vec<Behaviour>) {
+        self.shared.lock().rules.insert(path.to_owned(), behaviours.into());
+    }
+
+    /// Whether new connections are reset before anything is read.
+    pub fn reset_connections(&self, yes: bool) {
+        self.shared.lock().resets_connections = yes;
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.lock().connections
+    }
+
+    pub fn requests(&self) -> Vec<Received> {
+        self.shared.lock().requests.clone()
+    }
+
+    pub fn requests_to(&self, path: &str) -> Vec<Received> {
+        self.shared.lock().to(path)
+    }
+
+    /// The requests to `path` once there are at least `count` of them.
+    #[track_caller]
+    pub fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
+        let enough = |state: &State| state.requests.iter().filter(|request| request.path() == path).count() >= count;
+        self.wait(&format!("{count} requests to {path}"), enough).to(path)
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, enough: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
+        let state = self.shared.lock();
+        let (state, waited) =
+            self.shared.changed.wait_timeout_while(state, DEADLINE, |state| !enough(state)).expect("the lock");
+        if waited.timed_out() {
+            let seen: Vec<String> = state.requests.iter().map(|r| format!("{} {}", r.method, r.target)).collect();
+            let connections = state.connections;
+            // A poisoned lock would hide this failure behind those of the connections.
+            drop(state);
+            panic!("gave up waiting for {what}; {connections} connections, {} requests: {seen:.2000?}", seen.len());
+        }
+        state
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl State {
+    fn to(&self, path: &str) -> Vec<Received> {
+        self.requests.iter().filter(|request| request.path() == path).cloned().collect()
+    }
+
+    fn next_behaviour(&mut self, path: &str) -> Behaviour {
+        let Some(script) = self.rules.get_mut(path) else { return Behaviour::status(200) };
+        let next = if script.len() > 1 { script.pop_front() } else { script.front().cloned() };
+        next.unwrap_or(Behaviour::status(200))
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the lock")
+    }
+
+    fn serve(&self, connection: usize, mut stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let Ok(reading) = stream.try_clone() else { return };
+        let mut reader = BufReader::new(reading);
+        for nth in 1.. {
+            let Some((line, headers)) = wire::read_head(&mut reader) else { return };
+            let Some(body) = wire::read_body(&mut reader, &headers) else { return };
+            let mut words = line.split(' ').map(str::to_owned);
+            let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
+            let closes = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+            let request = Received { connection, method, target, headers, body };
+            let behaviour = {
+                let mut state = self.lock();
+                let behaviour = state.next_behaviour(request.path());
+                state.requests.push(request);
+                behaviour
+            };
+            self.changed.notify_all();
+            if !behaviour.act(nth, &mut stream) || closes {
+                return;
+            }
+        }
+    }
+}
+
+impl Behaviour {
+    /// Whether the connection can be used again.
+    fn act(self, nth: usize, stream: &mut TcpStream) -> bool {
+        match self {
+            Self::Answer(reply) => reply.write(stream).is_ok(),
+            Self::Hold(gate, reply) => {
+                gate.pass();
+                reply.write(stream).is_ok()
+            }
+            Self::Hang => {
+                let _ = stream.read(&mut [0]);
+                false
+            }
+            Self::Drip => {
+                let head = b"HTTP/1.1 200 OK\r\nx-slow: yes\r\ncontent-length: 1000000\r\n\r\n";
+                // The pace is the fault that is played, it synchronises nothing.
+                for byte in head.iter().chain(std::iter::repeat(&b'.')) {
+                    if stream.write_all(&[*byte]).is_err() {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                false
+            }
+            Self::Endless => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+                let chunk = [b"4000\r\n".as_slice(), &[b'x'; 0x4000], b"\r\n"].concat();
+                while stream.write_all(&chunk).is_ok() {}
+                false
+            }
+            Self::Reset => {
+                reset(stream);
+                false
+            }
+            Self::Close => false,
+            Self::ResetWhenReused(_) if nth > 1 => {
+                reset(stream);
+                false
+            }
+            Self::ResetWhenReused(reply) => reply.write(stream).is_ok(),
+            Self::Raw(bytes) => {
+                let _ = stream.write_all(&bytes);
+                let _ = stream.shutdown(std::net::Shutdown::Write);
+                // Closing with unread input would turn the FIN into a RST.
+                let _ = stream.read(&mut [0]);
+                false
+            }
+        }
+    }
+}
+
+/// Makes closing send RST in place of FIN, and closes.
+fn reset(stream: &TcpStream) {
+    use std::os::fd::AsRawFd as _;
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let size = libc::socklen_t::try_from(size_of::<libc::linger>()).expect("a small struct");
+    // SAFETY: the descriptor is open for as long as `stream` is borrowed, and `linger` is as large as `size` says.
+    unsafe {
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size);
+    }
+}

@@ -1,0 +1,331 @@
+//! The real binary on a free port, with a file of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Client, DEADLINE};
+
+/// How a server is started.
+#[derive(Clone)]
+pub struct Setup {
+    folder: Arc<TempDir>,
+    database: PathBuf,
+    dev: bool,
+    flags: Vec<String>,
+    environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
+}
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    pub log: Arc<Log>,
+    setup: Setup,
+}
+
+/// What a command that ended by itself left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Every line of both output streams, as it comes.
+#[derive(Default)]
+pub struct Log {
+    lines: Mutex<(Vec<String>, usize)>,
+    changed: Condvar,
+}
+
+impl Setup {
+    /// A laptop: no admin token, loopback destinations.
+    pub fn dev() -> Self {
+        Self { dev: true, ..Self::guarded() }
+    }
+
+    /// As on a server: the admin token is in a file, loopback destinations are refused.
+    pub fn guarded() -> Self {
+        let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        let database = folder.path().join("test.db");
+        Self { folder, database, dev: false, flags: Vec::new(), environment: Vec::new(), wrapper: Vec::new() }
+    }
+
+    /// The same file, without `--dev`.
+    pub fn without_dev(mut self) -> Self {
+        self.dev = false;
+        self
+    }
+
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn database(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.database);
+        self
+    }
+
+    /// Starts through this command, which must end in replacing itself by the arguments that follow it.
+    pub fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    pub fn database_path(&self) -> &Path {
+        &self.database
+    }
+
+    /// A folder of the test's own, gone at its end.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self) -> Command {
+        let mut words = self.wrapper.clone();
+        words.push(env!("CARGO_BIN_EXE_data-pusher").to_owned());
+        words.push("serve".to_owned());
+        if self.dev {
+            words.push("--dev".to_owned());
+        }
+        words.extend(["--database".to_owned(), self.database.display().to_string()]);
+        // A test that is about these gives its own.
+        for (flag, value) in [("--listen", "127.0.0.1:0"), ("--log-format", "json")] {
+            let variable = format!("DATA_PUSHER_{}", flag[2..].to_uppercase().replace('-', "_"));
+            if !self.flags.iter().any(|given| given == flag)
+                && !self.environment.iter().any(|(name, _)| *name == variable)
+            {
+                words.extend([flag.to_owned(), value.to_owned()]);
+            }
+        }
+        words.extend(self.flags.iter().cloned());
+        let mut command = command(&words);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|log| panic!("it does not listen: {log:#?}"))
+    }
+
+    /// Starts it; if it ends before it listens, what it said.
+    #[track_caller]
+    pub fn try_start(&self) -> Result<Server, Vec<String>> {
+        let mut child = self.command().spawn().expect("the binary starts");
+        let log = Arc::new(Log::default());
+        log.follow(child.stderr.take().expect("stderr"));
+        log.follow(child.stdout.take().expect("stdout"));
+        let Some(address) = log.wait_for(listening) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(log.lines());
+        };
+        Ok(Server { child, address, log, setup: self.clone() })
+    }
+
+    /// Runs it to its end, which must come by itself.
+    #[track_caller]
+    pub fn run(&self) -> Ended {
+        run(self.command())
+    }
+}
+
+/// Runs the binary with just these arguments, to its end.
+#[track_caller]
+pub fn run_binary(arguments: &[&str]) -> Ended {
+    let mut words = vec![env!("CARGO_BIN_EXE_data-pusher").to_owned()];
+    words.extend(arguments.iter().map(|word| (*word).to_owned()));
+    run(command(&words))
+}
+
+fn command(words: &[String]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("DATA_PUSHER_") || name == "RUST_LOG" {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+#[track_caller]
+fn run(mut command: Command) -> Ended {
+    let mut child = command.spawn().expect("the binary starts");
+    let (out, err) = (Arc::new(Log::default()), Arc::new(Log::default()));
+    out.follow(child.stdout.take().expect("stdout"));
+    err.follow(child.stderr.take().expect("stderr"));
+    let Some(status) = wait(&mut child) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("it should have ended by itself: {:#?}", err.lines());
+    };
+    Ended { code: status.code(), stdout: out.to_end(), stderr: err.to_end() }
+}
+
+/// Its status, if it ends before the deadline.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + DEADLINE;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().expect("it is a child") {
+            return Some(status);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    None
+}
+
+impl Server {
+    pub fn client(&self) -> Client {
+        let token = (!self.setup.dev).then(|| self.admin_token()).flatten();
+        Client::new(self.address, token)
+    }
+
+    /// What is in the file that the first start makes.
+    pub fn admin_token(&self) -> Option<String> {
+        std::fs::read_to_string(self.admin_token_path()).ok().map(|text| text.trim().to_owned())
+    }
+
+    pub fn admin_token_path(&self) -> PathBuf {
+        self.companion(".admin-token")
+    }
+
+    /// A file beside the database that has its name and this ending.
+    pub fn companion(&self, ending: &str) -> PathBuf {
+        PathBuf::from(format!("{}{ending}", self.setup.database.display()))
+    }
+
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is a child");
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: only sends a signal; the child is not yet waited for, so its id is still its own.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
+    }
+
+    /// Its exit code once it has ended.
+    #[track_caller]
+    pub fn wait(&mut self) -> Option<i32> {
+        let status = wait(&mut self.child).unwrap_or_else(|| panic!("it does not end: {:#?}", self.log.lines()));
+        status.code()
+    }
+
+    /// SIGTERM, and a clean end.
+    #[track_caller]
+    pub fn terminate(&mut self) {
+        self.signal(libc::SIGTERM);
+        assert_eq!(self.wait(), Some(0), "{:#?}", self.log.lines());
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("it is a child").is_none()
+    }
+
+    /// Starts anew on the same file, after an end of whatever kind.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let setup = self.setup.clone();
+        self.start_again_as(&setup);
+    }
+
+    /// Starts anew in another way.
+    #[track_caller]
+    pub fn start_again_as(&mut self, setup: &Setup) {
+        assert!(!self.runs(), "it still runs");
+        *self = setup.start();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("log of the server: {:#?}", self.log.lines());
+        }
+    }
+}
+
+/// The address in the record that says where it listens. Libraries may have records of that name too.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let record: Value = serde_json::from_str(line).ok()?;
+    let address = record["address"].as_str().filter(|_| record["message"] == "listening")?;
+    Some(address.parse().expect("an IP address and a port"))
+}
+
+impl Log {
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+        let log = Arc::clone(self);
+        log.lines.lock().unwrap().1 += 1;
+        std::thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|bytes| bytes > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
+                log.lines.lock().unwrap().0.push(text);
+                log.changed.notify_all();
+                line.clear();
+            }
+            log.lines.lock().unwrap().1 -= 1;
+            log.changed.notify_all();
+        });
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().0.clone()
+    }
+
+    /// Everything, once the streams have ended.
+    fn to_end(&self) -> String {
+        let all = self.lines.lock().unwrap();
+        let (all, waited) = self.changed.wait_timeout_while(all, DEADLINE, |(_, open)| *open > 0).unwrap();
+        assert!(!waited.timed_out(), "the output does not end");
+        all.0.join("\n")
+    }
+
+    /// What `pick` makes of the first line that it wants; `None` when the streams end or the deadline passes first.
+    fn wait_for<T>(&self, pick: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let end = Instant::now() + DEADLINE;
+        let mut all = self.lines.lock().unwrap();
+        loop {
+            if let Some(picked) = all.0.iter().find_map(|line| pick(line)) {
+                return Some(picked);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if all.1 == 0 || left.is_zero() {
+                return None;
+            }
+            all = self.changed.wait_timeout(all, left).unwrap().0;
+        }
+    }
+}
