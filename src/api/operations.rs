@@ -12,10 +12,19 @@ use poem_openapi::{ApiResponse, OpenApi};
 use super::Context;
 use super::answers::Found;
 use super::auth::Admin;
-use super::model::operations::Health;
-use super::problem::ApiResult;
+use super::model::operations::{Health, Stats};
+use super::params::Query;
+use super::problem::{ApiError, ApiResult};
 use super::tags::Tag;
+use super::wire::DurationText;
+use crate::domain::ids::{AccountId, DestinationId};
+use crate::domain::stats::StatsRequest;
+use crate::domain::time::Timestamp;
 use crate::error::Error;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The writer must answer within this to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -44,6 +53,35 @@ impl OperationsApi {
         let late = |_| Error::unavailable("storage_unavailable", "The database does not answer in time.");
         tokio::time::timeout(READY_WITHIN, self.0.store.probe()).await.map_err(late)??;
         Ok(Found(Health::ok()))
+    }
+
+    /// Count by time
+    ///
+    /// What became of how much, in buckets of time: deliveries made, succeeded and exhausted, and attempts that failed.
+    /// The window is widened to whole buckets. Counts older than a day are kept by the hour.
+    #[oai(path = "/v1/stats", method = "get", operation_id = "getStats")]
+    async fn stats(
+        &self,
+        _admin: Admin,
+        /// Only this account's.
+        account_id: Query<AccountId>,
+        /// Only this destination's.
+        destination_id: Query<DestinationId>,
+        /// Beginning of the window; a day before `until` if not given.
+        since: Query<Timestamp>,
+        /// End of the window; now if not given.
+        until: Query<Timestamp>,
+        /// Width of a bucket, a whole number of minutes such as `1m`, `1h` or `1d`; an hour if not given.
+        bucket: Query<DurationText>,
+    ) -> ApiResult<Found<Stats>> {
+        let until = until.0.unwrap_or_else(self.0.clock);
+        let since = since.0.unwrap_or_else(|| until.minus(DAY));
+        let bucket = bucket.0.map_or(HOUR, |bucket| bucket.0);
+        let request =
+            StatsRequest::new(account_id.0, destination_id.0, since, until, bucket).map_err(ApiError::bad_parameter)?;
+        let (since, until) = (request.since, request.until);
+        let buckets = self.0.store.stats(request).await?;
+        Ok(Found(Stats::new(since, until, bucket, buckets)))
     }
 
     /// Read the metrics

@@ -253,6 +253,28 @@ impl FromStr for StatusFilter {
 
 inline_type!(StatusFilter, "status_code", number(100, 999));
 
+/// A duration as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DurationText(pub std::time::Duration);
+
+impl FromStr for DurationText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        crate::domain::duration::parse(text).map(Self)
+    }
+}
+
+inline_type!(
+    DurationText,
+    "duration",
+    MetaSchema {
+        pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()),
+        example: Some("1h".into()),
+        ..MetaSchema::new("string")
+    }
+);
+
 /// An object of strings in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);

@@ -36,6 +36,9 @@ const UPKEEP_PAUSE: Duration = Duration::from_millis(10);
 /// Between two comparisons of the clocks.
 const CLOCK_WATCH: Duration = Duration::from_secs(1);
 
+/// What the limit of open files is raised to where the system allows it.
+const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
+
 /// A difference of the clocks below this is not a jump.
 const CLOCK_TOLERANCE_MILLIS: i64 = 500;
 
@@ -101,6 +104,7 @@ impl Running {
         // The port first: where it is taken, nothing else is touched.
         let (listener, address) = bind(config.listen)?;
         ignore_file_size_signal();
+        raise_open_files(config.workers);
         let network = Arc::new(if config.dev {
             NetworkPolicy::dev(config.allow_network.clone())
         } else {
@@ -110,7 +114,7 @@ impl Running {
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();
         let store = Store::open(
-            &StoreOptions { path: config.database.clone() },
+            &StoreOptions { path: config.database.clone(), now: clock.now() },
             Box::new(move |changes| told.changes(changes)),
         )?;
         let gate = match (config.dev, config.admin_token) {
@@ -171,7 +175,11 @@ impl Running {
         let Self { store, mut engine, server, stop_server, background, grace } = self;
         let _ = stop_server.send(());
         background.iter().for_each(JoinHandle::abort);
-        let attempts = tokio::task::spawn_blocking(move || engine.stop(grace));
+        let waits = store.clone();
+        let attempts = tokio::task::spawn_blocking(move || {
+            engine.stop(grace);
+            waits.end_waits();
+        });
         let (served, ended) = tokio::join!(server, attempts);
         for failure in [served.map(drop).err(), ended.err()].into_iter().flatten() {
             tracing::error!(%failure, "a part of the server ended early");
@@ -198,6 +206,27 @@ fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 fn ignore_file_size_signal() {
     // SAFETY: ignoring a signal installs no handler that could run at a bad moment.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Each destination keeps connections, and the usual soft limit of 1,024 files would be reached by a thousand of them.
+fn raise_open_files(workers: usize) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for one `rlimit`.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return;
+    }
+    // macOS refuses its own "unlimited".
+    let wanted = limit.rlim_max.min(MOST_OPEN_FILES);
+    if limit.rlim_cur < wanted {
+        let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max };
+        // SAFETY: `raised` is a whole `rlimit`.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            limit.rlim_cur = wanted;
+        }
+    }
+    if limit.rlim_cur < 2 * workers as libc::rlim_t + 256 {
+        tracing::warn!(limit = limit.rlim_cur, workers, "few open files are allowed; raise it with ulimit -n");
+    }
 }
 
 async fn upkeep(store: Store, retention: Duration) {

@@ -55,12 +55,12 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub struct NotSent(pub String);
 
-/// Makes the request. With `spare`, a connection that broke before anything came is tried once more on a new one: the
-/// peer may have closed a kept one just then, which says nothing about the destination.
+/// Makes the request. A connection that broke before anything came is tried once more on the client that `spare` gives:
+/// the peer may have closed a kept one just then, which says nothing about the destination.
 ///
 /// # Errors
 /// The GET's URL would be too long.
-pub fn send(request: &Request<'_>, agent: &Agent, spare: Option<&dyn Fn() -> Agent>) -> Result<Attempt, NotSent> {
+pub fn send(request: &Request<'_>, agent: &Agent, spare: &dyn Fn() -> Option<Agent>) -> Result<Attempt, NotSent> {
     let fields = &request.destination.fields;
     let url = match fields.method {
         HttpMethod::Get => query::url_with_document(&fields.url, request.document)
@@ -69,13 +69,14 @@ pub fn send(request: &Request<'_>, agent: &Agent, spare: Option<&dyn Fn() -> Age
     };
     let at = clock::wall();
     let started = Instant::now();
-    let mut sent = exchange(request, agent, &url, started);
-    if let (Err(error), Some(spare)) = (&sent, spare)
-        && broke(error)
+    let mut answer = call(request, agent, &url, started);
+    if answer.as_ref().is_err_and(broke)
         && started.elapsed() < request.timeout
+        && let Some(spare) = spare()
     {
-        sent = exchange(request, &spare(), &url, started);
+        answer = call(request, &spare, &url, started);
     }
+    let sent = answer.and_then(read);
     let (outcome, detail, body, body_truncated) = match sent {
         Ok((outcome, body, truncated)) => (outcome, None, body, truncated),
         Err(error) => {
@@ -86,13 +87,8 @@ pub fn send(request: &Request<'_>, agent: &Agent, spare: Option<&dyn Fn() -> Age
     Ok(Attempt { at, duration: started.elapsed(), outcome, detail, body, body_truncated })
 }
 
-fn exchange(
-    request: &Request<'_>,
-    agent: &Agent,
-    url: &str,
-    started: Instant,
-) -> Result<(Outcome, Vec<u8>, bool), ureq::Error> {
-    let response = call(request, agent, url, request.timeout.saturating_sub(started.elapsed()))?;
+/// Reads an answer's body to its end, or to the limit.
+fn read(response: Response<Body>) -> Result<(Outcome, Vec<u8>, bool), ureq::Error> {
     let status = response.status().as_u16();
     let retry_after = match status {
         429 | 503 => response
@@ -111,7 +107,8 @@ fn exchange(
     Ok((Outcome::Answer { status, retry_after }, body, truncated))
 }
 
-fn call(request: &Request<'_>, agent: &Agent, url: &str, timeout: Duration) -> Result<Response<Body>, ureq::Error> {
+fn call(request: &Request<'_>, agent: &Agent, url: &str, started: Instant) -> Result<Response<Body>, ureq::Error> {
+    let timeout = request.timeout.saturating_sub(started.elapsed());
     let fields = &request.destination.fields;
     let body: &[u8] = request.document;
     let signed = if fields.method == HttpMethod::Get { query::query_part(url).as_bytes() } else { body };

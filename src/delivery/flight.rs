@@ -25,6 +25,11 @@ impl Cut {
     const ROOM: u8 = 1;
     const STOP: u8 = 2;
 
+    /// Whether it was.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
+    }
+
     /// To make room for others.
     pub fn for_room(&self) {
         self.0.store(Self::ROOM, Ordering::Release);
@@ -92,7 +97,8 @@ pub fn fly(
             Ok(None) => return unsent,
             Err(error) => {
                 tracing::error!(delivery.id = %job.delivery, error = error.detail(), "cannot read the document");
-                return unsent;
+                // The lane backs off, else it would ask the file again at once.
+                return Landed { said: Said::Bad, outcome: false };
             }
         },
     };
@@ -102,8 +108,9 @@ pub fn fly(
         document: &document,
         timeout: destination.fields.timeout.unwrap_or(context.timeout),
     };
-    let spare = || attempt::agent(&context.guard, 1);
-    let sent = attempt::send(&request, agent, kept.then_some(&spare as &dyn Fn() -> Agent));
+    // A cut attempt ends like a broken connection.
+    let spare = || (kept && !cut.is_set()).then(|| attempt::agent(&context.guard, 1));
+    let sent = attempt::send(&request, agent, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
             if attempt.outcome.error() == Some(ErrorClass::Reset) || !matches!(attempt.outcome, Outcome::Answer { .. })
@@ -139,7 +146,7 @@ pub fn fly(
         );
     }
     let said = match (&attempt, outcome) {
-        (None, _) | (_, Outcome::NoAnswer(ErrorClass::Cut)) => Said::Nothing,
+        (None, _) => Said::Nothing,
         (Some(attempt), outcome) if outcome.is_success() => Said::Good(attempt.duration),
         _ => Said::Bad,
     };
@@ -149,10 +156,12 @@ pub fn fly(
         destination: destination.key,
         attempt,
         error,
+        step,
         verdict,
         ended_at: now,
         wall: clock::wall(),
         pause_after: context.pause_after,
+        failed_before: false,
     });
     Landed { said, outcome: true }
 }
@@ -162,7 +171,7 @@ pub fn test(context: &Context, destination: &Destination, document: &Arc<[u8]>) 
     let event = EventId(hot_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { destination, event, document, timeout };
-    attempt::send(&request, &attempt::agent(&context.guard, 1), None).unwrap_or_else(|NotSent(why)| Attempt {
+    attempt::send(&request, &attempt::agent(&context.guard, 1), &|| None).unwrap_or_else(|NotSent(why)| Attempt {
         at: clock::wall(),
         duration: Duration::ZERO,
         outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),

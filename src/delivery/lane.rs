@@ -102,6 +102,8 @@ pub struct Lane {
     overdue: Vec<Timestamp>,
     /// Order of service among equals.
     pub served: u64,
+    /// When its timer goes off.
+    pub wakes_at: Option<Timestamp>,
 }
 
 impl Lane {
@@ -128,6 +130,7 @@ impl Lane {
             last_success_began: Timestamp::EPOCH,
             overdue: Vec::new(),
             served: 0,
+            wakes_at: None,
         }
     }
 
@@ -144,10 +147,10 @@ impl Lane {
     /// How old an attempt of `pool` must be to give its permit back.
     pub fn patience(&self, pool: Pool) -> Option<Duration> {
         match pool {
-            Pool::Fast | Pool::New => Some(FAST),
+            Pool::Fast | Pool::New | Pool::Free => Some(FAST),
             // Those that usually take long are given their usual, and some; after that a hang is likelier.
             Pool::Slow => Some(self.usual * 2 + FAST * 2),
-            Pool::Failing | Pool::Free => None,
+            Pool::Failing => None,
         }
     }
 

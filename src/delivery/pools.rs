@@ -30,7 +30,7 @@ const PERMITS: [usize; 4] = [128, 256, 128, 256];
 const YOUNG_FAILING: usize = 16;
 
 /// Threads that slow and failing lanes leave to fast and new ones, as a share of all.
-const KEPT_SHARE: usize = 8;
+pub const KEPT_SHARE: usize = 8;
 
 type Ready = BTreeSet<(usize, u64, DestinationKey)>;
 

@@ -69,7 +69,7 @@ impl Refills {
                 .name("refill".to_owned())
                 .spawn(move || {
                     while let Some(wish) = queue.next() {
-                        fulfil(&store, &outbox, wish);
+                        fulfil(&store, &outbox, &queue, wish);
                     }
                 })
                 .map_err(|error| Error::internal(format!("cannot start a refill thread: {error}")))?;
@@ -113,19 +113,23 @@ impl Queue {
     }
 }
 
-fn fulfil(store: &Store, outbox: &Outbox, wish: Wish) {
+/// A wish that failed goes to the end of the queue, so that one bad page does not keep all other lanes waiting.
+fn put_off(queue: &Queue, wish: Wish, error: &Error) {
+    tracing::error!(error = error.detail(), "cannot read the backlog");
+    std::thread::sleep(AGAIN);
+    queue.state.lock().unwrap_or_else(PoisonError::into_inner).other.push_back(wish);
+    queue.wished.notify_one();
+}
+
+fn fulfil(store: &Store, outbox: &Outbox, queue: &Queue, wish: Wish) {
     match wish {
         Wish::Refill { lane, now, limit, in_hand } => {
-            let claimed = loop {
-                match store.claim(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
-                    Ok(claimed) => break claimed,
-                    Err(error) => {
-                        tracing::error!(destination.key = lane.0, error = error.detail(), "cannot read the backlog");
-                        std::thread::sleep(AGAIN);
-                    }
+            match store.claim(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
+                Ok(claimed) => {
+                    let _ = outbox.0.send(Message::Refilled { lane, claimed });
                 }
-            };
-            let _ = outbox.0.send(Message::Refilled { lane, claimed });
+                Err(error) => put_off(queue, Wish::Refill { lane, now, limit, in_hand }, &error),
+            }
         }
         Wish::FirstDue(lanes) => {
             for some in lanes.chunks(LOOK) {
@@ -133,7 +137,7 @@ fn fulfil(store: &Store, outbox: &Outbox, wish: Wish) {
                     Ok(due) => {
                         let _ = outbox.0.send(Message::FirstDue(due));
                     }
-                    Err(error) => tracing::error!(error = error.detail(), "cannot read the backlog"),
+                    Err(error) => put_off(queue, Wish::FirstDue(some.to_vec()), &error),
                 }
             }
         }

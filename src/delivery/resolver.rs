@@ -96,7 +96,8 @@ struct State {
 }
 
 enum Name {
-    Running,
+    /// With what was known before: old addresses are better than waiting, and are checked all the same.
+    Running(Vec<IpAddr>),
     /// Empty where the name does not resolve.
     Known(Instant, Vec<IpAddr>),
 }
@@ -112,13 +113,23 @@ impl Names {
                 {
                     return if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses.clone()) };
                 }
-                Some(Name::Running) => {}
-                _ if state.running < LOOKUPS => {
-                    state.running += 1;
-                    state.names.insert(host.to_owned(), Name::Running);
-                    self.start(host.to_owned(), &mut state);
+                Some(Name::Running(before)) if before.is_empty() => {}
+                Some(Name::Running(before)) => return Ok(before.clone()),
+                known => {
+                    let before = match known {
+                        Some(Name::Known(_, before)) => before.clone(),
+                        _ => Vec::new(),
+                    };
+                    if state.running < LOOKUPS {
+                        state.running += 1;
+                        state.names.insert(host.to_owned(), Name::Running(before));
+                        self.start(host.to_owned(), &mut state);
+                        continue;
+                    }
+                    if !before.is_empty() {
+                        return Ok(before);
+                    }
                 }
-                _ => {}
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -145,7 +156,7 @@ impl Names {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.running -= 1;
         if state.names.len() >= NAMES {
-            state.names.retain(|_, name| matches!(name, Name::Running));
+            state.names.retain(|_, name| matches!(name, Name::Running(_)));
         }
         state.names.insert(host, Name::Known(Instant::now(), addresses));
         self.changed.notify_all();

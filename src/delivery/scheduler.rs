@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::figures::Figures;
 use super::flight::{self, Context, Cut, Landed, Said};
 use super::lane::{FAST, FLOOR, Job, Lane, Place, Standing};
-use super::pools::{Entry, Pool, Pools};
+use super::pools::{Entry, KEPT_SHARE, Pool, Pools};
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
 use super::workers::{Slot, Workers};
@@ -28,6 +28,9 @@ const HAND: usize = 4_096;
 
 /// Bytes of documents in hand; further ones are read when they are sent.
 const DOCUMENTS: usize = 16 * 1024 * 1024;
+
+/// Tests under way at once, beyond the workers.
+const TESTS: usize = 64;
 
 /// An attempt of a failing lane may be cut for room when it is older.
 const CUT_AFTER: Duration = Duration::from_secs(1);
@@ -55,7 +58,7 @@ pub enum Message {
         slot: Arc<Slot>,
     },
     /// A worker is done with a test.
-    Idle(Arc<Slot>),
+    Tested(Arc<Slot>),
     /// The file was read for a lane.
     Refilled {
         /// The lane.
@@ -103,7 +106,8 @@ pub struct Scheduler {
     pools: Pools,
     flights: BTreeMap<u64, Flight>,
     next_flight: u64,
-    /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs.
+    /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
+    /// itself names counts.
     timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
     /// When an attempt is to be looked at again.
     patience: BinaryHeap<Reverse<(Timestamp, u64)>>,
@@ -111,6 +115,7 @@ pub struct Scheduler {
     in_hand: usize,
     bytes: usize,
     turn: u64,
+    tests: usize,
     stopping: Option<Instant>,
     swept: Timestamp,
 }
@@ -121,8 +126,7 @@ impl Scheduler {
         let now = options.clock.now();
         let destinations = store.all_destinations()?;
         let refills = Refills::start(&store, &outbox)?;
-        // Room beyond the workers for tests.
-        let workers = Workers::new(options.workers + 64)
+        let workers = Workers::new(options.workers + TESTS)
             .map_err(|error| Error::internal(format!("cannot start the delivery pool: {error}")))?;
         let context = Context {
             store,
@@ -155,6 +159,7 @@ impl Scheduler {
             in_hand: 0,
             bytes: 0,
             turn: 0,
+            tests: 0,
             stopping: None,
             swept: now,
         })
@@ -213,7 +218,10 @@ impl Scheduler {
                 self.workers.returned(slot);
                 self.landed(flight, landed);
             }
-            Message::Idle(slot) => self.workers.returned(slot),
+            Message::Tested(slot) => {
+                self.tests -= 1;
+                self.workers.returned(slot);
+            }
             Message::Refilled { lane, claimed } => self.refilled(lane, claimed),
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
             Message::Test { destination, payload, done } => self.test(destination, payload, done),
@@ -237,9 +245,6 @@ impl Scheduler {
             Change::Reopened(destination) => {
                 if let Some(lane) = self.lanes.get_mut(&destination) {
                     lane.urge();
-                    let mut now = (*lane.destination).clone();
-                    now.held_until = None;
-                    lane.destination = Arc::new(now);
                     lane.note_more();
                 }
                 self.look(destination);
@@ -252,6 +257,10 @@ impl Scheduler {
         for (delivery, destination) in event.deliveries {
             let spare = HAND.saturating_sub(self.in_hand);
             let Some(lane) = self.lanes.get_mut(&destination) else { continue };
+            // A refill may have read it between the commit and this message.
+            if lane.in_hand.contains_key(&delivery) {
+                continue;
+            }
             // Behind what the file holds already, and not in memory while nothing can be sent.
             if lane.more || lane.refilling.is_some() || lane.is_paused() || lane.in_hand.len() >= lane.window(spare) {
                 lane.note_more();
@@ -311,8 +320,10 @@ impl Scheduler {
             Some(Place::Sent) => return,
             Some(Place::Queued) => {
                 if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
-                    && let Some(job) = lane.queue.remove(at)
+                    && let Some(mut job) = lane.queue.remove(at)
                 {
+                    // It is at the beginning of its schedule again.
+                    job.step = Some(0);
                     lane.urgent.push_back(job);
                 }
             }
@@ -364,6 +375,15 @@ impl Scheduler {
             lane.note_more();
             self.look(key);
         } else {
+            self.wake(key, at);
+        }
+    }
+
+    /// Looks at a lane at `at`, or before. What lies after is found again then: each look reads when the next is due.
+    fn wake(&mut self, key: DestinationKey, at: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.wakes_at.is_none_or(|wakes_at| at < wakes_at) {
+            lane.wakes_at = Some(at);
             self.timers.push(Reverse((at, key)));
         }
     }
@@ -374,9 +394,9 @@ impl Scheduler {
                 return;
             }
             self.timers.pop();
-            if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.note_more();
-            }
+            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.wakes_at == Some(at)) else { continue };
+            lane.wakes_at = None;
+            lane.note_more();
             self.look(key);
         }
     }
@@ -443,8 +463,7 @@ impl Scheduler {
             return;
         }
         if let Some(until) = wait {
-            self.timers.push(Reverse((until, key)));
-            return;
+            return self.wake(key, until);
         }
         if !lane.queue.is_empty() && lane.in_flight < lane.room(self.options.destination_concurrency) {
             let entry = Entry { pool: lane.pool(), in_flight: lane.in_flight, served: lane.served };
@@ -460,7 +479,7 @@ impl Scheduler {
     }
 
     fn dispatch(&mut self, now: Timestamp) {
-        while self.flights.len() < self.options.workers
+        while self.flights.len() + self.options.workers / KEPT_SHARE < self.options.workers
             && let Some(key) = self.urgent.pop_front()
         {
             if let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.urgent.pop_front()) {
@@ -578,17 +597,19 @@ impl Scheduler {
     /// Threads have run out while lanes that are not known to fail wait: the longest attempts of lanes that fail or hang
     /// end now, and are made again later.
     fn cut_for_room(&mut self, now: Timestamp) {
-        let mut room = self.options.workers / 16;
-        let mut lanes = Vec::new();
+        let mut room = (self.options.workers / 16).max(1);
+        let mut lanes = HashSet::new();
         for flight in self.flights.values() {
             let Some(lane) = self.lanes.get(&flight.lane) else { continue };
             let hangs = lane.standing == Standing::Failing || lane.is_suspect();
-            if room > 0 && hangs && now.since(flight.began) > CUT_AFTER {
-                flight.cut.for_room();
-                lanes.push(flight.lane);
+            // One that is connecting does not notice; it must not stand in the way of others for ever.
+            if room > 0 && hangs && !flight.cut.is_set() && now.since(flight.began) > CUT_AFTER {
+                lanes.insert(flight.lane);
                 room -= 1;
             }
         }
+        // The client is shared by all attempts of a lane.
+        self.flights.values().filter(|flight| lanes.contains(&flight.lane)).for_each(|flight| flight.cut.for_room());
         for key in lanes {
             if let Some(agent) = self.lanes.get_mut(&key).and_then(|lane| lane.agent.take()) {
                 agent.shutdown();
@@ -626,11 +647,19 @@ impl Scheduler {
         waiting.into_iter().for_each(|key| self.look(key));
     }
 
+    /// Too many at once are dropped, and with them `done`: the caller sees that no answer comes.
     fn test(&mut self, destination: Destination, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
+        if self.tests >= TESTS {
+            return;
+        }
+        self.tests += 1;
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
-            done(flight::test(&context, &destination, &payload));
-            let _ = outbox.0.send(Message::Idle(slot));
+            let test = || done(flight::test(&context, &destination, &payload));
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
+                tracing::error!(destination.id = %destination.id, "a test panicked");
+            }
+            let _ = outbox.0.send(Message::Tested(slot));
         });
     }
 

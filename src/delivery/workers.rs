@@ -1,6 +1,8 @@
 //! Threads that send. They are loops on a blocking pool of their own, so that database reads never wait for one; made
 //! as needed, gone after a while without work. The one that became idle last is woken first: its caches are warm.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +15,18 @@ const IDLE: Duration = Duration::from_secs(20);
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// What a worker is given to do.
-pub type Task = Box<dyn FnOnce() + Send>;
+/// What a worker is given to do; it gets its own slot, to hand back.
+type Work = Box<dyn FnOnce(Arc<Slot>) + Send>;
+
+/// Work for which a thread was asked that has not begun.
+type Starting = Arc<Mutex<VecDeque<Work>>>;
 
 /// The workers that wait, and the pool that makes more.
 pub struct Workers {
     pool: Handle,
     idle: Vec<Arc<Slot>>,
+    /// The operating system may refuse a thread; then the next worker that is free takes the work.
+    starting: Starting,
     /// Keeps the pool alive; `None` in clones of the handle.
     runtime: Option<Runtime>,
 }
@@ -32,7 +39,7 @@ pub struct Slot {
 
 enum State {
     Waiting,
-    Given(Task),
+    Given(Work),
     Ended,
 }
 
@@ -48,39 +55,62 @@ impl Workers {
             .thread_name("delivery")
             .thread_keep_alive(Duration::from_millis(100))
             .build()?;
-        Ok(Self { pool: runtime.handle().clone(), idle: Vec::new(), runtime: Some(runtime) })
+        Ok(Self {
+            pool: runtime.handle().clone(),
+            idle: Vec::new(),
+            starting: Starting::default(),
+            runtime: Some(runtime),
+        })
     }
 
     /// Gives `work` to an idle worker or to a new one. `work` must see to it that its slot
     /// comes back through [`Workers::returned`].
     pub fn give(&mut self, work: impl FnOnce(Arc<Slot>) + Send + 'static) {
+        let mut work: Work = Box::new(work);
         while let Some(slot) = self.idle.pop() {
-            let mut state = slot.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if matches!(*state, State::Waiting) {
-                let back = Arc::clone(&slot);
-                *state = State::Given(Box::new(move || work(back)));
-                drop(state);
-                slot.given.notify_one();
-                return;
+            match slot.give(work) {
+                Ok(()) => return,
+                Err(back) => work = back,
             }
         }
-        let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
-        self.pool.spawn_blocking(move || {
-            lower_priority();
-            work(Arc::clone(&slot));
-            while let Some(task) = slot.next() {
-                task();
-            }
-        });
+        locked(&self.starting).push_back(work);
+        self.start_one();
+    }
+
+    fn start_one(&self) {
+        let starting = Arc::clone(&self.starting);
+        let start = || {
+            self.pool.spawn_blocking(move || {
+                lower_priority();
+                let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
+                let Some(first) = locked(&starting).pop_front() else { return };
+                first(Arc::clone(&slot));
+                while let Some(work) = slot.next() {
+                    work(Arc::clone(&slot));
+                }
+            })
+        };
+        // tokio panics where the operating system gives it no first thread.
+        if catch_unwind(AssertUnwindSafe(start)).is_err() {
+            tracing::error!("no thread to be had for an attempt; it waits for one");
+        }
     }
 
     /// A worker waits again.
     pub fn returned(&mut self, slot: Arc<Slot>) {
-        self.idle.push(slot);
+        let waiting = locked(&self.starting).pop_front();
+        match waiting.map(|work| slot.give(work)) {
+            Some(Ok(())) => {}
+            Some(Err(work)) => locked(&self.starting).push_front(work),
+            None => self.idle.push(slot),
+        }
     }
 
-    /// Forgets workers that ended.
+    /// Forgets workers that ended, and asks again for a thread where work waits for one.
     pub fn prune(&mut self) {
+        if !locked(&self.starting).is_empty() {
+            self.start_one();
+        }
         self.idle.retain(|slot| !matches!(*slot.state.lock().unwrap_or_else(PoisonError::into_inner), State::Ended));
     }
 
@@ -96,12 +126,28 @@ impl Workers {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Slot {
-    fn next(&self) -> Option<Task> {
+    /// Gives work to a worker that waits; back where it has ended.
+    fn give(&self, work: Work) -> Result<(), Work> {
+        let mut state = locked(&self.state);
+        if !matches!(*state, State::Waiting) {
+            return Err(work);
+        }
+        *state = State::Given(work);
+        drop(state);
+        self.given.notify_one();
+        Ok(())
+    }
+
+    fn next(&self) -> Option<Work> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             match std::mem::replace(&mut *state, State::Waiting) {
-                State::Given(task) => return Some(task),
+                State::Given(work) => return Some(work),
                 State::Ended => return None,
                 State::Waiting => {}
             }

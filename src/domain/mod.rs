@@ -15,5 +15,6 @@ pub mod query;
 pub mod retry;
 pub mod secret;
 pub mod signature;
+pub mod stats;
 pub mod target_url;
 pub mod time;

@@ -10,6 +10,7 @@ use super::tokens::TokenChange;
 use super::waits::Wait;
 use super::{sql, tally};
 use crate::domain::ids::{DestinationKey, HotIds};
+use crate::domain::stats::Counts;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
@@ -22,7 +23,7 @@ pub struct Batch<'a> {
     changes: Vec<Change>,
     tokens: Vec<TokenChange>,
     waits: Vec<Wait>,
-    tallies: HashMap<(DestinationKey, i64), tally::Counts>,
+    tallies: HashMap<(DestinationKey, i64), Counts>,
     pending: i64,
 }
 
@@ -96,7 +97,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Counts what became of something, in the bucket of `at`.
-    pub fn tally(&mut self, destination: DestinationKey, at: Timestamp) -> &mut tally::Counts {
+    pub fn tally(&mut self, destination: DestinationKey, at: Timestamp) -> &mut Counts {
         self.tallies.entry((destination, tally::bucket(at))).or_default()
     }
 

@@ -1,8 +1,11 @@
 //! What the engine reads: deliveries that are due, by destination, and their documents. Each is one indexed read.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Store, rows};
+use rusqlite::Connection;
+
+use super::{Store, rows, sql};
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -35,6 +38,52 @@ pub struct Claimed {
     pub next_due: Option<Timestamp>,
 }
 
+/// One look at a destination's queue.
+struct Look<'a> {
+    connection: &'a Connection,
+    destination: DestinationKey,
+    now: Timestamp,
+    claims: Vec<Claim>,
+    brought: usize,
+}
+
+impl Look<'_> {
+    /// Takes what is due from `from` on until there are `limit` claims; gives when the first is due that was not taken.
+    fn take(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
+        let taken: HashSet<DeliveryId> = self.claims.iter().map(|claim| claim.delivery).collect();
+        let mut prepared = self
+            .connection
+            .prepare_cached(
+                "SELECT v.id, v.event_id, v.next_attempt_at, v.step, e.payload
+                 FROM delivery v INDEXED BY delivery_due CROSS JOIN event e ON e.id = v.event_id
+                 WHERE v.destination_key = ?1 AND v.state = 0 AND v.next_attempt_at >= ?2
+                 ORDER BY v.next_attempt_at, v.id",
+            )
+            .map_err(sql)?;
+        let mut found = prepared.query((self.destination.0, from)).map_err(sql)?;
+        while let Some(row) = found.next().map_err(sql)? {
+            let delivery = row.get(0).map(DeliveryId).map_err(sql)?;
+            if in_hand(delivery) || taken.contains(&delivery) {
+                continue;
+            }
+            let due = rows::time(row, 2).map_err(sql)?;
+            if due > self.now || self.claims.len() >= limit {
+                return Ok(Some(due));
+            }
+            let payload = row.get_ref(4).map_err(sql)?.as_blob().unwrap_or_default();
+            let brings = payload.len() <= BROUGHT_ALONG && self.brought + payload.len() <= BROUGHT_IN_ALL;
+            self.brought += if brings { payload.len() } else { 0 };
+            self.claims.push(Claim {
+                delivery,
+                event: row.get(1).map(EventId).map_err(sql)?,
+                step: row.get(3).map_err(sql)?,
+                document: brings.then(|| Arc::from(payload)),
+            });
+        }
+        Ok(None)
+    }
+}
+
 impl Store {
     /// Up to `limit` deliveries of a destination that are due at `now` and not `in_hand`.
     ///
@@ -48,36 +97,12 @@ impl Store {
         in_hand: &dyn Fn(DeliveryId) -> bool,
     ) -> Result<Claimed> {
         self.readers.engine(|connection| {
-            let mut prepared = connection
-                .prepare_cached(
-                    "SELECT v.id, v.event_id, v.next_attempt_at, v.step, e.payload
-                     FROM delivery v INDEXED BY delivery_due CROSS JOIN event e ON e.id = v.event_id
-                     WHERE v.destination_key = ?1 AND v.state = 0 ORDER BY v.next_attempt_at, v.id",
-                )
-                .map_err(super::sql)?;
-            let mut found = prepared.query([destination.0]).map_err(super::sql)?;
-            let mut claims = Vec::new();
-            let mut brought = 0;
-            while let Some(row) = found.next().map_err(super::sql)? {
-                let delivery = row.get(0).map(DeliveryId).map_err(super::sql)?;
-                if in_hand(delivery) {
-                    continue;
-                }
-                let due = rows::time(row, 2).map_err(super::sql)?;
-                if due > now || claims.len() >= limit {
-                    return Ok(Claimed { claims, next_due: Some(due) });
-                }
-                let payload = row.get_ref(4).map_err(super::sql)?.as_blob().unwrap_or_default();
-                let brings = payload.len() <= BROUGHT_ALONG && brought + payload.len() <= BROUGHT_IN_ALL;
-                brought += if brings { payload.len() } else { 0 };
-                claims.push(Claim {
-                    delivery,
-                    event: row.get(1).map(EventId).map_err(super::sql)?,
-                    step: row.get(3).map_err(super::sql)?,
-                    document: brings.then(|| Arc::from(payload)),
-                });
-            }
-            Ok(Claimed { claims, next_due: None })
+            let mut look = Look { connection, destination, now, claims: Vec::new(), brought: 0 };
+            // New deliveries are due at 0 and so come first; half is kept for retries, else they would starve at a
+            // destination that is always behind.
+            look.take(1, limit / 2, in_hand)?;
+            let next_due = look.take(0, limit, in_hand)?;
+            Ok(Claimed { claims: look.claims, next_due })
         })
     }
 

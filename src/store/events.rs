@@ -51,7 +51,8 @@ impl Store {
     /// take it, and then nothing of it was taken.
     pub async fn accept_event(&self, event: IncomingEvent, wait: bool, now: Timestamp) -> Result<Accepted> {
         let shared = std::sync::Arc::clone(&self.shared);
-        self.writer.step(move |batch| accept(batch, event, wait, now, &shared)).await
+        let bytes = event.payload.len();
+        self.writer.document(bytes, move |batch| accept(batch, event, wait, now, &shared)).await
     }
 
     /// A page of an account's events, newest first.

@@ -15,6 +15,7 @@ mod replay;
 mod rows;
 mod shared;
 mod space;
+mod stats;
 mod tally;
 mod tokens;
 mod upkeep;
@@ -49,6 +50,8 @@ const IO_FAILURE: &str = "storage_unavailable";
 pub struct StoreOptions {
     /// The database file.
     pub path: PathBuf,
+    /// The clock's time at start: due times beyond what it allows are of a clock that was wrong.
+    pub now: Timestamp,
 }
 
 /// The database. Clones share it.
@@ -71,6 +74,7 @@ impl Store {
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
         let lock = file::lock(&options.path)?;
         let connection = file::open(&options.path)?;
+        outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
         accounts::load_tokens(&connection, &shared.tokens)?;
         let readers = readers::Readers::new(&options.path)?;
@@ -95,6 +99,11 @@ impl Store {
     /// and shown on the wall's.
     pub fn set_clock_skew(&self, millis: i64) {
         self.shared.set_skew(millis);
+    }
+
+    /// Ends all waits for first attempts: no attempt begins any more.
+    pub fn end_waits(&self) {
+        self.shared.waits.end();
     }
 
     /// A time of the engine's clock as the wall clock has it.

@@ -5,11 +5,15 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::change::Change;
 use super::{Store, destinations};
-use crate::domain::delivery::{Attempt, DeliveryState, Next, Verdict};
+use crate::domain::delivery::{Attempt, DeliveryState, ErrorClass, Next, Outcome, Verdict};
 use crate::domain::destination::PausedReason;
 use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::retry::{LONGEST_DELAY, LONGEST_HOLD};
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+
+/// A delivery whose outcome cannot be recorded is looked at again after this.
+const UNRECORDED_DELAY: Duration = Duration::from_secs(60);
 
 /// An attempt that has ended, and what follows.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct FinishedAttempt {
     pub attempt: Option<Attempt>,
     /// Word of the failure where no request was made.
     pub error: Option<&'static str>,
+    /// Failures of the schedule that were used up when it began.
+    pub step: u32,
     /// What follows; times on the engine's clock.
     pub verdict: Verdict,
     /// The end of the attempt on the engine's clock.
@@ -30,6 +36,20 @@ pub struct FinishedAttempt {
     pub wall: Timestamp,
     /// A destination with nothing but failures for this long is paused.
     pub pause_after: Duration,
+    /// Writing it has failed for a reason of its own; then it is tried once more apart from others.
+    pub failed_before: bool,
+}
+
+/// Times that the clock of an earlier run set further ahead than any schedule or hold reaches are of a wrong clock.
+pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Result<()> {
+    let furthest = now.plus(LONGEST_DELAY.mul_f64(1.2)).millis();
+    let due = "UPDATE delivery SET next_attempt_at = 0 WHERE state = 0 AND state <> 1 AND next_attempt_at > ?1";
+    connection.execute(due, [furthest]).map_err(super::sql)?;
+    let held = "UPDATE destination SET held_until = NULL WHERE held_until > ?1";
+    connection.execute(held, [now.plus(LONGEST_HOLD).millis()]).map_err(super::sql)?;
+    let failing = "UPDATE destination SET failing_since = ?1 WHERE failing_since > ?1";
+    connection.execute(failing, [now.millis()]).map_err(super::sql)?;
+    Ok(())
 }
 
 impl Store {
@@ -41,16 +61,20 @@ impl Store {
 }
 
 /// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.
-pub fn settle(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
-    match write(batch, finished) {
-        // Whatever is wrong with this one must not keep all others from being written for ever.
-        Err(error) if error.code() == "database_error" && !batch.connection().is_autocommit() => {
-            tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
-            settled(batch, finished, None);
-            Ok(())
-        }
-        other => other,
+pub fn settle(batch: &mut Batch<'_>, finished: &mut FinishedAttempt) -> Result<()> {
+    if !finished.failed_before {
+        let written = write(batch, finished);
+        finished.failed_before = written.as_ref().is_err_and(|error| error.kind() == Kind::Internal);
+        return written;
     }
+    // Whatever is wrong with this one must not keep all others from being written for ever.
+    let mut failure = None;
+    batch.guarded(|batch| write(batch, finished).inspect_err(|error| failure = Some(error.clone())))?;
+    if let Some(error) = failure {
+        tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
+        settled(batch, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
+    }
+    Ok(())
 }
 
 fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
@@ -59,12 +83,12 @@ fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timest
 
 fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
     let found = batch.row(
-        "SELECT v.state, v.attempt_count FROM delivery v JOIN destination d ON d.key = v.destination_key
+        "SELECT v.state, v.attempt_count, v.step FROM delivery v JOIN destination d ON d.key = v.destination_key
          WHERE v.id = ?1 AND d.deleted_at IS NULL",
         [finished.delivery.0],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?)),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)),
     )?;
-    let Some((before, attempts)) = found else {
+    let Some((before, attempts, step_now)) = found else {
         settled(batch, finished, None);
         return Ok(());
     };
@@ -73,6 +97,8 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         // What arrived has arrived, though it was cancelled meanwhile.
         Next::Succeeded => (DeliveryState::Succeeded, None, None),
         _ if before != DeliveryState::Pending => (before, None, None),
+        // Opened again by hand while this attempt was under way: it is owed one from the beginning of the schedule.
+        _ if step_now < finished.step => (DeliveryState::Pending, Some(finished.ended_at), None),
         Next::Retry { at, step } => (DeliveryState::Pending, Some(at), Some(step)),
         Next::Exhausted => (DeliveryState::Exhausted, None, None),
         Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
@@ -141,11 +167,15 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
             .run("UPDATE destination SET failing_since = NULL WHERE key = ?1 AND failing_since IS NOT NULL", [key.0])?;
         return Ok(());
     }
-    if finished.attempt.is_none() {
+    // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
+    if finished.attempt.as_ref().is_none_or(|attempt| attempt.outcome == Outcome::NoAnswer(ErrorClass::Cut)) {
         return Ok(());
     }
     if let Some(until) = finished.verdict.hold_until {
-        batch.run("UPDATE destination SET held_until = ?2 WHERE key = ?1", (key.0, until.millis()))?;
+        batch.run(
+            "UPDATE destination SET held_until = max(coalesce(held_until, 0), ?2) WHERE key = ?1",
+            (key.0, until.millis()),
+        )?;
         destinations::tell(batch, key)?;
     }
     let now = finished.ended_at;

@@ -79,7 +79,9 @@ impl Store {
     ///
     /// # Errors
     /// Not found.
-    pub async fn replay_destination(&self, id: DestinationId, filter: ReplayFilter, _now: Timestamp) -> Result<u64> {
+    pub async fn replay_destination(&self, id: DestinationId, mut filter: ReplayFilter, now: Timestamp) -> Result<u64> {
+        // What arrives while it runs is not meant.
+        filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
         let mut from = hot_id(filter.since);
         let mut count = 0;
         loop {
@@ -102,6 +104,9 @@ impl Store {
                         }
                         batch.pending(i64::try_from(found.len()).unwrap_or(i64::MAX));
                         if !found.is_empty() {
+                            batch
+                                .run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.key.0])?;
+                            destinations::tell(batch, destination.key)?;
                             batch.changed(Change::Reopened(destination.key));
                         }
                         Ok((found.len(), next))

@@ -2,24 +2,12 @@
 
 use super::batch::Batch;
 use crate::domain::ids::DestinationKey;
+use crate::domain::stats::Counts;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
 /// Width of a fresh bucket, in milliseconds.
 pub const MINUTE: i64 = 60_000;
-
-/// What happened in a bucket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Deliveries made by new events.
-    pub accepted: u64,
-    /// Deliveries that ended in success.
-    pub succeeded: u64,
-    /// Attempts that failed.
-    pub failed: u64,
-    /// Deliveries that ended exhausted.
-    pub exhausted: u64,
-}
 
 /// Beginning of the bucket that `at` falls into.
 pub fn bucket(at: Timestamp) -> i64 {

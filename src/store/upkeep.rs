@@ -165,7 +165,11 @@ fn remove_step(batch: &mut Batch<'_>) -> Result<bool> {
         )?;
         batch.pending(-pending);
         if gone == 0 {
-            batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
+            let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
+                (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
+            if batch.run(tallies, (key, ROWS))? == 0 {
+                batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
+            }
         }
         return Ok(true);
     }

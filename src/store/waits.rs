@@ -32,12 +32,22 @@ pub struct Waits {
 
 #[derive(Default)]
 struct State {
+    /// Nothing is attempted any more.
+    ended: bool,
     next: u64,
     waits: HashMap<u64, Open>,
     by_delivery: HashMap<DeliveryId, Vec<(u64, DestinationKey)>>,
 }
 
 impl Waits {
+    /// Ends all waits, and all that come later: the server stops, and no attempt begins any more.
+    pub fn end(&self) {
+        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ended = true;
+        state.waits.clear();
+        state.by_delivery.clear();
+    }
+
     /// Adds new waits, and ends those that a commit's changes fulfil. Called on the write thread before the engine
     /// learns of the changes, so no outcome can be missed.
     pub fn after_commit(&self, new: Vec<Wait>, changes: &[Change]) {
@@ -45,6 +55,9 @@ impl Waits {
             return;
         }
         let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for wait in new {
+            state.add(wait);
+        }
         for change in changes {
             match change {
                 Change::Settled { delivery, .. } | Change::Cancelled { delivery, .. } => state.settled(*delivery),
@@ -53,9 +66,6 @@ impl Waits {
                 _ => {}
             }
         }
-        for wait in new {
-            state.add(wait);
-        }
         state.forget_abandoned();
         self.count.store(state.waits.len(), Ordering::Relaxed);
     }
@@ -63,6 +73,9 @@ impl Waits {
 
 impl State {
     fn add(&mut self, wait: Wait) {
+        if self.ended {
+            return;
+        }
         if wait.deliveries.is_empty() {
             let _ = wait.done.send(());
             return;

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +22,9 @@ use crate::error::{Error, Kind, Result};
 
 /// Steps that may wait; a further one is refused with 503.
 const QUEUE: usize = 16_384;
+
+/// Bytes of documents that may wait; further ones are refused with 503.
+const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// Most steps of one transaction.
 const BATCH: usize = 512;
@@ -83,6 +87,8 @@ impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F>
 #[derive(Clone)]
 pub struct Writer {
     queue: SyncSender<Message>,
+    /// Bytes of documents that wait.
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -114,7 +120,7 @@ impl Writer {
             .name("writer".to_owned())
             .spawn(move || thread.run(&messages))
             .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))?;
-        Ok((Self { queue }, handle))
+        Ok((Self { queue, bytes: Arc::default() }, handle))
     }
 
     /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
@@ -136,6 +142,26 @@ impl Writer {
         self.call(work, true).await
     }
 
+    /// Like [`Writer::step`], for work that carries a document of `bytes`.
+    pub async fn document<T, F>(&self, bytes: usize, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    {
+        let queued = Queued::new(&self.bytes, bytes);
+        if queued.total > QUEUED_BYTES.max(bytes) {
+            return Err(full());
+        }
+        self.call(
+            move |batch| {
+                let _queued = queued;
+                work(batch)
+            },
+            false,
+        )
+        .await
+    }
+
     async fn call<T, F>(&self, work: F, guarded: bool) -> Result<T>
     where
         T: Send + 'static,
@@ -144,9 +170,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let call = Call { work: Some(work), result: None, reply, guarded };
         self.queue.try_send(Message::Step(Box::new(call))).map_err(|refused| match refused {
-            TrySendError::Full(_) => {
-                Error::unavailable("queue_full", "More arrives than the disk takes; send it again later.")
-            }
+            TrySendError::Full(_) => full(),
             TrySendError::Disconnected(_) => stopping(),
         })?;
         answer.await.map_err(|_| stopping())?
@@ -168,6 +192,29 @@ impl Writer {
             let _ = stopped.await;
         }
     }
+}
+
+/// A document's share of what waits, for as long as it does.
+struct Queued {
+    bytes: usize,
+    total: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Queued {
+    fn new(of: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        Self { bytes, total: of.fetch_add(bytes, Ordering::Relaxed) + bytes, of: Arc::clone(of) }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+fn full() -> Error {
+    Error::unavailable("queue_full", "More arrives than the disk takes; send it again later.")
 }
 
 fn stopping() -> Error {

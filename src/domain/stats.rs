@@ -1,0 +1,92 @@
+//! Counts in time buckets: what a chart of deliveries needs.
+
+use std::time::Duration;
+
+use super::ids::{AccountId, DestinationId};
+use super::time::Timestamp;
+
+/// Most buckets of one answer.
+pub const MOST_BUCKETS: i64 = 1_500;
+
+/// Narrowest bucket. Counts older than a day are kept by the hour, at the hour's beginning.
+pub const NARROWEST: Duration = Duration::from_secs(60);
+
+/// What happened in a bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Deliveries made by new events.
+    pub accepted: u64,
+    /// Deliveries that ended in success.
+    pub succeeded: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Deliveries that ended exhausted.
+    pub exhausted: u64,
+}
+
+/// Which counts are wanted.
+#[derive(Debug, Clone)]
+pub struct StatsRequest {
+    /// Only this account's.
+    pub account_id: Option<AccountId>,
+    /// Only this destination's.
+    pub destination_id: Option<DestinationId>,
+    /// Beginning of the first bucket: a whole number of buckets since 1970.
+    pub since: Timestamp,
+    /// End of the last bucket.
+    pub until: Timestamp,
+    /// Width of a bucket.
+    pub bucket: Duration,
+}
+
+impl StatsRequest {
+    /// The buckets of `bucket` that cover `since` to `until`.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn new(
+        account_id: Option<AccountId>,
+        destination_id: Option<DestinationId>,
+        since: Timestamp,
+        until: Timestamp,
+        bucket: Duration,
+    ) -> Result<Self, String> {
+        if bucket < NARROWEST || bucket.as_secs() % NARROWEST.as_secs() != 0 {
+            return Err("a bucket must be a whole number of minutes, such as 1m, 1h or 1d".to_owned());
+        }
+        if until <= since {
+            return Err("`until` must lie after `since`".to_owned());
+        }
+        let width = i64::try_from(bucket.as_millis()).unwrap_or(i64::MAX);
+        let first = since.millis() / width;
+        let end = (until.millis() - 1) / width + 1;
+        if end - first > MOST_BUCKETS {
+            return Err(format!("the window holds over {MOST_BUCKETS} buckets; narrow it or widen the buckets"));
+        }
+        let (since, until) = (Timestamp::from_millis(first * width), Timestamp::from_millis(end * width));
+        Ok(Self { account_id, destination_id, since, until, bucket })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(since: i64, until: i64, bucket: u64) -> Result<(i64, i64), String> {
+        let (since, until) = (Timestamp::from_millis(since), Timestamp::from_millis(until));
+        let request = StatsRequest::new(None, None, since, until, Duration::from_secs(bucket))?;
+        Ok((request.since.millis(), request.until.millis()))
+    }
+
+    #[test]
+    fn the_window_is_widened_to_whole_buckets() {
+        assert_eq!(window(61_000, 119_000, 60), Ok((60_000, 120_000)));
+        assert_eq!(window(60_000, 120_000, 60), Ok((60_000, 120_000)));
+    }
+
+    #[test]
+    fn windows_and_buckets_out_of_bounds_are_refused() {
+        assert!(window(0, 60_000, 30).is_err() && window(0, 60_000, 90).is_err());
+        assert!(window(60_000, 60_000, 60).is_err() && window(0, 100_000_000, 60).is_err());
+    }
+}
