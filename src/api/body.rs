@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use poem::http::StatusCode;
+use poem::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use poem::http::{HeaderMap, StatusCode};
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
@@ -38,7 +39,7 @@ pub struct Body<T: FromBody>(pub T::Parsed);
 impl<T: FromBody> Body<T> {
     async fn read(request: &Request, body: poem::Body, context: &Context) -> ApiResult<Self> {
         let headers = request.headers();
-        if T::MAY_BE_MISSING && body.is_empty() {
+        if T::MAY_BE_MISSING && !announces_body(headers) {
             return Self::convert(Json::Object(Vec::new()), &context.network);
         }
         if let Err(error) = media_type::check(headers, T::ACCEPTS) {
@@ -54,6 +55,11 @@ impl<T: FromBody> Body<T> {
         let read = T::read(&mut fields, network);
         Ok(Self(fields.finish(read)?))
     }
+}
+
+/// Whether a body comes (RFC 9112, 6): one has a length or a transfer encoding.
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Parses a body of the admin API.

@@ -17,8 +17,11 @@ use crate::domain::{query, retry, signature};
 /// Bytes of an answer's body that are read: a short one to its end, so that the connection can be used again.
 const READ_BODY_BYTES: u64 = 64 * 1024;
 
-/// ureq's default of 128 KiB each way costs 31 MB more at 128 workers.
-const BUFFER: usize = 8 * 1024;
+/// An answer's head must fit: 64 KiB, which ureq takes at most, and the line that ends it.
+const INPUT_BUFFER: usize = 66 * 1024;
+
+/// ureq's default of 128 KiB costs memory in every worker.
+const OUTPUT_BUFFER: usize = 8 * 1024;
 
 const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
 
@@ -31,8 +34,8 @@ pub fn agent(guard: &Guard, connections: usize) -> Agent {
         .http_status_as_error(false)
         .user_agent(ureq::config::AutoHeaderValue::None)
         .accept_encoding(ureq::config::AutoHeaderValue::None)
-        .input_buffer_size(BUFFER)
-        .output_buffer_size(BUFFER)
+        .input_buffer_size(INPUT_BUFFER)
+        .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
         .build();
@@ -80,7 +83,7 @@ pub fn send(request: &Request<'_>, agent: &Agent, spare: &dyn Fn() -> Option<Age
     let (outcome, detail, body, body_truncated) = match sent {
         Ok((outcome, body, truncated)) => (outcome, None, body, truncated),
         Err(error) => {
-            let (class, detail) = classify(&error);
+            let (class, detail) = classify(&error, fields.url.is_https());
             (Outcome::NoAnswer(class), Some(detail), Vec::new(), false)
         }
     };
@@ -160,7 +163,7 @@ fn is_reset(kind: io::ErrorKind) -> bool {
 }
 
 /// The class of a failure, and what happened for people. Neither holds a URL, a header or a body.
-fn classify(error: &ureq::Error) -> (ErrorClass, String) {
+fn classify(error: &ureq::Error, https: bool) -> (ErrorClass, String) {
     use io::ErrorKind;
     let class = match error {
         ureq::Error::Timeout(_) => ErrorClass::Timeout,
@@ -178,7 +181,8 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ErrorClass::Timeout,
             kind if is_reset(kind) => ErrorClass::Reset,
-            ErrorKind::InvalidData if is_tls(io) => ErrorClass::Tls,
+            // What is wrong with HTTP comes as a protocol error, so this is what rustls says.
+            ErrorKind::InvalidData if https => ErrorClass::Tls,
             ErrorKind::InvalidData | ErrorKind::InvalidInput => ErrorClass::InvalidResponse,
             _ => ErrorClass::Connect,
         },
@@ -192,10 +196,4 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
     };
     detail.truncate(detail.floor_char_boundary(300));
     (class, detail)
-}
-
-fn is_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| format!("{inner:?}").contains("rustls") || inner.to_string().contains("certificate"))
 }

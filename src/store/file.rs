@@ -40,7 +40,9 @@ pub fn companion(database: &Path, suffix: &str) -> PathBuf {
 /// # Errors
 /// A line that says who holds it, or why the lock file cannot be made.
 pub fn lock(database: &Path) -> Result<File> {
-    let path = companion(database, ".lock");
+    // By its one true name: a link or a detour leads to the same file.
+    let whole = database.canonicalize().or_else(|_| in_true_folder(database));
+    let path = companion(&whole.map_err(|error| cannot_start(database, error))?, ".lock");
     let file = private(OpenOptions::new().create(true).truncate(false).write(true))
         .open(&path)
         .map_err(|error| cannot_start(database, format!("{}: {error}", path.display())))?;
@@ -49,6 +51,12 @@ pub fn lock(database: &Path) -> Result<File> {
         Err(TryLockError::WouldBlock) => Err(cannot_start(database, "another data-pusher server is using it")),
         Err(TryLockError::Error(error)) => Err(cannot_start(database, error)),
     }
+}
+
+/// The path of a file that is not there yet, in its folder's one true name.
+fn in_true_folder(path: &Path) -> std::io::Result<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(folder.canonicalize()?.join(path.file_name().unwrap_or_default()))
 }
 
 /// Makes what is created readable by its owner only.
@@ -85,9 +93,9 @@ pub fn open(path: &Path) -> Result<Connection> {
     private(OpenOptions::new().create(true).truncate(false).write(true))
         .open(path)
         .map_err(|error| cannot_start(path, error))?;
-    warn_if_open_to_others(path);
     let mut connection = connect(path).map_err(|error| explain(path, &error))?;
     prepare(path, &mut connection)?;
+    warn_if_open_to_others(path);
     Ok(connection)
 }
 

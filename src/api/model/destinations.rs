@@ -174,10 +174,13 @@ fn headers(value: Json) -> Result<Headers, Wrong> {
 }
 
 fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, Wrong> {
-    fields::members(value, "headers", |name, value| match value {
+    let changes = fields::members(value, "headers", |name, value| match value {
         Json::Null => Ok((name, None)),
         value => Ok((name, Some(text(value)?))),
-    })
+    })?;
+    // What is wrong whatever the destination has already is told together with the other fields' faults.
+    Headers::default().patched(changes.clone())?;
+    Ok(changes)
 }
 
 fn retry_schedule(value: Json) -> Result<RetrySchedule, Wrong> {
