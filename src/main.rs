@@ -7,7 +7,7 @@ use data_pusher::{api, app};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(Command::Serve(config)) => match app::serve(config) {
+        Ok(Command::Serve(config)) => match app::serve(*config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error}");

@@ -134,12 +134,6 @@ impl Fields {
         self.fault(name, message);
     }
 
-    /// The names that were asked for.
-    #[cfg(test)]
-    pub fn asked(&self) -> &[&'static str] {
-        &self.asked
-    }
-
     /// What was read, if nothing at all is wrong with the body.
     ///
     /// # Errors

@@ -218,9 +218,9 @@ mod tests {
     fn a_malformed_idempotency_key_is_refused_and_none_is_fine() {
         let read = |lines: &[&[u8]]| {
             let mut headers = HeaderMap::new();
-            lines
-                .iter()
-                .for_each(|line| drop(headers.append("idempotency-key", HeaderValue::from_bytes(line).unwrap())));
+            for line in lines {
+                headers.append("idempotency-key", HeaderValue::from_bytes(line).unwrap());
+            }
             idempotency_key(&headers).map(|key| key.map(|key| key.as_str().to_owned())).map_err(|e| e.problem.code)
         };
         assert_eq!(read(&[]), Ok(None));

@@ -28,7 +28,9 @@ mod tests {
 
     fn seconds(lines: &[&str]) -> Option<u64> {
         let mut headers = HeaderMap::new();
-        lines.iter().for_each(|line| drop(headers.append("prefer", line.parse().unwrap())));
+        for line in lines {
+            headers.append("prefer", line.parse().unwrap());
+        }
         wait(&headers).map(|wait| wait.as_secs())
     }
 

@@ -44,7 +44,7 @@ pub struct FieldFault {
 
 impl Example for Problem {
     fn example() -> Self {
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no account with this id.").problem
+        *ApiError::new(StatusCode::NOT_FOUND, "not_found", "There is no account with this id.").problem
     }
 }
 
@@ -64,8 +64,9 @@ impl From<Fault> for FieldFault {
 #[derive(Debug)]
 pub struct ApiError {
     /// What the body says.
-    pub problem: Problem,
-    headers: HeaderMap,
+    pub problem: Box<Problem>,
+    /// Boxed like the problem: results of handlers are passed around by value.
+    headers: Box<HeaderMap>,
 }
 
 /// Result of a handler.
@@ -75,14 +76,14 @@ impl ApiError {
     /// An error of `status`, titled by it.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self {
-            problem: Problem {
+            problem: Box::new(Problem {
                 title: status.canonical_reason().unwrap_or("Error").to_owned(),
                 status: status.as_u16(),
                 detail: detail.into(),
                 code: code.to_owned(),
                 errors: None,
-            },
-            headers: HeaderMap::new(),
+            }),
+            headers: Box::default(),
         }
     }
 
@@ -158,7 +159,7 @@ impl IntoResponse for ApiError {
         let status = self.status();
         let body = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = Response::builder().status(status).body(body);
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(*self.headers);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response
     }

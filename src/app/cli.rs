@@ -111,7 +111,7 @@ struct Serve {
 /// What is to be done.
 pub enum Command {
     /// Run the server.
-    Serve(Config),
+    Serve(Box<Config>),
     /// Print the OpenAPI document.
     OpenApi {
         /// As YAML instead of JSON.
@@ -139,7 +139,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Stop> {
         _ => Stop::Bad(one_line(&error)),
     })?;
     match cli.command {
-        Commands::Serve(serve) => serve.config().map(Command::Serve).map_err(Stop::Bad),
+        Commands::Serve(serve) => serve.config().map(|config| Command::Serve(Box::new(config))).map_err(Stop::Bad),
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
     }
 }
@@ -218,7 +218,7 @@ mod tests {
     fn config(flags: &[&str]) -> Result<Config, String> {
         let args = ["data-pusher", "serve"].iter().chain(flags).map(OsString::from);
         match parse(args) {
-            Ok(Command::Serve(config)) => Ok(config),
+            Ok(Command::Serve(config)) => Ok(*config),
             Ok(Command::OpenApi { .. }) => Err("another command".to_owned()),
             Err(Stop::Asked(text) | Stop::Bad(text)) => Err(text),
         }

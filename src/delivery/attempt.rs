@@ -194,6 +194,8 @@ fn classify(error: &ureq::Error, https: bool) -> (ErrorClass, String) {
         }
         error => error.to_string(),
     };
-    detail.truncate(detail.floor_char_boundary(300));
+    if let Some((end, _)) = detail.char_indices().nth(300) {
+        detail.truncate(end);
+    }
     (class, detail)
 }

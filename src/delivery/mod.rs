@@ -116,6 +116,6 @@ struct Tester(Outbox);
 
 impl SendTest for Tester {
     fn send_test(&self, destination: Destination, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
-        let _ = self.0.0.send(Message::Test { destination, payload, done });
+        let _ = self.0.0.send(Message::Test { destination: Box::new(destination), payload, done });
     }
 }

@@ -71,7 +71,7 @@ pub enum Message {
     /// A test is to be sent.
     Test {
         /// Where to.
-        destination: Destination,
+        destination: Box<Destination>,
         /// What.
         payload: Arc<[u8]>,
         /// Told of the attempt.
@@ -648,7 +648,7 @@ impl Scheduler {
     }
 
     /// Too many at once are dropped, and with them `done`: the caller sees that no answer comes.
-    fn test(&mut self, destination: Destination, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
+    fn test(&mut self, destination: Box<Destination>, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
         if self.tests >= TESTS {
             return;
         }

@@ -1,4 +1,4 @@
-//! Signatures of Standard Webhooks (symmetric, `v1`): https://github.com/standard-webhooks/standard-webhooks
+//! Signatures of Standard Webhooks (symmetric, `v1`): <https://github.com/standard-webhooks/standard-webhooks>
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};

@@ -51,7 +51,7 @@ impl StatsRequest {
         until: Timestamp,
         bucket: Duration,
     ) -> Result<Self, String> {
-        if bucket < NARROWEST || bucket.as_secs() % NARROWEST.as_secs() != 0 {
+        if bucket < NARROWEST || !bucket.as_secs().is_multiple_of(NARROWEST.as_secs()) {
             return Err("a bucket must be a whole number of minutes, such as 1m, 1h or 1d".to_owned());
         }
         if until <= since {

@@ -42,7 +42,7 @@ pub struct WriteMetrics {
     commit_micros: AtomicU64,
 }
 
-/// A reading of [`WriteMetrics`].
+/// A reading of the write thread's figures.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteFigures {
     /// Deliveries that are pending.

@@ -89,10 +89,10 @@ fn follow(document: &Value, value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             let reference = members.get("$ref").and_then(Value::as_str);
-            if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
-                if found.insert(name.to_owned()) {
-                    follow(document, &document["components"]["schemas"][name], found);
-                }
+            if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/"))
+                && found.insert(name.to_owned())
+            {
+                follow(document, &document["components"]["schemas"][name], found);
             }
             members.values().for_each(|value| follow(document, value, found));
         }

@@ -1,0 +1,110 @@
+//! One bad destination never delays another: measured from outside, on the real binary.
+//!
+//! A healthy destination is fed on a fixed schedule, alone and then beside destinations of other accounts that misbehave
+//! in every way; what counts is the time from the moment an event is sent to its arrival.
+//!
+//! ```text
+//! cargo bench --bench isolation                        # all scenarios
+//! cargo bench --bench isolation -- hang onset          # some, by name or first part of it
+//! cargo bench --bench isolation -- --quick             # 3 s each instead of 8
+//! cargo bench --bench isolation -- --seconds 20
+//! cargo bench --bench isolation -- --binary PATH       # another build of the server
+//! cargo bench --bench isolation -- --list
+//! ```
+//!
+//! A scenario that misses its target is played once more: on a busy machine one miss says little. All traffic stays on
+//! loopback.
+
+mod http;
+mod load;
+mod report;
+mod scenarios;
+mod server;
+mod sink;
+mod sinks;
+mod stage;
+mod system;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use scenarios::{ALL, Scenario, Target};
+use stage::Options;
+
+/// What the bench comes to, or why it cannot go on.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    system::many_files();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.first().map(String::as_str) {
+        Some(sinks::SINK_ARGUMENT) => sink::run().map(|()| true).map_err(Into::into),
+        // `cargo test --all-targets` starts benches as well, without this.
+        _ if !args.iter().any(|arg| arg == "--bench") => {
+            println!("a measurement, not a test: cargo bench --bench isolation");
+            Ok(true)
+        }
+        _ => measure(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[String]) -> Result<bool> {
+    let mut options =
+        Options { binary: PathBuf::from(env!("CARGO_BIN_EXE_data-pusher")), length: Duration::from_secs(8) };
+    let mut wanted: Vec<&'static Scenario> = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+        match arg.as_str() {
+            "--bench" => {}
+            "--quick" => options.length = Duration::from_secs(3),
+            "--seconds" => options.length = Duration::from_secs(value()?.parse()?),
+            "--binary" => options.binary = value()?.into(),
+            "--list" => {
+                ALL.iter().for_each(|scenario| println!("{:<14} {}", scenario.name, scenario.what));
+                return Ok(true);
+            }
+            name => {
+                let named = |scenario: &&Scenario| {
+                    scenario.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                };
+                let before = wanted.len();
+                wanted.extend(ALL.iter().filter(named));
+                if wanted.len() == before {
+                    return Err(format!("no scenario {name}; --list names them").into());
+                }
+            }
+        }
+    }
+    let mut report = report::Report::default();
+    report.begin();
+    // What all others are measured against: always, and twice.
+    for baseline in ALL.iter().filter(|scenario| scenario.target == Target::Baseline) {
+        for _ in 0..2 {
+            report.take(baseline, (baseline.play)(&options)?);
+        }
+    }
+    let chosen = |scenario: &&Scenario| wanted.is_empty() || wanted.iter().any(|wanted| wanted.name == scenario.name);
+    for scenario in ALL.iter().filter(chosen).filter(|scenario| scenario.target != Target::Baseline) {
+        if !report.take(scenario, (scenario.play)(&options)?) {
+            report.take(scenario, (scenario.play)(&options)?);
+        }
+    }
+    report.end(&target_folder().join("isolation.json"))
+}
+
+/// Cargo's target folder, which this was built into; where it was moved since, the current one.
+fn target_folder() -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    let target = here.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.map_or_else(|| PathBuf::from("."), Path::to_owned)
+}

@@ -1,0 +1,164 @@
+//! Verdicts, the table and the file of figures.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::Result;
+use super::scenarios::{Fact, Outcome, Scenario, Target};
+use super::stage::{Tail, quantile_ms};
+
+/// The 99th percentile may be this multiple of that of alone,
+const RATIO: f64 = 1.5;
+
+/// or this much more, in milliseconds.
+const MARGIN_MS: f64 = 5.0;
+
+/// Longest bump at an onset and after a restart, in milliseconds.
+const BUMP_MS: f64 = 300.0;
+
+/// One playing of a scenario.
+struct Row {
+    scenario: &'static Scenario,
+    outcome: Outcome,
+    missed: Vec<String>,
+}
+
+/// All that was measured.
+#[derive(Default)]
+pub struct Report {
+    alone: Option<Tail>,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    /// Writes the table's head.
+    pub fn begin(&self) {
+        println!("latencies in ms, from the moment an event is sent to its arrival at the healthy destination");
+        println!(
+            "{:<40} {:>7} {:>7} {:>7} {:>6} {:>7} {:>6} {:>4}  verdict",
+            "beside", "p50", "p99", "max", "ratio", "answer", "late", "cpu"
+        );
+    }
+
+    /// Takes what came of a scenario, and writes its line; gives whether it met its target.
+    pub fn take(&mut self, scenario: &'static Scenario, outcome: Outcome) -> bool {
+        if scenario.target == Target::Baseline
+            && let Some(tail) = outcome.tail.clone()
+        {
+            // The quieter of its measurements: what disturbed the other was not the server.
+            let p99 = quantile_ms(&tail.delivered_us, 0.99);
+            if self.alone.as_ref().is_none_or(|before| p99 < quantile_ms(&before.delivered_us, 0.99)) {
+                self.alone = Some(tail);
+            }
+        }
+        let missed = self.missed(scenario.target, &outcome);
+        let met = missed.is_empty();
+        let row = Row { scenario, outcome, missed };
+        self.line(&row);
+        self.rows.push(row);
+        met
+    }
+
+    fn alone_p99(&self) -> f64 {
+        self.alone.as_ref().map_or(f64::NAN, |tail| quantile_ms(&tail.delivered_us, 0.99))
+    }
+
+    fn missed(&self, target: Target, outcome: &Outcome) -> Vec<String> {
+        let mut missed = Vec::new();
+        if let Some(tail) = &outcome.tail {
+            let (p99, max) = (quantile_ms(&tail.delivered_us, 0.99), quantile_ms(&tail.delivered_us, 1.0));
+            let most = (self.alone_p99() * RATIO).max(self.alone_p99() + MARGIN_MS);
+            if target == Target::Tail && p99 > most {
+                missed.push(format!("p99 over {most:.1}"));
+            }
+            if target == Target::Bump && max > BUMP_MS {
+                missed.push(format!("max over {BUMP_MS}"));
+            }
+            if tail.missing > 0 {
+                missed.push(format!("{} not delivered", tail.missing));
+            }
+            if tail.refused > 0 {
+                missed.push(format!("{} not taken", tail.refused));
+            }
+        }
+        for fact in &outcome.facts {
+            if fact.within.is_some_and(|(least, most)| fact.value < least || fact.value > most) {
+                missed.push(fact.name.to_owned());
+            }
+        }
+        if outcome.errors > 0 {
+            missed.push(format!("{} errors logged", outcome.errors));
+        }
+        missed
+    }
+
+    fn line(&self, row: &Row) {
+        let verdict = match (row.scenario.target, row.missed.is_empty()) {
+            (Target::Baseline, true) => "-".to_owned(),
+            (_, true) => "met".to_owned(),
+            (_, false) => format!("MISSED: {}", row.missed.join(", ")),
+        };
+        let what = row.scenario.what;
+        match &row.outcome.tail {
+            Some(tail) => {
+                let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| quantile_ms(&tail.delivered_us, share));
+                let (ratio, answer) = (p99 / self.alone_p99(), quantile_ms(&tail.answered_us, 0.99));
+                let late = tail.late_us as f64 / 1e3;
+                let cpu = tail.processor * 100.0;
+                println!(
+                    "{what:<40} {p50:>7.2} {p99:>7.2} {max:>7.1} {ratio:>6.2} {answer:>7.2} {late:>6.1} {cpu:>4.0}  {verdict}"
+                );
+            }
+            None => println!("{what:<89}  {verdict}"),
+        }
+        for Fact { name, value, .. } in &row.outcome.facts {
+            println!(
+                "    {name}: {}",
+                if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+            );
+        }
+    }
+
+    /// Writes the end of the table and all figures to `path`; gives whether every scenario met its target at least once.
+    pub fn end(&self, path: &Path) -> Result<bool> {
+        let met = |name: &str| self.rows.iter().any(|row| row.scenario.name == name && row.missed.is_empty());
+        let never: Vec<&str> = self.rows.iter().map(|row| row.scenario.name).filter(|name| !met(name)).collect();
+        println!(
+            "answer: p99 of the server's answer to the sender; late: the load behind its schedule at worst; cpu: of one processor, in %"
+        );
+        let rows: Vec<Value> = self.rows.iter().map(|row| self.json(row)).collect();
+        let all = json!({ "alone_p99_ms": self.alone_p99(), "all_met": never.is_empty(), "rows": rows });
+        std::fs::write(path, serde_json::to_vec_pretty(&all)?)?;
+        println!("figures: {}", path.file_name().unwrap_or_default().display());
+        Ok(never.is_empty())
+    }
+
+    fn json(&self, row: &Row) -> Value {
+        let latencies = row.outcome.tail.as_ref().map(|tail| {
+            let of = |values: &[u64], share| quantile_ms(values, share);
+            json!({
+                "events": tail.delivered_us.len(),
+                "p50_ms": of(&tail.delivered_us, 0.5),
+                "p99_ms": of(&tail.delivered_us, 0.99),
+                "max_ms": of(&tail.delivered_us, 1.0),
+                "ratio_to_alone": of(&tail.delivered_us, 0.99) / self.alone_p99(),
+                "answer_p99_ms": of(&tail.answered_us, 0.99),
+                "load_late_ms": tail.late_us as f64 / 1e3,
+                "worst_at_and_ms": tail.worst_us.iter().map(|(at, took)| [*at, *took].map(|us| us as f64 / 1e3)).collect::<Vec<_>>(),
+                "server_cpu": tail.processor,
+                "missing": tail.missing,
+                "refused": tail.refused,
+            })
+        });
+        let facts: serde_json::Map<String, Value> =
+            row.outcome.facts.iter().map(|fact| (fact.name.to_owned(), json!(fact.value))).collect();
+        json!({
+            "scenario": row.scenario.name,
+            "beside": row.scenario.what,
+            "latencies": latencies,
+            "facts": facts,
+            "missed": row.missed,
+        })
+    }
+}

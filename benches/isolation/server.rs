@@ -1,0 +1,180 @@
+//! The server under test: a process of its own over a database of its own, driven through its API alone.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::Result;
+use super::http::Client;
+use super::system::{ends_with_us, processor_time, resident};
+
+/// Connections that set things up.
+const SETTERS: usize = 8;
+
+/// Longest wait for the server to listen.
+const START: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    binary: PathBuf,
+    flags: Vec<String>,
+    database: PathBuf,
+    child: Child,
+    /// Lines of its log at level error.
+    errors: Arc<AtomicUsize>,
+    next_account: usize,
+    _folder: tempfile::TempDir,
+}
+
+/// An account.
+#[derive(Debug, Clone)]
+pub struct Account {
+    id: String,
+    /// What its senders show.
+    pub token: String,
+}
+
+impl Server {
+    /// Starts one on a new file.
+    pub fn start(binary: &Path, flags: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let database = folder.path().join("isolation.db");
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let errors = Arc::new(AtomicUsize::new(0));
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (child, address) = spawn(binary, &flags, &database, listen, &errors)?;
+        let binary = binary.to_owned();
+        Ok(Self { address, binary, flags, database, child, errors, next_account: 0, _folder: folder })
+    }
+
+    /// Kills it without notice and starts it again on the same file and port; gives the time from the start until it
+    /// listens.
+    pub fn crash_and_restart(&mut self) -> Result<Duration> {
+        self.child.kill()?;
+        self.child.wait()?;
+        let began = Instant::now();
+        let (child, address) = spawn(&self.binary, &self.flags, &self.database, self.address, &self.errors)?;
+        (self.child, self.address) = (child, address);
+        Ok(began.elapsed())
+    }
+
+    /// Its resident memory in bytes.
+    pub fn resident(&self) -> Result<u64> {
+        resident(self.child.id()).ok_or_else(|| "the memory of the server cannot be read".into())
+    }
+
+    /// Processor time that it has used, in seconds; where the system tells.
+    pub fn processor_time(&self) -> f64 {
+        processor_time(self.child.id()).unwrap_or(f64::NAN)
+    }
+
+    /// Lines of its log at level error.
+    pub fn errors(&self) -> usize {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Makes `count` accounts, each with `destinations` of its own whose URLs `url` gives by a number that goes on.
+    pub fn accounts(
+        &mut self,
+        count: usize,
+        destinations: usize,
+        url: impl Fn(usize) -> String + Sync,
+    ) -> Result<Vec<Account>> {
+        let mut client = Client::new(self.address);
+        let mut accounts = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.next_account += 1;
+            let number = self.next_account;
+            let body =
+                json!({ "email": format!("bench{number}@example.com"), "account_name": format!("Bench {number}") });
+            let made = created(&mut client, "/v1/accounts", &body)?;
+            let text =
+                |key: &str| made[key].as_str().map(str::to_owned).ok_or_else(|| format!("an account without {key}"));
+            accounts.push(Account { id: text("account_id")?, token: text("app_secret_token")? });
+        }
+        let (next, accounts_made, address) = (AtomicUsize::new(0), &accounts, self.address);
+        thread::scope(|scope| {
+            let set = || {
+                let mut client = Client::new(address);
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(account) = accounts_made.get(number / destinations.max(1)) else { return Ok(()) };
+                    let body = json!({ "url": url(number), "http_method": "POST", "headers": {} });
+                    let path = format!("/v1/accounts/{}/destinations", account.id);
+                    created(&mut client, &path, &body).map_err(|error| error.to_string())?;
+                }
+            };
+            let setters: Vec<_> = (0..SETTERS).map(|_| scope.spawn(set)).collect();
+            setters
+                .into_iter()
+                .try_for_each(|setter| setter.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
+        })?;
+        Ok(accounts)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn created(client: &mut Client, path: &str, body: &Value) -> Result<Value> {
+    let answer = client.post(path, None, &body.to_string())?;
+    match answer.status {
+        201 => Ok(serde_json::from_slice(&answer.body)?),
+        status => Err(format!("POST {path} answered {status}: {}", String::from_utf8_lossy(&answer.body)).into()),
+    }
+}
+
+fn spawn(
+    binary: &Path,
+    flags: &[String],
+    database: &Path,
+    listen: SocketAddr,
+    errors: &Arc<AtomicUsize>,
+) -> Result<(Child, SocketAddr)> {
+    let mut command = Command::new(binary);
+    command.args(["serve", "--dev", "--log-format", "json", "--listen", &listen.to_string(), "--database"]);
+    command.arg(database).args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    ends_with_us(&mut command);
+    let mut child = command.spawn()?;
+    let log = child.stderr.take().ok_or("no pipe")?;
+    let (found, listening) = mpsc::channel();
+    let errors = Arc::clone(errors);
+    thread::spawn(move || watch(log, &found, &errors));
+    match listening.recv_timeout(START) {
+        Ok(address) => Ok((child, address)),
+        Err(_) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err("the server does not listen".into())
+        }
+    }
+}
+
+/// Reads the log to its end, so that the server never waits for its reader.
+fn watch(log: ChildStderr, found: &mpsc::Sender<SocketAddr>, errors: &AtomicUsize) {
+    for line in BufReader::new(log).lines().map_while(std::result::Result::ok) {
+        if line.contains(r#""level":"ERROR""#) {
+            if errors.fetch_add(1, Ordering::Relaxed) == 0 {
+                eprintln!("the server says: {line}");
+            }
+        } else if line.contains(r#""message":"listening""#) {
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            if let Some(address) = line["address"].as_str().and_then(|address| address.parse().ok()) {
+                let _ = found.send(address);
+            }
+        }
+    }
+}

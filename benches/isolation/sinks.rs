@@ -1,0 +1,107 @@
+//! This process's hold on the one that receives.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use super::Result;
+use super::system::ends_with_us;
+
+/// The hidden argument with which the bench starts itself as the receiver.
+pub const SINK_ARGUMENT: &str = "--be-the-sink";
+
+/// The receiving process.
+pub struct Sinks {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// A port of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate {
+    number: usize,
+    port: u16,
+}
+
+/// A request that came.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// The number in its path.
+    pub destination: u64,
+    /// When its event was sent.
+    pub sent_us: u64,
+    /// When it came.
+    pub arrived_us: u64,
+    /// Whether it was answered 200.
+    pub answered_ok: bool,
+}
+
+impl Gate {
+    /// Where destination `number` of this gate is.
+    pub fn url(&self, number: usize) -> String {
+        format!("http://127.0.0.1:{}/{number}", self.port)
+    }
+}
+
+impl Sinks {
+    /// Starts it.
+    pub fn start() -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(SINK_ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
+        ends_with_us(&mut command);
+        let mut child = command.spawn()?;
+        let (commands, answers) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
+        Ok(Self { child, commands, answers: BufReader::new(answers) })
+    }
+
+    /// Opens a port.
+    pub fn open(&mut self, mode: &str) -> Result<Gate> {
+        let [number, port] = self.ask(&format!("open {mode}"))?[..] else { return Err("no gate".into()) };
+        Ok(Gate { number: usize::try_from(number)?, port: u16::try_from(port)? })
+    }
+
+    /// Changes how a gate behaves, for all its connections at one instant; gives that instant.
+    pub fn switch(&mut self, gate: Gate, mode: &str) -> Result<u64> {
+        Ok(*self.ask(&format!("mode {} {mode}", gate.number))?.first().ok_or("no answer")?)
+    }
+
+    /// Requests that came, and those of them that are not answered yet.
+    pub fn count(&mut self, gate: Gate) -> Result<(u64, u64)> {
+        let [requests, held] = self.ask(&format!("count {}", gate.number))?[..] else { return Err("no count".into()) };
+        Ok((requests, held))
+    }
+
+    /// All requests that came.
+    pub fn arrivals(&mut self, gate: Gate) -> Result<Vec<Arrival>> {
+        let count = *self.ask(&format!("report {}", gate.number))?.first().ok_or("no answer")?;
+        (0..count)
+            .map(|_| {
+                let [destination, sent_us, arrived_us, ok] = self.numbers()?[..] else {
+                    return Err("no arrival".into());
+                };
+                Ok(Arrival { destination, sent_us, arrived_us, answered_ok: ok == 1 })
+            })
+            .collect()
+    }
+
+    fn ask(&mut self, command: &str) -> Result<Vec<u64>> {
+        writeln!(self.commands, "{command}")?;
+        self.commands.flush()?;
+        self.numbers()
+    }
+
+    fn numbers(&mut self) -> Result<Vec<u64>> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err("the receiving process ended".into());
+        }
+        Ok(line.split_whitespace().map(str::parse).collect::<std::result::Result<_, _>>()?)
+    }
+}
+
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
