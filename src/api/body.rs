@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use poem::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use poem::http::{HeaderMap, StatusCode};
+use poem::http::StatusCode;
+use poem::http::header::CONTENT_TYPE;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, Registry};
 use poem_openapi::types::Type;
@@ -39,15 +39,23 @@ pub struct Body<T: FromBody>(pub T::Parsed);
 impl<T: FromBody> Body<T> {
     async fn read(request: &Request, body: poem::Body, context: &Context) -> ApiResult<Self> {
         let headers = request.headers();
-        if T::MAY_BE_MISSING && !announces_body(headers) {
-            return Self::convert(Json::Object(Vec::new()), &context.network);
+        let refused = media_type::check(headers, T::ACCEPTS);
+        // Whether a body comes only reading it tells: clients send empty ones, also chunked.
+        let may_be_none = T::MAY_BE_MISSING && !headers.contains_key(CONTENT_TYPE);
+        match refused {
+            Err(error) if !may_be_none => {
+                limit::refuse(body, headers).await;
+                Err(error)
+            }
+            refused => {
+                let bytes = limit::read(body, headers, context.max_body).await?;
+                if may_be_none && bytes.is_empty() {
+                    return Self::convert(Json::Object(Vec::new()), &context.network);
+                }
+                refused?;
+                Self::convert(parse(&bytes)?, &context.network)
+            }
         }
-        if let Err(error) = media_type::check(headers, T::ACCEPTS) {
-            limit::refuse(body, headers).await;
-            return Err(error);
-        }
-        let bytes = limit::read(body, headers, context.max_body).await?;
-        Self::convert(parse(&bytes)?, &context.network)
     }
 
     fn convert(body: Json, network: &NetworkPolicy) -> ApiResult<Self> {
@@ -55,11 +63,6 @@ impl<T: FromBody> Body<T> {
         let read = T::read(&mut fields, network);
         Ok(Self(fields.finish(read)?))
     }
-}
-
-/// Whether a body comes (RFC 9112, 6): one has a length or a transfer encoding.
-fn announces_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Parses a body of the admin API.
