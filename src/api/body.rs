@@ -104,6 +104,49 @@ impl<'a, T: FromBody> ApiExtractor<'a> for Body<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::document;
+    use crate::api::model::accounts::{AccountCreate, AccountReplace, AccountUpdate, TokenRotation};
+    use crate::api::model::destination_bodies::{
+        DestinationCreate, DestinationReplace, DestinationReplay, DestinationUpdate,
+    };
+
+    /// Reads the example of the document, and gives the fields that are read and those that the document lists.
+    fn read_and_documented<T: FromBody>() -> (Vec<String>, Vec<String>) {
+        let schema = &document::value()["components"]["schemas"][T::name().as_ref()];
+        let read = |body: &serde_json::Value| {
+            let mut fields = Fields::of(serde_json::from_value(body.clone()).unwrap()).unwrap();
+            let read = T::read(&mut fields, &NetworkPolicy::new(Vec::new()));
+            (fields, read)
+        };
+        let (fields, example) = read(&schema["example"]);
+        assert!(fields.finish(example).is_ok(), "{} has a bad example", T::name());
+        // An unknown field is answered with the known ones.
+        let (fields, _) = read(&serde_json::json!({"?": null}));
+        let refused = fields.finish(None::<()>).unwrap_err();
+        let unknown = refused.faults().iter().find(|fault| fault.field == "?").unwrap();
+        let (_, known) = unknown.message.split_once("known are ").unwrap();
+        let mut asked: Vec<_> = known.split(", ").map(str::to_owned).collect();
+        let mut documented: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+        asked.sort_unstable();
+        documented.sort_unstable();
+        (asked, documented)
+    }
+
+    #[test]
+    fn a_body_is_read_as_the_document_describes_it() {
+        for (read, documented) in [
+            read_and_documented::<AccountCreate>(),
+            read_and_documented::<AccountReplace>(),
+            read_and_documented::<AccountUpdate>(),
+            read_and_documented::<TokenRotation>(),
+            read_and_documented::<DestinationCreate>(),
+            read_and_documented::<DestinationReplace>(),
+            read_and_documented::<DestinationUpdate>(),
+            read_and_documented::<DestinationReplay>(),
+        ] {
+            assert_eq!(read, documented);
+        }
+    }
 
     #[test]
     fn what_is_not_json_is_malformed_and_says_where() {

@@ -14,10 +14,8 @@ use super::answers::{self, Created, Found, Gone};
 use super::auth::Admin;
 use super::body::Body;
 use super::model::deliveries::{Attempt, ReplayCount};
-use super::model::destinations::{
-    Destination, DestinationCreate, DestinationPage, DestinationReplace, DestinationReplay, DestinationUpdate,
-    SigningSecretAnswer,
-};
+use super::model::destination_bodies::{DestinationCreate, DestinationReplace, DestinationReplay, DestinationUpdate};
+use super::model::destinations::{Destination, DestinationPage, SigningSecretAnswer};
 use super::model::events::SAMPLE;
 use super::params::{Path, Query, page};
 use super::problem::ApiResult;

@@ -26,6 +26,33 @@ impl From<Vec<Fault>> for Wrong {
     }
 }
 
+impl Wrong {
+    /// The faults; those about the field itself name it.
+    fn at(self, field: &str) -> impl Iterator<Item = Fault> {
+        self.0.into_iter().map(move |mut fault| {
+            if fault.field.is_empty() {
+                field.clone_into(&mut fault.field);
+            }
+            fault
+        })
+    }
+
+    /// What a whole was made into, unless this or `whole` has faults; then all of them.
+    ///
+    /// # Errors
+    /// The faults.
+    pub fn and<T>(mut self, whole: Result<T, impl Into<Self>>) -> Result<T, Self> {
+        match whole {
+            Ok(value) if self.0.is_empty() => Ok(value),
+            Ok(_) => Err(self),
+            Err(wrong) => {
+                self.0.extend(wrong.into().0);
+                Err(self)
+            }
+        }
+    }
+}
+
 /// The fields of a body. Every reading method gives `None` for a field that is faulty and notes why.
 pub struct Fields {
     members: Vec<(String, Json)>,
@@ -70,15 +97,7 @@ impl Fields {
     }
 
     fn note<T>(&mut self, name: &str, read: Result<T, Wrong>) -> Option<T> {
-        read.map_err(|Wrong(faults)| {
-            self.faults.extend(faults.into_iter().map(|mut fault| {
-                if fault.field.is_empty() {
-                    name.clone_into(&mut fault.field);
-                }
-                fault
-            }));
-        })
-        .ok()
+        read.map_err(|wrong| self.faults.extend(wrong.at(name))).ok()
     }
 
     /// A field that must be there.
@@ -196,37 +215,31 @@ pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, Wron
     }
 }
 
-/// An array, each element of which `read` takes; faults name the element.
-pub fn list<T>(value: Json, name: &str, read: impl Fn(Json) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
+/// The elements of an array that `read` takes, and what is wrong with the others, element by element.
+pub fn list<T>(value: Json, name: &str, read: impl Fn(Json) -> Result<T, Wrong>) -> Result<(Vec<T>, Wrong), Wrong> {
     let Json::Array(items) = value else { return Err(format!("must be an array, not {}", kind(&value)).into()) };
-    collect(items.into_iter().enumerate().map(|(index, item)| (format!("{name}[{index}]"), item)), |_, item| read(item))
+    Ok(collect(items.into_iter().enumerate().map(|(index, item)| (format!("{name}[{index}]"), read(item)))))
 }
 
-/// An object, each member of which `read` takes; faults name the member.
-pub fn members<T>(value: Json, name: &str, read: impl Fn(String, Json) -> Result<T, Wrong>) -> Result<Vec<T>, Wrong> {
+/// The members of an object that `read` takes, and what is wrong with the others, member by member.
+pub fn members<T>(
+    value: Json,
+    name: &str,
+    read: impl Fn(String, Json) -> Result<T, Wrong>,
+) -> Result<(Vec<T>, Wrong), Wrong> {
     let Json::Object(members) = value else { return Err(format!("must be an object, not {}", kind(&value)).into()) };
-    collect(members.into_iter().map(|(key, value)| (format!("{name}.{key}"), (key, value))), |_, (key, value)| {
-        read(key, value)
-    })
+    Ok(collect(members.into_iter().map(|(key, value)| (format!("{name}.{key}"), read(key, value)))))
 }
 
-fn collect<I, T>(
-    items: impl Iterator<Item = (String, I)>,
-    read: impl Fn(&str, I) -> Result<T, Wrong>,
-) -> Result<Vec<T>, Wrong> {
+fn collect<T>(items: impl Iterator<Item = (String, Result<T, Wrong>)>) -> (Vec<T>, Wrong) {
     let (mut values, mut faults) = (Vec::new(), Vec::new());
-    for (path, item) in items {
-        match read(&path, item) {
+    for (path, read) in items {
+        match read {
             Ok(value) => values.push(value),
-            Err(Wrong(inner)) => faults.extend(inner.into_iter().map(|mut fault| {
-                if fault.field.is_empty() {
-                    fault.field.clone_from(&path);
-                }
-                fault
-            })),
+            Err(wrong) => faults.extend(wrong.at(&path)),
         }
     }
-    if faults.is_empty() { Ok(values) } else { Err(Wrong(faults)) }
+    (values, Wrong(faults))
 }
 
 #[cfg(test)]
@@ -285,12 +298,13 @@ mod tests {
     #[test]
     fn faults_inside_lists_and_objects_name_their_place() {
         let value = |text: &str| serde_json::from_str::<Json>(text).unwrap();
-        let Err(Wrong(faults)) = list(value(r#"["a",1]"#), "tags", text) else { panic!("taken") };
-        assert_eq!(faults[0].field, "tags[1]");
-        let Err(Wrong(faults)) = members(value(r#"{"X-A":"1","X-B":true}"#), "headers", |_, value| text(value)) else {
-            panic!("taken")
-        };
-        assert_eq!(faults, [Fault::new("headers.X-B", "must be a string, not a boolean")]);
+        let Ok((tags, Wrong(faults))) = list(value(r#"["a",1]"#), "tags", text) else { panic!("refused") };
+        assert_eq!((tags, faults[0].field.as_str()), (vec!["a".to_owned()], "tags[1]"));
+        let read = members(value(r#"{"X-A":"1","X-B":true}"#), "headers", |_, value| text(value));
+        let Ok((_, wrong)) = read else { panic!("refused") };
+        let Err(Wrong(faults)) = wrong.and(Err::<(), _>("is too long")) else { panic!("taken") };
+        let boolean = Fault::new("headers.X-B", "must be a string, not a boolean");
+        assert_eq!(faults, [boolean, Fault::new("", "is too long")]);
     }
 
     #[test]

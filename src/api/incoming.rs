@@ -77,10 +77,7 @@ impl IncomingApi {
 impl IncomingApi {
     /// The checks in the order that clients may rely on.
     async fn take(&self, token: GivenToken, Arrival { headers, body }: Arrival<'_>) -> ApiResult<Receipt> {
-        let account = match self.account(&token).and_then(|account| {
-            media_type::check(headers, Accepts::AnyJson)?;
-            Ok(account)
-        }) {
+        let account = match self.admit(&token, headers) {
             Ok(account) => account,
             Err(error) => {
                 limit::refuse(body, headers).await;
@@ -104,9 +101,12 @@ impl IncomingApi {
         })
     }
 
-    fn account(&self, token: &GivenToken) -> ApiResult<AccountKey> {
-        let now = (self.0.clock)();
-        token.0.as_ref().and_then(|digest| self.0.store.account_by_token(digest, now)).ok_or_else(unknown_token)
+    /// What can be said before the body is read: whose it is, and whether it is JSON by its headers.
+    fn admit(&self, token: &GivenToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
+        let account = token.0.and_then(|digest| self.0.store.account_by_token(&digest, (self.0.clock)()));
+        let account = account.ok_or_else(unknown_token)?;
+        media_type::check(headers, Accepts::AnyJson)?;
+        Ok(account)
     }
 
     /// Waits for the first attempts, then answers with the deliveries as they are.

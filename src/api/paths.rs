@@ -57,10 +57,12 @@ impl Paths {
     fn find(&self, path: &str) -> Option<&Path> {
         let given = segments(path);
         let fits = |segment: &String, given: &String| segment.starts_with('{') || segment == given;
-        self.0.iter().find(|path| {
+        let matching = self.0.iter().filter(|path| {
             path.segments.len() == given.len()
                 && path.segments.iter().zip(&given).all(|(segment, given)| fits(segment, given))
-        })
+        });
+        // A literal segment goes before a parameter, as in the router.
+        matching.min_by_key(|path| path.segments.iter().filter(|segment| segment.starts_with('{')).count())
     }
 
     /// Value of `Allow` for `path`.

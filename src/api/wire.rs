@@ -94,8 +94,8 @@ text!(
     MetaSchema { pattern: Some("^[A-Za-z0-9._-]{1,64}$".to_owned()), ..string("acc_V1StGXR8_Z5jdHi6B-myT") }
 );
 text!(DestinationId, "destination_id", string("dst_kq3nB7vXcT0pL9sYw2RfE"));
-text!(EventId, "event_id", string("evt_0dr0mdm000000"));
-text!(DeliveryId, "delivery_id", string("dlv_0dr0mdm000001"));
+text!(EventId, "event_id", string("evt_36vsdqb000000"));
+text!(DeliveryId, "delivery_id", string("dlv_36vsdqb000001"));
 text!(Timestamp, "time", string_of("date-time", "2026-01-31T12:00:00.000Z"));
 text!(Cursor, "cursor", string("c1-00000000000003e8"));
 text!(Email, "email", MetaSchema { max_length: Some(254), ..string_of("email", "ada@example.com") });

@@ -1,6 +1,9 @@
 //! Who sends next. One thread of normal priority owns all lanes: workers below it that held a lock could stall
 //! everything when the processor is short.
 
+mod changes;
+mod flights;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -8,20 +11,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::figures::Figures;
-use super::flight::{self, Context, Cut, Landed, Said};
-use super::lane::{FAST, FLOOR, Job, Lane, Place, Standing};
-use super::pools::{Entry, KEPT_SHARE, Pool, Pools};
+use super::flight::{Context, Cut, Landed};
+use super::lane::{FLOOR, Job, Lane, Place, Standing};
+use super::pools::{Entry, Pool, Pools};
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
 use super::workers::{Slot, Workers};
-use super::{EngineOptions, Outbox, attempt};
+use super::{EngineOptions, Outbox};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
-use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
-use crate::domain::retry::Jitter;
+use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::{Change, Claimed, NewEvent, Store};
+use crate::store::{Change, Claimed, Store};
 
 /// Deliveries in hand beyond what each lane may have in any case.
 const HAND: usize = 4_096;
@@ -31,9 +33,6 @@ const DOCUMENTS: usize = 16 * 1024 * 1024;
 
 /// Tests under way at once, beyond the workers.
 const TESTS: usize = 64;
-
-/// An attempt of a failing lane may be cut for room when it is older.
-const CUT_AFTER: Duration = Duration::from_secs(1);
 
 /// A lane without work for this long gives its connections up.
 const AGENT_IDLE: Duration = Duration::from_secs(60);
@@ -229,144 +228,6 @@ impl Scheduler {
         }
     }
 
-    fn change(&mut self, change: Change) {
-        match change {
-            Change::Accepted(event) => self.accepted(event),
-            Change::Settled { destination, delivery, due } => {
-                self.released(destination, delivery);
-                if let Some(at) = due {
-                    self.due(destination, at);
-                }
-                self.look(destination);
-            }
-            Change::Destination(destination) => self.changed(destination),
-            Change::Gone(destination) => self.gone(destination),
-            Change::Urgent { destination, delivery, event } => self.urge(destination, delivery, event),
-            Change::Reopened(destination) => {
-                if let Some(lane) = self.lanes.get_mut(&destination) {
-                    lane.urge();
-                    lane.note_more();
-                }
-                self.look(destination);
-            }
-            Change::Cancelled { destination, delivery } => self.cancelled(destination, delivery),
-        }
-    }
-
-    fn accepted(&mut self, event: NewEvent) {
-        for (delivery, destination) in event.deliveries {
-            let spare = HAND.saturating_sub(self.in_hand);
-            let Some(lane) = self.lanes.get_mut(&destination) else { continue };
-            // A refill may have read it between the commit and this message.
-            if lane.in_hand.contains_key(&delivery) {
-                continue;
-            }
-            // Behind what the file holds already, and not in memory while nothing can be sent.
-            if lane.more || lane.refilling.is_some() || lane.is_paused() || lane.in_hand.len() >= lane.window(spare) {
-                lane.note_more();
-            } else {
-                let fits = self.bytes + event.payload.len() <= DOCUMENTS;
-                self.bytes += if fits { event.payload.len() } else { 0 };
-                self.in_hand += 1;
-                lane.in_hand.insert(delivery, Place::Queued);
-                let document = fits.then(|| Arc::clone(&event.payload));
-                lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document });
-            }
-            self.look(destination);
-        }
-    }
-
-    fn changed(&mut self, destination: Arc<Destination>) {
-        let (key, now) = (destination.key, self.now());
-        match self.lanes.get_mut(&key) {
-            None => {
-                self.lanes.insert(key, Lane::new(destination, now));
-            }
-            Some(lane) => {
-                let (before, resumed) = (&lane.destination, lane.is_paused() && destination.pause.is_none());
-                let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
-                lane.destination = destination;
-                if elsewhere {
-                    // Its record and its connections are another server's.
-                    lane.agent = None;
-                    lane.standing = Standing::New;
-                }
-                if resumed {
-                    lane.urge();
-                    lane.note_more();
-                }
-            }
-        }
-        self.look(key);
-    }
-
-    fn gone(&mut self, key: DestinationKey) {
-        self.leave(key);
-        if let Some(lane) = self.lanes.remove(&key) {
-            self.in_hand -= lane.in_hand.len();
-            let jobs = lane.queue.iter().chain(&lane.urgent);
-            self.bytes -= jobs.filter_map(|job| job.document.as_ref()).map(|document| document.len()).sum::<usize>();
-        }
-    }
-
-    fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.is_paused() {
-            lane.note_more();
-            return;
-        }
-        match lane.in_hand.get(&delivery) {
-            // Under way already.
-            Some(Place::Sent) => return,
-            Some(Place::Queued) => {
-                if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
-                    && let Some(mut job) = lane.queue.remove(at)
-                {
-                    // It is at the beginning of its schedule again.
-                    job.step = Some(0);
-                    lane.urgent.push_back(job);
-                }
-            }
-            Some(Place::Settled) | None => {
-                if lane.in_hand.insert(delivery, Place::Queued).is_none() {
-                    self.in_hand += 1;
-                }
-                lane.urgent.push_back(Job { delivery, event, step: None, document: None });
-            }
-        }
-        self.urgent.push_back(key);
-    }
-
-    fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.refilling.is_some() {
-            lane.cancelled.insert(delivery);
-        }
-        if lane.in_hand.get(&delivery) == Some(&Place::Queued) {
-            for queue in [&mut lane.queue, &mut lane.urgent] {
-                if let Some(at) = queue.iter().position(|job| job.delivery == delivery)
-                    && let Some(job) = queue.remove(at)
-                {
-                    self.bytes -= job.document.map_or(0, |document| document.len());
-                }
-            }
-            self.released(key, delivery);
-        }
-        self.look(key);
-    }
-
-    /// A delivery is no longer in hand. While a refill is under way it is remembered: what that reads is older.
-    fn released(&mut self, key: DestinationKey, delivery: DeliveryId) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.refilling.is_some() {
-            if let Some(place) = lane.in_hand.get_mut(&delivery) {
-                *place = Place::Settled;
-            }
-        } else if lane.in_hand.remove(&delivery).is_some() {
-            self.in_hand -= 1;
-        }
-    }
-
     /// A delivery in the file is due at `at`.
     fn due(&mut self, key: DestinationKey, at: Timestamp) {
         let now = self.now();
@@ -478,156 +339,6 @@ impl Scheduler {
         }
     }
 
-    fn dispatch(&mut self, now: Timestamp) {
-        while self.flights.len() + self.options.workers / KEPT_SHARE < self.options.workers
-            && let Some(key) = self.urgent.pop_front()
-        {
-            if let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.urgent.pop_front()) {
-                self.send(key, job, Pool::Free, now);
-            }
-        }
-        while let Some((key, pool)) = self.pools.next(self.flights.len(), self.options.workers) {
-            let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.queue.pop_front()) else {
-                self.leave(key);
-                continue;
-            };
-            self.send(key, job, pool, now);
-        }
-        if self.flights.len() + 1 >= self.options.workers && self.pools.good_wait() {
-            self.cut_for_room(now);
-        }
-    }
-
-    fn send(&mut self, key: DestinationKey, job: Job, pool: Pool, now: Timestamp) {
-        self.leave(key);
-        self.turn += 1;
-        let number = self.next_flight;
-        self.next_flight += 1;
-        let most = self.options.destination_concurrency;
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        lane.in_flight += 1;
-        lane.served = self.turn;
-        lane.in_hand.insert(job.delivery, Place::Sent);
-        let kept = lane.agent.is_some() && lane.standing == Standing::Good;
-        let agent = lane.agent.get_or_insert_with(|| attempt::agent(&self.context.guard, most)).clone();
-        let patience = lane.patience(pool);
-        let destination = Arc::clone(&lane.destination);
-        let young_failing = pool == Pool::Failing;
-        self.pools.take(pool);
-        self.pools.young_failing += usize::from(young_failing);
-        if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
-            self.patience.push(Reverse((now.plus(patience), number)));
-        }
-        let cut = Arc::new(Cut::default());
-        let bytes = job.document.as_ref().map_or(0, |document| document.len());
-        self.flights.insert(
-            number,
-            Flight {
-                lane: key,
-                delivery: job.delivery,
-                began: now,
-                pool,
-                young_failing,
-                overdue: false,
-                cut: Arc::clone(&cut),
-                bytes,
-            },
-        );
-        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
-        self.workers.give(move |slot| {
-            let fly = || flight::fly(&context, &destination, &job, &agent, kept, &cut);
-            let landed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fly)).unwrap_or_else(|_| {
-                tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
-                Landed { said: Said::Bad, outcome: false }
-            });
-            let _ = outbox.0.send(Message::Landed { flight: number, landed, slot });
-        });
-        self.look(key);
-    }
-
-    fn landed(&mut self, number: u64, landed: Landed) {
-        let Some(flight) = self.flights.remove(&number) else { return };
-        self.pools.give(flight.pool);
-        self.pools.young_failing -= usize::from(flight.young_failing);
-        self.bytes -= flight.bytes;
-        let now = self.now();
-        self.leave(flight.lane);
-        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
-            lane.last_used = now;
-            match landed.said {
-                Said::Good(took) => lane.succeeded(flight.began, took, flight.overdue),
-                Said::Bad => {
-                    lane.failed(flight.began, flight.overdue, now, Jitter::from_unit(fastrand::f64()));
-                }
-                Said::Nothing => lane.ended_unjudged(flight.began, flight.overdue),
-            }
-            if !landed.outcome {
-                // It is still in the file, if anywhere.
-                lane.note_more();
-                self.released(flight.lane, flight.delivery);
-            }
-        }
-        self.look(flight.lane);
-    }
-
-    /// Attempts that take long give their permits back, and their lanes send no more until they answer.
-    fn lose_patience(&mut self, now: Timestamp) {
-        while let Some(Reverse((at, number))) = self.patience.peek().copied() {
-            if at > now {
-                return;
-            }
-            self.patience.pop();
-            let Some(flight) = self.flights.get_mut(&number) else { continue };
-            if flight.young_failing {
-                flight.young_failing = false;
-                self.pools.young_failing -= 1;
-                continue;
-            }
-            self.pools.give(flight.pool);
-            flight.pool = Pool::Free;
-            flight.overdue = true;
-            let (key, began) = (flight.lane, flight.began);
-            if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.overdue(began);
-            }
-            self.look(key);
-        }
-    }
-
-    /// Threads have run out while lanes that are not known to fail wait: the longest attempts of lanes that fail or hang
-    /// end now, and are made again later.
-    fn cut_for_room(&mut self, now: Timestamp) {
-        let mut room = (self.options.workers / 16).max(1);
-        let mut lanes = HashSet::new();
-        for flight in self.flights.values() {
-            let Some(lane) = self.lanes.get(&flight.lane) else { continue };
-            let hangs = lane.standing == Standing::Failing || lane.is_suspect();
-            // One that is connecting does not notice; it must not stand in the way of others for ever.
-            if room > 0 && hangs && !flight.cut.is_set() && now.since(flight.began) > CUT_AFTER {
-                lanes.insert(flight.lane);
-                room -= 1;
-            }
-        }
-        // The client is shared by all attempts of a lane.
-        self.flights.values().filter(|flight| lanes.contains(&flight.lane)).for_each(|flight| flight.cut.for_room());
-        for key in lanes {
-            if let Some(agent) = self.lanes.get_mut(&key).and_then(|lane| lane.agent.take()) {
-                agent.shutdown();
-            }
-        }
-    }
-
-    fn cut_all(&mut self) {
-        for flight in self.flights.values() {
-            flight.cut.for_stop();
-        }
-        for lane in self.lanes.values_mut() {
-            if let Some(agent) = lane.agent.take() {
-                agent.shutdown();
-            }
-        }
-    }
-
     /// Now and then: connections of idle lanes are closed, and lanes that were short of room are looked at again.
     fn sweep(&mut self, now: Timestamp) {
         if now.since(self.swept) < TICK {
@@ -645,22 +356,6 @@ impl Scheduler {
             }
         }
         waiting.into_iter().for_each(|key| self.look(key));
-    }
-
-    /// Too many at once are dropped, and with them `done`: the caller sees that no answer comes.
-    fn test(&mut self, destination: Box<Destination>, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
-        if self.tests >= TESTS {
-            return;
-        }
-        self.tests += 1;
-        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
-        self.workers.give(move |slot| {
-            let test = || done(flight::test(&context, &destination, &payload));
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
-                tracing::error!(destination.id = %destination.id, "a test panicked");
-            }
-            let _ = outbox.0.send(Message::Tested(slot));
-        });
     }
 
     fn end(mut self) {

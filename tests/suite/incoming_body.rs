@@ -66,8 +66,8 @@ fn the_refusal_of_a_long_body_can_be_read_by_a_client_that_sends_all_first() {
     let case = Case::new(&[]);
     for megabytes in [2, 5, 8] {
         let body = document(megabytes * 1_000_000);
-        too_large(wire::send(case.server.address, &case.with_length(body.len(), &body)));
-        too_large(wire::send(
+        too_large(wire::send_whole(case.server.address, &case.with_length(body.len(), &body)));
+        too_large(wire::send_whole(
             case.server.address,
             &case.chunked(&wire::chunked(&body.chunks(65_536).collect::<Vec<_>>())),
         ));

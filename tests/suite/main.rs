@@ -25,6 +25,7 @@ mod problems;
 mod retries;
 mod signatures;
 mod startup;
+mod stats;
 mod steering;
 mod targets;
 mod token;

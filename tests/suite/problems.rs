@@ -101,6 +101,7 @@ fn the_document_names_every_path_of_the_contract() {
         ("GET", "/v1/deliveries/{delivery_id}"),
         ("POST", "/v1/deliveries/{delivery_id}/retry"),
         ("POST", "/v1/deliveries/{delivery_id}/cancel"),
+        ("GET", "/v1/stats"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
         ("GET", "/metrics"),

@@ -23,7 +23,7 @@ pub fn deliveries() -> Value {
         "operationId": "receiveDelivery",
         "security": [],
         "parameters": [
-            header("webhook-id", "Id of the event, the same on every attempt.", "evt_0dr0mdm000000"),
+            header("webhook-id", "Id of the event, the same on every attempt.", "evt_36vsdqb000000"),
             header("webhook-timestamp", "When the attempt was made, in seconds since 1970.", "1767268800"),
             header("webhook-signature", "One or more `v1,` signatures, separated by spaces.", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
         ],

@@ -48,10 +48,9 @@ impl OpenApi for Paper {
 }
 
 fn paper() -> OpenApiService<Paper, ()> {
-    let project = "https://github.com/standard-webhooks/standard-webhooks";
     OpenApiService::new(Paper, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
-        .contact(ContactObject::new().name("Data Pusher maintainers").url(project))
+        .contact(ContactObject::new().name("The maintainers of Data Pusher"))
         .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
         .server("/")
 }

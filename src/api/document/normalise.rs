@@ -7,13 +7,8 @@ use super::{callback, errors, schemas};
 /// Chapters in the order in which a newcomer needs them.
 const TAGS: [&str; 6] = ["Accounts", "Destinations", "Data", "Deliveries", "Events", "Operations"];
 
-/// Header names that poem-openapi writes in capitals, and an example of each.
-const HEADERS: [(&str, &str); 4] = [
-    ("Idempotency-Key", "order-1042-paid"),
-    ("Prefer", "wait=5"),
-    ("Location", "/v1/accounts/acc_V1StGXR8_Z5jdHi6B-myT"),
-    ("Preference-Applied", "wait=5"),
-];
+/// Header names that poem-openapi writes in capitals.
+const HEADERS: [&str; 4] = ["Idempotency-Key", "Prefer", "Location", "Preference-Applied"];
 
 /// Brings `document` into form.
 pub fn normalise(document: &mut Value) {
@@ -48,7 +43,7 @@ fn normalise_operation(path: &str, operation: &mut Map<String, Value>, component
             response["description"] = described(response, components).into();
         }
         if let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) {
-            *headers = std::mem::take(headers).into_iter().map(|(name, header)| named_header(&name, header)).collect();
+            *headers = std::mem::take(headers).into_iter().map(|(name, header)| (header_name(&name), header)).collect();
         }
         add_examples(response, components);
     }
@@ -62,23 +57,17 @@ fn normalise_parameter(parameter: &mut Value) {
     let Some(members) = parameter.as_object_mut() else { return };
     // What it says is the default.
     members.remove("explode");
+    // Swagger UI fills examples in, and so would filter by ids that nobody has.
+    members.get_mut("schema").and_then(Value::as_object_mut).map(|schema| schema.remove("example"));
     if members.get("in") == Some(&"header".into()) {
-        let name = members.get("name").and_then(Value::as_str).unwrap_or_default();
-        if let Some((name, example)) = HEADERS.iter().find(|(right, _)| right.eq_ignore_ascii_case(name)) {
-            members.insert("name".to_owned(), (*name).into());
-            members.insert("example".to_owned(), (*example).into());
-        }
+        let name = members.get("name").and_then(Value::as_str).map(header_name);
+        name.map(|name| members.insert("name".to_owned(), name.into()));
     }
 }
 
-fn named_header(name: &str, mut header: Value) -> (String, Value) {
-    match HEADERS.iter().find(|(right, _)| right.eq_ignore_ascii_case(name)) {
-        Some((right, example)) => {
-            header["example"] = (*example).into();
-            ((*right).to_owned(), header)
-        }
-        None => (name.to_owned(), header),
-    }
+/// `name` as people write it.
+fn header_name(name: &str) -> String {
+    HEADERS.iter().find(|right| right.eq_ignore_ascii_case(name)).map_or(name, |right| right).to_owned()
 }
 
 /// The schema that the first media type of a body or response refers to.
@@ -95,7 +84,7 @@ fn described(part: &Value, components: &Value) -> String {
 /// Gives every media type the example of its schema.
 fn add_examples(part: &mut Value, components: &Value) {
     let example = schema(part, components).map(|schema| schema["example"].clone());
-    for (_, media_type) in part["content"].as_object_mut().into_iter().flatten() {
+    for (_, media_type) in part.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
         let own = media_type["schema"].get("example").cloned();
         if let Some(example) = example.clone().or(own).filter(|example| !example.is_null()) {
             media_type["example"] = example;

@@ -21,6 +21,10 @@ pub fn normalise(document: &mut Value) {
             schema.remove("title");
             if sent.contains(name) {
                 schema.insert("additionalProperties".to_owned(), false.into());
+                // Null would clear a field in a merge patch; what an example does not give it leaves out.
+                if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
+                    example.retain(|_, value| !value.is_null());
+                }
             } else if answered.contains(name) && name != "Problem" {
                 answer(schema);
             }

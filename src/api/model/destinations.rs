@@ -1,113 +1,20 @@
-//! Objects about destinations.
+//! Answers about destinations.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
-use crate::api::body::FromBody;
-use crate::api::fields::{self, Fields, Wrong, boolean, parsed, text, whole};
-use crate::api::json_tree::Json;
-use crate::api::media_type::Accepts;
-use crate::api::wire::{DestinationState, PairChanges, Pairs};
+use crate::api::wire::{DestinationState, Pairs};
 use crate::domain;
-use crate::domain::delivery::DeliveryState;
-use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, LONGEST_TIMEOUT, MOST_CONCURRENCY};
+use crate::domain::destination::HttpMethod;
 use crate::domain::duration;
-use crate::domain::headers::Headers;
 use crate::domain::ids::{AccountId, DestinationId};
-use crate::domain::network::NetworkPolicy;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::SigningSecret;
-use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
-use crate::store::ReplayFilter;
-
-/// A new destination.
-#[derive(Debug, Object)]
-#[oai(example)]
-pub struct DestinationCreate {
-    /// Where to: an http or https URL.
-    #[oai(validator(max_length = 2048))]
-    pub url: String,
-    /// How.
-    pub http_method: HttpMethod,
-    /// Headers over the defaults, as an object of strings; may be `{}`.
-    pub headers: Pairs,
-    /// Waits after the first, second, … failed attempt, such as `5s`, `10m` or `24h`, in place of the server's.
-    #[oai(nullable, validator(max_items = 30))]
-    pub retry_schedule: Option<Vec<String>>,
-    /// Longest time of an attempt, in seconds, in place of the server's.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
-    pub timeout_seconds: Option<u16>,
-    /// Most attempts at once, in place of the server's.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
-    pub max_concurrency: Option<u16>,
-}
-
-/// All that can be changed of a destination; what is not given is cleared.
-#[derive(Debug, Object)]
-#[oai(example)]
-pub struct DestinationReplace {
-    /// Where to: an http or https URL.
-    #[oai(validator(max_length = 2048))]
-    pub url: String,
-    /// How.
-    pub http_method: HttpMethod,
-    /// Headers over the defaults, as an object of strings; may be `{}`.
-    pub headers: Pairs,
-    /// Waits after the first, second, … failed attempt, such as `5s`, `10m` or `24h`, in place of the server's.
-    #[oai(nullable, validator(max_items = 30))]
-    pub retry_schedule: Option<Vec<String>>,
-    /// Longest time of an attempt, in seconds, in place of the server's.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
-    pub timeout_seconds: Option<u16>,
-    /// Most attempts at once, in place of the server's.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
-    pub max_concurrency: Option<u16>,
-}
-
-/// A change of a destination (RFC 7396 merge patch); what is not given stays as it is.
-#[derive(Debug, Object)]
-#[oai(example)]
-pub struct DestinationUpdate {
-    /// Where to: an http or https URL.
-    #[oai(validator(max_length = 2048))]
-    pub url: Option<String>,
-    /// How.
-    pub http_method: Option<HttpMethod>,
-    /// Headers to set, or with `null` to remove; the others stay.
-    pub headers: Option<PairChanges>,
-    /// Waits after the first, second, … failed attempt; `null` goes back to the server's.
-    #[oai(nullable, validator(max_items = 30))]
-    pub retry_schedule: Option<Vec<String>>,
-    /// Longest time of an attempt, in seconds; `null` goes back to the server's.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
-    pub timeout_seconds: Option<u16>,
-    /// Most attempts at once; `null` goes back to the server's.
-    #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
-    pub max_concurrency: Option<u16>,
-}
-
-/// Which deliveries of a destination to send again.
-#[derive(Debug, Object)]
-#[oai(example)]
-pub struct DestinationReplay {
-    /// Those of events received at or after this.
-    pub since: Timestamp,
-    /// Those of events received before this; up to now if it is not given.
-    #[oai(nullable)]
-    pub until: Option<Timestamp>,
-    /// Only those in this state: `succeeded`, `exhausted` or `cancelled`; all three if it is not given.
-    #[oai(nullable)]
-    pub state: Option<String>,
-    /// Only count them.
-    #[oai(nullable)]
-    pub dry_run: Option<bool>,
-}
 
 /// A destination: where an account's events go, and how.
 #[derive(Debug, Clone, Object, Serialize)]
@@ -164,115 +71,6 @@ pub struct SigningSecretAnswer {
     pub signing_secret: String,
 }
 
-fn url(network: &NetworkPolicy) -> impl Fn(Json) -> Result<TargetUrl, Wrong> {
-    move |value| Ok(TargetUrl::parse(&text(value)?, network)?)
-}
-
-fn headers(value: Json) -> Result<Headers, Wrong> {
-    let pairs = fields::members(value, "headers", |name, value| Ok((name, text(value)?)))?;
-    Ok(Headers::parse(pairs)?)
-}
-
-fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, Wrong> {
-    let changes = fields::members(value, "headers", |name, value| match value {
-        Json::Null => Ok((name, None)),
-        value => Ok((name, Some(text(value)?))),
-    })?;
-    // What is wrong whatever the destination has already is told together with the other fields' faults.
-    Headers::default().patched(changes.clone())?;
-    Ok(changes)
-}
-
-fn retry_schedule(value: Json) -> Result<RetrySchedule, Wrong> {
-    let delays = fields::list(value, "retry_schedule", |delay| Ok(duration::parse(&text(delay)?)?))?;
-    Ok(RetrySchedule::new(delays)?)
-}
-
-fn timeout(value: Json) -> Result<Duration, Wrong> {
-    whole(1, LONGEST_TIMEOUT.as_secs())(value).map(Duration::from_secs)
-}
-
-fn concurrency(value: Json) -> Result<u16, Wrong> {
-    let number = whole(1, MOST_CONCURRENCY.into())(value)?;
-    // Within the bound, so it fits.
-    Ok(u16::try_from(number).unwrap_or(MOST_CONCURRENCY))
-}
-
-fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
-    let url = fields.required("url", url(network));
-    let method = fields.required("http_method", parsed);
-    let headers = fields.required("headers", headers);
-    let retry_schedule = fields.optional("retry_schedule", retry_schedule);
-    let timeout = fields.optional("timeout_seconds", timeout);
-    let max_concurrency = fields.optional("max_concurrency", concurrency);
-    Some(DestinationFields {
-        url: url?,
-        method: method?,
-        headers: headers?,
-        retry_schedule: retry_schedule?,
-        timeout: timeout?,
-        max_concurrency: max_concurrency?,
-    })
-}
-
-impl FromBody for DestinationCreate {
-    type Parsed = DestinationFields;
-
-    fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
-        destination_fields(fields, network)
-    }
-}
-
-impl FromBody for DestinationReplace {
-    type Parsed = DestinationFields;
-
-    fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
-        destination_fields(fields, network)
-    }
-}
-
-impl FromBody for DestinationUpdate {
-    type Parsed = DestinationPatch;
-
-    const ACCEPTS: Accepts = Accepts::MergePatch;
-
-    fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationPatch> {
-        let url = fields.change("url", url(network));
-        let method = fields.change("http_method", parsed);
-        let headers = fields.change("headers", header_changes);
-        let retry_schedule = fields.clearable("retry_schedule", retry_schedule);
-        let timeout = fields.clearable("timeout_seconds", timeout);
-        let max_concurrency = fields.clearable("max_concurrency", concurrency);
-        Some(DestinationPatch {
-            url: url?,
-            method: method?,
-            headers: headers?.unwrap_or_default(),
-            retry_schedule: retry_schedule?,
-            timeout: timeout?,
-            max_concurrency: max_concurrency?,
-        })
-    }
-}
-
-impl FromBody for DestinationReplay {
-    type Parsed = ReplayFilter;
-
-    fn read(fields: &mut Fields, _: &NetworkPolicy) -> Option<ReplayFilter> {
-        let since = fields.required("since", parsed::<Timestamp>);
-        let until = fields.optional("until", parsed::<Timestamp>);
-        let state = fields.optional("state", |value| match parsed(value)? {
-            DeliveryState::Pending => Err("must be one of succeeded, exhausted, cancelled".into()),
-            state => Ok(state),
-        });
-        let dry_run = fields.optional("dry_run", boolean);
-        let (since, until) = (since?, until?);
-        if until.is_some_and(|until| until <= since) {
-            fields.refuse("until", "must be later than since");
-        }
-        Some(ReplayFilter { since, until, state: state?, dry_run: dry_run?.unwrap_or(false) })
-    }
-}
-
 impl Destination {
     /// With the values of headers that hold secrets masked, for lists.
     pub fn masked(destination: domain::destination::Destination) -> Self {
@@ -321,41 +119,6 @@ impl From<Page<domain::destination::Destination>> for DestinationPage {
 impl From<&SigningSecret> for SigningSecretAnswer {
     fn from(secret: &SigningSecret) -> Self {
         Self { signing_secret: secret.reveal() }
-    }
-}
-
-impl Example for DestinationCreate {
-    fn example() -> Self {
-        let Destination { url, http_method, headers, retry_schedule, timeout_seconds, max_concurrency, .. } =
-            Destination::example();
-        Self { url, http_method, headers, retry_schedule, timeout_seconds, max_concurrency }
-    }
-}
-
-impl Example for DestinationReplace {
-    fn example() -> Self {
-        let DestinationCreate { url, http_method, headers, .. } = DestinationCreate::example();
-        Self { url, http_method, headers, retry_schedule: None, timeout_seconds: None, max_concurrency: None }
-    }
-}
-
-impl Example for DestinationUpdate {
-    fn example() -> Self {
-        Self {
-            url: None,
-            http_method: Some(HttpMethod::Put),
-            headers: Some(PairChanges(BTreeMap::from([("X-Team".to_owned(), Some("billing".to_owned()))]))),
-            retry_schedule: None,
-            timeout_seconds: Some(30),
-            max_concurrency: None,
-        }
-    }
-}
-
-impl Example for DestinationReplay {
-    fn example() -> Self {
-        let since = Timestamp::from_millis(1_767_268_800_000);
-        Self { since, until: None, state: Some("exhausted".to_owned()), dry_run: Some(true) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod deliveries;
+pub mod destination_bodies;
 pub mod destinations;
 pub mod events;
 pub mod operations;

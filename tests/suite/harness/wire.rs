@@ -60,12 +60,19 @@ pub fn read_body(stream: &mut impl BufRead, fields: &Fields) -> Option<Vec<u8>> 
     Some(body)
 }
 
-/// Sends exactly `bytes`, all of them before anything is read, as simple clients do. `None`: closed without an answer.
+/// Sends exactly `bytes` before anything is read. `None`: closed without an answer.
 pub fn send(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let stream = connect(address);
     // A server that has seen enough may close while the rest is still being written; what it said counts.
     let _ = (&stream).write_all(bytes);
     answer(stream, bytes.starts_with(b"HEAD "))
+}
+
+/// Sends `bytes`, none of which may be turned away, and only then reads: what a simple client can do.
+pub fn send_whole(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
+    let stream = connect(address);
+    (&stream).write_all(bytes).expect("everything that is sent is taken");
+    answer(stream, false)
 }
 
 /// Sends `bytes` and ends its side of the connection, so that a body that is short is known to be so.

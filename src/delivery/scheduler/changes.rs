@@ -1,0 +1,149 @@
+//! What commits mean to lanes.
+
+use std::sync::Arc;
+
+use super::{DOCUMENTS, HAND, Scheduler};
+use crate::delivery::lane::{Job, Lane, Place, Standing};
+use crate::domain::destination::Destination;
+use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::store::{Change, NewEvent};
+
+impl Scheduler {
+    pub(super) fn change(&mut self, change: Change) {
+        match change {
+            Change::Accepted(event) => self.accepted(event),
+            Change::Settled { destination, delivery, due } => {
+                self.released(destination, delivery);
+                if let Some(at) = due {
+                    self.due(destination, at);
+                }
+                self.look(destination);
+            }
+            Change::Destination(destination) => self.changed(destination),
+            Change::Gone(destination) => self.gone(destination),
+            Change::Urgent { destination, delivery, event } => self.urge(destination, delivery, event),
+            Change::Reopened(destination) => {
+                if let Some(lane) = self.lanes.get_mut(&destination) {
+                    lane.urge();
+                    lane.note_more();
+                }
+                self.look(destination);
+            }
+            Change::Cancelled { destination, delivery } => self.cancelled(destination, delivery),
+        }
+    }
+
+    pub(super) fn accepted(&mut self, event: NewEvent) {
+        for (delivery, destination) in event.deliveries {
+            let spare = HAND.saturating_sub(self.in_hand);
+            let Some(lane) = self.lanes.get_mut(&destination) else { continue };
+            // A refill may have read it between the commit and this message.
+            if lane.in_hand.contains_key(&delivery) {
+                continue;
+            }
+            // Behind what the file holds already, and not in memory while nothing can be sent.
+            if lane.more || lane.refilling.is_some() || lane.is_paused() || lane.in_hand.len() >= lane.window(spare) {
+                lane.note_more();
+            } else {
+                let fits = self.bytes + event.payload.len() <= DOCUMENTS;
+                self.bytes += if fits { event.payload.len() } else { 0 };
+                self.in_hand += 1;
+                lane.in_hand.insert(delivery, Place::Queued);
+                let document = fits.then(|| Arc::clone(&event.payload));
+                lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document });
+            }
+            self.look(destination);
+        }
+    }
+
+    pub(super) fn changed(&mut self, destination: Arc<Destination>) {
+        let (key, now) = (destination.key, self.now());
+        match self.lanes.get_mut(&key) {
+            None => {
+                self.lanes.insert(key, Lane::new(destination, now));
+            }
+            Some(lane) => {
+                let (before, resumed) = (&lane.destination, lane.is_paused() && destination.pause.is_none());
+                let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
+                lane.destination = destination;
+                if elsewhere {
+                    // Its record and its connections are another server's.
+                    lane.agent = None;
+                    lane.standing = Standing::New;
+                }
+                if resumed {
+                    lane.urge();
+                    lane.note_more();
+                }
+            }
+        }
+        self.look(key);
+    }
+
+    pub(super) fn gone(&mut self, key: DestinationKey) {
+        self.leave(key);
+        if let Some(lane) = self.lanes.remove(&key) {
+            self.in_hand -= lane.in_hand.len();
+            let jobs = lane.queue.iter().chain(&lane.urgent);
+            self.bytes -= jobs.filter_map(|job| job.document.as_ref()).map(|document| document.len()).sum::<usize>();
+        }
+    }
+
+    pub(super) fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.is_paused() {
+            lane.note_more();
+            return;
+        }
+        match lane.in_hand.get(&delivery) {
+            // Under way already.
+            Some(Place::Sent) => return,
+            Some(Place::Queued) => {
+                if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
+                    && let Some(mut job) = lane.queue.remove(at)
+                {
+                    // It is at the beginning of its schedule again.
+                    job.step = Some(0);
+                    lane.urgent.push_back(job);
+                }
+            }
+            Some(Place::Settled) | None => {
+                if lane.in_hand.insert(delivery, Place::Queued).is_none() {
+                    self.in_hand += 1;
+                }
+                lane.urgent.push_back(Job { delivery, event, step: None, document: None });
+            }
+        }
+        self.urgent.push_back(key);
+    }
+
+    pub(super) fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.refilling.is_some() {
+            lane.cancelled.insert(delivery);
+        }
+        if lane.in_hand.get(&delivery) == Some(&Place::Queued) {
+            for queue in [&mut lane.queue, &mut lane.urgent] {
+                if let Some(at) = queue.iter().position(|job| job.delivery == delivery)
+                    && let Some(job) = queue.remove(at)
+                {
+                    self.bytes -= job.document.map_or(0, |document| document.len());
+                }
+            }
+            self.released(key, delivery);
+        }
+        self.look(key);
+    }
+
+    /// A delivery is no longer in hand. While a refill is under way it is remembered: what that reads is older.
+    pub(super) fn released(&mut self, key: DestinationKey, delivery: DeliveryId) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.refilling.is_some() {
+            if let Some(place) = lane.in_hand.get_mut(&delivery) {
+                *place = Place::Settled;
+            }
+        } else if lane.in_hand.remove(&delivery).is_some() {
+            self.in_hand -= 1;
+        }
+    }
+}
