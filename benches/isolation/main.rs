@@ -35,8 +35,11 @@ use stage::Options;
 /// What the bench comes to, or why it cannot go on.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Open files that the server and the receiver may each need.
+const FILES: u64 = 2_048;
+
 fn main() -> ExitCode {
-    system::many_files();
+    let files = system::many_files();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.first().map(String::as_str) {
         Some(sinks::SINK_ARGUMENT) => sink::run().map(|()| true).map_err(Into::into),
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
         _ if !args.iter().any(|arg| arg == "--bench") => {
             println!("a measurement, not a test: cargo bench --bench isolation");
             Ok(true)
+        }
+        // The receiver must not be what runs out.
+        _ if files < FILES => {
+            Err(format!("needs {FILES} open files and may have {files}; raise the hard limit").into())
         }
         _ => measure(&args),
     };

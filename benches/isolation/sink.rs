@@ -130,7 +130,10 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn accept(listener: &TcpListener, gate: &Arc<Gate>) {
     for (number, stream) in (0_u64..).zip(listener.incoming()) {
         // Without a descriptor or a thread the connection is closed, which the bench sees as a request that is missing.
-        let Ok(stream) = stream else { continue };
+        let Ok(stream) = stream else {
+            thread::sleep(Duration::from_millis(10));
+            continue;
+        };
         let gate = Arc::clone(gate);
         let _ = thread::Builder::new().stack_size(STACK).spawn(move || {
             let _ = serve(stream, &gate, number);

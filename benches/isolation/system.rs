@@ -15,8 +15,8 @@ pub fn now_us() -> u64 {
     micros
 }
 
-/// Raises the limit of open files as far as allowed; children inherit it.
-pub fn many_files() {
+/// Raises the limit of open files as far as allowed; children inherit it. Gives what it is then.
+pub fn many_files() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one `rlimit`, and setting reads it.
     unsafe {
@@ -26,6 +26,7 @@ pub fn many_files() {
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
     }
+    limit.rlim_cur
 }
 
 /// Lets more connections wait to be accepted than the standard library asks for.
