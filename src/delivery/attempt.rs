@@ -4,9 +4,10 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector, TcpConnector};
 use ureq::{Agent, Body, http::Response};
 
+use super::buffers::LeanConnector;
 use super::clock;
 use super::resolver::{Guard, RefusedAddress};
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
@@ -17,16 +18,16 @@ use crate::domain::{query, retry, signature};
 /// Bytes of an answer's body that are read: a short one to its end, so that the connection can be used again.
 const READ_BODY_BYTES: u64 = 64 * 1024;
 
-/// An answer's head must fit: 64 KiB, which ureq takes at most, and the line that ends it.
-const INPUT_BUFFER: usize = 66 * 1024;
+/// Held by every connection, and so small; the head of an answer is put together in larger ones (see `buffers`).
+const INPUT_BUFFER: usize = 1024;
 
-/// ureq's default of 128 KiB costs memory in every worker.
-const OUTPUT_BUFFER: usize = 8 * 1024;
+/// Likewise.
+const OUTPUT_BUFFER: usize = 2 * 1024;
 
 const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
 
 /// A client for one destination: its own connections, at most `connections` of them idle.
-pub fn agent(guard: &Guard, connections: usize) -> Agent {
+pub fn agent(guard: &Guard, connections: usize, https: bool) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
@@ -39,7 +40,11 @@ pub fn agent(guard: &Guard, connections: usize) -> Agent {
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
         .build();
-    Agent::with_parts(config, DefaultConnector::new(), guard.clone())
+    if https {
+        return Agent::with_parts(config, DefaultConnector::new().chain(LeanConnector), guard.clone());
+    }
+    // The chain hands its transports on by value, and room for one of TLS costs each thread 12 KB of stack.
+    Agent::with_parts(config, ().chain(TcpConnector::default()).chain(LeanConnector), guard.clone())
 }
 
 /// What is sent.

@@ -109,7 +109,8 @@ pub fn fly(
         timeout: destination.fields.timeout.unwrap_or(context.timeout),
     };
     // A cut attempt ends like a broken connection.
-    let spare = || (kept && !cut.is_set()).then(|| attempt::agent(&context.guard, 1));
+    let spare =
+        || (kept && !cut.is_set()).then(|| attempt::agent(&context.guard, 1, destination.fields.url.is_https()));
     let sent = attempt::send(&request, agent, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
@@ -171,12 +172,13 @@ pub fn test(context: &Context, destination: &Destination, document: &Arc<[u8]>) 
     let event = EventId(hot_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { destination, event, document, timeout };
-    attempt::send(&request, &attempt::agent(&context.guard, 1), &|| None).unwrap_or_else(|NotSent(why)| Attempt {
-        at: clock::wall(),
-        duration: Duration::ZERO,
-        outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
-        detail: Some(why),
-        body: Vec::new(),
-        body_truncated: false,
-    })
+    attempt::send(&request, &attempt::agent(&context.guard, 1, destination.fields.url.is_https()), &|| None)
+        .unwrap_or_else(|NotSent(why)| Attempt {
+            at: clock::wall(),
+            duration: Duration::ZERO,
+            outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
+            detail: Some(why),
+            body: Vec::new(),
+            body_truncated: false,
+        })
 }

@@ -3,6 +3,7 @@
 pub mod clock;
 
 mod attempt;
+mod buffers;
 mod figures;
 mod flight;
 mod lane;

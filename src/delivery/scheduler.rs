@@ -111,7 +111,11 @@ pub struct Scheduler {
     /// When an attempt is to be looked at again.
     patience: BinaryHeap<Reverse<(Timestamp, u64)>>,
     urgent: VecDeque<DestinationKey>,
+    /// Until when attempts of failing lanes that ended count as young.
+    cooling: VecDeque<Timestamp>,
     in_hand: usize,
+    /// Those of them that lanes have in hand beyond what each may have in any case.
+    excess: usize,
     bytes: usize,
     turn: u64,
     tests: usize,
@@ -155,7 +159,9 @@ impl Scheduler {
             timers: BinaryHeap::new(),
             patience: BinaryHeap::new(),
             urgent: VecDeque::new(),
+            cooling: VecDeque::new(),
             in_hand: 0,
+            excess: 0,
             bytes: 0,
             turn: 0,
             tests: 0,
@@ -181,6 +187,7 @@ impl Scheduler {
             let now = self.now();
             self.fire_timers(now);
             self.lose_patience(now);
+            self.cool(now);
             if let Some(deadline) = self.stopping {
                 if self.flights.is_empty() || Instant::now() > deadline + AFTER_CUT {
                     return self.end();
@@ -204,7 +211,7 @@ impl Scheduler {
         let now = self.now();
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let patience = self.patience.peek().map(|Reverse((at, _))| *at);
-        let next = timer.into_iter().chain(patience).min();
+        let next = timer.into_iter().chain(patience).chain(self.cooling.front().copied()).min();
         let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
         let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         stop.map_or(wait, |stop| wait.min(stop.max(Duration::from_millis(20))))
@@ -285,6 +292,7 @@ impl Scheduler {
         lane.in_hand.retain(|_, place| *place != Place::Settled);
         lane.cancelled.clear();
         self.in_hand = self.in_hand + lane.in_hand.len() - before;
+        self.excess = self.excess + lane.in_hand.len().saturating_sub(FLOOR) - before.saturating_sub(FLOOR);
         if let Some(at) = claimed.next_due {
             self.due(key, at);
         }
@@ -295,7 +303,7 @@ impl Scheduler {
     fn look(&mut self, key: DestinationKey) {
         self.leave(key);
         let now = self.now();
-        let spare = HAND.saturating_sub(self.in_hand);
+        let spare = HAND.saturating_sub(self.excess);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.is_paused() {
             // What it has in hand waits in the file.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{DOCUMENTS, HAND, Scheduler};
-use crate::delivery::lane::{Job, Lane, Place, Standing};
+use crate::delivery::lane::{FLOOR, Job, Lane, Place, Standing};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::store::{Change, NewEvent};
@@ -35,7 +35,7 @@ impl Scheduler {
 
     pub(super) fn accepted(&mut self, event: NewEvent) {
         for (delivery, destination) in event.deliveries {
-            let spare = HAND.saturating_sub(self.in_hand);
+            let spare = HAND.saturating_sub(self.excess);
             let Some(lane) = self.lanes.get_mut(&destination) else { continue };
             // A refill may have read it between the commit and this message.
             if lane.in_hand.contains_key(&delivery) {
@@ -49,6 +49,7 @@ impl Scheduler {
                 self.bytes += if fits { event.payload.len() } else { 0 };
                 self.in_hand += 1;
                 lane.in_hand.insert(delivery, Place::Queued);
+                self.excess += usize::from(lane.in_hand.len() > FLOOR);
                 let document = fits.then(|| Arc::clone(&event.payload));
                 lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document });
             }
@@ -84,6 +85,7 @@ impl Scheduler {
         self.leave(key);
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
+            self.excess -= lane.in_hand.len().saturating_sub(FLOOR);
             let jobs = lane.queue.iter().chain(&lane.urgent);
             self.bytes -= jobs.filter_map(|job| job.document.as_ref()).map(|document| document.len()).sum::<usize>();
         }
@@ -110,6 +112,7 @@ impl Scheduler {
             Some(Place::Settled) | None => {
                 if lane.in_hand.insert(delivery, Place::Queued).is_none() {
                     self.in_hand += 1;
+                    self.excess += usize::from(lane.in_hand.len() > FLOOR);
                 }
                 lane.urgent.push_back(Job { delivery, event, step: None, document: None });
             }
@@ -144,6 +147,7 @@ impl Scheduler {
             }
         } else if lane.in_hand.remove(&delivery).is_some() {
             self.in_hand -= 1;
+            self.excess -= usize::from(lane.in_hand.len() >= FLOOR);
         }
     }
 }

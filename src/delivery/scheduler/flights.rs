@@ -15,6 +15,10 @@ use crate::domain::destination::Destination;
 use crate::domain::ids::DestinationKey;
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
+
+/// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
+const LEAST_YOUNG: Duration = Duration::from_millis(10);
+
 /// An attempt of a failing lane may be cut for room when it is older.
 const CUT_AFTER: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,8 @@ impl Scheduler {
         lane.served = self.turn;
         lane.in_hand.insert(job.delivery, Place::Sent);
         let kept = lane.agent.is_some() && lane.standing == Standing::Good;
-        let agent = lane.agent.get_or_insert_with(|| attempt::agent(&self.context.guard, most)).clone();
+        let https = lane.destination.fields.url.is_https();
+        let agent = lane.agent.get_or_insert_with(|| attempt::agent(&self.context.guard, most, https)).clone();
         let patience = lane.patience(pool);
         let destination = Arc::clone(&lane.destination);
         let young_failing = pool == Pool::Failing;
@@ -89,9 +94,12 @@ impl Scheduler {
     pub(super) fn landed(&mut self, number: u64, landed: Landed) {
         let Some(flight) = self.flights.remove(&number) else { return };
         self.pools.give(flight.pool);
-        self.pools.young_failing -= usize::from(flight.young_failing);
         self.bytes -= flight.bytes;
         let now = self.now();
+        if flight.young_failing {
+            // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
+            self.cooling.push_back(now.max(flight.began.plus(LEAST_YOUNG)));
+        }
         self.leave(flight.lane);
         if let Some(lane) = self.lanes.get_mut(&flight.lane) {
             lane.last_used = now;
@@ -109,6 +117,14 @@ impl Scheduler {
             }
         }
         self.look(flight.lane);
+    }
+
+    /// Attempts of failing lanes that ended are no longer young.
+    pub(super) fn cool(&mut self, now: Timestamp) {
+        while self.cooling.front().is_some_and(|at| *at <= now) {
+            self.cooling.pop_front();
+            self.pools.young_failing -= 1;
+        }
     }
 
     /// Attempts that take long give their permits back, and their lanes send no more until they answer.
