@@ -5,8 +5,6 @@ use std::fmt;
 /// What sort of failure it is, and so who can mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The request cannot be parsed: JSON, query, cursor (HTTP 400).
-    Malformed,
     /// Well formed, but not valid (HTTP 422); [`Error::faults`] names each field.
     Invalid,
     /// No such thing, or not any more (HTTP 404).

@@ -86,7 +86,7 @@ impl DeliveriesApi {
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
     ) -> ApiResult<Taken<Delivery>> {
-        Ok(Taken(self.0.store.retry_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
+        Ok(Taken(self.0.store.retry_delivery(delivery_id.0).await?.into()))
     }
 
     /// Cancel a delivery
@@ -99,6 +99,6 @@ impl DeliveriesApi {
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
     ) -> ApiResult<Taken<Delivery>> {
-        Ok(Taken(self.0.store.cancel_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
+        Ok(Taken(self.0.store.cancel_delivery(delivery_id.0).await?.into()))
     }
 }

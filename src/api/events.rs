@@ -62,7 +62,7 @@ impl EventsApi {
         /// Id of the event.
         event_id: Path<EventId>,
     ) -> ApiResult<Taken<ReplayCount>> {
-        let count = self.0.store.replay_event(event_id.0, (self.0.clock)()).await?;
+        let count = self.0.store.replay_event(event_id.0).await?;
         Ok(Taken(ReplayCount { count }))
     }
 }

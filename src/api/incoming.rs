@@ -118,8 +118,8 @@ impl IncomingApi {
         let event_id = accepted.event_id;
         let mut receipt = EventReceipt::from(accepted);
         // What cannot be read again is still on disk: the receipt then shows the deliveries as they began.
-        if let Ok((event, _)) = self.0.store.event(event_id).await {
-            receipt.deliveries = event.deliveries.into_iter().map(Delivery::from).collect();
+        if let Ok(deliveries) = self.0.store.event_deliveries(event_id).await {
+            receipt.deliveries = deliveries.into_iter().map(Delivery::from).collect();
         }
         if in_time { Receipt::Attempted(receipt, wait) } else { Receipt::Accepted(receipt, Some(wait)) }
     }

@@ -18,9 +18,9 @@ use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MOST};
 use crate::domain::time::Timestamp;
 
-/// Implements [`Type`] for a type whose schema needs no register of its own.
-macro_rules! inline_type {
-    ($type:ty, $name:literal, $schema:expr) => {
+/// Implements [`Type`] for a type that is one value, with what refers to its schema and what registers that.
+macro_rules! value_type {
+    ($type:ty, $name:literal, $schema_ref:expr, $register:expr) => {
         impl Type for $type {
             const IS_REQUIRED: bool = true;
 
@@ -32,7 +32,12 @@ macro_rules! inline_type {
             }
 
             fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new($schema))
+                $schema_ref
+            }
+
+            fn register(registry: &mut Registry) {
+                let register: fn(&mut Registry) = $register;
+                register(registry);
             }
 
             fn as_raw_value(&self) -> Option<&Self> {
@@ -43,6 +48,13 @@ macro_rules! inline_type {
                 Box::new(std::iter::once(self))
             }
         }
+    };
+}
+
+/// A type whose schema stands where it is used.
+macro_rules! inline_type {
+    ($type:ty, $name:literal, $schema:expr) => {
+        value_type!($type, $name, MetaSchemaRef::Inline(Box::new($schema)), |_| {});
     };
 }
 
@@ -106,59 +118,17 @@ text!(
 );
 text!(Website, "website", MetaSchema { max_length: Some(2_048), ..string_of("uri", "https://example.com") });
 
-impl fmt::Display for Email {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for AccountName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for Website {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// A string type with a schema of its own, which lists its words.
 macro_rules! words {
     ($type:ty, $name:literal, $description:literal, $words:expr) => {
-        impl Type for $type {
-            const IS_REQUIRED: bool = true;
-
-            type RawValueType = Self;
-            type RawElementValueType = Self;
-
-            fn name() -> Cow<'static, str> {
-                $name.into()
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Reference($name.to_owned())
-            }
-
-            fn register(registry: &mut Registry) {
-                registry.create_schema::<Self, _>($name.to_owned(), |_| MetaSchema {
-                    description: Some($description),
-                    enum_items: $words.map(|word| word.as_str().into()).to_vec(),
-                    example: Some($words[0].as_str().into()),
-                    ..MetaSchema::new("string")
-                });
-            }
-
-            fn as_raw_value(&self) -> Option<&Self> {
-                Some(self)
-            }
-
-            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-                Box::new(std::iter::once(self))
-            }
-        }
-
+        value_type!($type, $name, MetaSchemaRef::Reference($name.to_owned()), |registry| {
+            registry.create_schema::<Self, _>($name.to_owned(), |_| MetaSchema {
+                description: Some($description),
+                enum_items: $words.map(|word| word.as_str().into()).to_vec(),
+                example: Some($words[0].as_str().into()),
+                ..MetaSchema::new("string")
+            });
+        });
         text_json!($type);
     };
 }

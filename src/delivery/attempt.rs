@@ -108,7 +108,7 @@ fn read(response: Response<Body>) -> Result<(Outcome, Vec<u8>, bool), ureq::Erro
     };
     let mut body = Vec::new();
     // One byte more than is kept tells whether there was more.
-    response.into_body().into_reader().take(READ_BODY_BYTES).read_to_end(&mut body).map_err(unwrapped)?;
+    response.into_body().into_reader().take(READ_BODY_BYTES).read_to_end(&mut body).map_err(ureq::Error::from)?;
     let truncated = body.len() > LOGGED_BODY_BYTES;
     body.truncate(LOGGED_BODY_BYTES);
     body.shrink_to_fit();
@@ -150,11 +150,6 @@ fn call(request: &Request<'_>, agent: &Agent, url: &str, started: Instant) -> Re
         HttpMethod::Patch => with_headers!(agent.patch(url)).send(body),
         HttpMethod::Delete => with_headers!(agent.delete(url).force_send_body()).send(body),
     }
-}
-
-/// ureq wraps its own errors when they come out of a body's reader.
-fn unwrapped(error: io::Error) -> ureq::Error {
-    ureq::Error::from(error)
 }
 
 /// Whether the connection broke.

@@ -109,13 +109,11 @@ pub fn fly(
         timeout: destination.fields.timeout.unwrap_or(context.timeout),
     };
     // A cut attempt ends like a broken connection.
-    let spare =
-        || (kept && !cut.is_set()).then(|| attempt::agent(&context.guard, 1, destination.fields.url.is_https()));
+    let spare = || (kept && !cut.is_set()).then(|| spare_agent(context, destination));
     let sent = attempt::send(&request, agent, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
-            if attempt.outcome.error() == Some(ErrorClass::Reset) || !matches!(attempt.outcome, Outcome::Answer { .. })
-            {
+            if let Outcome::NoAnswer(_) = attempt.outcome {
                 match cut.0.load(Ordering::Acquire) {
                     // It is pending in the file and is sent again at the next start.
                     Cut::STOP => return unsent,
@@ -151,12 +149,11 @@ pub fn fly(
         (Some(attempt), outcome) if outcome.is_success() => Said::Good(attempt.duration),
         _ => Said::Bad,
     };
-    let error = attempt.is_none().then(|| outcome.error().map(ErrorClass::as_str)).flatten();
     context.store.finish_attempt(FinishedAttempt {
         delivery: job.delivery,
         destination: destination.key,
         attempt,
-        error,
+        outcome,
         step,
         verdict,
         ended_at: now,
@@ -172,13 +169,17 @@ pub fn test(context: &Context, destination: &Destination, document: &Arc<[u8]>) 
     let event = EventId(hot_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { destination, event, document, timeout };
-    attempt::send(&request, &attempt::agent(&context.guard, 1, destination.fields.url.is_https()), &|| None)
-        .unwrap_or_else(|NotSent(why)| Attempt {
-            at: clock::wall(),
-            duration: Duration::ZERO,
-            outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
-            detail: Some(why),
-            body: Vec::new(),
-            body_truncated: false,
-        })
+    attempt::send(&request, &spare_agent(context, destination), &|| None).unwrap_or_else(|NotSent(why)| Attempt {
+        at: clock::wall(),
+        duration: Duration::ZERO,
+        outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
+        detail: Some(why),
+        body: Vec::new(),
+        body_truncated: false,
+    })
+}
+
+/// A client for one request, apart from the lane's own.
+fn spare_agent(context: &Context, destination: &Destination) -> Agent {
+    attempt::agent(&context.guard, 1, destination.fields.url.is_https())
 }

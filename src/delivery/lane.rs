@@ -42,6 +42,13 @@ pub struct Job {
     pub document: Option<Arc<[u8]>>,
 }
 
+impl Job {
+    /// Bytes of the document that it holds in memory.
+    pub fn bytes(&self) -> usize {
+        self.document.as_ref().map_or(0, |document| document.len())
+    }
+}
+
 /// What a lane's record says of its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {

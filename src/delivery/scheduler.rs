@@ -312,7 +312,7 @@ impl Scheduler {
                 lane.note_more();
             }
             for job in dropped {
-                self.bytes -= job.document.map_or(0, |document| document.len());
+                self.bytes -= job.bytes();
                 self.released(key, job.delivery);
             }
             return;

@@ -6,12 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 
 /// A worker without work ends after this.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Below accepting: with a backlog and equal priority, a third of the events would be accepted (see README).
+/// Below accepting: at equal priority a million queued deliveries left a quarter of the accepts.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
@@ -23,11 +23,10 @@ type Starting = Arc<Mutex<VecDeque<Work>>>;
 
 /// The workers that wait, and the pool that makes more.
 pub struct Workers {
-    pool: Handle,
     idle: Vec<Arc<Slot>>,
     /// The operating system may refuse a thread; then the next worker that is free takes the work.
     starting: Starting,
-    /// Keeps the pool alive; `None` in clones of the handle.
+    /// The pool; `None` once it was ended.
     runtime: Option<Runtime>,
 }
 
@@ -55,12 +54,7 @@ impl Workers {
             .thread_name("delivery")
             .thread_keep_alive(Duration::from_millis(100))
             .build()?;
-        Ok(Self {
-            pool: runtime.handle().clone(),
-            idle: Vec::new(),
-            starting: Starting::default(),
-            runtime: Some(runtime),
-        })
+        Ok(Self { idle: Vec::new(), starting: Starting::default(), runtime: Some(runtime) })
     }
 
     /// Gives `work` to an idle worker or to a new one. `work` must see to it that its slot
@@ -78,9 +72,10 @@ impl Workers {
     }
 
     fn start_one(&self) {
+        let Some(runtime) = &self.runtime else { return };
         let starting = Arc::clone(&self.starting);
         let start = || {
-            self.pool.spawn_blocking(move || {
+            runtime.spawn_blocking(move || {
                 lower_priority();
                 let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
                 let Some(first) = locked(&starting).pop_front() else { return };
@@ -111,7 +106,7 @@ impl Workers {
         if !locked(&self.starting).is_empty() {
             self.start_one();
         }
-        self.idle.retain(|slot| !matches!(*slot.state.lock().unwrap_or_else(PoisonError::into_inner), State::Ended));
+        self.idle.retain(|slot| !matches!(*locked(&slot.state), State::Ended));
     }
 
     /// Ends the pool without waiting for threads that still send.
@@ -120,7 +115,7 @@ impl Workers {
             runtime.shutdown_background();
         }
         for slot in self.idle.drain(..) {
-            *slot.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Ended;
+            *locked(&slot.state) = State::Ended;
             slot.given.notify_one();
         }
     }
@@ -144,7 +139,7 @@ impl Slot {
     }
 
     fn next(&self) -> Option<Work> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = locked(&self.state);
         loop {
             match std::mem::replace(&mut *state, State::Waiting) {
                 State::Given(work) => return Some(work),

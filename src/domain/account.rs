@@ -1,5 +1,6 @@
 //! Accounts: whose data it is, and the token that may send it.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::ids::{AccountId, AccountKey};
@@ -23,6 +24,12 @@ impl Email {
     /// The form that must be unique.
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
+    }
+}
+
+impl fmt::Display for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -72,6 +79,12 @@ impl AccountName {
     }
 }
 
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl FromStr for AccountName {
     type Err = String;
 
@@ -100,6 +113,12 @@ impl Website {
     /// The URL as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl fmt::Display for Website {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,12 +1,11 @@
 //! Deliveries: one event for one destination, its states, and what an attempt's outcome makes of it.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use super::retry::{Jitter, RetrySchedule};
 use super::time::Timestamp;
+use super::words::words;
 
 /// Bytes of an answer's body that the log keeps.
 pub const LOGGED_BODY_BYTES: usize = 16 * 1024;
@@ -115,27 +114,7 @@ impl ErrorClass {
     }
 }
 
-macro_rules! word {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or_else(|| {
-                    format!("must be one of {}", Self::ALL.map(Self::as_str).join(", "))
-                })
-            }
-        }
-    )*};
-}
-
-word!(DeliveryState, ErrorClass);
+words!(DeliveryState, ErrorClass);
 
 /// What came of one HTTP request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! Destinations: where an account's events go, and how.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::headers::Headers;
@@ -10,6 +8,7 @@ use super::retry::RetrySchedule;
 use super::secret::SigningSecret;
 use super::target_url::TargetUrl;
 use super::time::Timestamp;
+use super::words::words;
 
 /// Most destinations that one account may have.
 pub const MOST_PER_ACCOUNT: usize = 1_000;
@@ -79,27 +78,7 @@ impl PausedReason {
     }
 }
 
-macro_rules! word {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or_else(|| {
-                    format!("must be one of {}", Self::ALL.map(Self::as_str).join(", "))
-                })
-            }
-        }
-    )*};
-}
-
-word!(HttpMethod, PausedReason);
+words!(HttpMethod, PausedReason);
 
 /// A pause and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,3 +18,4 @@ pub mod signature;
 pub mod stats;
 pub mod target_url;
 pub mod time;
+mod words;

@@ -37,15 +37,13 @@ pub struct DeliveryFilter {
     pub until: Option<Timestamp>,
 }
 
-/// A filter with ids as keys.
+/// What of a filter indexes decide, with ids as keys.
 struct Wanted {
     account: Option<i64>,
     destination: Option<i64>,
     event: Option<i64>,
     state: Option<i64>,
     status: Option<u16>,
-    since: Option<i64>,
-    until: Option<i64>,
 }
 
 impl Store {
@@ -57,7 +55,7 @@ impl Store {
         let shared = std::sync::Arc::clone(&self.shared);
         self.readers
             .api(move |connection| match resolve(connection, &filter)? {
-                Some(wanted) => list(connection, &wanted, page, &shared),
+                Some(wanted) => list(connection, &filter, &wanted, page, &shared),
                 None => Ok(Page { items: Vec::new(), next: None }),
             })
             .await
@@ -88,7 +86,7 @@ impl Store {
     ///
     /// # Errors
     /// Not found; conflict where it is not pending.
-    pub async fn cancel_delivery(&self, id: DeliveryId, _now: Timestamp) -> Result<Delivery> {
+    pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<Delivery> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.writer
             .guarded(move |batch| {
@@ -130,8 +128,6 @@ fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wa
         event: filter.event_id.map(|id| id.0),
         state: filter.state.map(DeliveryState::code),
         status: filter.status_code,
-        since: filter.since.map(Timestamp::millis),
-        until: filter.until.map(Timestamp::millis),
     };
     if let Some(id) = &filter.account_id {
         wanted.account = found(accounts::existing(connection, id).map(|account| account.key.0))?;
@@ -187,14 +183,20 @@ impl Wanted {
     }
 }
 
-fn list(connection: &Connection, wanted: &Wanted, page: PageRequest, shared: &Shared) -> Result<Page<Delivery>> {
+fn list(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    wanted: &Wanted,
+    page: PageRequest,
+    shared: &Shared,
+) -> Result<Page<Delivery>> {
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     let mut one = connection.prepare_cached(&query).map_err(sql)?;
     let (walk, lead) = wanted.walk();
     let mut walk = connection.prepare_cached(&walk).map_err(sql)?;
     let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
     // An id's milliseconds are never before the time its event was received.
-    let from = wanted.since.map_or(0, |since| hot_id(Timestamp::from_millis(since)));
+    let from = filter.since.map_or(0, hot_id);
     let params: &[&dyn ToSql] = match &lead {
         Some(lead) => &[&before, &from, lead],
         None => &[&before, &from],
@@ -216,13 +218,12 @@ fn list(connection: &Connection, wanted: &Wanted, page: PageRequest, shared: &Sh
         let mut rows_of = one.query([id]).map_err(sql)?;
         // Nothing where its destination or account is deleted and its rows are still going.
         let Some(row) = rows_of.next().map_err(sql)? else { continue };
-        let received: i64 = row.get(9).map_err(sql)?;
-        let account_fits = wanted.account.is_none() || wanted.lead_is_account() || wanted.of_account(connection, id)?;
-        if account_fits
-            && wanted.since.is_none_or(|since| received >= since)
-            && wanted.until.is_none_or(|until| received < until)
+        let delivery = rows::delivery(row, shared).map_err(sql)?;
+        if filter.account_id.as_ref().is_none_or(|account| *account == delivery.account_id)
+            && filter.since.is_none_or(|since| delivery.created_at >= since)
+            && filter.until.is_none_or(|until| delivery.created_at < until)
         {
-            items.push(rows::delivery(row, shared).map_err(sql)?);
+            items.push(delivery);
         }
     }
     Ok(Page { items, next: None })
@@ -236,22 +237,6 @@ impl Wanted {
             && self.state.is_none_or(|state| row.get(3) == Ok(state))
             && self.status.is_none_or(|status| row.get(4) == Ok(Some(status))))
     }
-
-    fn lead_is_account(&self) -> bool {
-        self.event.is_none()
-            && self.destination.is_none()
-            && self.status.is_none_or(|status| (200..=299).contains(&status))
-    }
-
-    fn of_account(&self, connection: &Connection, delivery: i64) -> Result<bool> {
-        let account: Option<i64> = rows::first(
-            connection,
-            "SELECT e.account_key FROM delivery v JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
-            [delivery],
-            |row| row.get(0),
-        )?;
-        Ok(account == self.account)
-    }
 }
 
 #[cfg(test)]
@@ -259,15 +244,6 @@ mod tests {
     use super::*;
 
     fn every_wanted() -> Vec<Wanted> {
-        let none = || Wanted {
-            account: None,
-            destination: None,
-            event: None,
-            state: None,
-            status: None,
-            since: None,
-            until: None,
-        };
         let mut all = Vec::new();
         for bits in 0..32u8 {
             let on = |bit: u8| bits & (1 << bit) != 0;
@@ -278,7 +254,6 @@ mod tests {
                     event: on(2).then_some(1),
                     state: on(3).then_some(state),
                     status: on(4).then_some(status),
-                    ..none()
                 });
             }
         }

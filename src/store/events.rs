@@ -117,6 +117,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The deliveries of an event as they are now; none where it is unknown.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.readers.api(move |connection| deliveries_of(connection, id, &shared)).await
+    }
+}
+
 fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u64)> {
     Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get(2)?))
 }

@@ -106,11 +106,6 @@ impl Store {
         self.shared.waits.end();
     }
 
-    /// A time of the engine's clock as the wall clock has it.
-    pub fn on_wall(&self, engine: Timestamp) -> Timestamp {
-        self.shared.on_wall(engine)
-    }
-
     /// Writes what is queued and closes the file. Steps that come later are refused.
     pub async fn close(&self) {
         self.writer.stop().await;

@@ -24,8 +24,8 @@ pub struct FinishedAttempt {
     pub destination: DestinationKey,
     /// The request that was made; `None` where none was (a GET's URL that is too long).
     pub attempt: Option<Attempt>,
-    /// Word of the failure where no request was made.
-    pub error: Option<&'static str>,
+    /// What came of it, or why none was made.
+    pub outcome: Outcome,
     /// Failures of the schedule that were used up when it began.
     pub step: u32,
     /// What follows; times on the engine's clock.
@@ -43,7 +43,10 @@ pub struct FinishedAttempt {
 /// Times that the clock of an earlier run set further ahead than any schedule or hold reaches are of a wrong clock.
 pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Result<()> {
     let furthest = now.plus(LONGEST_DELAY.mul_f64(1.2)).millis();
-    let due = "UPDATE delivery SET next_attempt_at = 0 WHERE state = 0 AND state <> 1 AND next_attempt_at > ?1";
+    // By destination, so that each is a look at the end of its queue and not one at everything that is pending.
+    let due = "UPDATE delivery SET next_attempt_at = 0 WHERE id IN (
+        SELECT v.id FROM destination d CROSS JOIN delivery v INDEXED BY delivery_due
+        ON v.destination_key = d.key AND v.state = 0 AND v.next_attempt_at > ?1)";
     connection.execute(due, [furthest]).map_err(super::sql)?;
     let held = "UPDATE destination SET held_until = NULL WHERE held_until > ?1";
     connection.execute(held, [now.plus(LONGEST_HOLD).millis()]).map_err(super::sql)?;
@@ -104,7 +107,6 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
     };
     log(batch, finished, attempts + 1)?;
-    let error = finished.attempt.as_ref().map_or(finished.error, |attempt| attempt.outcome.error().map(|e| e.as_str()));
     batch.run(
         "UPDATE delivery SET state = ?2, step = coalesce(?3, step), attempt_count = ?4, next_attempt_at = ?5,
          last_attempt_at = coalesce(?6, last_attempt_at), status_code = ?7, error = ?8 WHERE id = ?1",
@@ -115,8 +117,8 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
             attempts + u32::from(finished.attempt.is_some()),
             due.map_or(0, Timestamp::millis),
             finished.attempt.as_ref().map(|attempt| attempt.at.millis()),
-            finished.attempt.as_ref().and_then(|attempt| attempt.outcome.status()),
-            error,
+            finished.outcome.status(),
+            finished.outcome.error().map(ErrorClass::as_str),
         ),
     )?;
     if before == DeliveryState::Pending && state != DeliveryState::Pending {
@@ -139,7 +141,7 @@ fn log(batch: &mut Batch<'_>, finished: &FinishedAttempt, number: u32) -> Result
             attempt.at.millis(),
             u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
             attempt.outcome.status(),
-            attempt.outcome.error().map(|error| error.as_str()),
+            attempt.outcome.error().map(ErrorClass::as_str),
             &attempt.detail,
             &attempt.body,
             attempt.body_truncated,
@@ -168,7 +170,7 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         return Ok(());
     }
     // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
-    if finished.attempt.as_ref().is_none_or(|attempt| attempt.outcome == Outcome::NoAnswer(ErrorClass::Cut)) {
+    if finished.attempt.is_none() || finished.outcome == Outcome::NoAnswer(ErrorClass::Cut) {
         return Ok(());
     }
     if let Some(until) = finished.verdict.hold_until {

@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// Not found.
-    pub async fn retry_delivery(&self, id: DeliveryId, _now: Timestamp) -> Result<Delivery> {
+    pub async fn retry_delivery(&self, id: DeliveryId) -> Result<Delivery> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.writer
             .guarded(move |batch| {
@@ -46,7 +46,7 @@ impl Store {
     ///
     /// # Errors
     /// Not found.
-    pub async fn replay_event(&self, id: EventId, _now: Timestamp) -> Result<u64> {
+    pub async fn replay_event(&self, id: EventId) -> Result<u64> {
         self.writer
             .guarded(move |batch| {
                 batch

@@ -86,8 +86,7 @@ impl Scheduler {
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
             self.excess -= lane.in_hand.len().saturating_sub(FLOOR);
-            let jobs = lane.queue.iter().chain(&lane.urgent);
-            self.bytes -= jobs.filter_map(|job| job.document.as_ref()).map(|document| document.len()).sum::<usize>();
+            self.bytes -= lane.queue.iter().chain(&lane.urgent).map(Job::bytes).sum::<usize>();
         }
     }
 
@@ -130,7 +129,7 @@ impl Scheduler {
                 if let Some(at) = queue.iter().position(|job| job.delivery == delivery)
                     && let Some(job) = queue.remove(at)
                 {
-                    self.bytes -= job.document.map_or(0, |document| document.len());
+                    self.bytes -= job.bytes();
                 }
             }
             self.released(key, delivery);

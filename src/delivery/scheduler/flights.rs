@@ -65,7 +65,7 @@ impl Scheduler {
             self.patience.push(Reverse((now.plus(patience), number)));
         }
         let cut = Arc::new(Cut::default());
-        let bytes = job.document.as_ref().map_or(0, |document| document.len());
+        let bytes = job.bytes();
         self.flights.insert(
             number,
             Flight {
