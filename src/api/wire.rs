@@ -15,6 +15,7 @@ use crate::domain::account::{AccountName, Email, Website};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::HttpMethod;
 use crate::domain::duration;
+use crate::domain::event::IdempotencyKey;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MOST};
 use crate::domain::time::Timestamp;
@@ -302,6 +303,16 @@ impl fmt::Display for DurationText {
 }
 
 text!(DurationText, "duration", MetaSchema { pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()), ..string("1h") });
+
+// White space at the ends belongs to the header, not to the key.
+inline_type!(
+    IdempotencyKey,
+    "idempotency_key",
+    MetaSchema {
+        pattern: Some(r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$".to_owned()),
+        ..MetaSchema::new("string")
+    }
+);
 
 /// The values that headers may have: visible ASCII, and within them spaces and tabs.
 fn header_value() -> MetaSchema {

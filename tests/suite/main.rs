@@ -7,6 +7,7 @@ mod harness;
 mod accounts;
 mod accounts_pages;
 mod cascade;
+mod client_examples;
 mod destination_rules;
 mod destinations;
 mod disk_full;
