@@ -34,6 +34,12 @@ impl Client {
         self.exchange(request.as_bytes())
     }
 
+    /// Asks by DELETE.
+    pub fn delete(&mut self, path: &str) -> io::Result<Answer> {
+        let request = format!("DELETE {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        self.exchange(request.as_bytes())
+    }
+
     /// Sends a JSON body by POST.
     pub fn post(&mut self, path: &str, token: Option<&str>, body: &str) -> io::Result<Answer> {
         let token = token.map(|token| format!("cl-xtoken: {token}\r\n")).unwrap_or_default();

@@ -40,7 +40,8 @@ pub struct Server {
 /// An account.
 #[derive(Debug, Clone)]
 pub struct Account {
-    id: String,
+    /// Its id.
+    pub id: String,
     /// What its senders show.
     pub token: String,
 }
