@@ -2,7 +2,8 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 /// Microseconds on the clock that all processes of the machine share.
 pub fn now_us() -> u64 {
@@ -67,6 +68,12 @@ pub fn ends_with_us(command: &mut Command) {
     let _ = command;
 }
 
+/// Tells a child to end in order.
+pub fn terminate(child: &Child) {
+    // SAFETY: plain numbers; the process is a child that was not waited for, so its number is still its own.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+}
+
 /// Resident memory of a process in bytes.
 pub fn resident(process: u32) -> Option<u64> {
     let kib: u64 = match std::fs::read_to_string(format!("/proc/{process}/status")) {
@@ -91,4 +98,11 @@ pub fn processor_time(process: u32) -> Option<f64> {
     // SAFETY: asks for a constant of the system.
     let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Some(ticks / a_second as f64)
+}
+
+/// Cargo's target folder, which this was built into; where it was moved since, the current one.
+pub fn target_folder() -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    let target = here.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
