@@ -6,6 +6,7 @@ mod harness;
 
 mod accounts;
 mod accounts_pages;
+mod browsers;
 mod cascade;
 mod destination_rules;
 mod destinations;
@@ -23,6 +24,8 @@ mod overrides;
 mod payload;
 mod problems;
 mod retries;
+mod secrets;
+mod sessions;
 mod signatures;
 mod startup;
 mod stats;

@@ -50,7 +50,8 @@ impl Site {
         let fits = |name: &str, fits: &dyn Fn(&str) -> bool| {
             headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(fits))
         };
-        if !is_friend && !(fits(ORIGIN.as_str(), &own_origin) && fits("sec-fetch-site", &same_site)) {
+        let is_own = fits(ORIGIN.as_str(), &own_origin) && fits("sec-fetch-site", &same_site);
+        if !is_own && !is_friend {
             let detail = "A page of another origin may not change anything here.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
         }

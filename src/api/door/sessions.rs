@@ -88,7 +88,7 @@ mod tests {
         let tokens: Vec<SessionToken> = (0..=MOST_OPEN).map(|_| sessions.open(now)).collect();
         let open = |token: &SessionToken| sessions.is_open(token.reveal().as_bytes(), now);
         assert!(!open(&tokens[0]) && tokens[1..].iter().all(open));
-        let mut redeem = |at| sessions.redeem(&key.check(key.code(at).reveal(), at).unwrap(), at);
+        let redeem = |at| sessions.redeem(&key.check(key.code(at).reveal(), at).unwrap(), at);
         assert!((0..MOST_USED).all(|_| redeem(now)));
         assert!(!redeem(now));
         assert!(redeem(now.plus(Duration::from_secs(700))));
