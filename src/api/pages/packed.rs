@@ -60,7 +60,9 @@ impl Packed {
             false => form.body.clone().into_response(),
         };
         let headers = response.headers_mut();
-        headers.extend(self.headers.iter().cloned());
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
         headers.insert(ETAG, form.etag.clone());
         if is_compressed && response.status() == StatusCode::OK {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
