@@ -8,8 +8,8 @@ mod body;
 mod browser;
 mod deliveries;
 mod destinations;
-mod docs;
 mod document;
+mod door;
 mod events;
 mod fields;
 mod incoming;
@@ -18,6 +18,7 @@ mod limit;
 mod media_type;
 mod model;
 mod operations;
+mod pages;
 mod params;
 mod paths;
 mod prefer;
@@ -33,6 +34,8 @@ use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
 use poem_openapi::OpenApiService;
 
 pub use self::auth::Gate;
+pub use self::browser::Site;
+pub use self::door::{Cookie, Door};
 use self::paths::Paths;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::SendTest;
@@ -45,6 +48,8 @@ pub struct ApiOptions {
     pub store: Store,
     /// What opens the admin API.
     pub gate: Gate,
+    /// Whose pages may do what.
+    pub site: Site,
     /// Where deliveries may go.
     pub network: Arc<NetworkPolicy>,
     /// Longest body in bytes.
@@ -69,7 +74,7 @@ type Operations = (
     stream::StreamApi,
     events::EventsApi,
     operations::OperationsApi,
-    docs::PagesApi,
+    pages::PagesApi,
 );
 
 /// The whole HTTP surface: errors shaped, panics caught.
@@ -83,10 +88,11 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
         stream::StreamApi(Arc::clone(&context)),
         events::EventsApi(Arc::clone(&context)),
         operations::OperationsApi(Arc::clone(&context)),
-        docs::PagesApi,
+        pages::PagesApi(Arc::clone(&context)),
     );
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
-    shape::shaped(service.into_endpoint().data(context), Paths::shared())
+    let site = context.site.clone();
+    browser::fronted(shape::shaped(service.into_endpoint().data(context), Paths::shared()), &site)
 }
 
 /// The OpenAPI document, as JSON and as YAML; each ends with a line feed.

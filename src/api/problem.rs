@@ -1,6 +1,6 @@
 //! The one shape of every error: RFC 9457 `application/problem+json`.
 
-use poem::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use poem::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
@@ -99,7 +99,7 @@ impl ApiError {
     /// The request lacks what it must show to be let in.
     pub fn unauthorized(challenge: &'static str, code: &str, detail: &str) -> Self {
         let challenge = HeaderValue::from_static(challenge);
-        Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(poem::http::header::WWW_AUTHENTICATE, challenge)
+        Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// A parameter of path or query that cannot be read.

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::config::Config;
 use crate::domain::duration;
+use crate::domain::origin::Origin;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
 
@@ -31,6 +32,12 @@ enum Commands {
         /// As YAML instead of JSON
         #[arg(long)]
         yaml: bool,
+    },
+    /// Print another link that logs a browser in, once and within 10 minutes; the server must be running
+    LoginLink {
+        /// Database file of the server
+        #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
+        database: PathBuf,
     },
 }
 
@@ -66,6 +73,14 @@ struct Serve {
     /// For a laptop: no admin token, destinations on loopback allowed; listens on loopback only
     #[arg(long, env = "DATA_PUSHER_DEV")]
     dev: bool,
+
+    /// Where people reach the server, if not at --listen, such as https://push.example.com behind a reverse proxy
+    #[arg(long, env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
+    public_url: Option<Origin>,
+
+    /// Origin whose pages may call the API with a token of their own, such as https://app.example.com (repeatable)
+    #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    cors_origin: Vec<Origin>,
 
     /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
     #[arg(long, env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
@@ -117,6 +132,8 @@ pub enum Command {
         /// As YAML instead of JSON.
         yaml: bool,
     },
+    /// Print a login link of the server on this database.
+    LoginLink(PathBuf),
 }
 
 /// Why nothing is to be done.
@@ -141,6 +158,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Stop> {
     match cli.command {
         Commands::Serve(serve) => serve.config().map(|config| Command::Serve(Box::new(config))).map_err(Stop::Bad),
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
+        Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
     }
 }
 
@@ -172,6 +190,8 @@ impl Serve {
             database: self.database,
             admin_token: given,
             dev: self.dev,
+            public_url: self.public_url,
+            cors_origins: self.cors_origin,
             allow_network: self.allow_network,
             workers: usize::from(self.workers),
             destination_concurrency: usize::from(self.destination_concurrency),
@@ -219,7 +239,7 @@ mod tests {
         let args = ["data-pusher", "serve"].iter().chain(flags).map(OsString::from);
         match parse(args) {
             Ok(Command::Serve(config)) => Ok(*config),
-            Ok(Command::OpenApi { .. }) => Err("another command".to_owned()),
+            Ok(_) => Err("another command".to_owned()),
             Err(Stop::Asked(text) | Stop::Bad(text)) => Err(text),
         }
     }
@@ -244,6 +264,8 @@ mod tests {
             &["--admin-token", "short"],
             &["--workers", "0"],
             &["--retention", "0s"],
+            &["--public-url", "https://example.com/path"],
+            &["--cors-origin", "*"],
         ] {
             let line = config(flags).unwrap_err();
             assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::cli::LogFormat;
+use crate::domain::origin::Origin;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
 
@@ -21,6 +22,10 @@ pub struct Config {
     pub admin_token: Option<AdminToken>,
     /// No admin token, destinations on loopback allowed.
     pub dev: bool,
+    /// Where people reach the server, if not at its own address.
+    pub public_url: Option<Origin>,
+    /// Origins whose pages may call the API.
+    pub cors_origins: Vec<Origin>,
     /// Networks that are not global and still allowed.
     pub allow_network: Vec<IpNet>,
     /// Attempts under way at once, over all destinations.

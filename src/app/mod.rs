@@ -5,9 +5,11 @@ pub mod cli;
 mod admin_token;
 mod config;
 mod logging;
+mod login_link;
 mod metrics;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +18,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, ApiOptions, Gate};
+use crate::api::{self, ApiOptions, Cookie, Door, Gate, Site};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
+use crate::domain::login::LoginKey;
 use crate::domain::network::NetworkPolicy;
+use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::store::{Store, StoreOptions, Upkeep};
 pub use config::Config;
+use login_link::Posted;
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
 const BLOCKING_THREADS: usize = 32;
@@ -68,6 +73,14 @@ pub fn serve(config: Config) -> Result<()> {
     })
 }
 
+/// Makes another login link of the server that runs on `database`.
+///
+/// # Errors
+/// One line that says why there is none.
+pub fn login_link(database: &Path) -> Result<String> {
+    login_link::ask(database)
+}
+
 /// SIGTERM and SIGINT.
 struct StopSignals {
     terminate: tokio::signal::unix::Signal,
@@ -97,6 +110,8 @@ struct Running {
     stop_server: oneshot::Sender<()>,
     background: [JoinHandle<()>; 2],
     grace: Duration,
+    /// What `login-link` reads, while it is right; none under `--dev`.
+    login: Option<Posted>,
 }
 
 impl Running {
@@ -117,10 +132,15 @@ impl Running {
             &StoreOptions { path: config.database.clone(), now: clock.now() },
             Box::new(move |changes| told.changes(changes)),
         )?;
-        let gate = match (config.dev, config.admin_token) {
-            (true, _) => Gate::Dev,
-            (false, Some(token)) => Gate::Token(token),
-            (false, None) => Gate::Token(admin_token::load_or_make(&config.database)?),
+        let base = login_link::base(address, config.public_url.as_ref());
+        let login_key = LoginKey::generate();
+        let (gate, login) = if config.dev {
+            (Gate::Dev, None)
+        } else {
+            let token = config.admin_token.map_or_else(|| admin_token::load_or_make(&config.database), Ok)?;
+            let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
+            let posted = login_link::post(&config.database, address, &base, &login_key)?;
+            (Gate::Door(Door::new(token, login_key.clone(), cookie)), Some(posted))
         };
         store.load_pending()?;
         let engine = Engine::start(
@@ -141,6 +161,7 @@ impl Running {
         let routes = api::routes(ApiOptions {
             store: store.clone(),
             gate,
+            site: Site { public: config.public_url.clone(), friends: config.cors_origins },
             network,
             max_body: config.max_body,
             test_sender: engine.tester(),
@@ -163,18 +184,29 @@ impl Running {
         ];
         tracing::info!(
             address = %address,
-            docs = format!("http://{address}/docs"),
+            docs = format!("{base}/docs"),
             database = %config.database.display(),
             dev = config.dev,
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        Ok(Self { store, engine, server, stop_server, background, grace })
+        match config.public_url {
+            Some(url) if config.dev => {
+                tracing::warn!(%url, "--dev asks nobody for a token, under the public URL neither")
+            }
+            _ if config.dev => {}
+            _ => {
+                let link = login_link::link(&base, &login_key);
+                tracing::info!(link, "open this link to log in: it works once, within 10 minutes");
+            }
+        }
+        Ok(Self { store, engine, server, stop_server, background, grace, login })
     }
 
     /// Takes nothing more, lets requests and attempts end within the grace, commits, and closes the file.
     async fn stop(self) {
-        let Self { store, mut engine, server, stop_server, background, grace } = self;
+        let Self { store, mut engine, server, stop_server, background, grace, login } = self;
+        drop(login);
         let _ = stop_server.send(());
         background.iter().for_each(JoinHandle::abort);
         let waits = store.clone();

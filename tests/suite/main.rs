@@ -6,6 +6,7 @@ mod harness;
 
 mod accounts;
 mod accounts_pages;
+mod browsers;
 mod cascade;
 mod clock;
 mod destination_rules;
@@ -25,6 +26,8 @@ mod overrides;
 mod payload;
 mod problems;
 mod retries;
+mod secrets;
+mod sessions;
 mod signatures;
 mod startup;
 mod stats;

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::incoming;
 use crate::api::problem::{ApiError, FieldFault, MEDIA_TYPE};
+use crate::api::{door, incoming};
 use crate::error::Fault;
 use poem::http::StatusCode;
 
@@ -44,8 +44,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
         let detail = "Send the app secret token of an account in the CL-XTOKEN header.";
         error(401, "The token is missing or of no account.", "invalid_token", detail);
     } else if is_secured {
-        let detail = "Send the admin token as `Authorization: Bearer TOKEN`.";
-        error(401, "The admin token is missing or wrong.", "unauthorized", detail);
+        error(401, "The admin token is missing or wrong.", "unauthorized", door::UNAUTHORIZED);
     }
     if path.contains('{') {
         let what = path.split('{').nth(1).and_then(|rest| rest.split_once("_id}")).map_or("thing", |(what, _)| what);
