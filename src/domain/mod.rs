@@ -12,6 +12,7 @@ pub mod network;
 pub mod page;
 pub mod ports;
 pub mod query;
+pub mod rate;
 pub mod retry;
 pub mod secret;
 pub mod signature;
