@@ -4,15 +4,18 @@
 
 mod harness;
 
+mod account_rate;
 mod accounts;
 mod accounts_pages;
 mod cascade;
+mod crowd;
 mod destination_rules;
 mod destinations;
 mod disk_full;
 mod durability;
 mod examples;
 mod flags;
+mod http_forms;
 mod idempotency;
 mod incoming;
 mod incoming_body;
