@@ -15,25 +15,18 @@
 //! A scenario that misses its target is played once more: on a busy machine one miss says little. All traffic stays on
 //! loopback.
 
-mod http;
-mod load;
 mod report;
 mod scenarios;
-mod server;
-mod sink;
-mod sinks;
-mod stage;
-mod system;
+#[path = "../support/mod.rs"]
+mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use scenarios::{ALL, Scenario, Target};
-use stage::Options;
-
-/// What the bench comes to, or why it cannot go on.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use support::stage::Options;
+use support::{Result, sink, sinks, system};
 
 /// Open files that the server and the receiver may each need.
 const FILES: u64 = 2_048;
@@ -106,12 +99,5 @@ fn measure(args: &[String]) -> Result<bool> {
             report.take(scenario, (scenario.play)(&options)?);
         }
     }
-    report.end(&target_folder().join("isolation.json"))
-}
-
-/// Cargo's target folder, which this was built into; where it was moved since, the current one.
-fn target_folder() -> PathBuf {
-    let here = std::env::current_exe().unwrap_or_default();
-    let target = here.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-    target.map_or_else(|| PathBuf::from("."), Path::to_owned)
+    report.end(&system::target_folder().join("isolation.json"))
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Result;
 use super::scenarios::{Fact, Outcome, Scenario, Target};
-use super::stage::{Tail, quantile_ms};
+use super::support::Result;
+use super::support::stage::{Tail, quantile_ms};
 
 /// The 99th percentile may be this multiple of that of alone,
 const RATIO: f64 = 1.5;

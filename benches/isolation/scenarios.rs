@@ -5,12 +5,12 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Result;
-use super::load::{Feed, queue};
-use super::server::Account;
-use super::sinks::Gate;
-use super::stage::{Options, Stage, Tail};
-use super::system::now_us;
+use super::support::Result;
+use super::support::load::{Feed, queue};
+use super::support::server::Account;
+use super::support::sinks::Gate;
+use super::support::stage::{Options, RATE, Stage, Tail};
+use super::support::system::now_us;
 
 /// What a scenario is held to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +209,7 @@ fn restart(options: &Options) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     let account = stage.healthy_account()?;
     stage.others("hang", 600, 12)?;
-    let feed = Feed::start(stage.server.address, &account, super::stage::RATE);
+    let feed = Feed::start(stage.server.address, &account, RATE);
     thread::sleep(Duration::from_secs(2));
     let listens = stage.server.crash_and_restart()?;
     let after = now_us();

@@ -23,6 +23,7 @@ mod paths;
 mod prefer;
 mod problem;
 mod shape;
+mod stream;
 mod tags;
 mod throttle;
 mod wire;
@@ -74,6 +75,7 @@ type Operations = (
     destinations::DestinationsApi,
     incoming::IncomingApi,
     deliveries::DeliveriesApi,
+    stream::StreamApi,
     events::EventsApi,
     operations::OperationsApi,
     docs::PagesApi,
@@ -87,6 +89,7 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
         destinations::DestinationsApi(Arc::clone(&context)),
         incoming::IncomingApi(Arc::clone(&context), Throttle::new(context.account_rate)),
         deliveries::DeliveriesApi(Arc::clone(&context)),
+        stream::StreamApi(Arc::clone(&context)),
         events::EventsApi(Arc::clone(&context)),
         operations::OperationsApi(Arc::clone(&context)),
         docs::PagesApi,

@@ -217,7 +217,7 @@ fn full() -> Error {
     Error::unavailable("queue_full", "More arrives than the disk takes; send it again later.")
 }
 
-fn stopping() -> Error {
+pub fn stopping() -> Error {
     Error::unavailable("stopping", "The server is stopping; send it again later.")
 }
 

@@ -30,5 +30,6 @@ mod signatures;
 mod startup;
 mod stats;
 mod steering;
+mod stream;
 mod targets;
 mod token;

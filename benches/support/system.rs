@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Microseconds on the clock that all processes of the machine share.
@@ -91,4 +92,11 @@ pub fn processor_time(process: u32) -> Option<f64> {
     // SAFETY: asks for a constant of the system.
     let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Some(ticks / a_second as f64)
+}
+
+/// Cargo's target folder, which this was built into; where it was moved since, the current one.
+pub fn target_folder() -> PathBuf {
+    let here = std::env::current_exe().unwrap_or_default();
+    let target = here.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
+    target.map_or_else(|| PathBuf::from("."), Path::to_owned)
 }

@@ -47,7 +47,7 @@ impl Server {
     /// Starts one on a new file.
     pub fn start(binary: &Path, flags: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let database = folder.path().join("isolation.db");
+        let database = folder.path().join("bench.db");
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let errors = Arc::new(AtomicUsize::new(0));
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
