@@ -110,11 +110,8 @@ impl Running {
             serving::listen(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         ignore_file_size_signal();
         let open_files = raise_open_files(config.workers);
-        let network = Arc::new(if config.dev {
-            NetworkPolicy::dev(config.allow_network.clone())
-        } else {
-            NetworkPolicy::new(config.allow_network.clone())
-        });
+        let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
+        let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let clock = Clock::start();
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();

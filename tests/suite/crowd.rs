@@ -1,6 +1,6 @@
 //! Clients that are slow, and many of them: each has its deadline, and nobody else waits for them.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -207,8 +207,22 @@ fn where_there_are_too_many_those_that_wait_longest_make_room() {
     let server = Setup::dev().flags(&flags).through(&limited).start();
     let client = server.client();
     let account = client.create_account("ada");
+    let receiver = Receiver::start();
+    client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
+    let mut events =
+        BufReader::new(open(server.address, b"GET /v1/deliveries/stream HTTP/1.1\r\nhost: localhost\r\n\r\n"));
+    let mut until = |wanted: &str| {
+        let mut line = String::new();
+        while !line.contains(wanted) {
+            line.clear();
+            assert_ne!(events.read_line(&mut line).expect("the stream goes on"), 0, "the stream was cut");
+        }
+    };
+    until("retry:");
     let mut crowd: Vec<TcpStream> = (0..400).map(|_| open(server.address, HALF)).collect();
     client.push(&account, "{}");
+    // It was there before them all, and makes no room: it is being served.
+    until("succeeded");
     assert!(open_files(&server) < 250, "{}", open_files(&server));
     // 400 came and 150 may stay: the first is surely gone, the last is not.
     assert!(until_closed(&mut crowd[0]).is_empty());
