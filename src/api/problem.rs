@@ -119,6 +119,11 @@ impl ApiError {
         self
     }
 
+    /// What is sent.
+    pub fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.problem).unwrap_or_default()
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -156,8 +161,7 @@ impl From<Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
-        let mut response = Response::builder().status(status).body(body);
+        let mut response = Response::builder().status(status).body(self.body());
         response.headers_mut().extend(*self.headers);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response

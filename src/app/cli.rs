@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use super::config::Config;
 use crate::domain::duration;
 use crate::domain::origin::Origin;
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
 
@@ -110,6 +111,14 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(1..=64 * 1024 * 1024))]
     max_body: u32,
 
+    /// Time for a request's head, then for its body (a second more for each 8 KiB), then for each piece of the answer
+    #[arg(long, env = "DATA_PUSHER_REQUEST_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    request_timeout: Duration,
+
+    /// Events that one account may send, such as 100/s or 6000/m, all of them at once if need be; no limit by default
+    #[arg(long, env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
+    account_rate: Option<Rate>,
+
     /// Keep events, deliveries and attempts for this long; those with a pending delivery stay
     #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
     retention: Duration,
@@ -199,6 +208,8 @@ impl Serve {
             retry_schedule: self.retry_schedule,
             pause_after: self.pause_after,
             max_body: self.max_body as usize,
+            request_timeout: self.request_timeout,
+            account_rate: self.account_rate,
             retention: self.retention,
             log_format: self.log_format,
             shutdown_grace: self.shutdown_grace,
@@ -266,6 +277,8 @@ mod tests {
             &["--retention", "0s"],
             &["--public-url", "https://example.com/path"],
             &["--cors-origin", "*"],
+            &["--request-timeout", "0s"],
+            &["--account-rate", "100"],
         ] {
             let line = config(flags).unwrap_err();
             assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");

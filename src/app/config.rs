@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::cli::LogFormat;
 use crate::domain::origin::Origin;
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
 
@@ -40,6 +41,10 @@ pub struct Config {
     pub pause_after: Duration,
     /// Largest request body, in bytes.
     pub max_body: usize,
+    /// For the head of a request, then for its body, then for each piece of the answer to be taken.
+    pub request_timeout: Duration,
+    /// Events that one account may send; all of them where none is given.
+    pub account_rate: Option<Rate>,
     /// How long events are kept.
     pub retention: Duration,
     /// How log lines look.

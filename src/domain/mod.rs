@@ -14,6 +14,7 @@ pub mod origin;
 pub mod page;
 pub mod ports;
 pub mod query;
+pub mod rate;
 pub mod retry;
 pub mod secret;
 pub mod signature;

@@ -37,6 +37,9 @@ fn a_bad_flag_is_one_line_and_exit_2() {
         ("--workers", "0"),
         ("--workers", "many"),
         ("--destination-concurrency", "0"),
+        ("--request-timeout", "0s"),
+        ("--account-rate", "100"),
+        ("--account-rate", "0/s"),
     ] {
         let line = refused(&Setup::dev().flags(&[&format!("{flag}={value}")]).run());
         assert!(line.contains(flag), "{flag} {value}: {line}");
@@ -110,6 +113,8 @@ fn help_and_version_are_not_errors() {
         "--timeout",
         "--retry-schedule",
         "--max-body",
+        "--request-timeout",
+        "--account-rate",
         "--retention",
         "--log-format",
         "--shutdown-grace",

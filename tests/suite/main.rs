@@ -4,17 +4,22 @@
 
 mod harness;
 
+mod account_rate;
 mod accounts;
 mod accounts_pages;
 mod browsers;
 mod cascade;
 mod clock;
+mod crowd;
 mod destination_rules;
 mod destinations;
 mod disk_full;
+mod dns;
 mod durability;
 mod examples;
 mod flags;
+mod fuzz;
+mod http_forms;
 mod idempotency;
 mod incoming;
 mod incoming_body;
