@@ -40,7 +40,7 @@ def openapi_python_client(name: str, program: Path) -> None:
     package = folder / "data_pusher_client"
     run([*command, "--meta", "none", "--output-path", package, "--fail-on-warning"], env=path)
     shutil.copy(HERE / name / "scenario.py", folder)
-    run([bin / "mypy", "--strict", "data_pusher_client", "scenario.py"], cwd=folder)
+    run([bin / "mypy", "--config-file", HERE / name / "mypy.ini", "data_pusher_client", "scenario.py"], cwd=folder)
     play([bin / "python", "scenario.py"], name, program, cwd=folder)
 
 
@@ -118,8 +118,9 @@ def java(name: str, program: Path) -> None:
 
 def rust(name: str, program: Path) -> None:
     target = {"CARGO_TARGET_DIR": str(WORK / name)}
-    command = ["--locked", "--quiet", "--manifest-path", HERE / name / "Cargo.toml"]
-    run(["cargo", "build", *command], env=target)
+    manifest = ["--manifest-path", HERE / name / "Cargo.toml"]
+    run(["cargo", "fmt", "--check", *manifest])
+    run(["cargo", "build", "--locked", "--quiet", *manifest], env=target)
     play([WORK / name / "debug" / "scenario"], name, program, cwd=ROOT)
 
 

@@ -17,7 +17,9 @@ mod data_pusher {
 }
 
 use data_pusher::Client;
-use data_pusher::types::{AccountCreate, DeliveryDetail, DeliveryState, HttpMethod, Problem};
+use data_pusher::types::{
+    AccountCreate, AccountCreateWebsite, AccountUpdateAccountName, DeliveryDetail, DeliveryState, HttpMethod, Problem,
+};
 
 fn client(header: HeaderName, value: &str) -> Result<Client, Box<dyn Error>> {
     let headers = HeaderMap::from_iter([(header, value.parse()?)]);
@@ -46,17 +48,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let admin = client(AUTHORIZATION, &format!("Bearer {}", env::var("ADMIN_TOKEN")?))?;
     assert_eq!(admin.get_health().send().await?.status, "ok");
 
+    let website = AccountCreateWebsite::try_from("https://example.com")?;
     let email = format!("{name}@example.com");
-    let wanted = AccountCreate::builder().email(&email).account_name(&name).website("https://example.com".to_owned());
+    let wanted = AccountCreate::builder().email(email).account_name(name.as_str()).website(website);
     let account = admin.create_account().body(wanted.clone()).send().await?;
     problem(admin.create_account().body(wanted).send().await, 409, "email_taken");
-    let invalid = AccountCreate::builder().email("nobody").account_name("Nobody").website("ftp://example.com".to_owned());
+    let website = AccountCreateWebsite::try_from("ftp://example.com")?;
+    let invalid = AccountCreate::builder().email("nobody").account_name("Nobody").website(website);
     let refused = problem(admin.create_account().body(invalid).send().await, 422, "validation_failed");
     let fields: BTreeSet<_> = refused.errors.iter().map(|fault| fault.field.as_str()).collect();
     assert_eq!(fields, BTreeSet::from(["email", "website"]));
     let id = &account.account_id;
-    let change = admin.update_account().account_id(id).body_map(|body| body.account_name("Another".to_owned()));
-    assert_eq!(change.send().await?.account_name, "Another");
+    let another = AccountUpdateAccountName::try_from("Another")?;
+    let change = admin.update_account().account_id(id).body_map(|body| body.account_name(another));
+    assert_eq!(*change.send().await?.account_name, "Another");
 
     let mut destinations = Vec::new();
     for path in ["ok", "fails-first"] {
