@@ -28,6 +28,12 @@ impl Client {
         Self { address, stream: None, buffer: Vec::with_capacity(4096) }
     }
 
+    /// Asks by GET.
+    pub fn get(&mut self, path: &str) -> io::Result<Answer> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        self.exchange(request.as_bytes())
+    }
+
     /// Sends a JSON body by POST.
     pub fn post(&mut self, path: &str, token: Option<&str>, body: &str) -> io::Result<Answer> {
         let token = token.map(|token| format!("cl-xtoken: {token}\r\n")).unwrap_or_default();
@@ -36,13 +42,10 @@ impl Client {
             self.address,
             body.len()
         );
-        let answer = self.exchange(request.as_bytes());
-        if answer.is_err() {
-            self.stream = None;
-        }
-        answer
+        self.exchange(request.as_bytes())
     }
 
+    /// A connection that failed is not used again.
     fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Result;
 use super::http::Client;
-use super::system::{ends_with_us, processor_time, resident};
+use super::system::{ends_with_us, processor_time, resident, terminate};
 
 /// Connections that set things up.
 const SETTERS: usize = 8;
@@ -32,6 +32,8 @@ pub struct Server {
     /// Lines of its log at level error.
     errors: Arc<AtomicUsize>,
     next_account: usize,
+    /// From its last start until it listened.
+    pub started_in: Duration,
     _folder: tempfile::TempDir,
 }
 
@@ -51,9 +53,10 @@ impl Server {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let errors = Arc::new(AtomicUsize::new(0));
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let began = Instant::now();
         let (child, address) = spawn(binary, &flags, &database, listen, &errors)?;
-        let binary = binary.to_owned();
-        Ok(Self { address, binary, flags, database, child, errors, next_account: 0, _folder: folder })
+        let (binary, started_in) = (binary.to_owned(), began.elapsed());
+        Ok(Self { address, binary, flags, database, child, errors, next_account: 0, started_in, _folder: folder })
     }
 
     /// Kills it without notice and starts it again on the same file and port; gives the time from the start until it
@@ -61,10 +64,72 @@ impl Server {
     pub fn crash_and_restart(&mut self) -> Result<Duration> {
         self.child.kill()?;
         self.child.wait()?;
+        self.start_again()
+    }
+
+    /// Tells it to stop, waits until it has, and starts it again on the same file and port; gives the time from the
+    /// start until it listens.
+    pub fn stop_and_restart(&mut self) -> Result<Duration> {
+        terminate(&self.child);
+        if !self.child.wait()?.success() {
+            return Err("the server did not stop in order".into());
+        }
+        self.start_again()
+    }
+
+    fn start_again(&mut self) -> Result<Duration> {
         let began = Instant::now();
         let (child, address) = spawn(&self.binary, &self.flags, &self.database, self.address, &self.errors)?;
         (self.child, self.address) = (child, address);
-        Ok(began.elapsed())
+        self.started_in = began.elapsed();
+        Ok(self.started_in)
+    }
+
+    /// Bytes of its files.
+    pub fn file_bytes(&self) -> Result<u64> {
+        Ok(self.database.metadata()?.len())
+    }
+
+    /// A figure of `/metrics`, by its name.
+    pub fn figure(&self, name: &str) -> Result<f64> {
+        let page = String::from_utf8(Client::new(self.address).get("/metrics")?.body)?;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(line.ok_or_else(|| format!("/metrics has no {name}"))?.parse()?)
+    }
+
+    /// The ids of all destinations of `accounts`.
+    pub fn destinations(&self, accounts: &[Account]) -> Result<Vec<String>> {
+        let mut client = Client::new(self.address);
+        let mut ids = Vec::new();
+        for account in accounts {
+            let page = client.get(&format!("/v1/accounts/{}/destinations", account.id))?;
+            let page: Value = serde_json::from_slice(&page.body)?;
+            let items = page["items"].as_array().into_iter().flatten();
+            ids.extend(items.filter_map(|item| item["destination_id"].as_str()).map(str::to_owned));
+        }
+        Ok(ids)
+    }
+
+    /// Pauses or resumes destinations: `what` is the end of the path. All at once, since each is a commit.
+    pub fn steer(&self, destinations: &[String], what: &str) -> Result<()> {
+        let address = self.address;
+        thread::scope(|scope| {
+            let some = destinations.chunks(destinations.len().div_ceil(SETTERS).max(1)).map(|some| {
+                scope.spawn(move || {
+                    let mut client = Client::new(address);
+                    some.iter().try_for_each(|id| {
+                        let answer = client.post(&format!("/v1/destinations/{id}/{what}"), None, "");
+                        match answer.map_err(|error| error.to_string())?.status {
+                            200 => Ok(()),
+                            status => Err(format!("{what} answered {status}")),
+                        }
+                    })
+                })
+            });
+            let some: Vec<_> = some.collect();
+            some.into_iter().try_for_each(|one| one.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
+        })?;
+        Ok(())
     }
 
     /// Its resident memory in bytes.

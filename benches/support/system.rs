@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Microseconds on the clock that all processes of the machine share.
 pub fn now_us() -> u64 {
@@ -66,6 +66,12 @@ pub fn ends_with_us(command: &mut Command) {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = command;
+}
+
+/// Tells a child to end in order.
+pub fn terminate(child: &Child) {
+    // SAFETY: plain numbers; the process is a child that was not waited for, so its number is still its own.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
 }
 
 /// Resident memory of a process in bytes.

@@ -4,7 +4,9 @@ use poem::http::header::LOCATION;
 use poem::http::{HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
-use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
+use poem_openapi::registry::{
+    MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+};
 use poem_openapi::types::Type;
 use serde::Serialize;
 
@@ -47,6 +49,11 @@ pub fn described<T: Type>(status: StatusCode, description: &'static str) -> Meta
         content: vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }],
         headers: Vec::new(),
     }
+}
+
+/// Schema of an answer that is plain text.
+pub fn text_schema(example: &str) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(MetaSchema { example: Some(example.into()), ..MetaSchema::new("string") }))
 }
 
 /// A header of an answer.

@@ -23,6 +23,7 @@ mod paths;
 mod prefer;
 mod problem;
 mod shape;
+mod stream;
 mod tags;
 mod wire;
 
@@ -65,6 +66,7 @@ type Operations = (
     destinations::DestinationsApi,
     incoming::IncomingApi,
     deliveries::DeliveriesApi,
+    stream::StreamApi,
     events::EventsApi,
     operations::OperationsApi,
     docs::PagesApi,
@@ -78,6 +80,7 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
         destinations::DestinationsApi(Arc::clone(&context)),
         incoming::IncomingApi(Arc::clone(&context)),
         deliveries::DeliveriesApi(Arc::clone(&context)),
+        stream::StreamApi(Arc::clone(&context)),
         events::EventsApi(Arc::clone(&context)),
         operations::OperationsApi(Arc::clone(&context)),
         docs::PagesApi,

@@ -6,11 +6,10 @@ use std::time::Duration;
 use poem::http::header::CONTENT_TYPE;
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
-use poem_openapi::types::Type as _;
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::Context;
-use super::answers::Found;
+use super::answers::{Found, text_schema};
 use super::auth::Admin;
 use super::model::operations::{Health, Stats};
 use super::params::Query;
@@ -28,6 +27,8 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// The writer must answer within this to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
+
+const METRICS_EXAMPLE: &str = "# TYPE data_pusher_deliveries_pending gauge\ndata_pusher_deliveries_pending 3\n";
 
 /// Operations about the server itself.
 pub struct OperationsApi(pub Arc<Context>);
@@ -105,7 +106,7 @@ impl ApiResponse for MetricsText {
             description: "Each metric and its value.",
             status: Some(200),
             status_range: None,
-            content: vec![MetaMediaType { content_type: "text/plain", schema: String::schema_ref() }],
+            content: vec![MetaMediaType { content_type: "text/plain", schema: text_schema(METRICS_EXAMPLE) }],
             headers: Vec::new(),
         };
         MetaResponses { responses: vec![response] }

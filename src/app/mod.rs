@@ -157,8 +157,10 @@ impl Running {
             };
             poem::Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(routes, signal, Some(grace)).await
         });
-        let background =
-            [tokio::spawn(upkeep(store.clone(), config.retention)), tokio::spawn(watch_clock(store.clone(), clock))];
+        let background = [
+            tokio::spawn(upkeep(store.clone(), clock, config.retention)),
+            tokio::spawn(watch_clock(store.clone(), clock)),
+        ];
         tracing::info!(
             address = %address,
             docs = format!("http://{address}/docs"),
@@ -229,10 +231,12 @@ fn raise_open_files(workers: usize) {
     }
 }
 
-async fn upkeep(store: Store, retention: Duration) {
+async fn upkeep(store: Store, clock: Clock, retention: Duration) {
     let mut state = Upkeep::default();
     loop {
-        match store.upkeep(&mut state, retention, clock::wall()).await {
+        // The earlier of the two: a wall clock that somebody set a year ahead must not take everything for old.
+        let now = clock::wall().min(clock.now());
+        match store.upkeep(&mut state, retention, now).await {
             Ok(true) => tokio::time::sleep(UPKEEP_PAUSE).await,
             Ok(false) => tokio::time::sleep(UPKEEP_IDLE).await,
             Err(error) => {

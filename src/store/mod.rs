@@ -9,6 +9,7 @@ mod deliveries;
 mod destinations;
 mod events;
 mod file;
+mod follow;
 mod outcomes;
 mod readers;
 mod replay;
@@ -34,6 +35,7 @@ pub use claims::{Claim, Claimed};
 pub use deliveries::DeliveryFilter;
 pub use events::Accepted;
 pub use file::{SCHEMA, companion, private};
+pub use follow::{Follow, FollowFilter, Followed};
 pub use outcomes::FinishedAttempt;
 pub use replay::ReplayFilter;
 pub use shared::WriteFigures;
@@ -101,9 +103,10 @@ impl Store {
         self.shared.set_skew(millis);
     }
 
-    /// Ends all waits for first attempts: no attempt begins any more.
+    /// Ends all waits for first attempts, since no attempt begins any more, and all that follow deliveries.
     pub fn end_waits(&self) {
         self.shared.waits.end();
+        self.shared.followers.end();
     }
 
     /// Writes what is queued and closes the file. Steps that come later are refused.

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::follow::Followers;
 use super::tokens::Tokens;
 use super::waits::Waits;
 use crate::domain::time::Timestamp;
@@ -14,6 +15,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// Who waits for first attempts.
     pub waits: Waits,
+    /// Who follows deliveries as they change.
+    pub followers: Followers,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Wall clock minus the engine's clock, in milliseconds; moves when somebody sets the clock.

@@ -35,6 +35,10 @@ const LINGER: Duration = Duration::from_millis(1);
 /// Between two tries to write outcomes that could not be written.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
+/// system and makes the next start short.
+const IDLE: Duration = Duration::from_secs(1);
+
 enum Message {
     Step(Box<dyn Step>),
     Outcome(FinishedAttempt),
@@ -217,7 +221,7 @@ fn full() -> Error {
     Error::unavailable("queue_full", "More arrives than the disk takes; send it again later.")
 }
 
-fn stopping() -> Error {
+pub fn stopping() -> Error {
     Error::unavailable("stopping", "The server is stopping; send it again later.")
 }
 
@@ -237,14 +241,23 @@ impl Thread {
     fn run(mut self, messages: &Receiver<Message>) {
         let mut steps: Vec<Box<dyn Step>> = Vec::with_capacity(BATCH);
         let mut retry_at: Option<Instant> = None;
+        let mut log_holds_some = true;
         loop {
             let first = match retry_at {
+                None if log_holds_some => messages.recv_timeout(IDLE),
                 None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             let mut stop = None;
             match first {
-                Ok(message) => stop = self.gather(message, messages, &mut steps),
+                Ok(message) => {
+                    stop = self.gather(message, messages, &mut steps);
+                    log_holds_some = true;
+                }
+                Err(RecvTimeoutError::Timeout) if retry_at.is_none() => {
+                    self.checkpoint();
+                    log_holds_some = false;
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -352,13 +365,18 @@ impl Thread {
         }
     }
 
-    fn close(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // Litestream and other readers may still be there: a passive checkpoint waits for nobody.
-            if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-                tracing::warn!(%error, "checkpoint at the end failed; the log is replayed at the next start");
-            }
+    /// Moves what the log holds into the file.
+    fn checkpoint(&self) {
+        let Some(connection) = &self.connection else { return };
+        // Litestream and other readers may be there: a passive checkpoint waits for nobody.
+        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "checkpoint failed; the log keeps what it holds");
         }
+    }
+
+    fn close(&mut self) {
+        self.checkpoint();
+        self.connection = None;
         if !self.unwritten.is_empty() {
             tracing::error!(
                 outcomes = self.unwritten.len(),

@@ -1,0 +1,336 @@
+//! The process that sends: each of its connections sends its next event as soon as the one before is answered. One
+//! thread serves all connections, so that it costs little of the processors that it shares with the server.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use serde::{Deserialize, Serialize};
+
+use super::message;
+use super::support::Result;
+use super::support::system::{ends_with_us, now_us, processor_time};
+use super::tally::Tally;
+
+/// The hidden argument with which the bench starts itself as the generator; its plan comes on standard input.
+pub const ARGUMENT: &str = "--be-the-load";
+
+/// Longest wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at the gate while nothing happens.
+const LOOK: Duration = Duration::from_micros(500);
+
+/// What is to be sent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// Where to.
+    pub address: SocketAddr,
+    /// The path.
+    pub path: String,
+    /// Tokens of the accounts, which take turns; one event in flight per connection.
+    pub tokens: Vec<String>,
+    /// Connections.
+    pub connections: usize,
+    /// Number of the first event.
+    pub first: u64,
+    /// Before it is measured.
+    pub warm: Duration,
+    /// While it is measured.
+    pub length: Duration,
+    /// So many events and no more, instead of a time.
+    pub count: Option<u64>,
+    /// Keeps the backlog from growing.
+    pub gate: Option<Gate>,
+}
+
+/// Lets a further event begin only while few are taken and not delivered: what then flows is what can be sustained.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Gate {
+    /// File of the number of deliveries.
+    pub tally: PathBuf,
+    /// Its number before.
+    pub before: u64,
+    /// Deliveries of an event.
+    pub each: u64,
+    /// Events that may be on their way.
+    pub most: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Events that were answered with success, in all.
+    pub accepted: u64,
+    /// Events that were answered otherwise.
+    pub refused: u64,
+    /// Events that were answered with success while it was measured.
+    pub measured: u64,
+    /// How long that was.
+    pub seconds: f64,
+    /// Percentiles of the time to the answer while it was measured, in milliseconds: 50, 99, 99.9 and 100.
+    pub latency_ms: [f64; 4],
+    /// Share of one processor that this process used.
+    pub processor: f64,
+}
+
+impl Loaded {
+    /// Events a second.
+    pub fn rate(&self) -> f64 {
+        self.measured as f64 / self.seconds
+    }
+}
+
+/// Reads the plan, sends, says when it is measured from, and at the end what came of it.
+pub fn run() -> Result<()> {
+    let mut plan = String::new();
+    io::stdin().lock().read_line(&mut plan)?;
+    let plan: Plan = serde_json::from_str(&plan)?;
+    let loaded = Sender::connect(&plan)?.send()?;
+    println!("{}", serde_json::to_string(&loaded)?);
+    Ok(())
+}
+
+struct Connection {
+    stream: TcpStream,
+    output: Vec<u8>,
+    written: usize,
+    input: Vec<u8>,
+    sent_us: u64,
+}
+
+struct Sender<'a> {
+    plan: &'a Plan,
+    requests: Vec<Vec<u8>>,
+    poll: Poll,
+    connections: Vec<Connection>,
+    /// Connections that wait for the gate.
+    idle: Vec<usize>,
+    gate: Option<Tally>,
+    next: u64,
+    in_flight: u64,
+    loaded: Loaded,
+    latencies_us: Vec<u32>,
+    /// While it is measured.
+    window: (u64, u64),
+}
+
+impl<'a> Sender<'a> {
+    fn connect(plan: &'a Plan) -> Result<Self> {
+        let host = plan.address.to_string();
+        let mut requests: Vec<Vec<u8>> =
+            plan.tokens.iter().map(|token| message::request(&host, &plan.path, Some(token))).collect();
+        if requests.is_empty() {
+            requests.push(message::request(&host, &plan.path, None));
+        }
+        let poll = Poll::new()?;
+        let mut connections = Vec::with_capacity(plan.connections);
+        for number in 0..plan.connections {
+            let stream = std::net::TcpStream::connect(plan.address)?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            let mut stream = TcpStream::from_std(stream);
+            poll.registry().register(&mut stream, Token(number), Interest::READABLE | Interest::WRITABLE)?;
+            connections.push(Connection { stream, output: Vec::new(), written: 0, input: Vec::new(), sent_us: 0 });
+        }
+        let gate = plan.gate.as_ref().map(|gate| Tally::open(&gate.tally)).transpose()?;
+        let idle = (0..plan.connections).collect();
+        Ok(Self {
+            plan,
+            requests,
+            poll,
+            connections,
+            idle,
+            gate,
+            next: 0,
+            in_flight: 0,
+            loaded: Loaded::default(),
+            latencies_us: Vec::with_capacity(1 << 20),
+            window: (0, u64::MAX),
+        })
+    }
+
+    fn send(mut self) -> Result<Loaded> {
+        let mut events = Events::with_capacity(1024);
+        let began = now_us();
+        let warm_until = began + self.plan.warm.as_micros() as u64;
+        let until = match self.plan.count {
+            Some(_) => u64::MAX,
+            None => warm_until + self.plan.length.as_micros() as u64,
+        };
+        let mut processor = 0.0;
+        let mut heard = began;
+        let mut measuring = false;
+        let mut ended = 0;
+        loop {
+            let now = now_us();
+            if !measuring && now >= warm_until {
+                measuring = true;
+                processor = processor_time(std::process::id()).unwrap_or(f64::NAN);
+                self.window = (now, until);
+                println!("measuring");
+            }
+            let sending = now < until && self.plan.count.is_none_or(|count| self.next < count);
+            if sending {
+                self.begin()?;
+            } else if ended == 0 {
+                ended = now;
+                self.loaded.processor = processor_time(std::process::id()).unwrap_or(f64::NAN) - processor;
+            }
+            if !sending && self.in_flight == 0 {
+                break;
+            }
+            let wait = if sending && !self.idle.is_empty() { LOOK } else { Duration::from_millis(20) };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            if self.in_flight > 0 && events.is_empty() && now_us() - heard > PATIENCE.as_micros() as u64 {
+                return Err("the server does not answer".into());
+            }
+            if self.in_flight == 0 || !events.is_empty() {
+                heard = now_us();
+            }
+            for event in &events {
+                self.happened(event.token().0)?;
+            }
+        }
+        let seconds = (ended - self.window.0) as f64 / 1e6;
+        self.latencies_us.sort_unstable();
+        let ms = |share: f64| {
+            let place = ((self.latencies_us.len() as f64 * share).ceil() as usize).max(1) - 1;
+            self.latencies_us.get(place).map_or(f64::NAN, |us| f64::from(*us) / 1e3)
+        };
+        let latency_ms = [0.5, 0.99, 0.999, 1.0].map(ms);
+        let processor = self.loaded.processor / seconds;
+        Ok(Loaded { seconds, latency_ms, processor, measured: self.latencies_us.len() as u64, ..self.loaded })
+    }
+
+    /// Sends on every idle connection, as far as the gate and the plan let it.
+    fn begin(&mut self) -> Result<()> {
+        while !self.idle.is_empty() && self.plan.count.is_none_or(|count| self.next < count) && self.is_open() {
+            let Some(number) = self.idle.pop() else { return Ok(()) };
+            let template = &self.requests[(self.next % self.requests.len() as u64) as usize];
+            let connection = &mut self.connections[number];
+            connection.output.clear();
+            connection.output.extend_from_slice(template);
+            message::set_number(&mut connection.output, self.plan.first + self.next);
+            (connection.written, connection.sent_us) = (0, now_us());
+            self.next += 1;
+            self.in_flight += 1;
+            write(connection)?;
+        }
+        Ok(())
+    }
+
+    fn is_open(&self) -> bool {
+        match (&self.gate, &self.plan.gate) {
+            (Some(tally), Some(gate)) => {
+                let delivered = tally.get().saturating_sub(gate.before) / gate.each;
+                self.next.saturating_sub(delivered) < gate.most
+            }
+            _ => true,
+        }
+    }
+
+    fn happened(&mut self, number: usize) -> Result<()> {
+        let connection = &mut self.connections[number];
+        if connection.written < connection.output.len() {
+            write(connection)?;
+        }
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            let some = match connection.stream.read(&mut chunk) {
+                Ok(0) => return Err("the server closed a connection".into()),
+                Ok(some) => some,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            connection.input.extend_from_slice(&chunk[..some]);
+            if let Some((_, end)) = message::extent(&connection.input) {
+                let now = now_us();
+                let success = connection.input.get(9) == Some(&b'2');
+                connection.input.drain(..end);
+                self.in_flight -= 1;
+                self.idle.push(number);
+                self.loaded.accepted += u64::from(success);
+                self.loaded.refused += u64::from(!success);
+                if success && connection.sent_us >= self.window.0 && now <= self.window.1 && self.window.0 > 0 {
+                    self.latencies_us.push((now - connection.sent_us) as u32);
+                }
+                // Nothing more can come before the next request.
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn write(connection: &mut Connection) -> Result<()> {
+    match connection.stream.write(&connection.output[connection.written..]) {
+        Ok(some) => connection.written += some,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// This process's hold on it.
+pub struct Generator {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Generator {
+    /// Starts it; on return it is being measured.
+    pub fn start(plan: &Plan) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
+        ends_with_us(&mut command);
+        let mut child = command.spawn()?;
+        writeln!(child.stdin.take().ok_or("no pipe")?, "{}", serde_json::to_string(plan)?)?;
+        let answers = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+        let mut generator = Self { child, answers };
+        match generator.line()?.trim() {
+            "measuring" => Ok(generator),
+            _ => Err("the load did not begin".into()),
+        }
+    }
+
+    /// Waits for its end, and does `meanwhile` now and then.
+    pub fn finish(self, mut meanwhile: impl FnMut() -> Result<()>) -> Result<Loaded> {
+        let (done, ended) = mpsc::channel();
+        let mut generator = self;
+        let reader = thread::spawn(move || {
+            let line = generator.line();
+            let _ = done.send(());
+            line
+        });
+        while ended.recv_timeout(Duration::from_millis(25)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            meanwhile()?;
+        }
+        let line = reader.join().map_err(|_| "a thread panicked")??;
+        Ok(serde_json::from_str(&line)?)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        match self.answers.read_line(&mut line)? {
+            0 => Err("the load ended early".into()),
+            _ => Ok(line),
+        }
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,93 @@
+//! How fast it is: the server against what the machine gives at best, all in one run, so that ratios hold on any machine.
+//!
+//! ```text
+//! cargo bench --bench fanout                           # all sections, some minutes
+//! cargo bench --bench fanout -- accept sustained       # some, by name
+//! cargo bench --bench fanout -- --quick                # short measurements, 20,000 pending instead of 1,000,000
+//! cargo bench --bench fanout -- --seconds 10
+//! cargo bench --bench fanout -- --binary PATH          # another build of the server
+//! cargo bench --bench fanout -- --list
+//! ```
+//!
+//! Load, receiver and echo are processes of their own, started from this program. All traffic stays on loopback. Every
+//! event that was taken is counted at the receiver: one that is missing makes the run fail, as does a target missed.
+
+mod backlog;
+mod ceilings;
+mod generator;
+mod message;
+mod receiver;
+mod report;
+mod sections;
+#[path = "../support/mod.rs"]
+mod support;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sections::{ALL, Options, Run, Section};
+use support::{Result, system};
+
+fn main() -> ExitCode {
+    system::many_files();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.first().map(String::as_str) {
+        Some(generator::ARGUMENT) => generator::run().map(|()| true),
+        Some(receiver::ARGUMENT) => receiver::run(Path::new(args.get(1).map_or("", String::as_str))).map(|()| true),
+        Some(ceilings::ARGUMENT) => ceilings::run_echo().map(|()| true),
+        // `cargo test --all-targets` starts benches as well, without this.
+        _ if !args.iter().any(|arg| arg == "--bench") => {
+            println!("a measurement, not a test: cargo bench --bench fanout");
+            Ok(true)
+        }
+        _ => measure(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &[String]) -> Result<bool> {
+    let mut options = Options {
+        binary: PathBuf::from(env!("CARGO_BIN_EXE_data-pusher")),
+        length: Duration::from_secs(5),
+        warm: Duration::from_secs(1),
+        backlog: 1_000_000,
+    };
+    let mut wanted: Vec<&'static Section> = Vec::new();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} wants a value"));
+        match arg.as_str() {
+            "--bench" => {}
+            "--quick" => {
+                options.length = Duration::from_millis(1_500);
+                options.warm = Duration::from_millis(500);
+                options.backlog = 20_000;
+            }
+            "--seconds" => options.length = Duration::from_secs(value()?.parse()?),
+            "--binary" => options.binary = value()?.into(),
+            "--list" => {
+                ALL.iter().for_each(|section| println!("{:<10} {}", section.name, section.what));
+                return Ok(true);
+            }
+            name => {
+                let named = ALL.iter().find(|section| section.name == name);
+                wanted.push(named.ok_or_else(|| format!("no section {name}; --list names them"))?);
+            }
+        }
+    }
+    let mut run = Run::new(options);
+    run.report.begin();
+    for section in ALL.iter().filter(|all| wanted.is_empty() || wanted.iter().any(|one| one.name == all.name)) {
+        (section.measure)(&mut run)?;
+    }
+    run.report.end(&system::target_folder().join("fanout.json"))
+}

@@ -1,0 +1,339 @@
+//! What is measured of the server, each part on a server and a file of its own.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::ceilings::{self, EchoServer};
+use super::generator::{Gate, Generator, Loaded, Plan};
+use super::receiver::Receiver;
+use super::report::{Figure, Report, Target};
+use super::support::Result;
+use super::support::server::{Account, Server};
+
+/// Connections of the load where nothing else is said.
+const CONNECTIONS: usize = 64;
+
+/// Events that may be taken and not yet delivered while it is measured what can be sustained.
+const ON_THEIR_WAY: u64 = 1_000;
+
+/// Longest wait for the last deliveries.
+const LAST_ONES: Duration = Duration::from_secs(60);
+
+const MEGABYTE: f64 = 1e6;
+
+/// Name of `/metrics` for deliveries that are pending.
+pub const PENDING: &str = "data_pusher_deliveries_pending";
+
+/// How the bench was called.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The server's binary.
+    pub binary: PathBuf,
+    /// Time of each measurement.
+    pub length: Duration,
+    /// Before each measurement.
+    pub warm: Duration,
+    /// Deliveries of the backlog.
+    pub backlog: u64,
+}
+
+/// A run: what was measured so far, and what later parts are measured against.
+pub struct Run {
+    /// How it was called.
+    pub options: Options,
+    /// The figures.
+    pub report: Report,
+    echo: Option<f64>,
+    ureq: Option<f64>,
+    commit_ms: Option<f64>,
+    sustained: Option<Sustained>,
+}
+
+/// What a server took and delivered.
+#[derive(Debug, Clone)]
+pub struct Sustained {
+    /// The load's side.
+    pub loaded: Loaded,
+    /// Events a second that were both taken and delivered to each destination.
+    pub rate: f64,
+    /// Processor time of the server for an event, in microseconds.
+    pub processor_us: f64,
+    /// Memory before.
+    pub idle: u64,
+    /// Most memory meanwhile.
+    pub peak: u64,
+}
+
+/// A section by its name.
+pub struct Section {
+    /// Its name as an argument.
+    pub name: &'static str,
+    /// What it measures.
+    pub what: &'static str,
+    /// Measures it.
+    pub measure: fn(&mut Run) -> Result<()>,
+}
+
+/// All of them in their order.
+pub const ALL: &[Section] = &[
+    Section {
+        name: "ceilings",
+        what: "echo, group commit and client alone: what the machine gives",
+        measure: measure_ceilings,
+    },
+    Section { name: "accept", what: "taking events of an account without destinations", measure: accept },
+    Section {
+        name: "sustained",
+        what: "taking and delivering, 1 and 3 destinations, 1,000 accounts",
+        measure: sustained,
+    },
+    Section { name: "latency", what: "time to the answer at 1 and 256 connections", measure: latency },
+    Section { name: "start", what: "from the start until it listens", measure: start },
+    Section {
+        name: "backlog",
+        what: "draining, taking, memory and start with 1,000,000 pending",
+        measure: super::backlog::measure,
+    },
+    Section { name: "size", what: "the binary", measure: size },
+];
+
+impl Run {
+    /// Nothing measured yet.
+    pub fn new(options: Options) -> Self {
+        Self { options, report: Report::default(), echo: None, ureq: None, commit_ms: None, sustained: None }
+    }
+
+    fn echo(&mut self) -> Result<f64> {
+        if let Some(echo) = self.echo {
+            return Ok(echo);
+        }
+        let server = EchoServer::start()?;
+        let plan = Plan { path: "/echo".to_owned(), ..self.plan(server.address, &[], CONNECTIONS) };
+        let echo = Generator::start(&plan)?.finish(|| Ok(()))?.rate();
+        self.report.take("ceiling: echo of the body by poem-openapi", echo, "requests/s");
+        Ok(*self.echo.insert(echo))
+    }
+
+    fn ureq(&mut self) -> Result<f64> {
+        if let Some(ureq) = self.ureq {
+            return Ok(ureq);
+        }
+        let ureq = ceilings::ureq(&mut Receiver::start()?, self.options.warm, self.options.length)?;
+        self.report.take("ceiling: ureq to the receiver, 32 threads", ureq, "requests/s");
+        Ok(*self.ureq.insert(ureq))
+    }
+
+    fn commit_ms(&mut self) -> Result<f64> {
+        if let Some(commit_ms) = self.commit_ms {
+            return Ok(commit_ms);
+        }
+        let commit_ms = ceilings::commit_ms(300)?;
+        self.report.take("ceiling: commit of one event", commit_ms, "ms");
+        Ok(*self.commit_ms.insert(commit_ms))
+    }
+
+    /// One destination of one account, which others are measured against.
+    pub fn sustained(&mut self) -> Result<Sustained> {
+        if let Some(sustained) = &self.sustained {
+            return Ok(sustained.clone());
+        }
+        let ureq = self.ureq()?;
+        let one = self.sustain("1 destination", 1, 1, CONNECTIONS)?;
+        let figure = |name: &str, value, unit, target| Figure { name: name.to_owned(), value, unit, of: None, target };
+        self.report.judge(Figure {
+            of: Some(("ureq", ureq)),
+            ..figure("sustained, 1 destination", one.rate, "events/s", Target::AtLeast(0.38))
+        });
+        self.report.take("  server's processor time an event", one.processor_us, "µs");
+        self.report.take("  share of a processor that the load used", one.loaded.processor, "");
+        let [p50, p99, p999, _] = one.loaded.latency_ms;
+        self.report.take("  answer at 64 connections, p50", p50, "ms");
+        self.report.judge(figure("  answer at 64 connections, p99", p99, "ms", Target::AtMost(20.0)));
+        self.report.take("  answer at 64 connections, p99.9", p999, "ms");
+        self.report.judge(figure("memory, idle", one.idle as f64 / MEGABYTE, "MB", Target::AtMost(16.0)));
+        self.report.judge(figure("memory, under load", one.peak as f64 / MEGABYTE, "MB", Target::AtMost(40.0)));
+        Ok(self.sustained.insert(one).clone())
+    }
+
+    /// A plan of the usual warm-up and length.
+    pub fn plan(&self, address: std::net::SocketAddr, accounts: &[Account], connections: usize) -> Plan {
+        Plan {
+            address,
+            path: "/server/incoming_data".to_owned(),
+            tokens: accounts.iter().map(|account| account.token.clone()).collect(),
+            connections,
+            first: 0,
+            warm: self.options.warm,
+            length: self.options.length,
+            count: None,
+            gate: None,
+        }
+    }
+
+    /// Takes and delivers as much as can be sustained.
+    fn sustain(&mut self, name: &str, accounts: usize, destinations: usize, connections: usize) -> Result<Sustained> {
+        let mut receiver = Receiver::start()?;
+        let mut server = Server::start(&self.options.binary, &[])?;
+        let urls: Vec<String> = (0..destinations).map(|place| receiver.url(place)).collect();
+        let accounts = server.accounts(accounts, destinations, |number| urls[number % destinations].clone())?;
+        // What was used to set it up is given back.
+        thread::sleep(Duration::from_millis(500));
+        let idle = server.resident()?;
+        let each = destinations as u64;
+        let gate = Gate { tally: receiver.tally.clone(), before: 0, each, most: ON_THEIR_WAY };
+        let plan = Plan { gate: Some(gate), ..self.plan(server.address, &accounts, connections) };
+        let generator = Generator::start(&plan)?;
+        let (began, before, processor) = (Instant::now(), receiver.count()?.first, server.processor_time());
+        let mut peak = 0;
+        let loaded = generator.finish(|| {
+            peak = peak.max(server.resident()?);
+            Ok(())
+        })?;
+        let delivered = (receiver.count()?.first - before) as f64 / each as f64;
+        let rate = loaded.rate().min(delivered / began.elapsed().as_secs_f64());
+        let processor_us = (server.processor_time() - processor) * 1e6 / delivered;
+        let all = loaded.accepted * each;
+        wait_for(&mut receiver, all)?;
+        self.check(name, &server, &loaded, &mut receiver, all)?;
+        Ok(Sustained { loaded, rate, processor_us, idle, peak })
+    }
+
+    /// Everything that was taken has been delivered, everything sent was taken, and the log has no errors.
+    fn check(&mut self, name: &str, server: &Server, loaded: &Loaded, receiver: &mut Receiver, all: u64) -> Result<()> {
+        let received = receiver.count()?;
+        if received.first != all {
+            self.report.fault(format!("{name}: {all} deliveries were owed, {} came", received.first));
+        }
+        if loaded.refused > 0 {
+            self.report.fault(format!("{name}: {} events were refused", loaded.refused));
+        }
+        if server.errors() > 0 {
+            self.report.fault(format!("{name}: {} errors in the server's log", server.errors()));
+        }
+        if received.requests != received.first {
+            self.report.take(format!("  {name}: repeats"), (received.requests - received.first) as f64, "requests");
+        }
+        Ok(())
+    }
+}
+
+/// Waits until `all` deliveries have come, or too long.
+pub fn wait_for(receiver: &mut Receiver, all: u64) -> Result<()> {
+    let began = Instant::now();
+    while receiver.count()?.first < all && began.elapsed() < LAST_ONES {
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn measure_ceilings(run: &mut Run) -> Result<()> {
+    let receiver = Receiver::start()?;
+    let plan = Plan { path: "/0".to_owned(), ..run.plan(receiver.address(), &[], CONNECTIONS) };
+    let own = Generator::start(&plan)?.finish(|| Ok(()))?.rate();
+    run.report.take("ceiling: the load to the receiver", own, "requests/s");
+    drop(receiver);
+    run.echo()?;
+    let taken = ceilings::group_commit(false, run.options.length)?;
+    run.report.take("ceiling: group commit of events, 64 at once", taken, "events/s");
+    let delivered = ceilings::group_commit(true, run.options.length)?;
+    run.report.take("ceiling: the same with delivery and outcome", delivered, "events/s");
+    run.commit_ms()?;
+    run.ureq()?;
+    Ok(())
+}
+
+fn accept(run: &mut Run) -> Result<()> {
+    let echo = run.echo()?;
+    let mut server = Server::start(&run.options.binary, &[])?;
+    let accounts = server.accounts(1, 0, |_| String::new())?;
+    let generator = Generator::start(&run.plan(server.address, &accounts, CONNECTIONS))?;
+    let processor = server.processor_time();
+    let loaded = generator.finish(|| Ok(()))?;
+    let processor_us = (server.processor_time() - processor) * 1e6 / loaded.measured as f64;
+    run.report.judge(Figure {
+        name: "taken, no destinations".to_owned(),
+        value: loaded.rate(),
+        unit: "events/s",
+        of: Some(("echo", echo)),
+        target: Target::AtLeast(0.65),
+    });
+    run.report.take("  server's processor time an event", processor_us, "µs");
+    run.report.take("  answer at 64 connections, p99", loaded.latency_ms[1], "ms");
+    if loaded.refused > 0 {
+        run.report.fault(format!("{} events were refused", loaded.refused));
+    }
+    Ok(())
+}
+
+fn sustained(run: &mut Run) -> Result<()> {
+    let (ureq, one) = (run.ureq()?, run.sustained()?);
+    let three = run.sustain("3 destinations", 1, 3, CONNECTIONS)?;
+    run.report.judge(Figure {
+        name: "sustained, 3 destinations".to_owned(),
+        value: three.rate * 3.0,
+        unit: "deliveries/s",
+        of: Some(("ureq", ureq)),
+        target: Target::AtLeast(0.60),
+    });
+    run.report.take("  server's processor time an event", three.processor_us, "µs");
+    run.report.take("  answer at 64 connections, p99", three.loaded.latency_ms[1], "ms");
+    let many = run.sustain("1,000 accounts", 1_000, 1, CONNECTIONS)?;
+    run.report.judge(Figure {
+        name: "sustained, 1,000 accounts with 1 destination each".to_owned(),
+        value: many.rate,
+        unit: "events/s",
+        of: Some(("one account", one.rate)),
+        target: Target::AtLeast(0.8),
+    });
+    run.report.take("  server's processor time an event", many.processor_us, "µs");
+    run.report.take("  answer at 64 connections, p99", many.loaded.latency_ms[1], "ms");
+    Ok(())
+}
+
+fn latency(run: &mut Run) -> Result<()> {
+    let commit_ms = run.commit_ms()?;
+    for connections in [1, 256] {
+        let what = format!("{connections} connection{}", if connections == 1 { "" } else { "s" });
+        let found = run.sustain(&what, 1, 1, connections)?;
+        let [p50, p99, p999, _] = found.loaded.latency_ms;
+        run.report.take(format!("sustained at {what}"), found.rate, "events/s");
+        run.report.judge(Figure {
+            name: format!("  answer at {what}, p50"),
+            value: p50,
+            unit: "ms",
+            of: (connections == 1).then_some(("a commit", commit_ms)),
+            target: if connections == 1 { Target::AtMost(3.0) } else { Target::None },
+        });
+        run.report.take(format!("  answer at {what}, p99"), p99, "ms");
+        run.report.take(format!("  answer at {what}, p99.9"), p999, "ms");
+    }
+    Ok(())
+}
+
+fn start(run: &mut Run) -> Result<()> {
+    let mut took = Vec::new();
+    for _ in 0..5 {
+        took.push(Server::start(&run.options.binary, &[])?.started_in);
+    }
+    took.sort_unstable();
+    run.report.judge(Figure {
+        name: "start until it listens, a new file".to_owned(),
+        value: took[2].as_secs_f64() * 1e3,
+        unit: "ms",
+        of: None,
+        target: Target::AtMost(20.0),
+    });
+    Ok(())
+}
+
+fn size(run: &mut Run) -> Result<()> {
+    run.report.judge(Figure {
+        name: "size of the binary".to_owned(),
+        value: run.options.binary.metadata()?.len() as f64 / MEGABYTE,
+        unit: "MB",
+        of: None,
+        target: Target::AtMost(15.0),
+    });
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! A wall clock that somebody sets while the server runs: retries go by what really passes.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::harness::client::NewAccount;
+use crate::harness::{Behaviour, Client, Receiver, Server, Setup, wait_until};
+
+/// Where distributions put libfaketime.
+const LIBRARIES: [&str; 4] = [
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib64/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+];
+
+const HOUR: i64 = 3_600;
+
+const YEAR: i64 = 365 * 24 * HOUR;
+
+struct Case {
+    client: Client,
+    receiver: Receiver,
+    account: NewAccount,
+    /// What the wall clock is moved by is written here.
+    offset: PathBuf,
+    server: Server,
+}
+
+impl Case {
+    /// A server whose wall clock can be set; `None` where none can be made.
+    fn new() -> Option<Self> {
+        let Some(library) = LIBRARIES.iter().find(|path| std::path::Path::new(path).exists()) else {
+            // Past the capture of a test that passes, for everybody to see.
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nSKIPPED: libfaketime is not installed, a clock that jumps is NOT tested\n"
+            );
+            return None;
+        };
+        let setup = Setup::dev();
+        let offset = setup.folder().join("offset");
+        std::fs::write(&offset, "+0").unwrap();
+        let server = setup
+            .variable("LD_PRELOAD", library)
+            .variable("FAKETIME_TIMESTAMP_FILE", &offset.display().to_string())
+            .variable("FAKETIME_NO_CACHE", "1")
+            .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .start();
+        let (client, receiver) = (server.client(), Receiver::start());
+        let account = client.create_account("ada");
+        Some(Self { client, receiver, account, offset, server })
+    }
+
+    fn set_clock(&self, seconds: i64) {
+        // A reader must never meet half a number.
+        let new = self.offset.with_extension("new");
+        std::fs::write(&new, format!("{seconds:+}")).unwrap();
+        std::fs::rename(&new, &self.offset).unwrap();
+    }
+
+    /// A destination that answers 500, with this schedule; gives the id of its one delivery after its first attempt.
+    fn failing(&self, path: &str, schedule: &str) -> String {
+        self.receiver.on(path, Behaviour::status(500));
+        let body = json!({
+            "url": self.receiver.url(path), "http_method": "POST", "headers": {},
+            "retry_schedule": schedule.split(',').collect::<Vec<_>>(),
+        });
+        let account = self.client.create_account(path.trim_start_matches('/'));
+        self.client.post(&format!("/v1/accounts/{}/destinations", account.id), &body).expect(201);
+        let delivery = self.client.push_one(&account, "{}");
+        self.client.wait_for_attempts(&delivery, 1);
+        delivery
+    }
+}
+
+/// Milliseconds between two RFC 3339 times of a delivery.
+fn millis_between(delivery: &Value, from: &str, to: &str) -> i64 {
+    let time = |field: &str| {
+        let text = delivery[field].as_str().unwrap_or_else(|| panic!("no {field} in {delivery}"));
+        text.parse::<jiff::Timestamp>().unwrap().as_millisecond()
+    };
+    time(to) - time(from)
+}
+
+/// What holds for a jump in either direction.
+fn a_jump_of(seconds: i64) {
+    let Some(case) = Case::new() else { return };
+    let often = case.failing("/often", "300ms,300ms,300ms,300ms,300ms,300ms,300ms,300ms,1h");
+    let later = case.failing("/later", "1h");
+    case.set_clock(seconds);
+    // Not frozen: those that are due soon go on, through the whole schedule and to its last step.
+    let last = case.client.wait_for_attempts(&often, 9);
+    assert_eq!(last["state"], "pending");
+    // The engine looked at all lanes many times since, and did not take the other for due.
+    let delivery = case.client.delivery(&later);
+    assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("pending"), &json!(1)));
+    // What people are told is on the clock they see: the attempts of after the jump on the new one,
+    let attempts = case.client.delivery(&often)["attempts"].as_array().unwrap().clone();
+    let moved = millis_between(&json!({"first": attempts[0]["at"], "last": attempts[8]["at"]}), "first", "last");
+    assert!((moved - seconds * 1_000).abs() < HOUR * 500, "{moved} ms between the first and the last attempt");
+    // and so the next one of each, an hour ± 20 % ahead.
+    wait_until("due times are shown on the new clock", || {
+        let next = case.client.delivery(&often);
+        let ahead = millis_between(&next, "last_attempt_at", "next_attempt_at") / 1_000;
+        (HOUR * 8 / 10 - 60..=HOUR * 12 / 10 + 60).contains(&ahead).then_some(())
+    });
+    // New events are delivered as ever.
+    case.client.create_destination(&case.account, &case.receiver.url("/in"), "POST", json!({}));
+    let delivery = case.client.push_one(&case.account, "{}");
+    case.client.wait_for_state(&delivery, "succeeded");
+    drop(case.server);
+}
+
+#[test]
+fn an_hour_back_freezes_no_retry_and_fires_none_early() {
+    a_jump_of(-HOUR);
+}
+
+#[test]
+fn a_year_ahead_fires_no_retry_early_and_freezes_none() {
+    a_jump_of(YEAR);
+}
+
+#[test]
+fn a_year_ahead_takes_nothing_for_old() {
+    let Some(case) = Case::new() else { return };
+    case.client.create_destination(&case.account, &case.receiver.url("/in"), "POST", json!({}));
+    let before = case.client.push_one(&case.account, "{}");
+    case.client.wait_for_state(&before, "succeeded");
+    case.set_clock(YEAR);
+    wait_until("the clock has jumped", || {
+        let delivery = case.client.push_one(&case.account, "{}");
+        let delivery = case.client.wait_for_state(&delivery, "succeeded");
+        let both = json!({"old": case.client.delivery(&before)["created_at"], "new": delivery["created_at"]});
+        (millis_between(&both, "old", "new") > YEAR * 500).then_some(())
+    });
+    // Longer than the server waits between two looks for what is to be deleted.
+    let (began, looks) = (std::time::Instant::now(), std::time::Duration::from_secs(5));
+    while began.elapsed() < looks {
+        assert_eq!(case.client.delivery(&before)["state"], "succeeded");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
