@@ -22,7 +22,7 @@ from data_pusher_client.models import (
     HttpMethod,
     Problem,
 )
-from data_pusher_client.types import Unset
+from data_pusher_client.types import UNSET, Unset
 
 SERVER = os.environ["SERVER_URL"]
 RECEIVER = os.environ["RECEIVER_URL"]
@@ -98,7 +98,7 @@ problem(
 
 seen: list[str] = []
 pages = 0
-cursor: str | None | Unset = Unset()
+cursor: str | None | Unset = UNSET
 since = datetime.now(UTC) - timedelta(hours=1)
 while cursor is not None:
     page = answer(
