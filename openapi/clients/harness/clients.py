@@ -34,7 +34,7 @@ def generate(name: str, output: Path) -> None:
 def openapi_python_client(name: str, program: Path) -> None:
     bin = tools.venv()
     folder = fresh(WORK / name)
-    command = [bin / "openapi-python-client", "generate", "--path", DOCUMENT, "--config", HERE / name / "config.yaml"]
+    command = [bin / "openapi-python-client", "generate", "--path", DOCUMENT]
     # It formats with ruff, which it looks for in PATH.
     path = {"PATH": f"{bin}{os.pathsep}{os.environ['PATH']}"}
     package = folder / "data_pusher_client"
