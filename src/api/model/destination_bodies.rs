@@ -88,7 +88,8 @@ pub struct DestinationUpdate {
     pub max_concurrency: Option<u16>,
 }
 
-/// Which deliveries of a destination to send again.
+/// Which deliveries of a destination to send again: those in one state, or if none is given those that succeeded, are
+/// exhausted or were cancelled. Pending ones are sent anyway and cannot be asked for.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DestinationReplay {
@@ -97,9 +98,8 @@ pub struct DestinationReplay {
     /// Those of events received before this; up to now if it is not given.
     #[oai(nullable)]
     pub until: Option<Timestamp>,
-    /// Only those in this state: `succeeded`, `exhausted` or `cancelled`; all three if it is not given.
-    #[oai(nullable)]
-    pub state: Option<String>,
+    /// Only those in this state.
+    pub state: Option<DeliveryState>,
     /// Only count them.
     #[oai(nullable)]
     pub dry_run: Option<bool>,
@@ -244,6 +244,6 @@ impl Example for DestinationUpdate {
 impl Example for DestinationReplay {
     fn example() -> Self {
         let since = Timestamp::from_millis(1_767_268_800_000);
-        Self { since, until: None, state: Some("exhausted".to_owned()), dry_run: Some(true) }
+        Self { since, until: None, state: Some(DeliveryState::Exhausted), dry_run: Some(true) }
     }
 }
