@@ -123,7 +123,7 @@ impl Fields {
         }
     }
 
-    /// A field of a merge patch that cannot be cleared: missing leaves it.
+    /// A field that may be missing but not `null`: in a merge patch, one that cannot be cleared.
     pub fn change<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<Option<T>> {
         match self.take(name) {
             None => Some(None),

@@ -61,7 +61,7 @@ impl IncomingApi {
         operation_id = "sendEvent",
         request_header(
             name = "Idempotency-Key",
-            ty = "Option<String>",
+            ty = "Option<IdempotencyKey>",
             description = "Within 24 hours the same key with the same body is taken once; with another body it is refused."
         ),
         request_header(

@@ -14,6 +14,8 @@ use serde_json::value::RawValue;
 use crate::domain::account::{AccountName, Email, Website};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::HttpMethod;
+use crate::domain::duration;
+use crate::domain::event::IdempotencyKey;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MOST};
 use crate::domain::time::Timestamp;
@@ -113,7 +115,15 @@ text!(
     "account_name",
     MetaSchema { min_length: Some(1), max_length: Some(200), ..string("Ada's workshop") }
 );
-text!(Website, "website", MetaSchema { max_length: Some(2_048), ..string_of("uri", "https://example.com") });
+text!(
+    Website,
+    "website",
+    MetaSchema {
+        max_length: Some(2_048),
+        pattern: Some("^[Hh][Tt][Tt][Pp][Ss]?://".to_owned()),
+        ..string_of("uri", "https://example.com")
+    }
+);
 
 /// A string type with a schema of its own, which lists its words.
 macro_rules! words {
@@ -148,6 +158,57 @@ words!(
     "Whether deliveries go out now. While paused they queue and none is lost.",
     [DestinationState::Active, DestinationState::Paused]
 );
+
+words!(
+    ReplayState,
+    "ReplayState",
+    "A state that deliveries to be sent again may be in; pending ones are sent anyway.",
+    [ReplayState::Exhausted, ReplayState::Succeeded, ReplayState::Cancelled]
+);
+
+/// A state out of which deliveries can be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayState {
+    /// Answered with 2xx.
+    Succeeded,
+    /// Given up when the schedule was used up.
+    Exhausted,
+    /// Given up by hand.
+    Cancelled,
+}
+
+impl From<ReplayState> for DeliveryState {
+    fn from(state: ReplayState) -> Self {
+        match state {
+            ReplayState::Succeeded => Self::Succeeded,
+            ReplayState::Exhausted => Self::Exhausted,
+            ReplayState::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl ReplayState {
+    fn as_str(self) -> &'static str {
+        DeliveryState::from(self).as_str()
+    }
+}
+
+impl fmt::Display for ReplayState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ReplayState {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Succeeded, Self::Exhausted, Self::Cancelled]
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| "must be one of succeeded, exhausted, cancelled".to_owned())
+    }
+}
 
 /// Whether a destination gets deliveries now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,26 +289,42 @@ impl FromStr for DurationText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        crate::domain::duration::parse(text).map(Self)
+        duration::parse(text).map(Self)
     }
 }
 
+impl fmt::Display for DurationText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&duration::format(self.0))
+    }
+}
+
+text!(DurationText, "duration", MetaSchema { pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()), ..string("1h") });
+
+// White space at the ends belongs to the header, not to the key.
 inline_type!(
-    DurationText,
-    "duration",
+    IdempotencyKey,
+    "idempotency_key",
     MetaSchema {
-        pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()),
-        example: Some("1h".into()),
+        pattern: Some(r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$".to_owned()),
         ..MetaSchema::new("string")
     }
 );
+
+/// The values that headers may have: visible ASCII, and within them spaces and tabs.
+fn header_value() -> MetaSchema {
+    MetaSchema {
+        pattern: Some(r"^([\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?)?$".to_owned()),
+        ..MetaSchema::new("string")
+    }
+}
 
 /// An object of strings in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);
 
 inline_type!(Pairs, "pairs", {
-    let values = MetaSchemaRef::Inline(Box::new(MetaSchema::new("string")));
+    let values = MetaSchemaRef::Inline(Box::new(header_value()));
     MetaSchema { additional_properties: Some(Box::new(values)), max_properties: Some(100), ..MetaSchema::new("object") }
 });
 
@@ -279,7 +356,7 @@ impl ParseFromJSON for Pairs {
 pub struct PairChanges(pub BTreeMap<String, Option<String>>);
 
 inline_type!(PairChanges, "pair_changes", {
-    let values = MetaSchemaRef::Inline(Box::new(MetaSchema { nullable: true, ..MetaSchema::new("string") }));
+    let values = MetaSchemaRef::Inline(Box::new(MetaSchema { nullable: true, ..header_value() }));
     MetaSchema { additional_properties: Some(Box::new(values)), ..MetaSchema::new("object") }
 });
 

@@ -39,7 +39,8 @@ fn the_quickstart_says_what_is_wrong_when_nobody_listens() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("127.0.0.1"), "{output:?}");
 }
 
-struct Ends(Child);
+/// A process that ends with the test.
+pub struct Ends(pub Child);
 
 impl Drop for Ends {
     fn drop(&mut self) {

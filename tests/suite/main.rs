@@ -9,6 +9,7 @@ mod accounts;
 mod accounts_pages;
 mod browsers;
 mod cascade;
+mod client_examples;
 mod clock;
 mod crowd;
 mod destination_rules;

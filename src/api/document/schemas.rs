@@ -79,7 +79,7 @@ fn answer(schema: &mut Map<String, Value>) {
 }
 
 /// Names of the schemas that are used, however deep, below the parts of operations that `parts` picks.
-fn reachable(document: &Value, parts: &dyn Fn(&Value) -> Vec<&Value>) -> BTreeSet<String> {
+pub fn reachable(document: &Value, parts: &dyn Fn(&Value) -> Vec<&Value>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let paths = document["paths"].as_object().into_iter().flatten();
     for operation in paths.flat_map(|(_, item)| item.as_object().into_iter().flatten()).map(|(_, operation)| operation)

@@ -11,10 +11,9 @@ use crate::api::body::FromBody;
 use crate::api::fields::{self, Fields, Wrong, boolean, parsed, text, whole};
 use crate::api::json_tree::Json;
 use crate::api::media_type::Accepts;
-use crate::api::wire::{PairChanges, Pairs};
+use crate::api::wire::{DurationText, PairChanges, Pairs, ReplayState};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, LONGEST_TIMEOUT, MOST_CONCURRENCY};
-use crate::domain::duration;
 use crate::domain::headers::Headers;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::retry::RetrySchedule;
@@ -27,7 +26,7 @@ use crate::store::ReplayFilter;
 #[oai(example)]
 pub struct DestinationCreate {
     /// Where to: an http or https URL.
-    #[oai(validator(max_length = 2048))]
+    #[oai(validator(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\\s][^#\\\s]*$"))]
     pub url: String,
     /// How.
     pub http_method: HttpMethod,
@@ -35,7 +34,7 @@ pub struct DestinationCreate {
     pub headers: Pairs,
     /// Waits after the first, second, … failed attempt, such as `5s`, `10m` or `24h`, in place of the server's.
     #[oai(nullable, validator(max_items = 30))]
-    pub retry_schedule: Option<Vec<String>>,
+    pub retry_schedule: Option<Vec<DurationText>>,
     /// Longest time of an attempt, in seconds, in place of the server's.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
     pub timeout_seconds: Option<u16>,
@@ -49,7 +48,7 @@ pub struct DestinationCreate {
 #[oai(example)]
 pub struct DestinationReplace {
     /// Where to: an http or https URL.
-    #[oai(validator(max_length = 2048))]
+    #[oai(validator(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\\s][^#\\\s]*$"))]
     pub url: String,
     /// How.
     pub http_method: HttpMethod,
@@ -57,7 +56,7 @@ pub struct DestinationReplace {
     pub headers: Pairs,
     /// Waits after the first, second, … failed attempt, such as `5s`, `10m` or `24h`, in place of the server's.
     #[oai(nullable, validator(max_items = 30))]
-    pub retry_schedule: Option<Vec<String>>,
+    pub retry_schedule: Option<Vec<DurationText>>,
     /// Longest time of an attempt, in seconds, in place of the server's.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
     pub timeout_seconds: Option<u16>,
@@ -71,7 +70,7 @@ pub struct DestinationReplace {
 #[oai(example)]
 pub struct DestinationUpdate {
     /// Where to: an http or https URL.
-    #[oai(validator(max_length = 2048))]
+    #[oai(validator(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\\s][^#\\\s]*$"))]
     pub url: Option<String>,
     /// How.
     pub http_method: Option<HttpMethod>,
@@ -79,7 +78,7 @@ pub struct DestinationUpdate {
     pub headers: Option<PairChanges>,
     /// Waits after the first, second, … failed attempt; `null` goes back to the server's.
     #[oai(nullable, validator(max_items = 30))]
-    pub retry_schedule: Option<Vec<String>>,
+    pub retry_schedule: Option<Vec<DurationText>>,
     /// Longest time of an attempt, in seconds; `null` goes back to the server's.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
     pub timeout_seconds: Option<u16>,
@@ -98,8 +97,8 @@ pub struct DestinationReplay {
     /// Those of events received before this; up to now if it is not given.
     #[oai(nullable)]
     pub until: Option<Timestamp>,
-    /// Only those in this state.
-    pub state: Option<DeliveryState>,
+    /// Only those in this state; in any of these if it is not given.
+    pub state: Option<ReplayState>,
     /// Only count them.
     #[oai(nullable)]
     pub dry_run: Option<bool>,
@@ -124,7 +123,7 @@ fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, Wrong> {
 }
 
 fn retry_schedule(value: Json) -> Result<RetrySchedule, Wrong> {
-    let (delays, wrong) = fields::list(value, "retry_schedule", |delay| Ok(duration::parse(&text(delay)?)?))?;
+    let (delays, wrong) = fields::list(value, "retry_schedule", |delay| Ok(parsed::<DurationText>(delay)?.0))?;
     wrong.and(RetrySchedule::new(delays))
 }
 
@@ -200,16 +199,13 @@ impl FromBody for DestinationReplay {
     fn read(fields: &mut Fields, _: &NetworkPolicy) -> Option<ReplayFilter> {
         let since = fields.required("since", parsed::<Timestamp>);
         let until = fields.optional("until", parsed::<Timestamp>);
-        let state = fields.optional("state", |value| match parsed(value)? {
-            DeliveryState::Pending => Err("must be one of succeeded, exhausted, cancelled".into()),
-            state => Ok(state),
-        });
+        let state = fields.change("state", parsed::<ReplayState>);
         let dry_run = fields.optional("dry_run", boolean);
         let (since, until) = (since?, until?);
         if until.is_some_and(|until| until <= since) {
             fields.refuse("until", "must be later than since");
         }
-        Some(ReplayFilter { since, until, state: state?, dry_run: dry_run?.unwrap_or(false) })
+        Some(ReplayFilter { since, until, state: state?.map(DeliveryState::from), dry_run: dry_run?.unwrap_or(false) })
     }
 }
 
@@ -244,6 +240,6 @@ impl Example for DestinationUpdate {
 impl Example for DestinationReplay {
     fn example() -> Self {
         let since = Timestamp::from_millis(1_767_268_800_000);
-        Self { since, until: None, state: Some(DeliveryState::Exhausted), dry_run: Some(true) }
+        Self { since, until: None, state: Some(ReplayState::Exhausted), dry_run: Some(true) }
     }
 }

@@ -6,10 +6,9 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
-use crate::api::wire::{DestinationState, Pairs};
+use crate::api::wire::{DestinationState, DurationText, Pairs};
 use crate::domain;
 use crate::domain::destination::HttpMethod;
-use crate::domain::duration;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::{Cursor, Page};
 use crate::domain::retry::RetrySchedule;
@@ -32,7 +31,7 @@ pub struct Destination {
     /// Headers over the defaults. In lists the values of those that hold secrets are masked.
     pub headers: Pairs,
     /// Waits after the first, second, … failed attempt; null for the server's.
-    pub retry_schedule: Option<Vec<String>>,
+    pub retry_schedule: Option<Vec<DurationText>>,
     /// Longest time of an attempt, in seconds; null for the server's.
     pub timeout_seconds: Option<u16>,
     /// Most attempts at once; null for the server's.
@@ -80,7 +79,7 @@ impl Destination {
 
     fn with_headers(destination: domain::destination::Destination, headers: Pairs) -> Self {
         let fields = destination.fields;
-        let delays = |schedule: RetrySchedule| schedule.delays().iter().map(|delay| duration::format(*delay)).collect();
+        let delays = |schedule: RetrySchedule| schedule.delays().iter().copied().map(DurationText).collect();
         let seconds = |timeout: Duration| u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX);
         Self {
             destination_id: destination.id,
@@ -131,7 +130,7 @@ impl Example for Destination {
             url: "https://example.com/hook".to_owned(),
             http_method: HttpMethod::Post,
             headers: Pairs(vec![("X-Team".to_owned(), "orders".to_owned())]),
-            retry_schedule: Some(["5s", "5m", "30m"].map(str::to_owned).to_vec()),
+            retry_schedule: Some([5, 300, 1_800].map(|seconds| DurationText(Duration::from_secs(seconds))).to_vec()),
             timeout_seconds: Some(15),
             max_concurrency: Some(8),
             state: DestinationState::Active,

@@ -5,7 +5,7 @@ use poem::{Body, Request};
 use serde::Deserialize;
 
 use crate::api::door::Credential;
-use crate::api::limit;
+use crate::api::limit::{self, BodyLimits};
 use crate::api::media_type::{self, Accepts};
 use crate::api::problem::{ApiError, ApiResult};
 
@@ -31,9 +31,9 @@ impl Login {
     ///
     /// # Errors
     /// 400, 413 and 415 as everywhere.
-    pub async fn read(request: &Request, body: Body) -> ApiResult<Self> {
+    pub async fn read(request: &Request, body: Body, limits: &BodyLimits) -> ApiResult<Self> {
         media_type::check(request.headers(), Accepts::Json)?;
-        let bytes = limit::read(body, request.headers(), MAX_BODY).await?;
+        let bytes = limit::read(body, request.headers(), &BodyLimits { bytes: MAX_BODY, ..limits.clone() }).await?;
         serde_json::from_slice(&bytes).map_err(|_| malformed())
     }
 

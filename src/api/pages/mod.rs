@@ -63,7 +63,7 @@ impl PagesApi {
     #[oai(path = "/login", method = "post", hidden)]
     async fn log_in(&self, request: &Request, body: Body) -> ApiResult<Page> {
         let door = self.door(request)?.ok_or_else(no_login)?;
-        let login = Login::read(request, body).await?;
+        let login = Login::read(request, body, &self.0.bodies).await?;
         let cookie = door.log_in(login.credential()?, (self.0.clock)()).await?;
         Ok(done(cookie))
     }
