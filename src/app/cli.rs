@@ -75,11 +75,11 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_DEV")]
     dev: bool,
 
-    /// Where people reach the server, if not at --listen, such as https://push.example.com behind a reverse proxy
+    /// Where people reach the server, if not at --listen, such as `https://push.example.com` behind a reverse proxy
     #[arg(long, env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
     public_url: Option<Origin>,
 
-    /// Origin whose pages may call the API with a token of their own, such as https://app.example.com (repeatable)
+    /// Origin whose pages may call the API with a token of their own, such as `https://app.example.com` (repeatable)
     #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
     cors_origin: Vec<Origin>,
 
