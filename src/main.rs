@@ -19,6 +19,16 @@ fn main() -> ExitCode {
             print!("{}", if yaml { as_yaml } else { json });
             ExitCode::SUCCESS
         }
+        Ok(Command::LoginLink(database)) => match app::login_link(&database) {
+            Ok(link) => {
+                println!("{link}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Err(Stop::Asked(text)) => {
             print!("{text}");
             ExitCode::SUCCESS

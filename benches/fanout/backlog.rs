@@ -69,11 +69,16 @@ impl Stage {
         Ok(())
     }
 
-    /// Resumes the destinations and gives deliveries a second while the middle nine tenths of `count` are delivered.
-    fn drain(&mut self, count: u64) -> Result<f64> {
+    /// Resumes the destinations and gives deliveries a second while those from `from` to `to` more are delivered.
+    fn drain(&self, from: u64, to: u64) -> Result<f64> {
         let before = self.tally.get();
-        self.server.steer(&self.destinations, "resume")?;
-        self.between(before + count / 20, before + count - count / 20)
+        thread::scope(|scope| {
+            // Each is a commit: the first ones send before the last one is told.
+            let resumed = scope.spawn(|| self.server.steer(&self.destinations, "resume"));
+            let rate = self.between(before + from, before + to);
+            resumed.join().map_err(|_| "a thread panicked")??;
+            rate
+        })
     }
 
     fn between(&self, from: u64, to: u64) -> Result<f64> {
@@ -101,7 +106,7 @@ pub fn measure(run: &mut Run) -> Result<()> {
     let mut small = Vec::new();
     for _ in 0..TIMES {
         stage.fill(run, SMALL)?;
-        small.push(stage.drain(SMALL)?);
+        small.push(stage.drain(SMALL / 20, SMALL - SMALL / 20)?);
         wait_for(&mut stage.receiver, stage.taken)?;
     }
     // The first finds lanes without a record.
@@ -111,7 +116,7 @@ pub fn measure(run: &mut Run) -> Result<()> {
     run.report.take("drained, 1,000 pending", small, "deliveries/s");
     if run.options.backlog > MIDDLE {
         stage.fill(run, MIDDLE)?;
-        let rate = stage.drain(MIDDLE)?;
+        let rate = stage.drain(MIDDLE / 20, MIDDLE - MIDDLE / 20)?;
         compared(run, "drained, 100,000 pending", rate, small);
         wait_for(&mut stage.receiver, stage.taken)?;
     }
@@ -140,10 +145,8 @@ pub fn measure(run: &mut Run) -> Result<()> {
     // So that the measurements end before the backlog does.
     let own = stage.receiver.url(1);
     let busy = stage.server.accounts(1, 1, |_| own.clone())?;
-    let before = stage.tally.get();
-    stage.server.steer(&stage.destinations, "resume")?;
     let part = (pending / 4).min((small * run.options.length.as_secs_f64()) as u64);
-    let rate = stage.between(before + part / 10, before + part)?;
+    let rate = stage.drain(part / 10, part)?;
     compared(run, &format!("drained, {named}"), rate, small);
     memory = memory.max(stage.server.resident()?);
 

@@ -173,7 +173,9 @@ impl Server {
                 let mut client = Client::new(address);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(account) = accounts_made.get(number / destinations.max(1)) else { return Ok(()) };
+                    let Some(account) = number.checked_div(destinations).and_then(|at| accounts_made.get(at)) else {
+                        return Ok(());
+                    };
                     let body = json!({ "url": url(number), "http_method": "POST", "headers": {} });
                     let path = format!("/v1/accounts/{}/destinations", account.id);
                     created(&mut client, &path, &body).map_err(|error| error.to_string())?;

@@ -84,7 +84,7 @@ impl AccountsApi {
 
     /// Change an account
     ///
-    /// An RFC 7396 merge patch: what is not given stays, `null` clears.
+    /// An RFC 7396 merge patch: what is not given stays, `null` clears. `application/merge-patch+json` is taken as well.
     #[oai(path = "/v1/accounts/:account_id", method = "patch", operation_id = "updateAccount")]
     async fn update(
         &self,

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use poem::http::HeaderMap;
-use poem::http::header::AUTHORIZATION;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::Context;
-use super::browser;
+use super::browser::Caller;
+use super::door::{Door, Pass};
 use super::paths::Paths;
 use super::problem::{ApiError, ApiResult};
-use crate::domain::secret::{AdminToken, TokenDigest};
+use crate::domain::secret::TokenDigest;
 
 /// Name of the admin token's scheme in the document.
 pub const ADMIN_SCHEME: &str = "adminToken";
@@ -27,12 +27,12 @@ pub const TOKEN_HEADER: &str = "CL-XTOKEN";
 pub const TOKEN_HEADER_ALIAS: &str = "CL-X-TOKEN";
 
 /// What opens the admin API.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Gate {
     /// `--dev`: anyone on this machine; an `Authorization` header is ignored.
     Dev,
-    /// Whoever has the token.
-    Token(AdminToken),
+    /// Whoever the door lets in.
+    Door(Door),
 }
 
 /// Proof that the caller may use the admin API. An operation that takes it first reads nothing before.
@@ -40,28 +40,20 @@ pub enum Gate {
 pub struct Admin;
 
 impl Admin {
-    fn check(request: &Request, gate: &Gate) -> ApiResult<Self> {
-        match gate {
-            Gate::Dev => browser::check(request.method(), request.uri(), request.headers())?,
-            Gate::Token(token) => {
-                let given = bearer(request.headers());
-                if !given.is_some_and(|given| token.matches(given)) {
-                    let detail = "Send the admin token as `Authorization: Bearer TOKEN`.";
-                    return Err(ApiError::unauthorized("Bearer", "unauthorized", detail));
-                }
-            }
+    async fn check(request: &Request, context: &Context) -> ApiResult<Self> {
+        let caller = match &context.gate {
+            Gate::Dev => Some(Caller::Anyone),
+            Gate::Door(door) => match door.admit(request.headers(), (context.clock)()).await? {
+                Pass::Token => None,
+                Pass::Session => Some(Caller::Browser),
+            },
+        };
+        if let Some(caller) = caller {
+            context.site.check(caller, request.method(), request.uri(), request.headers())?;
         }
         Paths::shared().check_query(request.method(), request.original_uri())?;
         Ok(Self)
     }
-}
-
-/// The token of the one `Authorization: Bearer` header.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut lines = headers.get_all(AUTHORIZATION).iter();
-    let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
-    let (scheme, token) = line.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 impl<'a> ApiExtractor<'a> for Admin {
@@ -71,7 +63,8 @@ impl<'a> ApiExtractor<'a> for Admin {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let description = "The admin token. Under `--dev` none is asked for.";
+        let description =
+            "The admin token. Under `--dev` none is asked for, and a browser that has logged in needs none.";
         registry.create_security_scheme(ADMIN_SCHEME, scheme("http", description, None, Some("bearer")));
     }
 
@@ -85,7 +78,7 @@ impl<'a> ApiExtractor<'a> for Admin {
         _: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
         let context = request.data::<Arc<Context>>().ok_or_else(ApiError::internal)?;
-        Ok(Self::check(request, &context.gate)?)
+        Ok(Self::check(request, context).await?)
     }
 }
 
@@ -167,13 +160,5 @@ mod tests {
         assert!(given(&[("cl-xtoken", "abc"), ("cl-x-token", "abd")]).is_none());
         assert!(given(&[("cl-xtoken", "abc"), ("cl-xtoken", "abd")]).is_none());
         assert!(given(&[("cl-xtoken", "")]).is_none() && given(&[]).is_none());
-    }
-
-    #[test]
-    fn the_bearer_scheme_is_read_case_aside_and_only_once() {
-        assert_eq!(bearer(&headers(&[("authorization", "bEaReR abc")])), Some(&b"abc"[..]));
-        assert_eq!(bearer(&headers(&[("authorization", "Basic abc")])), None);
-        assert_eq!(bearer(&headers(&[("authorization", "Bearer abc"), ("authorization", "Bearer abd")])), None);
-        assert_eq!(bearer(&headers(&[("authorization", "Bear")])), None);
     }
 }

@@ -48,7 +48,7 @@ impl<T: FromBody> Body<T> {
                 Err(error)
             }
             refused => {
-                let bytes = limit::read(body, headers, context.max_body).await?;
+                let bytes = limit::read(body, headers, &context.bodies).await?;
                 if may_be_none && bytes.is_empty() {
                     return Self::convert(Json::Object(Vec::new()), &context.network);
                 }
@@ -83,11 +83,8 @@ impl<'a, T: FromBody> ApiExtractor<'a> for Body<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        let media_type = |content_type| MetaMediaType { content_type, schema: T::schema_ref() };
-        let mut content = vec![media_type("application/json")];
-        if T::ACCEPTS == Accepts::MergePatch {
-            content.push(media_type("application/merge-patch+json"));
-        }
+        // One media type, even where more are taken: with two, some generators fail and others make the body optional.
+        let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
         Some(MetaRequest { description: None, content, required: !T::MAY_BE_MISSING })
     }
 

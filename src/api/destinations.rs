@@ -103,6 +103,7 @@ impl DestinationsApi {
     /// Change a destination
     ///
     /// An RFC 7396 merge patch: what is not given stays, `null` clears; `headers` is merged header by header.
+    /// `application/merge-patch+json` is taken as well.
     #[oai(path = "/v1/destinations/:destination_id", method = "patch", operation_id = "updateDestination")]
     async fn update(
         &self,

@@ -21,6 +21,7 @@ use super::model::events::{EventReceipt, SAMPLE};
 use super::prefer;
 use super::problem::{ApiError, ApiResult};
 use super::tags::Tag;
+use super::throttle::Throttle;
 use crate::domain::event::{IdempotencyKey, IncomingEvent};
 use crate::domain::ids::AccountKey;
 use crate::domain::json;
@@ -31,7 +32,7 @@ use crate::store::Accepted;
 pub const PATH: &str = "/server/incoming_data";
 
 /// The data handler.
-pub struct IncomingApi(pub Arc<Context>);
+pub struct IncomingApi(pub Arc<Context>, pub Throttle);
 
 /// The headers and the body of what came, unread.
 pub struct Arrival<'a> {
@@ -53,7 +54,7 @@ impl IncomingApi {
     ///
     /// Takes any JSON value for the account whose app secret token the `CL-XTOKEN` header holds (`CL-X-TOKEN` is taken
     /// too), and pushes it to each of the account's destinations, byte for byte. It answers once the event and its
-    /// deliveries are on disk. A 503 means that it was not taken: send it again.
+    /// deliveries are on disk. A 503 or 429 means that it was not taken: send it again.
     #[oai(
         path = "/server/incoming_data",
         method = "post",
@@ -84,7 +85,7 @@ impl IncomingApi {
                 return Err(error);
             }
         };
-        let bytes = limit::read(body, headers, self.0.max_body).await?;
+        let bytes = limit::read(body, headers, &self.0.bodies).await?;
         let malformed = |detail| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
         json::check(&bytes).map_err(malformed)?;
         let event = IncomingEvent { account, payload: bytes.into(), idempotency_key: idempotency_key(headers)? };
@@ -101,10 +102,12 @@ impl IncomingApi {
         })
     }
 
-    /// What can be said before the body is read: whose it is, and whether it is JSON by its headers.
+    /// What can be said before the body is read: whose it is, whether that is too much, and whether it is JSON by its
+    /// headers.
     fn admit(&self, token: &GivenToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
         let account = token.0.and_then(|digest| self.0.store.account_by_token(&digest, (self.0.clock)()));
         let account = account.ok_or_else(unknown_token)?;
+        self.1.admit(account)?;
         media_type::check(headers, Accepts::AnyJson)?;
         Ok(account)
     }

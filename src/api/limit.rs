@@ -1,11 +1,14 @@
-//! Reads a body up to a limit, by what really comes, and drains what is not wanted so that the answer can be read.
+//! Reads a body up to a limit, by what really comes, and drains what is not wanted so that the answer can be read. A
+//! body has a deadline of its own: it is known here that it is still awaited, and the answer can say so.
 
 use std::time::Duration;
 
 use poem::Body;
-use poem::http::header::{CONTENT_LENGTH, EXPECT};
-use poem::http::{HeaderMap, StatusCode};
+use poem::http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, RETRY_AFTER};
+use poem::http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::problem::{ApiError, ApiResult};
 
@@ -15,36 +18,107 @@ const DRAINED_BYTES: usize = 8 * 1024 * 1024;
 /// Longest that draining takes.
 const DRAINED_FOR: Duration = Duration::from_secs(2);
 
+/// Bodies that are drained at once. Draining is a courtesy to honest clients: where so many are refused, the connection
+/// is closed instead, so that nobody without a token holds many connections.
+static DRAINS: Semaphore = Semaphore::const_new(256);
+
 /// Capacity to begin with, where a body does not say its length, and most that is believed where it does.
 const FIRST_BYTES: (usize, usize) = (1024, 64 * 1024);
+
+/// Each so many bytes that came of a body give it a second more.
+const BYTES_A_SECOND: usize = 8 * 1024;
+
+/// Once the server stops, what has not come of a body by then is not waited for.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// How long bodies may be, and how long they may take.
+#[derive(Debug, Clone)]
+pub struct BodyLimits {
+    /// Longest body.
+    pub bytes: usize,
+    /// For a body to come; longer ones get a second more for each 8 KiB that came.
+    pub time: Duration,
+    /// True once the server stops.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Why a body is not awaited any longer.
+enum Late {
+    Slow,
+    Stopping,
+}
+
+impl BodyLimits {
+    /// What `read` gives, if it does so in time for a body that began then and of which so many bytes have come.
+    async fn in_time<T>(&self, began: Instant, came: usize, read: impl Future<Output = T>) -> Result<T, Late> {
+        let earned = Duration::from_secs((came / BYTES_A_SECOND) as u64);
+        tokio::select! {
+            biased;
+            read = read => Ok(read),
+            () = sleep_until(began + self.time + earned) => Err(Late::Slow),
+            () = self.last_call() => Err(Late::Stopping),
+        }
+    }
+
+    async fn last_call(&self) {
+        if self.stopping.clone().wait_for(|stopping| *stopping).await.is_err() {
+            // Nobody is left to stop it.
+            std::future::pending::<()>().await;
+        }
+        sleep(LAST_CALL).await;
+    }
+}
 
 /// The whole body.
 ///
 /// # Errors
-/// 413 if it is longer than `limit`; 400 if it breaks off.
-pub async fn read(body: Body, headers: &HeaderMap, limit: usize) -> ApiResult<Vec<u8>> {
+/// 413 if it is longer than the limit; 400 if it breaks off; 408 if it takes too long; 503 if the server stops first.
+pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiResult<Vec<u8>> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if told.is_some_and(|told| told > limit) {
+    if told.is_some_and(|told| told > limits.bytes) {
         refuse(body, headers).await;
-        return Err(too_large(limit));
+        return Err(too_large(limits.bytes));
     }
+    let began = Instant::now();
     let mut reader = body.into_async_read();
     // One byte more than told, so that the end is seen without growing.
     let mut bytes = Vec::with_capacity(told.map_or(FIRST_BYTES.0, |told| told.min(FIRST_BYTES.1) + 1));
     loop {
-        match reader.read_buf(&mut bytes).await {
-            Ok(0) => return Ok(bytes),
-            Ok(_) if bytes.len() > limit => {
+        let came = bytes.len();
+        match limits.in_time(began, came, reader.read_buf(&mut bytes)).await {
+            Ok(Ok(0)) => return Ok(bytes),
+            Ok(Ok(_)) if bytes.len() > limits.bytes => {
                 drain(reader).await;
-                return Err(too_large(limit));
+                return Err(too_large(limits.bytes));
             }
-            Ok(_) if bytes.len() == bytes.capacity() => bytes.reserve(bytes.len()),
-            Ok(_) => {}
-            Err(error) => {
-                let detail = format!("The body broke off after {} bytes: {error}.", bytes.len());
+            Ok(Ok(_)) if bytes.len() == bytes.capacity() => bytes.reserve(bytes.len()),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                let detail = format!("The body broke off after {came} bytes: {error}.");
                 return Err(ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", detail));
             }
+            Err(late) => return Err(late.error(came)),
         }
+    }
+}
+
+impl Late {
+    /// The connection goes with it: nobody knows where the next request on it would begin.
+    fn error(&self, came: usize) -> ApiError {
+        let error = match self {
+            Self::Slow => {
+                let detail = format!(
+                    "Only {came} bytes of the body came in time. Nothing was taken: send it again, and faster."
+                );
+                ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail)
+            }
+            Self::Stopping => {
+                let detail = "The server stops before the body has come. Nothing was taken: send it again.";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
+                    .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+        };
+        error.with_header(CONNECTION, HeaderValue::from_static("close"))
     }
 }
 
@@ -56,6 +130,7 @@ pub async fn refuse(body: Body, headers: &HeaderMap) {
 }
 
 async fn drain(mut reader: impl AsyncRead + Unpin) {
+    let Ok(_permit) = DRAINS.try_acquire() else { return };
     let mut buffer = vec![0; 16 * 1024];
     let mut left = DRAINED_BYTES;
     let all = async {
@@ -79,12 +154,18 @@ fn too_large(limit: usize) -> ApiError {
 mod tests {
     use super::*;
 
+    fn limits(bytes: usize, time: Duration) -> (BodyLimits, watch::Sender<bool>) {
+        let (stop, stopping) = watch::channel(false);
+        (BodyLimits { bytes, time, stopping }, stop)
+    }
+
     async fn read_back(body: Vec<u8>, told: Option<usize>, limit: usize) -> Result<usize, u16> {
         let mut headers = HeaderMap::new();
         if let Some(told) = told {
             headers.insert(CONTENT_LENGTH, told.into());
         }
-        read(Body::from(body), &headers, limit).await.map(|body| body.len()).map_err(|error| error.problem.status)
+        let (limits, _stop) = limits(limit, Duration::from_secs(15));
+        read(Body::from(body), &headers, &limits).await.map(|body| body.len()).map_err(|error| error.problem.status)
     }
 
     #[tokio::test]
@@ -95,5 +176,21 @@ mod tests {
         }
         assert_eq!(read_back(vec![b'x'; 10], Some(11), 10).await, Err(413));
         assert_eq!(read_back(vec![b'x'; 300_000], None, 1 << 20).await, Ok(300_000));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up_and_one_that_comes_in_time_is_not() {
+        let (limits, stop) = limits(1 << 20, Duration::from_millis(20));
+        let (mut sender, receiver) = tokio::io::duplex(64);
+        let given_up = read(Body::from_async_read(receiver), &HeaderMap::new(), &limits).await.unwrap_err();
+        assert_eq!((given_up.problem.status, given_up.problem.code.as_str()), (408, "request_timeout"));
+        assert!(tokio::io::AsyncWriteExt::write_all(&mut sender, b"{").await.is_err(), "nobody reads any more");
+
+        let patient = BodyLimits { time: Duration::from_secs(3_600), ..limits };
+        stop.send(true).unwrap();
+        let (_sender, receiver) = tokio::io::duplex(64);
+        let stopped = read(Body::from_async_read(receiver), &HeaderMap::new(), &patient).await.unwrap_err();
+        assert_eq!((stopped.problem.status, stopped.problem.code.as_str()), (503, "stopping"));
+        assert!(read(Body::from("{}"), &HeaderMap::new(), &patient).await.is_ok(), "what is there is taken");
     }
 }

@@ -8,8 +8,8 @@ mod body;
 mod browser;
 mod deliveries;
 mod destinations;
-mod docs;
 mod document;
+mod door;
 mod events;
 mod fields;
 mod incoming;
@@ -18,6 +18,7 @@ mod limit;
 mod media_type;
 mod model;
 mod operations;
+mod pages;
 mod params;
 mod paths;
 mod prefer;
@@ -25,17 +26,26 @@ mod problem;
 mod shape;
 mod stream;
 mod tags;
+mod throttle;
 mod wire;
 
 use std::sync::Arc;
 
+use poem::http::StatusCode;
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
 use poem_openapi::OpenApiService;
 
 pub use self::auth::Gate;
+pub use self::browser::Site;
+pub use self::door::{Cookie, Door};
+pub use self::limit::BodyLimits;
 use self::paths::Paths;
+use self::problem::ApiError;
+pub use self::problem::MEDIA_TYPE as PROBLEM_TYPE;
+use self::throttle::Throttle;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::SendTest;
+use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 
@@ -45,10 +55,14 @@ pub struct ApiOptions {
     pub store: Store,
     /// What opens the admin API.
     pub gate: Gate,
+    /// Whose pages may do what.
+    pub site: Site,
     /// Where deliveries may go.
     pub network: Arc<NetworkPolicy>,
-    /// Longest body in bytes.
-    pub max_body: usize,
+    /// How long bodies may be and take.
+    pub bodies: BodyLimits,
+    /// Events that each account may send.
+    pub account_rate: Option<Rate>,
     /// Sends test deliveries.
     pub test_sender: Arc<dyn SendTest>,
     /// Writes `/metrics`.
@@ -69,7 +83,7 @@ type Operations = (
     stream::StreamApi,
     events::EventsApi,
     operations::OperationsApi,
-    docs::PagesApi,
+    pages::PagesApi,
 );
 
 /// The whole HTTP surface: errors shaped, panics caught.
@@ -78,15 +92,22 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
     let api: Operations = (
         accounts::AccountsApi(Arc::clone(&context)),
         destinations::DestinationsApi(Arc::clone(&context)),
-        incoming::IncomingApi(Arc::clone(&context)),
+        incoming::IncomingApi(Arc::clone(&context), Throttle::new(context.account_rate)),
         deliveries::DeliveriesApi(Arc::clone(&context)),
         stream::StreamApi(Arc::clone(&context)),
         events::EventsApi(Arc::clone(&context)),
         operations::OperationsApi(Arc::clone(&context)),
-        docs::PagesApi,
+        pages::PagesApi(Arc::clone(&context)),
     );
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
-    shape::shaped(service.into_endpoint().data(context), Paths::shared())
+    let site = context.site.clone();
+    browser::fronted(shape::shaped(service.into_endpoint().data(context), Paths::shared()), &site)
+}
+
+/// The reason phrase of `status`, and the body of an error that no endpoint answers.
+pub fn problem_body(status: u16, code: &str, detail: &str) -> (&'static str, Vec<u8>) {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    (status.canonical_reason().unwrap_or("Error"), ApiError::new(status, code, detail).body())
 }
 
 /// The OpenAPI document, as JSON and as YAML; each ends with a line feed.

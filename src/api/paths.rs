@@ -9,8 +9,15 @@ use serde_json::Value;
 use super::document;
 use super::problem::{ApiError, ApiResult};
 
-/// Paths outside the document; each answers GET.
-const UNDOCUMENTED: [&str; 4] = ["/", "/docs", "/openapi.json", "/openapi.yaml"];
+/// Paths outside the document, and their methods.
+const UNDOCUMENTED: [(&str, &[&str]); 6] = [
+    ("/", &["GET"]),
+    ("/docs", &["GET"]),
+    ("/login", &["GET", "POST"]),
+    ("/logout", &["POST"]),
+    ("/openapi.json", &["GET"]),
+    ("/openapi.yaml", &["GET"]),
+];
 
 /// The paths of the API.
 pub struct Paths(Vec<Path>);
@@ -30,8 +37,11 @@ impl Paths {
     pub fn shared() -> &'static Self {
         static PATHS: LazyLock<Paths> = LazyLock::new(|| {
             let mut paths = Paths::of(document::value());
-            let get = || vec![Operation { method: "GET".to_owned(), query: Vec::new() }];
-            paths.0.extend(UNDOCUMENTED.map(|path| Path { segments: segments(path), operations: get() }));
+            let operation = |method: &&str| Operation { method: (*method).to_owned(), query: Vec::new() };
+            paths.0.extend(UNDOCUMENTED.map(|(path, methods)| Path {
+                segments: segments(path),
+                operations: methods.iter().map(operation).collect(),
+            }));
             paths
         });
         &PATHS

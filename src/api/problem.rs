@@ -1,6 +1,6 @@
 //! The one shape of every error: RFC 9457 `application/problem+json`.
 
-use poem::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use poem::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
@@ -99,7 +99,7 @@ impl ApiError {
     /// The request lacks what it must show to be let in.
     pub fn unauthorized(challenge: &'static str, code: &str, detail: &str) -> Self {
         let challenge = HeaderValue::from_static(challenge);
-        Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(poem::http::header::WWW_AUTHENTICATE, challenge)
+        Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
     /// A parameter of path or query that cannot be read.
@@ -117,6 +117,11 @@ impl ApiError {
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
+    }
+
+    /// What is sent.
+    pub fn body(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.problem).unwrap_or_default()
     }
 
     /// Its status.
@@ -156,8 +161,7 @@ impl From<Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = serde_json::to_vec(&self.problem).unwrap_or_default();
-        let mut response = Response::builder().status(status).body(body);
+        let mut response = Response::builder().status(status).body(self.body());
         response.headers_mut().extend(*self.headers);
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         response

@@ -11,6 +11,8 @@ use ipnet::IpNet;
 
 use super::config::Config;
 use crate::domain::duration;
+use crate::domain::origin::Origin;
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
 
@@ -31,6 +33,12 @@ enum Commands {
         /// As YAML instead of JSON
         #[arg(long)]
         yaml: bool,
+    },
+    /// Print another link that logs a browser in, once and within 10 minutes; the server must be running
+    LoginLink {
+        /// Database file of the server
+        #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
+        database: PathBuf,
     },
 }
 
@@ -67,6 +75,14 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_DEV")]
     dev: bool,
 
+    /// Where people reach the server, if not at --listen, such as `https://push.example.com` behind a reverse proxy
+    #[arg(long, env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
+    public_url: Option<Origin>,
+
+    /// Origin whose pages may call the API with a token of their own, such as `https://app.example.com` (repeatable)
+    #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    cors_origin: Vec<Origin>,
+
     /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
     #[arg(long, env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
     allow_network: Vec<IpNet>,
@@ -95,6 +111,14 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(1..=64 * 1024 * 1024))]
     max_body: u32,
 
+    /// Time for a request's head, then for its body (a second more for each 8 KiB), then for each piece of the answer
+    #[arg(long, env = "DATA_PUSHER_REQUEST_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    request_timeout: Duration,
+
+    /// Events that one account may send, such as 100/s or 6000/m, all of them at once if need be; no limit by default
+    #[arg(long, env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
+    account_rate: Option<Rate>,
+
     /// Keep events, deliveries and attempts for this long; those with a pending delivery stay
     #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
     retention: Duration,
@@ -117,6 +141,8 @@ pub enum Command {
         /// As YAML instead of JSON.
         yaml: bool,
     },
+    /// Print a login link of the server on this database.
+    LoginLink(PathBuf),
 }
 
 /// Why nothing is to be done.
@@ -141,6 +167,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Stop> {
     match cli.command {
         Commands::Serve(serve) => serve.config().map(|config| Command::Serve(Box::new(config))).map_err(Stop::Bad),
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
+        Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
     }
 }
 
@@ -172,6 +199,8 @@ impl Serve {
             database: self.database,
             admin_token: given,
             dev: self.dev,
+            public_url: self.public_url,
+            cors_origins: self.cors_origin,
             allow_network: self.allow_network,
             workers: usize::from(self.workers),
             destination_concurrency: usize::from(self.destination_concurrency),
@@ -179,6 +208,8 @@ impl Serve {
             retry_schedule: self.retry_schedule,
             pause_after: self.pause_after,
             max_body: self.max_body as usize,
+            request_timeout: self.request_timeout,
+            account_rate: self.account_rate,
             retention: self.retention,
             log_format: self.log_format,
             shutdown_grace: self.shutdown_grace,
@@ -219,7 +250,7 @@ mod tests {
         let args = ["data-pusher", "serve"].iter().chain(flags).map(OsString::from);
         match parse(args) {
             Ok(Command::Serve(config)) => Ok(*config),
-            Ok(Command::OpenApi { .. }) => Err("another command".to_owned()),
+            Ok(_) => Err("another command".to_owned()),
             Err(Stop::Asked(text) | Stop::Bad(text)) => Err(text),
         }
     }
@@ -244,6 +275,10 @@ mod tests {
             &["--admin-token", "short"],
             &["--workers", "0"],
             &["--retention", "0s"],
+            &["--public-url", "https://example.com/path"],
+            &["--cors-origin", "*"],
+            &["--request-timeout", "0s"],
+            &["--account-rate", "100"],
         ] {
             let line = config(flags).unwrap_err();
             assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");

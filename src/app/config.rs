@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::cli::LogFormat;
+use crate::domain::origin::Origin;
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
 
@@ -21,6 +23,10 @@ pub struct Config {
     pub admin_token: Option<AdminToken>,
     /// No admin token, destinations on loopback allowed.
     pub dev: bool,
+    /// Where people reach the server, if not at its own address.
+    pub public_url: Option<Origin>,
+    /// Origins whose pages may call the API.
+    pub cors_origins: Vec<Origin>,
     /// Networks that are not global and still allowed.
     pub allow_network: Vec<IpNet>,
     /// Attempts under way at once, over all destinations.
@@ -35,6 +41,10 @@ pub struct Config {
     pub pause_after: Duration,
     /// Largest request body, in bytes.
     pub max_body: usize,
+    /// For the head of a request, then for its body, then for each piece of the answer to be taken.
+    pub request_timeout: Duration,
+    /// Events that one account may send; all of them where none is given.
+    pub account_rate: Option<Rate>,
     /// How long events are kept.
     pub retention: Duration,
     /// How log lines look.

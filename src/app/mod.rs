@@ -5,24 +5,30 @@ pub mod cli;
 mod admin_token;
 mod config;
 mod logging;
+mod login_link;
 mod metrics;
+mod serving;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::listener::TcpAcceptor;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, ApiOptions, Gate};
+use crate::api::{self, ApiOptions, BodyLimits, Cookie, Door, Gate, Site};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
+use crate::domain::login::LoginKey;
 use crate::domain::network::NetworkPolicy;
+use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::store::{Store, StoreOptions, Upkeep};
 pub use config::Config;
+use login_link::Posted;
+use serving::Serving;
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
 const BLOCKING_THREADS: usize = 32;
@@ -38,6 +44,9 @@ const CLOCK_WATCH: Duration = Duration::from_secs(1);
 
 /// What the limit of open files is raised to where the system allows it.
 const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
+
+/// What the limit is taken for where the system does not tell it.
+const USUAL_OPEN_FILES: libc::rlim_t = 1_024;
 
 /// A difference of the clocks below this is not a jump.
 const CLOCK_TOLERANCE_MILLIS: i64 = 500;
@@ -68,6 +77,14 @@ pub fn serve(config: Config) -> Result<()> {
     })
 }
 
+/// Makes another login link of the server that runs on `database`.
+///
+/// # Errors
+/// One line that says why there is none.
+pub fn login_link(database: &Path) -> Result<String> {
+    login_link::ask(database)
+}
+
 /// SIGTERM and SIGINT.
 struct StopSignals {
     terminate: tokio::signal::unix::Signal,
@@ -93,23 +110,23 @@ impl StopSignals {
 struct Running {
     store: Store,
     engine: Engine,
-    server: JoinHandle<std::io::Result<()>>,
-    stop_server: oneshot::Sender<()>,
+    serving: Serving,
+    stopping: watch::Sender<bool>,
     background: [JoinHandle<()>; 2],
     grace: Duration,
+    /// What `login-link` reads, while it is right; none under `--dev`.
+    login: Option<Posted>,
 }
 
 impl Running {
     fn start(config: Config) -> Result<Self> {
         // The port first: where it is taken, nothing else is touched.
-        let (listener, address) = bind(config.listen)?;
+        let (listener, address) =
+            serving::listen(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         ignore_file_size_signal();
-        raise_open_files(config.workers);
-        let network = Arc::new(if config.dev {
-            NetworkPolicy::dev(config.allow_network.clone())
-        } else {
-            NetworkPolicy::new(config.allow_network.clone())
-        });
+        let open_files = raise_open_files(config.workers);
+        let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
+        let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let clock = Clock::start();
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();
@@ -117,10 +134,15 @@ impl Running {
             &StoreOptions { path: config.database.clone(), now: clock.now() },
             Box::new(move |changes| told.changes(changes)),
         )?;
-        let gate = match (config.dev, config.admin_token) {
-            (true, _) => Gate::Dev,
-            (false, Some(token)) => Gate::Token(token),
-            (false, None) => Gate::Token(admin_token::load_or_make(&config.database)?),
+        let base = login_link::base(address, config.public_url.as_ref());
+        let login_key = LoginKey::generate();
+        let (gate, login) = if config.dev {
+            (Gate::Dev, None)
+        } else {
+            let token = config.admin_token.map_or_else(|| admin_token::load_or_make(&config.database), Ok)?;
+            let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
+            let posted = login_link::post(&config.database, address, &base, &login_key)?;
+            (Gate::Door(Door::new(token, login_key.clone(), cookie)), Some(posted))
         };
         store.load_pending()?;
         let engine = Engine::start(
@@ -138,52 +160,59 @@ impl Running {
             inbox,
         )?;
         let (figures, writes) = (engine.figures(), store.clone());
+        let (stopping, stopped) = watch::channel(false);
         let routes = api::routes(ApiOptions {
             store: store.clone(),
             gate,
+            site: Site { public: config.public_url.clone(), friends: config.cors_origins },
             network,
-            max_body: config.max_body,
+            bodies: BodyLimits { bytes: config.max_body, time: config.request_timeout, stopping: stopped },
+            account_rate: config.account_rate,
             test_sender: engine.tester(),
             metrics: Arc::new(move || metrics::render(&figures.read(), &writes.figures())),
             clock: clock::wall,
         });
-        let (stop_server, stopped) = oneshot::channel::<()>();
         let grace = config.shutdown_grace;
-        let acceptor = TcpAcceptor::from_std(listener).map_err(|error| cannot_listen(address, &error))?;
-        let server = tokio::spawn(async move {
-            let signal = async {
-                // A dropped sender stops it as well.
-                let _ = stopped.await;
-            };
-            poem::Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(routes, signal, Some(grace)).await
-        });
+        let most = serving::most_connections(open_files);
+        let serving = Serving::start(listener, routes, most, config.request_timeout, grace);
         let background = [
             tokio::spawn(upkeep(store.clone(), clock, config.retention)),
             tokio::spawn(watch_clock(store.clone(), clock)),
         ];
         tracing::info!(
             address = %address,
-            docs = format!("http://{address}/docs"),
+            docs = format!("{base}/docs"),
             database = %config.database.display(),
             dev = config.dev,
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        Ok(Self { store, engine, server, stop_server, background, grace })
+        match config.public_url {
+            Some(url) if config.dev => {
+                tracing::warn!(%url, "--dev asks nobody for a token, under the public URL neither")
+            }
+            _ if config.dev => {}
+            _ => {
+                let link = login_link::link(&base, &login_key);
+                tracing::info!(link, "open this link to log in: it works once, within 10 minutes");
+            }
+        }
+        Ok(Self { store, engine, serving, stopping, background, grace, login })
     }
 
     /// Takes nothing more, lets requests and attempts end within the grace, commits, and closes the file.
     async fn stop(self) {
-        let Self { store, mut engine, server, stop_server, background, grace } = self;
-        let _ = stop_server.send(());
+        let Self { store, mut engine, serving, stopping, background, grace, login } = self;
+        drop(login);
+        stopping.send_replace(true);
         background.iter().for_each(JoinHandle::abort);
         let waits = store.clone();
         let attempts = tokio::task::spawn_blocking(move || {
             engine.stop(grace);
             waits.end_waits();
         });
-        let (served, ended) = tokio::join!(server, attempts);
-        for failure in [served.map(drop).err(), ended.err()].into_iter().flatten() {
+        let (served, ended) = tokio::join!(serving.stop(), attempts);
+        for failure in [served.err(), ended.err().map(std::io::Error::other)].into_iter().flatten() {
             tracing::error!(%failure, "a part of the server ended early");
         }
         store.close().await;
@@ -195,15 +224,6 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
     Error::new(Kind::Internal, "cannot_listen", format!("cannot listen on {address}: {error}"))
 }
 
-fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    bound.map_err(|error| cannot_listen(address, &error))
-}
-
 /// A write past the limit of file sizes is to fail like one to a full disk, and not to kill the process.
 fn ignore_file_size_signal() {
     // SAFETY: ignoring a signal installs no handler that could run at a bad moment.
@@ -211,11 +231,12 @@ fn ignore_file_size_signal() {
 }
 
 /// Each destination keeps connections, and the usual soft limit of 1,024 files would be reached by a thousand of them.
-fn raise_open_files(workers: usize) {
+/// Returns what the limit is then.
+fn raise_open_files(workers: usize) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one `rlimit`.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return;
+        return USUAL_OPEN_FILES;
     }
     // macOS refuses its own "unlimited".
     let wanted = limit.rlim_max.min(MOST_OPEN_FILES);
@@ -229,6 +250,7 @@ fn raise_open_files(workers: usize) {
     if limit.rlim_cur < 2 * workers as libc::rlim_t + 256 {
         tracing::warn!(limit = limit.rlim_cur, workers, "few open files are allowed; raise it with ulimit -n");
     }
+    limit.rlim_cur
 }
 
 async fn upkeep(store: Store, clock: Clock, retention: Duration) {

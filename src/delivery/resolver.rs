@@ -77,7 +77,12 @@ impl Resolver for Guard {
             if let Err(refused) = self.policy.check(address) {
                 return Err(ureq::Error::Other(Box::new(RefusedAddress(refused.to_string()))));
             }
-            resolved.push(SocketAddr::new(address, port));
+            let address = SocketAddr::new(address, port);
+            if self.policy.is_own(address) {
+                let refused = RefusedAddress(format!("{address} is this server itself"));
+                return Err(ureq::Error::Other(Box::new(refused)));
+            }
+            resolved.push(address);
         }
         if resolved.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(resolved) }
     }

@@ -4,7 +4,7 @@
 //! what lies outside global unicast. Addresses that carry an IPv4 address inside are looked through.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -12,19 +12,35 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 #[derive(Debug, Clone, Default)]
 pub struct NetworkPolicy {
     allowed: Vec<IpNet>,
+    own: Option<SocketAddr>,
 }
 
 impl NetworkPolicy {
     /// Global addresses, and these networks.
     pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self { allowed }
+        Self { allowed, own: None }
     }
 
     /// Global addresses, these networks, and loopback.
     pub fn dev(mut allowed: Vec<IpNet>) -> Self {
         allowed.push(IpNet::V4(v4(127, 0, 0, 0, 8)));
         allowed.push(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)));
-        Self { allowed }
+        Self::new(allowed)
+    }
+
+    /// The same for a server that listens here.
+    pub fn listening_on(self, own: SocketAddr) -> Self {
+        Self { own: Some(own), ..self }
+    }
+
+    /// Whether `target` is the server itself, whatever networks are open: a delivery would come back as a request.
+    pub fn is_own(&self, target: SocketAddr) -> bool {
+        let Some(own) = self.own else { return false };
+        let here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+        let (own_ip, ip) = (own.ip().to_canonical(), target.ip().to_canonical());
+        // Dialling an unspecified address reaches loopback, and listening on one includes it.
+        let reaches = own_ip == ip || (ip.is_unspecified() && here(own_ip)) || (own_ip.is_unspecified() && here(ip));
+        own.port() == target.port() && reaches
     }
 
     /// Whether `ip` may be called.

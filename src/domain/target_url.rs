@@ -5,7 +5,7 @@
 //! secrets at many receivers, and neither does `Debug`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
@@ -34,6 +34,7 @@ impl TargetUrl {
             Some(Host::Domain(name)) => check_name(name, policy)?,
             None => return Err(NO_HOST.to_owned()),
         }
+        check_own(&url, policy)?;
         let parsed = String::from(url);
         if parsed.len() > MAX_URL_BYTES {
             return Err(format!("must be at most {MAX_URL_BYTES} bytes long once it is percent-encoded"));
@@ -151,13 +152,33 @@ fn check_name(name: &str, policy: &NetworkPolicy) -> Result<(), String> {
              all) or an IP address"
             .to_owned());
     }
-    let local = bare == "localhost" || bare.ends_with(".localhost");
-    if local && policy.check(IpAddr::V4(Ipv4Addr::LOCALHOST)).is_err() {
+    if is_local(name) && policy.check(IpAddr::V4(Ipv4Addr::LOCALHOST)).is_err() {
         return Err("localhost is a loopback address; start the server with --allow-network 127.0.0.1/32 (and \
              --allow-network ::1/128 where the name has that address as well) to allow it"
             .to_owned());
     }
     Ok(())
+}
+
+/// The address that the server itself listens on, where it can be told without a look-up.
+fn check_own(url: &Url, policy: &NetworkPolicy) -> Result<(), String> {
+    let addresses = match url.host() {
+        Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
+        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address)],
+        Some(Host::Domain(name)) if is_local(name) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        _ => Vec::new(),
+    };
+    let port = url.port_or_known_default().unwrap_or_default();
+    if addresses.into_iter().any(|address| policy.is_own(SocketAddr::new(address, port))) {
+        return Err("must not be this server itself: its deliveries would come back to it".to_owned());
+    }
+    Ok(())
+}
+
+/// `localhost` and what is below it.
+fn is_local(name: &str) -> bool {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    bare == "localhost" || bare.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -4,17 +4,23 @@
 
 mod harness;
 
+mod account_rate;
 mod accounts;
 mod accounts_pages;
+mod browsers;
 mod cascade;
 mod client_examples;
 mod clock;
+mod crowd;
 mod destination_rules;
 mod destinations;
 mod disk_full;
+mod dns;
 mod durability;
 mod examples;
 mod flags;
+mod fuzz;
+mod http_forms;
 mod idempotency;
 mod incoming;
 mod incoming_body;
@@ -26,6 +32,8 @@ mod overrides;
 mod payload;
 mod problems;
 mod retries;
+mod secrets;
+mod sessions;
 mod signatures;
 mod startup;
 mod stats;

@@ -146,20 +146,19 @@ fn every_guarded_operation_is_closed_to_strangers() {
     let wrong = case.stranger.with_admin_token(Some("wrong-wrong-wrong-wrong"));
     for operation in case.guarded() {
         let json = [("content-type", "application/json")];
-        for client in [&case.stranger, &wrong] {
-            for answer in [
-                client.send(&operation.method, &operation.at(), &[], None),
-                // Who may not enter is not told what else would be wrong.
-                client.send(&operation.method, &operation.at(), &json, Some(b"{")),
-                client.send(&operation.method, &format!("{}?limit=x&cursor=x&state=x", operation.at()), &[], None),
-            ] {
-                answer.problem(401);
-                assert!(
-                    answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")),
-                    "{}",
-                    answer.what
-                );
-            }
+        for answer in [
+            case.stranger.send(&operation.method, &operation.at(), &[], None),
+            // Who may not enter is not told what else would be wrong.
+            case.stranger.send(&operation.method, &operation.at(), &json, Some(b"{")),
+            case.stranger.send(&operation.method, &format!("{}?limit=x&cursor=x&state=x", operation.at()), &[], None),
+            wrong.send(&operation.method, &operation.at(), &json, Some(b"{")),
+        ] {
+            answer.problem(401);
+            assert!(
+                answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")),
+                "{}",
+                answer.what
+            );
         }
     }
     for authorization in ["", "Bearer", "Bearer ", "Basic YWRtaW46YWRtaW4=", "bearer", "Token x"] {
@@ -175,11 +174,7 @@ fn what_is_open_stays_open() {
     for path in ["/healthz", "/readyz", "/openapi.json", "/openapi.yaml", "/docs"] {
         case.stranger.get(path).expect(200);
     }
-    let home = case.stranger.get("/");
-    assert!(
-        matches!(home.status, 301..=308) && home.header("location").is_some_and(|to| to.ends_with("/docs")),
-        "{home:?}"
-    );
+    assert!(case.stranger.get("/").expect(200).text().contains("Log in"));
 }
 
 #[test]

@@ -142,6 +142,19 @@ fn the_address_really_dialled_is_guarded_too() {
 }
 
 #[test]
+fn the_server_itself_is_no_destination_though_loopback_is_open() {
+    let server = Setup::dev().start();
+    let port = server.address.port();
+    for host in
+        ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST.", "a.localhost"]
+    {
+        let answer = create(&server, &format!("http://{host}:{port}/v1/accounts"));
+        assert_eq!(answer.faults(), ["url"], "{host}");
+        create(&server, &format!("http://{host}:9/v1/accounts")).expect(201);
+    }
+}
+
+#[test]
 fn urls_that_only_a_lenient_parser_mends_are_refused() {
     let server = Setup::dev().start();
     for url in [

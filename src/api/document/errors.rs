@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::incoming;
 use crate::api::problem::{ApiError, FieldFault, MEDIA_TYPE};
+use crate::api::{door, incoming};
 use crate::error::Fault;
 use poem::http::StatusCode;
 
@@ -44,8 +44,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
         let detail = "Send the app secret token of an account in the CL-XTOKEN header.";
         error(401, "The token is missing or of no account.", "invalid_token", detail);
     } else if is_secured {
-        let detail = "Send the admin token as `Authorization: Bearer TOKEN`.";
-        error(401, "The admin token is missing or wrong.", "unauthorized", detail);
+        error(401, "The admin token is missing or wrong.", "unauthorized", door::UNAUTHORIZED);
     }
     if path.contains('{') {
         let what = path.split('{').nth(1).and_then(|rest| rest.split_once("_id}")).map_or("thing", |(what, _)| what);
@@ -55,12 +54,16 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
         error(409, "It clashes with what is there.", code, detail);
     }
     if has_body {
+        let detail = "Only 17 bytes of the body came in time. Nothing was taken: send it again, and faster.";
+        error(408, "The body took too long.", "request_timeout", detail);
         error(413, "The body is too long.", "payload_too_large", "The body is longer than 1048576 bytes.");
         let detail = "The body must be `application/json` in UTF-8.";
         error(415, "The body is not JSON by its headers.", "unsupported_media_type", detail);
         if is_data {
             let detail = "This Idempotency-Key came with another body within the last 24 hours.";
             error(422, "The Idempotency-Key came with another body.", "idempotency_key_reused", detail);
+            let detail = "This account sends too fast. Nothing was taken: send it again in 1 s.";
+            error(429, "More than `--account-rate` allows.", "rate_limited", detail);
         } else {
             let detail = "email: must be an e-mail address such as ada@example.com";
             error(
@@ -99,7 +102,7 @@ fn response(description: &str, mut error: ApiError) -> Value {
     let header = |description: &str, example: &str| json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example});
     match error.problem.status {
         401 => response["headers"] = json!({"WWW-Authenticate": header("The scheme that is asked for.", "Bearer")}),
-        503 => response["headers"] = json!({"Retry-After": header("Seconds to wait before trying again.", "1")}),
+        429 | 503 => response["headers"] = json!({"Retry-After": header("Seconds to wait before trying again.", "1")}),
         _ => {}
     }
     response

@@ -113,6 +113,7 @@ fn every_operation_lists_its_errors() {
         assert_eq!(secured, lists("401"), "{name}");
         assert_eq!(name.contains('{'), lists("404"), "{name}");
         let has_body = operation.contains_key("requestBody");
+        assert!(!has_body || operation["requestBody"]["content"].as_object().unwrap().len() == 1, "{name}");
         assert!(!has_body || (lists("400") && lists("413") && lists("415") && lists("422")), "{name}");
         assert!(lists("4XX") && lists("5XX") && !lists("default"), "{name}");
         for (status, response) in responses {

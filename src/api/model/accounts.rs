@@ -32,8 +32,8 @@ pub struct AccountCreate {
     #[oai(nullable)]
     pub website: Option<Website>,
     /// Id of your own choice; made if it is not given.
-    #[oai(nullable)]
-    pub account_id: Option<AccountId>,
+    #[oai(nullable, validator(pattern = "^[A-Za-z0-9._-]{1,64}$"))]
+    pub account_id: Option<String>,
 }
 
 /// All that can be changed of an account; what is not given is cleared.

@@ -87,7 +87,8 @@ pub struct DestinationUpdate {
     pub max_concurrency: Option<u16>,
 }
 
-/// Which deliveries of a destination to send again.
+/// Which deliveries of a destination to send again: those in one state, or if none is given those that succeeded, are
+/// exhausted or were cancelled. Pending ones are sent anyway and cannot be asked for.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DestinationReplay {

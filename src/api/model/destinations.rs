@@ -64,7 +64,7 @@ pub struct DestinationPage {
 
 /// The secret that signs what a destination gets.
 #[derive(Debug, Object, Serialize)]
-#[oai(example)]
+#[oai(example, rename = "SigningSecret")]
 pub struct SigningSecretAnswer {
     /// `whsec_` and 32 bytes in base64, as Standard Webhooks libraries take it.
     pub signing_secret: String,

@@ -263,6 +263,32 @@ fn a_teredo_address_is_judged_by_its_server_and_by_its_client() {
     assert_eq!(strict().check(ip("2001:0:a00:1:8000:63bf:f7f7:f7f7")).map_err(|r| r.range()), Err("private"));
 }
 
+#[test]
+fn the_server_itself_is_known_by_whatever_leads_to_it() {
+    let is_own = |own: &str, target: &str| {
+        let policy = NetworkPolicy::dev(Vec::new()).listening_on(own.parse().expect("an address"));
+        policy.is_own(target.parse().expect("an address"))
+    };
+    for (own, target) in [
+        ("127.0.0.1:80", "127.0.0.1:80"),
+        ("127.0.0.1:80", "[::ffff:127.0.0.1]:80"),
+        ("127.0.0.1:80", "0.0.0.0:80"),
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        ("0.0.0.0:80", "127.1.2.3:80"),
+        ("[::]:80", "127.0.0.1:80"),
+        ("[::]:80", "[::1]:80"),
+        ("[::1]:80", "[::]:80"),
+        ("8.8.8.8:80", "8.8.8.8:80"),
+    ] {
+        assert!(is_own(own, target), "{own} {target}");
+        assert!(!is_own(own, &target.replace(":80", ":81")), "{own} {target}");
+    }
+    for (own, target) in [("127.0.0.1:80", "127.0.0.2:80"), ("0.0.0.0:80", "8.8.8.8:80"), ("8.8.8.8:80", "8.8.4.4:80")]
+    {
+        assert!(!is_own(own, target), "{own} {target}");
+    }
+}
+
 proptest! {
     #[test]
     fn an_address_in_a_special_range_is_refused(address in refused_address()) {

@@ -207,6 +207,16 @@ impl Server {
         self.companion(".admin-token")
     }
 
+    /// The link that the start prints; a browser that follows it is logged in.
+    #[track_caller]
+    pub fn login_link(&self) -> String {
+        let link = self.log.wait_for(|line| {
+            let record: Value = serde_json::from_str(line).ok()?;
+            record["link"].as_str().map(str::to_owned)
+        });
+        link.unwrap_or_else(|| panic!("it prints no link: {:#?}", self.log.lines()))
+    }
+
     /// A file beside the database that has its name and this ending.
     pub fn companion(&self, ending: &str) -> PathBuf {
         PathBuf::from(format!("{}{ending}", self.setup.database.display()))

@@ -1,0 +1,1 @@
+"""What the script `run` is made of."""

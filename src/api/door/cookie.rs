@@ -1,0 +1,80 @@
+//! The cookie of a session (RFC 6265bis).
+
+use poem::http::header::COOKIE;
+use poem::http::{HeaderMap, HeaderValue};
+
+use super::sessions::LIFETIME;
+use crate::domain::login::SessionToken;
+
+/// Values looked at in one request: more of one name nobody sends in earnest.
+const MOST_VALUES: usize = 8;
+
+/// Its name and how browsers keep it.
+#[derive(Debug)]
+pub struct Cookie {
+    name: String,
+    secure: bool,
+}
+
+impl Cookie {
+    /// Browsers keep one jar for all ports of a host, so the name holds the port: two servers on one machine do not log
+    /// each other out. Behind https the prefix `__Host-` keeps other hosts of the domain from setting it.
+    pub fn new(port: u16, behind_https: bool) -> Self {
+        let prefix = if behind_https { "__Host-" } else { "" };
+        Self { name: format!("{prefix}data_pusher_{port}"), secure: behind_https }
+    }
+
+    /// Value of `Set-Cookie` that begins a session.
+    pub fn set(&self, token: &SessionToken) -> HeaderValue {
+        self.line(token.reveal(), LIFETIME.as_secs())
+    }
+
+    /// Value of `Set-Cookie` that makes a browser forget it.
+    pub fn cleared(&self) -> HeaderValue {
+        self.line("", 0)
+    }
+
+    fn line(&self, value: &str, max_age: u64) -> HeaderValue {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let line = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Strict{secure}", self.name);
+        let mut line = HeaderValue::try_from(line).expect("name and token are visible ASCII");
+        line.set_sensitive(true);
+        line
+    }
+
+    /// What a request has under this name.
+    pub fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
+        let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="));
+        values.take(MOST_VALUES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_other_sites_and_plain_http_do_not_get_it() {
+        let token = SessionToken::generate();
+        let line = Cookie::new(8080, true).set(&token);
+        let expected = format!(
+            "__Host-data_pusher_8080={}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict; Secure",
+            token.reveal()
+        );
+        assert_eq!(line, expected);
+        assert!(line.is_sensitive());
+        let line = Cookie::new(8080, false).cleared();
+        assert_eq!(line, "data_pusher_8080=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict");
+    }
+
+    #[test]
+    fn it_is_found_among_others_and_only_under_its_own_name() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=b;data_pusher_8080=one ; xdata_pusher_8080=no"));
+        headers
+            .append(COOKIE, HeaderValue::from_static("data_pusher_80801=no; data_pusher_8080=two; data_pusher_8080"));
+        let cookie = Cookie::new(8080, false);
+        assert_eq!(cookie.values(&headers).collect::<Vec<_>>(), [b"one", b"two"]);
+    }
+}

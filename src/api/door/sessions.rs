@@ -1,0 +1,96 @@
+//! The sessions that are open, and the login codes that were used. Both are kept in memory only: a restart ends every
+//! session and makes every earlier code worthless.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::domain::login::{GoodCode, SessionToken};
+use crate::domain::secret::TokenDigest;
+use crate::domain::time::Timestamp;
+
+/// How long a session lasts, used or not.
+pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Sessions at once; one more ends the oldest.
+const MOST_OPEN: usize = 100;
+
+/// Used codes that are remembered at once. More within a code's lifetime only the owner can make; they are refused.
+const MOST_USED: usize = 1_000;
+
+/// What is open and what was used.
+#[derive(Debug, Default)]
+pub struct Sessions(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Oldest first.
+    open: VecDeque<Session>,
+    used: Vec<GoodCode>,
+}
+
+#[derive(Debug)]
+struct Session {
+    digest: TokenDigest,
+    ends: Timestamp,
+}
+
+impl Sessions {
+    /// Notes that a code is used; false if it was already.
+    pub fn redeem(&self, code: &GoodCode, now: Timestamp) -> bool {
+        let mut state = self.state();
+        state.used.retain(|used| now < used.ends);
+        let fresh = state.used.len() < MOST_USED && !state.used.iter().any(|used| used.digest == code.digest);
+        if fresh {
+            state.used.push(code.clone());
+        }
+        fresh
+    }
+
+    /// A new session.
+    pub fn open(&self, now: Timestamp) -> SessionToken {
+        let token = SessionToken::generate();
+        let mut state = self.state();
+        state.open.retain(|session| now < session.ends);
+        if state.open.len() == MOST_OPEN {
+            state.open.pop_front();
+        }
+        state.open.push_back(Session { digest: token.digest(), ends: now.plus(LIFETIME) });
+        token
+    }
+
+    /// Whether `token` is of a session that has not ended.
+    pub fn is_open(&self, token: &[u8], now: Timestamp) -> bool {
+        // Compared by digest, so that the time taken tells nothing that helps to guess a token.
+        let digest = TokenDigest::of(token);
+        self.state().open.iter().any(|session| session.digest == digest && now < session.ends)
+    }
+
+    /// Ends the session of `token`.
+    pub fn close(&self, token: &[u8]) {
+        let digest = TokenDigest::of(token);
+        self.state().open.retain(|session| session.digest != digest);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::login::LoginKey;
+
+    #[test]
+    fn sessions_and_used_codes_are_bounded() {
+        let (sessions, key, now) = (Sessions::default(), LoginKey::generate(), Timestamp::from_millis(1_000));
+        let tokens: Vec<SessionToken> = (0..=MOST_OPEN).map(|_| sessions.open(now)).collect();
+        let open = |token: &SessionToken| sessions.is_open(token.reveal().as_bytes(), now);
+        assert!(!open(&tokens[0]) && tokens[1..].iter().all(open));
+        let redeem = |at| sessions.redeem(&key.check(key.code(at).reveal(), at).unwrap(), at);
+        assert!((0..MOST_USED).all(|_| redeem(now)));
+        assert!(!redeem(now));
+        assert!(redeem(now.plus(Duration::from_secs(700))));
+    }
+}

@@ -1,0 +1,51 @@
+//! Swagger UI over the document.
+
+use super::ICON;
+use crate::api::document;
+
+/// Replacements that make poem-openapi's Swagger UI page a good one: a name, an icon, a way to log in, authorisation that
+/// survives a reload, and forms that are open from the start.
+fn mended() -> [(&'static str, String); 4] {
+    let head = format!(
+        "<title>Data Pusher API</title>\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
+         <link rel=\"icon\" href=\"{ICON}\">"
+    );
+    [
+        ("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">".to_owned()),
+        ("<title>Swagger UI</title>", head),
+        ("<div id=\"ui\"></div>", "<p><a href=\"/login\">Log in or out</a></p>\n<div id=\"ui\"></div>".to_owned()),
+        (
+            "deepLinking: true,",
+            "deepLinking: true,\n        persistAuthorization: true,\n        tryItOutEnabled: true,".to_owned(),
+        ),
+    ]
+}
+
+/// The page, with our document inside, so that it needs nothing else.
+pub fn html() -> String {
+    let (page, raw) = document::swagger_ui();
+    // No text of the document can end the script that it stands in.
+    let document = document::json().trim_end().replace('<', "\\u003c");
+    let page = page.replacen(&raw, &document, 1);
+    mended().iter().fold(page, |page, (from, to)| page.replacen(from, to, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swagger_ui_is_mended_and_holds_the_served_document() {
+        let (raw, _) = document::swagger_ui();
+        for (from, _) in mended() {
+            assert_eq!(raw.matches(from).count(), 1, "{from} must be there once to be replaced");
+        }
+        let page = html();
+        let (_, rest) = page.split_once("let spec = ").unwrap();
+        let (spec, _) = rest.split_once(";\n    let oauth2RedirectUrl").unwrap();
+        assert!(!spec.contains('<'));
+        let embedded: serde_json::Value = serde_json::from_str(spec).unwrap();
+        assert_eq!(&embedded, document::value());
+        assert!(page.contains("persistAuthorization: true"));
+    }
+}

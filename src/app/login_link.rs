@@ -1,0 +1,144 @@
+//! Login links: how `data-pusher login-link` makes one that the running server takes.
+//!
+//! While it runs, the server keeps `DATABASE.login` (mode 0600): where it is, and the key that signs its login codes. The
+//! key is made at each start, so a file that a crash left behind opens nothing.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::clock;
+use crate::domain::login::LoginKey;
+use crate::domain::origin::Origin;
+use crate::error::{Error, Kind, Result};
+use crate::store;
+
+/// Time for a server on this machine to take a connection.
+const ALIVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is in the file.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    /// Where the server listens.
+    address: SocketAddr,
+    /// Where browsers reach it.
+    url: String,
+    /// Signs login codes.
+    key: String,
+}
+
+/// The file of a running server; dropping this removes it.
+pub struct Posted(PathBuf);
+
+/// Where browsers on this machine reach a server at `address`, or anywhere under its public URL.
+pub fn base(address: SocketAddr, public: Option<&Origin>) -> String {
+    public.map_or_else(|| format!("http://{}", reachable(address)), Origin::to_string)
+}
+
+/// An address that can be called: listening on all is reached on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// A new link.
+pub fn link(base: &str, key: &LoginKey) -> String {
+    format!("{base}/login#{}", key.code(clock::wall()).reveal())
+}
+
+/// Writes the file of a server that listens.
+///
+/// # Errors
+/// One line that says why it cannot be written.
+pub fn post(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) -> Result<Posted> {
+    let path = path(database);
+    let note = Note { address: reachable(address), url: url.to_owned(), key: key.reveal() };
+    let written = serde_json::to_vec(&note).map_err(std::io::Error::other).and_then(|text| {
+        // A file that is there keeps its mode, whatever that is.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        store::private(OpenOptions::new().create_new(true).write(true)).open(&path)?.write_all(&text)
+    });
+    match written {
+        Ok(()) => Ok(Posted(path)),
+        Err(error) => {
+            let detail = format!("cannot write {}: {error}", path.display());
+            Err(Error::new(Kind::Internal, "cannot_write_login_file", detail))
+        }
+    }
+}
+
+/// Makes a link of the server that runs on `database`.
+///
+/// # Errors
+/// One line that says why there is none: usually that no server runs there.
+pub fn ask(database: &Path) -> Result<String> {
+    let failed = |why: &str| Error::new(Kind::Internal, "no_login_link", format!("no login link: {why}"));
+    let path = path(database);
+    let text = std::fs::read(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => failed(&format!(
+            "no server that asks for a login runs on {}; start it, or name its --database",
+            database.display()
+        )),
+        _ => failed(&format!("cannot read {}: {error}", path.display())),
+    })?;
+    let damaged = || failed(&format!("{} is damaged; restart the server", path.display()));
+    let note: Note = serde_json::from_slice(&text).map_err(|_| damaged())?;
+    let key = LoginKey::parse(&note.key).ok_or_else(damaged)?;
+    TcpStream::connect_timeout(&note.address, ALIVE_WITHIN)
+        .map_err(|error| failed(&format!("the server does not answer at {}: {error}; start it", note.address)))?;
+    Ok(link(&note.url, &key))
+}
+
+/// The file, whatever name or link leads to the database.
+fn path(database: &Path) -> PathBuf {
+    let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
+    store::companion(&database, ".login")
+}
+
+impl Drop for Posted {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the login file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_where_a_browser_can_go() {
+        let base = |address: &str, public: Option<&str>| {
+            base(address.parse().unwrap(), public.map(|url| Origin::parse(url).unwrap()).as_ref())
+        };
+        assert_eq!(base("127.0.0.1:8080", None), "http://127.0.0.1:8080");
+        assert_eq!(base("0.0.0.0:80", None), "http://127.0.0.1:80");
+        assert_eq!(base("[::]:8080", None), "http://[::1]:8080");
+        assert_eq!(base("10.0.0.5:8080", Some("https://push.example.com/")), "https://push.example.com");
+        let link = link("https://push.example.com", &LoginKey::generate());
+        assert!(link.starts_with("https://push.example.com/login#") && !link.contains('?'));
+    }
+
+    #[test]
+    fn the_file_is_gone_with_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.db");
+        let posted = post(&database, "127.0.0.1:1".parse().unwrap(), "http://x", &LoginKey::generate()).unwrap();
+        assert!(path(&database).exists());
+        drop(posted);
+        assert!(!path(&database).exists());
+        assert!(ask(&database).unwrap_err().detail().contains("--database"));
+    }
+}

@@ -1,0 +1,305 @@
+//! What one connection does now, since when, and for how long it may.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+/// A kept-alive connection without a request: longer than the 60 s for which proxies usually keep theirs, so that the
+/// proxy closes first and never sends a request into a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// For the rest of a request that was refused by its head, so that the answer can be read.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// When the server stops: for what has begun to send a request to finish its head, and for streams to end by themselves.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// Longest head of a request; hyper alone would buffer 400 KiB for each connection.
+pub const LONGEST_HEAD: usize = 64 * 1024;
+
+/// One connection, as its stream, its requests and the sweeper share it.
+#[derive(Debug)]
+pub struct Connection(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Bytes of the head that came so far.
+    head: usize,
+    /// Requests whose head came and that are not answered. More than one only over HTTP/2.
+    requests: usize,
+    /// Those of them whose answer is a stream of events.
+    streams: usize,
+    /// Since when the peer takes nothing of what is to be written.
+    blocked: Option<Instant>,
+    closed: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// What it does while no request is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is new, or has begun to send a head.
+    Head,
+    /// All that was asked has been answered.
+    Idle,
+    /// Its head was refused; the answer goes out and the rest is thrown away.
+    Refused,
+}
+
+/// What a stream may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Go on.
+    Proceed,
+    /// Nothing: it was closed.
+    End,
+    /// Refuse: the head is too long (when it reads), or what is written answers no request (when it writes).
+    Refuse,
+}
+
+impl Connection {
+    /// A connection that was accepted `now`.
+    pub fn new(now: Instant) -> Self {
+        Self(Mutex::new(State {
+            phase: Phase::Head,
+            since: now,
+            head: 0,
+            requests: 0,
+            streams: 0,
+            blocked: None,
+            closed: false,
+            reader: None,
+            writer: None,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asked before each read; [`close`](Self::close) wakes who asked.
+    pub fn may_read(&self, context: &Context<'_>) -> May {
+        let mut state = self.state();
+        wake_later(&mut state.reader, context);
+        match state.phase {
+            _ if state.closed => May::End,
+            // The server has seen all of it and still asks for more.
+            Phase::Head if state.requests == 0 && state.head >= LONGEST_HEAD => May::Refuse,
+            _ => May::Proceed,
+        }
+    }
+
+    /// Asked before each write; [`close`](Self::close) wakes who asked.
+    pub fn may_write(&self, context: &Context<'_>) -> May {
+        let mut state = self.state();
+        wake_later(&mut state.writer, context);
+        match state.phase {
+            _ if state.closed => May::End,
+            Phase::Head if state.requests == 0 => May::Refuse,
+            _ => May::Proceed,
+        }
+    }
+
+    /// `bytes` came.
+    pub fn read(&self, bytes: usize, now: Instant) {
+        let mut state = self.state();
+        if state.requests == 0 {
+            if state.phase == Phase::Idle {
+                (state.phase, state.since, state.head) = (Phase::Head, now, 0);
+            }
+            state.head = state.head.saturating_add(bytes);
+        }
+    }
+
+    /// The peer took something.
+    pub fn wrote(&self, now: Instant) {
+        let mut state = self.state();
+        state.blocked = None;
+        if state.phase == Phase::Idle {
+            state.since = now;
+        }
+    }
+
+    /// The peer takes nothing.
+    pub fn blocked(&self, now: Instant) {
+        self.state().blocked.get_or_insert(now);
+    }
+
+    /// Its head is refused.
+    pub fn refused(&self, now: Instant) {
+        let mut state = self.state();
+        (state.phase, state.since) = (Phase::Refused, now);
+    }
+
+    /// The head of a request is there.
+    pub fn begin(&self) {
+        self.state().requests += 1;
+    }
+
+    /// The answer to a request goes on as a stream of events.
+    pub fn stream(&self) {
+        self.state().streams += 1;
+    }
+
+    /// A request is answered, or its client is gone.
+    pub fn end(&self, streamed: bool, now: Instant) {
+        let mut state = self.state();
+        state.requests -= 1;
+        state.streams -= usize::from(streamed);
+        if state.requests == 0 {
+            (state.phase, state.since, state.head) = (Phase::Idle, now, 0);
+        }
+    }
+
+    /// Since when it has neither a request under way nor moved on; `None` while one is.
+    pub fn waiting_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (state.requests == 0).then_some(state.since)
+    }
+
+    /// Whether it has had its time: `patience` for a head and for each piece of an answer, less once the server stops.
+    pub fn is_overdue(&self, now: Instant, patience: Duration, stopping: Option<Instant>) -> bool {
+        let state = self.state();
+        let passed = |since: Instant, allowed: Duration| now.saturating_duration_since(since) >= allowed;
+        let last_call = stopping.is_some_and(|at| passed(state.since.max(at), LAST_CALL));
+        if let Some(blocked) = state.blocked {
+            return passed(blocked, patience);
+        }
+        if state.requests > 0 {
+            return last_call && state.streams == state.requests;
+        }
+        let allowed = match state.phase {
+            Phase::Head => patience,
+            Phase::Idle => IDLE,
+            Phase::Refused => LINGER,
+        };
+        last_call || passed(state.since, allowed)
+    }
+
+    /// Ends it: its next read or write fails, and whoever waits for one is woken.
+    pub fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let wakers = [state.reader.take(), state.writer.take()];
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+fn wake_later(waker: &mut Option<Waker>, context: &Context<'_>) {
+    if !waker.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+        *waker = Some(context.waker().clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(15);
+
+    fn at(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_head_that_drips_has_no_more_time_than_one_that_does_not_come() {
+        let start = Instant::now();
+        let (silent, dripping) = (Connection::new(start), Connection::new(start));
+        for second in 0..15 {
+            dripping.read(1, at(start, second));
+            assert!(!dripping.is_overdue(at(start, second), PATIENCE, None));
+        }
+        for connection in [silent, dripping] {
+            assert!(connection.is_overdue(at(start, 15), PATIENCE, None));
+        }
+    }
+
+    #[test]
+    fn a_request_under_way_has_all_the_time_that_it_needs() {
+        let start = Instant::now();
+        let connection = Connection::new(start);
+        connection.read(100, start);
+        connection.begin();
+        assert!(!connection.is_overdue(at(start, 3_600), PATIENCE, None));
+        assert_eq!(connection.waiting_since(), None);
+        connection.end(false, at(start, 3_600));
+        assert!(!connection.is_overdue(at(start, 3_674), PATIENCE, None));
+        assert!(connection.is_overdue(at(start, 3_675), PATIENCE, None), "it idles");
+    }
+
+    #[test]
+    fn the_next_head_on_a_kept_connection_has_a_deadline_of_its_own() {
+        let start = Instant::now();
+        let connection = Connection::new(start);
+        connection.begin();
+        connection.end(false, start);
+        connection.read(1, at(start, 60));
+        assert!(!connection.is_overdue(at(start, 74), PATIENCE, None));
+        assert!(connection.is_overdue(at(start, 75), PATIENCE, None));
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_given_up_even_while_its_request_is_under_way() {
+        let start = Instant::now();
+        let connection = Connection::new(start);
+        connection.begin();
+        connection.blocked(at(start, 10));
+        connection.blocked(at(start, 20));
+        assert!(connection.is_overdue(at(start, 25), PATIENCE, None));
+        connection.wrote(at(start, 25));
+        assert!(!connection.is_overdue(at(start, 60), PATIENCE, None));
+    }
+
+    #[test]
+    fn a_stop_leaves_requests_alone_and_gives_the_others_a_moment() {
+        let start = Instant::now();
+        let [half, asked, streaming, slow] = [(); 4].map(|()| Connection::new(start));
+        asked.begin();
+        streaming.begin();
+        streaming.stream();
+        slow.begin();
+        slow.end(false, start);
+        slow.blocked(start);
+        let stop = Some(at(start, 5));
+        let overdue =
+            |seconds| [&half, &asked, &streaming, &slow].map(|c| c.is_overdue(at(start, seconds), PATIENCE, stop));
+        assert_eq!(overdue(5), [false; 4]);
+        assert_eq!(overdue(6), [true, false, true, false], "an answer is still being read");
+        asked.end(false, at(start, 7));
+        assert_eq!(overdue(7), [true, false, true, false], "its answer is just going out");
+        assert_eq!(overdue(8), [true, true, true, false]);
+    }
+
+    #[test]
+    fn a_head_is_too_long_only_once_more_of_it_is_asked_for() {
+        let start = Instant::now();
+        let context = Context::from_waker(Waker::noop());
+        let connection = Connection::new(start);
+        connection.read(LONGEST_HEAD - 1, start);
+        assert_eq!(connection.may_read(&context), May::Proceed);
+        connection.read(1, start);
+        assert_eq!(connection.may_read(&context), May::Refuse);
+        connection.begin();
+        assert_eq!(connection.may_read(&context), May::Proceed, "the rest was body");
+    }
+
+    #[test]
+    fn only_what_answers_no_request_is_taken_for_a_refusal() {
+        let start = Instant::now();
+        let context = Context::from_waker(Waker::noop());
+        let connection = Connection::new(start);
+        assert_eq!(connection.may_write(&context), May::Refuse);
+        connection.begin();
+        assert_eq!(connection.may_write(&context), May::Proceed);
+        connection.end(false, start);
+        assert_eq!(connection.may_write(&context), May::Proceed, "the answer goes out");
+        connection.read(1, start);
+        assert_eq!(connection.may_write(&context), May::Refuse);
+        connection.close();
+        assert_eq!([connection.may_read(&context), connection.may_write(&context)], [May::End; 2]);
+    }
+}

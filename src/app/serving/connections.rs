@@ -1,0 +1,141 @@
+//! All connections: how many there may be, which one is meant, and who has to go.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+
+/// Both ends of a connection: unique among those that are open.
+pub type Ends = (SocketAddr, SocketAddr);
+
+/// Longest time between two looks for what is overdue.
+const SWEEP: Duration = Duration::from_millis(250);
+
+/// When there are too many, this part of them goes at once, so that a flood does not pay for a look at all of them
+/// with every connection that comes.
+const SHED: usize = 64;
+
+/// The connections that are open.
+#[derive(Debug)]
+pub struct Connections {
+    open: Mutex<Open>,
+    most: usize,
+    patience: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    all: HashMap<Ends, Arc<Connection>>,
+    stopping: Option<Instant>,
+}
+
+impl Connections {
+    /// None yet, and never more than `most`.
+    pub fn new(most: usize, patience: Duration) -> Self {
+        Self { open: Mutex::default(), most, patience }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often [`close_overdue`](Self::close_overdue) is to be called.
+    pub fn sweep_every(&self) -> Duration {
+        (self.patience / 4).clamp(Duration::from_millis(5), SWEEP)
+    }
+
+    /// A new connection, if there is room.
+    pub fn admit(&self, ends: Ends, now: Instant) -> Option<Arc<Connection>> {
+        let mut open = self.open();
+        if open.all.len() >= self.most {
+            return None;
+        }
+        let connection = Arc::new(Connection::new(now));
+        open.all.insert(ends, Arc::clone(&connection));
+        Some(connection)
+    }
+
+    /// The one between these ends.
+    pub fn find(&self, ends: &Ends) -> Option<Arc<Connection>> {
+        self.open().all.get(ends).cloned()
+    }
+
+    /// Its stream is gone.
+    pub fn remove(&self, ends: &Ends, connection: &Arc<Connection>) {
+        let mut open = self.open();
+        // It may have been closed from here, and its port be in use again.
+        if open.all.get(ends).is_some_and(|known| Arc::ptr_eq(known, connection)) {
+            open.all.remove(ends);
+        }
+    }
+
+    /// Closes those that have waited longest without a request under way. Returns how many.
+    pub fn shed(&self) -> usize {
+        let mut open = self.open();
+        let mut waiting: Vec<(Instant, Ends)> =
+            open.all.iter().filter_map(|(ends, connection)| Some((connection.waiting_since()?, *ends))).collect();
+        let count = (self.most / SHED).max(1).min(waiting.len());
+        if count < waiting.len() {
+            waiting.select_nth_unstable(count);
+        }
+        let shed: Vec<_> = waiting[..count].iter().filter_map(|(_, ends)| open.all.remove(ends)).collect();
+        drop(open);
+        shed.iter().for_each(|connection| connection.close());
+        shed.len()
+    }
+
+    /// Closes those that have had their time.
+    pub fn close_overdue(&self, now: Instant) {
+        let mut open = self.open();
+        let stopping = open.stopping;
+        let overdue: Vec<_> =
+            open.all.extract_if(|_, connection| connection.is_overdue(now, self.patience, stopping)).collect();
+        drop(open);
+        overdue.iter().for_each(|(_, connection)| connection.close());
+        if !overdue.is_empty() {
+            tracing::debug!(count = overdue.len(), "closed connections that had had their time");
+        }
+    }
+
+    /// From now on whoever has no request under way has only a moment.
+    pub fn stop(&self, now: Instant) {
+        self.open().stopping = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(port: u16) -> Ends {
+        (([127, 0, 0, 1], 80).into(), ([127, 0, 0, 1], port).into())
+    }
+
+    #[test]
+    fn those_that_have_waited_longest_make_room_and_requests_under_way_stay() {
+        let start = Instant::now();
+        let connections = Connections::new(4, Duration::from_secs(15));
+        let come = |port: u16| connections.admit(ends(port), start + Duration::from_millis(port.into()));
+        come(1).unwrap().begin();
+        let kept: Vec<_> = [4, 2, 3].map(|port| come(port).unwrap()).into();
+        assert!(come(5).is_none());
+        assert_eq!(connections.shed(), 1);
+        assert!(connections.find(&ends(2)).is_none());
+        assert!([1, 3, 4].iter().all(|port| connections.find(&ends(*port)).is_some()));
+        assert!(come(5).is_some());
+        kept.iter().for_each(|connection| connection.begin());
+        assert_eq!((connections.shed(), connections.shed()), (1, 0), "the rest is being served");
+    }
+
+    #[test]
+    fn a_stream_that_ends_late_does_not_remove_its_successor() {
+        let connections = Connections::new(1, Duration::ZERO);
+        let first = connections.admit(ends(1), Instant::now()).unwrap();
+        assert_eq!(connections.shed(), 1);
+        let second = connections.admit(ends(1), Instant::now()).unwrap();
+        connections.remove(&ends(1), &first);
+        assert!(connections.find(&ends(1)).is_some_and(|known| Arc::ptr_eq(&known, &second)));
+    }
+}

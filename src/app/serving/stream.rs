@@ -1,0 +1,114 @@
+//! The bytes of one connection, watched.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::connection::{Connection, May};
+use super::connections::{Connections, Ends};
+use super::refusal::Refusal;
+
+/// Status where a head is longer than it may be.
+const HEAD_TOO_LONG: u16 = 431;
+
+/// A TCP stream that ends when its connection is closed from elsewhere.
+pub struct Guarded {
+    stream: TcpStream,
+    ends: Ends,
+    connection: Arc<Connection>,
+    connections: Arc<Connections>,
+    refusal: Option<Refusal>,
+}
+
+impl Guarded {
+    /// Watches `stream` on behalf of `connection`.
+    pub fn new(stream: TcpStream, ends: Ends, connection: Arc<Connection>, connections: Arc<Connections>) -> Self {
+        Self { stream, ends, connection, connections, refusal: None }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.connection.refused(Instant::now());
+        self.refusal = Some(refusal);
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.connections.remove(&self.ends, &self.connection);
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the connection had had its time")
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.connection.may_read(context) {
+            May::Proceed => {}
+            May::End => return Poll::Ready(Err(closed())),
+            May::Refuse => this.refuse(Refusal::of_status(HEAD_TOO_LONG)),
+        }
+        if let Some(refusal) = &mut this.refusal {
+            // Then its end: the server has nothing to say to it.
+            return refusal.poll(&mut this.stream, context);
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let came = buffer.filled().len() - before;
+        if came > 0 {
+            this.connection.read(came, Instant::now());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match this.connection.may_write(context) {
+            May::Proceed => {}
+            May::End => return Poll::Ready(Err(closed())),
+            May::Refuse => {
+                if let Some(refusal) = Refusal::in_place_of(bytes) {
+                    this.refuse(refusal);
+                }
+            }
+        }
+        if this.refusal.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
+        match &polled {
+            Poll::Ready(Ok(_)) => this.connection.wrote(Instant::now()),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => this.connection.blocked(Instant::now()),
+        }
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.refusal {
+            Some(_) if this.connection.may_write(context) == May::End => Poll::Ready(Err(closed())),
+            Some(refusal) => refusal.poll_answer(&mut this.stream, context),
+            None => Pin::new(&mut this.stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.refusal {
+            // Closed from elsewhere, it lingers no longer.
+            Some(_) if this.connection.may_read(context) == May::End => Poll::Ready(Err(closed())),
+            Some(refusal) => refusal.poll(&mut this.stream, context),
+            None => Pin::new(&mut this.stream).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Tells each connection when its requests begin and end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use poem::{Body, Endpoint, Request, Response};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::connection::Connection;
+use super::connections::Connections;
+use super::door;
+
+/// Media type of answers that go on until somebody has enough of them.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// An endpoint whose requests are known to their connections.
+pub struct Tracked<E> {
+    endpoint: E,
+    connections: Arc<Connections>,
+}
+
+impl<E> Tracked<E> {
+    /// Tracks the requests of `endpoint`.
+    pub fn new(endpoint: E, connections: Arc<Connections>) -> Self {
+        Self { endpoint, connections }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Tracked<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let ends = door::ends(request.local_addr(), request.remote_addr());
+        let under_way = ends.and_then(|ends| self.connections.find(&ends)).map(UnderWay::begin);
+        let mut response = self.endpoint.call(request).await?;
+        if let Some(mut under_way) = under_way
+            && response.content_type().is_some_and(|media_type| media_type.starts_with(EVENT_STREAM))
+        {
+            under_way.stream();
+            let body = response.take_body().into_async_read();
+            response.set_body(Body::from_async_read(Streamed { body, _under_way: under_way }));
+        }
+        Ok(response)
+    }
+}
+
+/// A request, until it is answered or its client is gone.
+struct UnderWay {
+    connection: Arc<Connection>,
+    streams: bool,
+}
+
+impl UnderWay {
+    fn begin(connection: Arc<Connection>) -> Self {
+        connection.begin();
+        Self { connection, streams: false }
+    }
+
+    fn stream(&mut self) {
+        self.connection.stream();
+        self.streams = true;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.connection.end(self.streams, Instant::now());
+    }
+}
+
+/// A body that keeps its request under way to its end.
+struct Streamed<R> {
+    body: R,
+    _under_way: UnderWay,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Streamed<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.body).poll_read(context, buffer)
+    }
+}

@@ -1,0 +1,170 @@
+//! How a browser gets in without the admin token: a one-time code, and the session that it is changed for.
+//!
+//! A code is signed with a key that lives as long as one run of the server, so the server keeps nothing of a code until
+//! it is used, and a code of an earlier run is worth nothing. It is not made from the admin token: whoever finds an old
+//! code in a log cannot try out tokens against it.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::secret::TokenDigest;
+use super::time::Timestamp;
+
+/// How long a code is good for.
+pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Hexadecimal digits of the second at which a code ends.
+const EXPIRY_DIGITS: usize = 8;
+
+/// Characters that make a code unlike any other: 126 bits.
+const NONCE: usize = 21;
+
+/// Bytes of the signature that a code holds.
+const TAG: usize = 16;
+
+/// Signs the login codes of one run of the server.
+#[derive(Clone)]
+pub struct LoginKey([u8; 32]);
+
+/// A code, good once and for [`CODE_LIFETIME`]; it stands in a URL as it is.
+pub struct LoginCode(String);
+
+/// When a code that was found good ends, by which it is remembered once it is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoodCode {
+    /// Which code it is.
+    pub digest: TokenDigest,
+    /// From then on it is good no more.
+    pub ends: Timestamp,
+}
+
+/// What a browser's cookie holds.
+pub struct SessionToken(String);
+
+impl LoginKey {
+    /// A new key of 256 random bits.
+    pub fn generate() -> Self {
+        // nanoid's generator is the operating system's; 64 characters are 384 bits, hashed down to 256.
+        Self(Sha256::digest(nanoid::nanoid!(64).as_bytes()).into())
+    }
+
+    /// The key as text, for the file that `login-link` reads.
+    pub fn reveal(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Reads what [`reveal`](Self::reveal) wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+
+    /// A new code.
+    pub fn code(&self, now: Timestamp) -> LoginCode {
+        let ends = now.plus(CODE_LIFETIME).seconds();
+        let head = format!("{ends:0EXPIRY_DIGITS$x}{}", nanoid::nanoid!(NONCE));
+        let tag = self.tag(&head);
+        LoginCode(head + &tag)
+    }
+
+    /// Whether `given` is a code of this key, and its time has not passed. Whether it was used the caller knows.
+    pub fn check(&self, given: &str, now: Timestamp) -> Option<GoodCode> {
+        let (head, tag) = given.split_at_checked(EXPIRY_DIGITS + NONCE)?;
+        if !bool::from(self.tag(head).as_bytes().ct_eq(tag.as_bytes())) {
+            return None;
+        }
+        let ends = i64::from_str_radix(head.get(..EXPIRY_DIGITS)?, 16).ok()?;
+        let ends = Timestamp::from_millis(ends * 1_000);
+        (now < ends).then(|| GoodCode { digest: TokenDigest::of(given.as_bytes()), ends })
+    }
+
+    fn tag(&self, head: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(head.as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..TAG])
+    }
+}
+
+impl LoginCode {
+    /// The text, for the one link that holds it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SessionToken {
+    /// A new token of 258 bits.
+    pub fn generate() -> Self {
+        Self(nanoid::nanoid!(43))
+    }
+
+    /// The text, for the cookie.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What the server keeps of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+}
+
+macro_rules! hidden {
+    ($($name:ty),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("***")
+            }
+        }
+    )*};
+}
+
+hidden!(LoginKey, LoginCode, SessionToken);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_767_225_600_500)
+    }
+
+    #[test]
+    fn a_code_is_good_for_ten_minutes_and_for_its_own_key() {
+        let key = LoginKey::generate();
+        let code = key.code(now());
+        let good = key.check(code.reveal(), now()).unwrap();
+        assert_eq!(key.check(code.reveal(), now().plus(Duration::from_secs(599))), Some(good));
+        assert_eq!(key.check(code.reveal(), now().plus(CODE_LIFETIME)), None);
+        assert_eq!(LoginKey::generate().check(code.reveal(), now()), None);
+        let same = LoginKey::parse(&key.reveal()).unwrap();
+        assert!(same.check(code.reveal(), now()).is_some());
+    }
+
+    #[test]
+    fn a_code_with_any_character_changed_added_or_left_out_is_worth_nothing() {
+        let key = LoginKey::generate();
+        let code = key.code(now()).reveal().to_owned();
+        for at in 0..code.len() {
+            let mut changed = code.clone().into_bytes();
+            changed[at] = if changed[at] == b'0' { b'1' } else { b'0' };
+            assert_eq!(key.check(std::str::from_utf8(&changed).unwrap(), now()), None, "{at}");
+            assert_eq!(key.check(&code[..at], now()), None, "{at}");
+        }
+        for text in [format!("{code}A"), format!("{code}="), code.to_uppercase(), "\u{e4}".repeat(40)] {
+            assert_eq!(key.check(&text, now()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn codes_and_sessions_differ_and_do_not_show_in_debug_output() {
+        let key = LoginKey::generate();
+        assert_ne!(key.code(now()).reveal(), key.code(now()).reveal());
+        assert_ne!(SessionToken::generate().reveal(), SessionToken::generate().reveal());
+        assert_eq!(format!("{key:?} {:?} {:?}", key.code(now()), SessionToken::generate()), "*** *** ***");
+    }
+}

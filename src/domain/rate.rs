@@ -1,0 +1,162 @@
+//! How often something may be done: a token bucket for each of many, in a few bytes each.
+//!
+//! A bucket holds as many tokens as the rate says, is full at first, and fills evenly: `100/s` allows 100 at once and
+//! then one each 10 ms. Instead of tokens it keeps the time at which it will be full again (the "generic cell rate
+//! algorithm"), so it needs no filling, and one that is full need not be kept at all.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+/// Highest count of a rate.
+const MOST: u32 = 1_000_000;
+
+/// Buckets that are kept before the first look for full ones.
+const FEW: usize = 1_024;
+
+const PERIODS: [(&str, Duration); 3] =
+    [("s", Duration::from_secs(1)), ("m", Duration::from_secs(60)), ("h", Duration::from_secs(3_600))];
+
+/// So many in so long, and so many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    period: Duration,
+}
+
+impl Rate {
+    /// Reads `100/s`, `6000/m` or `10000/h`.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not a rate; write a whole number from 1 to {MOST} and /s, /m or /h, such as 100/s");
+        let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let count = digits.then(|| count.parse().ok()).flatten().filter(|count| (1..=MOST).contains(count));
+        let period = PERIODS.iter().find(|(name, _)| *name == unit).map(|(_, period)| *period);
+        Ok(Self { count: count.ok_or_else(wrong)?, period: period.ok_or_else(wrong)? })
+    }
+
+    /// Time in which one token comes back.
+    fn each(self) -> Duration {
+        self.period / self.count
+    }
+}
+
+/// A bucket for each key.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    rate: Rate,
+    /// When each will be full again; without an entry it is full.
+    full_at: HashMap<K, Duration>,
+    /// Entries at which full buckets are looked for.
+    prune_at: usize,
+}
+
+impl<K: Hash + Eq> Buckets<K> {
+    /// All full.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, full_at: HashMap::new(), prune_at: FEW }
+    }
+
+    /// Takes one token of `key`; `now` is any time that only goes forward.
+    ///
+    /// # Errors
+    /// There is none; how long until there is.
+    pub fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
+        if self.full_at.len() >= self.prune_at {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            self.prune_at = (self.full_at.len() * 2).max(FEW);
+        }
+        let full_at = self.full_at.entry(key).or_insert(now);
+        let then_full_at = (*full_at).max(now) + self.rate.each();
+        match then_full_at.checked_sub(now + self.rate.period) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => {
+                *full_at = then_full_at;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn buckets(rate: &str) -> Buckets<u32> {
+        Buckets::new(Rate::parse(rate).unwrap())
+    }
+
+    const fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn rates_read_as_people_write_them() {
+        for (text, count, seconds) in [("100/s", 100, 1), ("6000/m", 6_000, 60), ("1/h", 1, 3_600)] {
+            assert_eq!(Rate::parse(text), Ok(Rate { count, period: Duration::from_secs(seconds) }));
+        }
+        for text in
+            ["", "100", "/s", "0/s", "-1/s", "+1/s", "1.5/s", "100/", "100/d", "100 /s", "1/S", "1000001/s", "1/s/s"]
+        {
+            assert!(Rate::parse(text).unwrap_err().contains("such as 100/s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_full_bucket_gives_all_it_has_at_once_and_then_one_at_a_time() {
+        let mut buckets = buckets("10/s");
+        let start = millis(5_000);
+        assert_eq!((0..10).map(|_| buckets.take(1, start)).collect::<Vec<_>>(), vec![Ok(()); 10]);
+        assert_eq!(buckets.take(1, start), Err(millis(100)));
+        assert_eq!(buckets.take(1, start + millis(99)), Err(millis(1)));
+        assert_eq!(buckets.take(1, start + millis(100)), Ok(()));
+        assert_eq!(buckets.take(1, start + millis(100)), Err(millis(100)));
+        assert_eq!(buckets.take(2, start), Ok(()), "others have buckets of their own");
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing() {
+        let mut buckets = buckets("1/m");
+        assert_eq!(buckets.take(1, Duration::ZERO), Ok(()));
+        for _ in 0..100 {
+            assert_eq!(buckets.take(1, millis(1_000)), Err(millis(59_000)));
+        }
+        assert_eq!(buckets.take(1, millis(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn full_buckets_are_forgotten() {
+        let mut buckets = buckets("1/s");
+        for key in 0..100_000 {
+            assert_eq!(buckets.take(key, millis(u64::from(key))), Ok(()));
+        }
+        assert!(buckets.full_at.len() <= 2 * FEW, "{}", buckets.full_at.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_pass_than_the_bucket_and_the_time_allow(
+            count in 1u32..20, steps in proptest::collection::vec(0u64..300, 1..200)
+        ) {
+            let mut buckets = Buckets::new(Rate { count, period: Duration::from_secs(1) });
+            let (mut now, mut passed) = (0, 0u64);
+            for step in steps {
+                now += step;
+                if let Err(wait) = buckets.take(0, millis(now)) {
+                    prop_assert!(wait <= buckets.rate.each());
+                    prop_assert!(buckets.full_at[&0] + buckets.rate.each() == millis(now) + wait + buckets.rate.period);
+                } else {
+                    passed += 1;
+                }
+                // One more than the time gives for the fraction of a nanosecond that a division drops.
+                prop_assert!(passed <= u64::from(count) + now * u64::from(count) / 1_000 + 1);
+            }
+            prop_assert!(passed >= 1);
+        }
+    }
+}

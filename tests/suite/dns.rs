@@ -1,0 +1,207 @@
+//! Names that lead where they must not: a name server of the test's own, in a network that has nothing but loopback.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use crate::harness::{Setup, wait_until};
+
+/// Set for the run of this binary inside the namespaces.
+const INSIDE: &str = "DNS_TEST_INSIDE";
+
+/// A global address, which inside is on the loopback interface: nothing leaves the machine.
+const PUBLIC: &str = "93.184.216.34";
+
+/// Makes the network and the name service, then becomes the test.
+const ENTER: &str = "ip link set lo up && ip address add 93.184.216.34/32 dev lo \
+    && mount --bind \"$0/resolv.conf\" /etc/resolv.conf && mount --bind \"$0/nsswitch.conf\" /etc/nsswitch.conf \
+    && exec \"$@\"";
+
+/// Runs the test called `name` of this module in namespaces of its own; says so loudly where that is not permitted.
+fn enter(name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\noptions timeout:1\n").unwrap();
+    std::fs::write(folder.path().join("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    let enter = |words: &[&str]| {
+        let path = folder.path().display().to_string();
+        let mut command = Command::new("unshare");
+        command.args(["-rmn", "sh", "-c", ENTER, &path]).args(words).env(INSIDE, "1").output()
+    };
+    let probe = enter(&["true"]);
+    if !probe.as_ref().is_ok_and(|ended| ended.status.success()) {
+        // Past the capture of a test that passes, for everybody to see.
+        let _ = writeln!(
+            std::io::stderr(),
+            "\nSKIPPED: no network of its own can be made here, names that change are NOT tested: {probe:?}\n"
+        );
+        return;
+    }
+    let test = std::env::current_exe().unwrap().display().to_string();
+    let full = format!("dns::{name}");
+    let ended = enter(&[&test, "--exact", &full, "--ignored", "--nocapture"]).unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Answers queries of a name with its sets of addresses in turn; the last one stays.
+#[derive(Clone, Default)]
+struct Names(Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>);
+
+impl Names {
+    fn serve() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:53").expect("the port of DNS, in a network of its own");
+        let names = Self::default();
+        let served = names.clone();
+        std::thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut query) {
+                let _ = socket.send_to(&served.answer(&query[..length]), from);
+            }
+        });
+        names
+    }
+
+    fn set(&self, name: &str, answers: &[&[&str]]) {
+        let parsed = answers.iter().map(|set| set.iter().map(|text| text.parse().unwrap()).collect()).collect();
+        self.0.lock().unwrap().insert(name.to_owned(), parsed);
+    }
+
+    fn answer(&self, query: &[u8]) -> Vec<u8> {
+        let (mut labels, mut at) = (Vec::new(), 12);
+        while query[at] != 0 {
+            let end = at + 1 + usize::from(query[at]);
+            labels.push(String::from_utf8_lossy(&query[at + 1..end]).to_lowercase());
+            at = end;
+        }
+        let wants_v6 = query[at + 1..at + 3] == [0, 28];
+        let question = &query[12..at + 5];
+        let mut names = self.0.lock().unwrap();
+        let addresses = names.get_mut(&labels.join(".")).map_or_else(Vec::new, |answers| {
+            let now = answers[0].clone();
+            let of_family: Vec<IpAddr> = now.into_iter().filter(|address| address.is_ipv6() == wants_v6).collect();
+            // Each look-up asks for both families; it moves on with the family that it has.
+            if answers.len() > 1 && !of_family.is_empty() {
+                answers.remove(0);
+            }
+            of_family
+        });
+        let count = u8::try_from(addresses.len()).unwrap();
+        let mut bytes = [&query[..2], &[0x81, 0x80, 0, 1, 0, count, 0, 0, 0, 0], question].concat();
+        for address in addresses {
+            let (kind, data) = match address {
+                IpAddr::V4(address) => (1, address.octets().to_vec()),
+                IpAddr::V6(address) => (28, address.octets().to_vec()),
+            };
+            bytes.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 0, 0, u8::try_from(data.len()).unwrap()]);
+            bytes.extend(data);
+        }
+        bytes
+    }
+}
+
+/// Counts connections and answers each with 204.
+fn sink(listener: TcpListener) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut stream = stream;
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
+        }
+    });
+    count
+}
+
+#[test]
+fn a_name_never_leads_to_the_inside_however_it_does_so() {
+    enter("inside_names_that_lead_to_the_inside");
+}
+
+#[test]
+#[ignore = "run by the test above, in a network of its own"]
+fn inside_names_that_lead_to_the_inside() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let names = Names::serve();
+    let outside = TcpListener::bind((PUBLIC, 0)).unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let outside = sink(outside);
+    let inside: Vec<_> =
+        ["127.0.0.1", "::1"].map(|address| sink(TcpListener::bind((address, port)).unwrap())).into_iter().collect();
+    let mut server = Setup::guarded().flags(&["--retry-schedule", "100ms"]).start();
+    let client = server.client();
+    let account = client.create_account("ada");
+    let send_to = |names_of: &[&str]| -> Vec<String> {
+        for name in names_of {
+            client.create_destination(&account, &format!("http://{name}:{port}/in"), "POST", json!({}));
+        }
+        let pushed = client.push(&account, "{}");
+        pushed["deliveries"].as_array().unwrap().iter().map(|d| d["delivery_id"].as_str().unwrap().to_owned()).collect()
+    };
+
+    // Public at first: it is delivered there, though the very next query would lead inside.
+    names.set("flip.test", &[&[PUBLIC], &["127.0.0.1"]]);
+    for delivery in send_to(&["flip.test"]) {
+        client.wait_for_state(&delivery, "succeeded");
+    }
+    assert_eq!(outside.load(Ordering::SeqCst), 1);
+
+    for (name, answers) in [
+        ("mixed.test", &[PUBLIC, "10.0.0.1"][..]),
+        ("loopback.test", &["127.0.0.1"]),
+        ("metadata.test", &["169.254.169.254"]),
+        ("mapped.test", &["::ffff:127.0.0.1"]),
+        ("nat64.test", &["64:ff9b::7f00:1"]),
+        ("6to4.test", &["2002:7f00:1::1"]),
+        // Its server is 65.54.227.120, its client 127.0.0.1 with the bits turned over.
+        ("teredo.test", &["2001:0:4136:e378:8000:63bf:80ff:fffe"]),
+        ("local6.test", &["::1"]),
+        ("both.test", &[PUBLIC, "fe80::1"]),
+    ] {
+        names.set(name, &[answers]);
+    }
+    let bad = [
+        "mixed.test",
+        "loopback.test",
+        "metadata.test",
+        "mapped.test",
+        "nat64.test",
+        "6to4.test",
+        "teredo.test",
+        "local6.test",
+        "both.test",
+    ];
+    let deliveries = send_to(&bad);
+    assert_eq!(deliveries.len(), bad.len() + 1);
+    let refused = deliveries
+        .iter()
+        .map(|delivery| {
+            wait_until("it has ended", || Some(client.delivery(delivery)).filter(|d| d["state"] != "pending"))
+        })
+        .filter(|delivery| {
+            delivery["attempts"].as_array().unwrap().iter().all(|attempt| attempt["error"] == "refused_address")
+        })
+        .count();
+    assert_eq!(refused, bad.len(), "all but the public one");
+
+    // A new process asks anew, and now the name leads inside.
+    server.terminate();
+    server.start_again();
+    let client = server.client();
+    let pushed = client.push(&account, "{}");
+    for delivery in pushed["deliveries"].as_array().unwrap() {
+        let delivery = client.wait_for_state(delivery["delivery_id"].as_str().unwrap(), "exhausted");
+        assert_eq!(delivery["error"], "refused_address");
+    }
+    assert_eq!(outside.load(Ordering::SeqCst), 2);
+    let reached: usize = inside.iter().map(|count| count.load(Ordering::SeqCst)).sum();
+    assert_eq!(reached, 0, "something on the inside was connected to");
+}
