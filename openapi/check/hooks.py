@@ -43,7 +43,7 @@ UNSAYABLE = [
 UNSAYABLE_PARAMETERS = [
     # Opaque, so that its form may change: a client never makes one up.
     r"The query parameter `cursor` is wrong: is not a cursor",
-    r"The query parameter `(event|destination)_id` is wrong",
+    r"The query parameter `(account|event|destination)_id` is wrong",
     r"The query parameter `(since|until)` is wrong: .* is not an RFC 3339 time",
     r"The query parameter `email` is wrong: must be an e-mail address",
     # Whether a key was used before is no matter of form.
