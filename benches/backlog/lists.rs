@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::support::Result;
 use super::support::http::Client;
+use super::support::report::Report;
 use super::support::server::Account;
 use super::support::stage::Stage;
-use super::{Report, Target};
 
 /// Longest that a page may take, in milliseconds.
 const MOST_MS: f64 = 100.0;
@@ -64,8 +64,8 @@ pub fn measure(stage: &mut Stage, big: &Account, small: &Account, report: &mut R
         }
     }
     println!("{pages} pages of {combinations} combinations of filters; slowest: {slowest_of}");
-    report.take("list page, mean", total.as_secs_f64() * 1e3 / f64::from(pages), "ms", Target::None);
-    report.take("list page, slowest filter", slowest.as_secs_f64() * 1e3, "ms", Target::AtMost(MOST_MS));
+    report.take("list page, mean", total.as_secs_f64() * 1e3 / f64::from(pages), "ms");
+    report.at_most("list page, slowest filter", slowest.as_secs_f64() * 1e3, "ms", MOST_MS);
     Ok(())
 }
 

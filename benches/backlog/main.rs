@@ -18,9 +18,8 @@ mod support;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
-
-use support::{Result, sink, sinks, system};
+use support::report::Report;
+use support::{Result, system};
 
 /// How the bench was called.
 struct Options {
@@ -28,78 +27,8 @@ struct Options {
     deliveries: usize,
 }
 
-/// A figure, and the most or least that it should be.
-struct Figure {
-    name: String,
-    value: f64,
-    unit: &'static str,
-    target: Target,
-}
-
-#[derive(Clone, Copy)]
-enum Target {
-    None,
-    AtMost(f64),
-}
-
-/// All figures, written as they come.
-#[derive(Default)]
-struct Report(Vec<Figure>);
-
-impl Report {
-    fn take(&mut self, name: &str, value: f64, unit: &'static str, target: Target) {
-        let figure = Figure { name: name.to_owned(), value, unit, target };
-        let target = match figure.target {
-            Target::None => String::new(),
-            Target::AtMost(most) => format!("at most {most}"),
-        };
-        let verdict = if figure.met() { "" } else { "  MISSED" };
-        println!("{name:<58} {value:>10.1} {unit:<6} {target:>14}{verdict}");
-        self.0.push(figure);
-    }
-
-    fn end(&self, deliveries: usize) -> Result<bool> {
-        let figures: Vec<_> = self
-            .0
-            .iter()
-            .map(|figure| json!({ "name": figure.name, "value": figure.value, "unit": figure.unit, "met": figure.met() }))
-            .collect();
-        let path = system::target_folder().join("backlog.json");
-        std::fs::write(&path, serde_json::to_vec_pretty(&json!({ "deliveries": deliveries, "figures": figures }))?)?;
-        println!("figures: backlog.json in the target folder");
-        Ok(self.0.iter().all(Figure::met))
-    }
-}
-
-impl Figure {
-    fn met(&self) -> bool {
-        match self.target {
-            Target::None => true,
-            Target::AtMost(most) => self.value <= most,
-        }
-    }
-}
-
 fn main() -> ExitCode {
-    system::many_files();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = match args.first().map(String::as_str) {
-        Some(sinks::SINK_ARGUMENT) => sink::run().map(|()| true).map_err(Into::into),
-        // `cargo test --all-targets` starts benches as well, without this.
-        _ if !args.iter().any(|arg| arg == "--bench") => {
-            println!("a measurement, not a test: cargo bench --bench backlog");
-            Ok(true)
-        }
-        _ => measure(&args),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::run("backlog", support::sink_part, measure)
 }
 
 fn measure(args: &[String]) -> Result<bool> {
@@ -116,6 +45,7 @@ fn measure(args: &[String]) -> Result<bool> {
         }
     }
     let mut report = Report::default();
+    report.begin();
     play::all(&options, &mut report)?;
-    report.end(options.deliveries)
+    report.end(&system::target_folder().join("backlog.json"))
 }

@@ -4,10 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::support::load::queue;
+use super::support::report::Report;
 use super::support::server::Account;
 use super::support::stage::{self, Stage, quantile_ms};
 use super::support::{Result, http::Client};
-use super::{Options, Report, Target, lists};
+use super::{Options, lists};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -27,7 +28,7 @@ pub fn all(options: &Options, report: &mut Report) -> Result<()> {
     let began = Instant::now();
     queue(stage.server.address, &big, options.deliveries)?;
     println!("{} deliveries queued in {:.0} s", options.deliveries, began.elapsed().as_secs_f64());
-    report.take("memory with all of them pending", stage.server.resident()? as f64 / MIB, "MiB", Target::AtMost(100.0));
+    report.at_most("memory with all of them pending", stage.server.resident()? as f64 / MIB, "MiB", 100.0);
 
     starting(&mut stage, backlog, &big, report)?;
     lists::measure(&mut stage, &big[0], &healthy[0], report)?;
@@ -46,11 +47,11 @@ fn starting(
     let began = Instant::now();
     let listening = stage.server.crash_and_restart()?;
     wait_until("the first delivery", || Ok(stage.sinks.count(backlog)?.0 > before))?;
-    report.take("start to the first delivery", began.elapsed().as_secs_f64() * 1e3, "ms", Target::AtMost(2_000.0));
-    report.take("start to listening", listening.as_secs_f64() * 1e3, "ms", Target::None);
+    report.at_most("start to the first delivery", began.elapsed().as_secs_f64() * 1e3, "ms", 2_000.0);
+    report.take("start to listening", listening.as_secs_f64() * 1e3, "ms");
     // Some go, so that lists have more than one state to tell apart.
     thread::sleep(Duration::from_secs(3));
-    report.take("memory while they are delivered", stage.server.resident()? as f64 / MIB, "MiB", Target::AtMost(100.0));
+    report.at_most("memory while they are delivered", stage.server.resident()? as f64 / MIB, "MiB", 100.0);
     stage.sinks.switch(backlog, "fail")?;
     thread::sleep(Duration::from_secs(1));
     let destinations = stage.server.destinations(big)?;
@@ -67,7 +68,7 @@ fn deleting(
 ) -> Result<()> {
     let full = stage.server.file_bytes()? as f64 / MIB;
     let alone = quantile_ms(&stage.measure(healthy, LENGTH)?.delivered_us, 0.99);
-    report.take("p99 of another destination before the deletion", alone, "ms", Target::None);
+    report.take("p99 of another destination before the deletion", alone, "ms");
     let (address, path) = (stage.server.address, format!("/v1/accounts/{}", big.id));
     let began = Instant::now();
     let answer = Client::new(address).delete(&path)?;
@@ -75,21 +76,21 @@ fn deleting(
     if answer.status != 204 {
         return Err(format!("DELETE answered {}", answer.status).into());
     }
-    report.take("answer to the deletion of their account", took, "ms", Target::AtMost(100.0));
+    report.at_most("answer to the deletion of their account", took, "ms", 100.0);
     let tail = stage.measure(healthy, LENGTH)?;
     let (p99, max) = (quantile_ms(&tail.delivered_us, 0.99), quantile_ms(&tail.delivered_us, 1.0));
     // Below a millisecond the clock of a busy machine says more than the server.
-    report.take("p99 of another destination while it goes", p99, "ms", Target::AtMost(2.0 * alone.max(1.0)));
-    report.take("maximum of it", max, "ms", Target::None);
+    report.at_most("p99 of another destination while it goes", p99, "ms", 2.0 * alone.max(1.0));
+    report.take("maximum of it", max, "ms");
     if tail.missing + tail.refused > 0 {
         return Err(format!("{} not delivered, {} not taken", tail.missing, tail.refused).into());
     }
     // What the healthy destination's events take stays, and the pages that are not worth giving back.
     let stays = full * (tail.delivered_us.len() * 3) as f64 / deliveries as f64 + 4.0;
     wait_until("the space is given back", || Ok((stage.server.file_bytes()? as f64 / MIB) < stays))?;
-    report.take("rows gone and space given back after", began.elapsed().as_secs_f64(), "s", Target::None);
-    report.take("files before", full, "MiB", Target::None);
-    report.take("files after", stage.server.file_bytes()? as f64 / MIB, "MiB", Target::None);
+    report.take("rows gone and space given back after", began.elapsed().as_secs_f64(), "s");
+    report.take("files before", full, "MiB");
+    report.take("files after", stage.server.file_bytes()? as f64 / MIB, "MiB");
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::generator::{Generator, Plan};
 use super::receiver::Receiver;
-use super::report::{Figure, Target};
 use super::sections::{PENDING, Run, wait_for};
 use super::support::Result;
+use super::support::report::{Figure, Target};
 use super::support::server::{Account, Server};
 use super::tally::Tally;
 

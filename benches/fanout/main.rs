@@ -17,7 +17,6 @@ mod ceilings;
 mod generator;
 mod message;
 mod receiver;
-mod report;
 mod sections;
 #[path = "../support/mod.rs"]
 mod support;
@@ -31,26 +30,16 @@ use sections::{ALL, Options, Run, Section};
 use support::{Result, system};
 
 fn main() -> ExitCode {
-    system::many_files();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = match args.first().map(String::as_str) {
-        Some(generator::ARGUMENT) => generator::run().map(|()| true),
-        Some(receiver::ARGUMENT) => receiver::run(Path::new(args.get(1).map_or("", String::as_str))).map(|()| true),
-        Some(ceilings::ARGUMENT) => ceilings::run_echo().map(|()| true),
-        // `cargo test --all-targets` starts benches as well, without this.
-        _ if !args.iter().any(|arg| arg == "--bench") => {
-            println!("a measurement, not a test: cargo bench --bench fanout");
-            Ok(true)
-        }
-        _ => measure(&args),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+    support::run("fanout", part, measure)
+}
+
+/// The processes beside the server: load, receiver and echo.
+fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
+    match argument {
+        generator::ARGUMENT => Some(generator::run()),
+        receiver::ARGUMENT => Some(receiver::run(Path::new(rest.first().map_or("", String::as_str)))),
+        ceilings::ARGUMENT => Some(ceilings::run_echo()),
+        _ => None,
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::ceilings::{self, EchoServer};
 use super::generator::{Gate, Generator, Loaded, Plan};
 use super::receiver::Receiver;
-use super::report::{Figure, Report, Target};
 use super::support::Result;
+use super::support::report::{Figure, Report, Target};
 use super::support::server::{Account, Server};
 
 /// Connections of the load where nothing else is said.

@@ -26,38 +26,21 @@ use std::time::Duration;
 
 use scenarios::{ALL, Scenario, Target};
 use support::stage::Options;
-use support::{Result, sink, sinks, system};
+use support::{Result, system};
 
 /// Open files that the server and the receiver may each need.
 const FILES: u64 = 2_048;
 
 fn main() -> ExitCode {
-    let files = system::many_files();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let done = match args.first().map(String::as_str) {
-        Some(sinks::SINK_ARGUMENT) => sink::run().map(|()| true).map_err(Into::into),
-        // `cargo test --all-targets` starts benches as well, without this.
-        _ if !args.iter().any(|arg| arg == "--bench") => {
-            println!("a measurement, not a test: cargo bench --bench isolation");
-            Ok(true)
-        }
-        // The receiver must not be what runs out.
-        _ if files < FILES => {
-            Err(format!("needs {FILES} open files and may have {files}; raise the hard limit").into())
-        }
-        _ => measure(&args),
-    };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::run("isolation", support::sink_part, measure)
 }
 
 fn measure(args: &[String]) -> Result<bool> {
+    let files = system::many_files();
+    if files < FILES {
+        // The receiver must not be what runs out.
+        return Err(format!("needs {FILES} open files and may have {files}; raise the hard limit").into());
+    }
     let mut options =
         Options { binary: PathBuf::from(env!("CARGO_BIN_EXE_data-pusher")), length: Duration::from_secs(8) };
     let mut wanted: Vec<&'static Scenario> = Vec::new();

@@ -30,13 +30,16 @@ impl Client {
 
     /// Asks by GET.
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
-        self.exchange(request.as_bytes())
+        self.ask("GET", path)
     }
 
     /// Asks by DELETE.
     pub fn delete(&mut self, path: &str) -> io::Result<Answer> {
-        let request = format!("DELETE {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        self.ask("DELETE", path)
+    }
+
+    fn ask(&mut self, method: &str, path: &str) -> io::Result<Answer> {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
         self.exchange(request.as_bytes())
     }
 

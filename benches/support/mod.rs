@@ -5,11 +5,47 @@
 
 pub mod http;
 pub mod load;
+pub mod report;
 pub mod server;
 pub mod sink;
 pub mod sinks;
 pub mod stage;
 pub mod system;
 
+use std::process::ExitCode;
+
 /// What a benchmark comes to, or why it cannot go on.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Runs the benchmark `name`, or the `part` of it that this process was started for: the first argument says which, and
+/// `part` gives nothing for one that it does not know. `measure` says whether every target was met.
+pub fn run(
+    name: &str,
+    part: impl FnOnce(&str, &[String]) -> Option<Result<()>>,
+    measure: impl FnOnce(&[String]) -> Result<bool>,
+) -> ExitCode {
+    system::many_files();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.first().and_then(|first| part(first, &args[1..])) {
+        Some(ended) => ended.map(|()| true),
+        // `cargo test --all-targets` starts benches as well, without this.
+        None if !args.iter().any(|arg| arg == "--bench") => {
+            println!("a measurement, not a test: cargo bench --bench {name}");
+            Ok(true)
+        }
+        None => measure(&args),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The receiving process of the benchmarks that feed a healthy destination.
+pub fn sink_part(argument: &str, _: &[String]) -> Option<Result<()>> {
+    (argument == sinks::SINK_ARGUMENT).then(|| sink::run().map_err(Into::into))
+}

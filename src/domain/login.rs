@@ -4,7 +4,6 @@
 //! it is used, and a code of an earlier run is worth nothing. It is not made from the admin token: whoever finds an old
 //! code in a log cannot try out tokens against it.
 
-use std::fmt;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
@@ -12,7 +11,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::secret::TokenDigest;
+use super::secret::{TokenDigest, hidden};
 use super::time::Timestamp;
 
 /// How long a code is good for.
@@ -111,16 +110,6 @@ impl SessionToken {
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
-}
-
-macro_rules! hidden {
-    ($($name:ty),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("***")
-            }
-        }
-    )*};
 }
 
 hidden!(LoginKey, LoginCode, SessionToken);

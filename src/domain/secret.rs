@@ -1,7 +1,5 @@
 //! Secrets. Each has its own type, whose `Debug` prints `***`, and shows its text only when asked by name.
 
-use std::fmt;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -109,15 +107,18 @@ impl AdminToken {
     }
 }
 
+/// Keeps secrets out of logs and errors: their `Debug` shows nothing.
 macro_rules! hidden {
     ($($name:ty),*) => {$(
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str("***")
             }
         }
     )*};
 }
+
+pub(super) use hidden;
 
 hidden!(AppToken, TokenDigest, SigningSecret, AdminToken);
 

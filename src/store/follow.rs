@@ -92,9 +92,7 @@ impl Store {
         if narrow {
             let (account, keys) = self.readers.api(move |connection| resolve(connection, &filter)).await?;
             let mut noted = follow.follower.noted();
-            if let Some(account) = account {
-                noted.account = Some(account);
-            }
+            noted.account = account;
             noted.only.get_or_insert_default().extend(keys);
         }
         Ok(follow)

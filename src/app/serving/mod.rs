@@ -1,13 +1,13 @@
-//! Serves HTTP through a door that nobody can block: every connection has a deadline for what it does now, and there
+//! Serves HTTP by an acceptor that nobody can block: every connection has a deadline for what it does now, and there
 //! are no more of them than the process has files and memory for.
 //!
 //! hyper tells nobody when it waits for a head, so the two ends are watched: [`Guarded`](stream::Guarded) sees each
 //! read and write of a connection, and [`Tracked`] when its requests begin and end. Bodies have their own deadline,
 //! where they are read (`api::limit`), because there the answer can say so.
 
+mod acceptor;
 mod connection;
 mod connections;
-mod door;
 mod refusal;
 mod stream;
 mod tracked;
@@ -22,8 +22,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use acceptor::BoundedAcceptor;
 use connections::Connections;
-use door::Door;
 use tracked::Tracked;
 
 /// Connections that the kernel completes while nobody accepts: a burst must not wait for a repeated SYN.
@@ -75,9 +75,9 @@ impl Serving {
             // A dropped sender stops it as well.
             let _ = stopped.await;
         };
-        let door = Door::new(listener, Arc::clone(&connections));
+        let acceptor = BoundedAcceptor::new(listener, Arc::clone(&connections));
         let tracked = Tracked::new(routes, Arc::clone(&connections));
-        let server = poem::Server::new_with_acceptor(door).run_with_graceful_shutdown(tracked, signal, Some(grace));
+        let server = poem::Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(tracked, signal, Some(grace));
         Self { server: tokio::spawn(server), sweeper: tokio::spawn(sweep(Arc::clone(&connections))), connections, stop }
     }
 

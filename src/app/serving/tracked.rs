@@ -9,9 +9,9 @@ use std::time::Instant;
 use poem::{Body, Endpoint, Request, Response};
 use tokio::io::{AsyncRead, ReadBuf};
 
+use super::acceptor;
 use super::connection::Connection;
 use super::connections::Connections;
-use super::door;
 
 /// Media type of answers that go on until somebody has enough of them.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -33,7 +33,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Tracked<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let ends = door::ends(request.local_addr(), request.remote_addr());
+        let ends = acceptor::ends(request.local_addr(), request.remote_addr());
         let under_way = ends.and_then(|ends| self.connections.find(&ends)).map(UnderWay::begin);
         let mut response = self.endpoint.call(request).await?;
         if let Some(mut under_way) = under_way

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::support::Result;
+use super::Result;
 
 /// What a figure is held to.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,11 @@ impl Report {
     /// Takes a figure and writes its line.
     pub fn take(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
         self.judge(Figure { name: name.into(), value, unit, of: None, target: Target::None });
+    }
+
+    /// The same for one that must not be over `most`.
+    pub fn at_most(&mut self, name: impl Into<String>, value: f64, unit: &'static str, most: f64) {
+        self.judge(Figure { name: name.into(), value, unit, of: None, target: Target::AtMost(most) });
     }
 
     /// The same for one that is held to something.

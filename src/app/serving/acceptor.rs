@@ -26,13 +26,13 @@ const BROKEN: Duration = Duration::from_millis(50);
 const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// The listening socket.
-pub struct Door {
+pub struct BoundedAcceptor {
     listener: TcpListener,
     connections: Arc<Connections>,
     complained: Option<Instant>,
 }
 
-impl Door {
+impl BoundedAcceptor {
     /// Accepts from `listener`.
     pub fn new(listener: TcpListener, connections: Arc<Connections>) -> Self {
         Self { listener, connections, complained: None }
@@ -60,7 +60,7 @@ impl Door {
     }
 }
 
-impl Acceptor for Door {
+impl Acceptor for BoundedAcceptor {
     type Io = Guarded;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
