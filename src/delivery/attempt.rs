@@ -192,9 +192,10 @@ fn call(request: &Request<'_>, client: &Client, url: Option<&str>) -> Result<Res
     let body: &[u8] = request.document;
     let signed = url.map_or(body, |url| query::query_part(url).as_bytes());
     let now = clock::wall();
-    let signatures = signature::signatures(client.destination.secrets.valid_at(now), request.event, now, signed);
+    let id = request.event.to_string();
+    let signatures = signature::signatures(client.destination.secrets.valid_at(now), &id, now, signed);
     let mut headers = head.headers.clone();
-    headers.append(WEBHOOK_ID, HeaderValue::try_from(request.event.to_string()).map_err(http::Error::from)?);
+    headers.append(WEBHOOK_ID, HeaderValue::try_from(id).map_err(http::Error::from)?);
     headers.append(WEBHOOK_TIMESTAMP, HeaderValue::from(now.seconds()));
     headers.append(WEBHOOK_SIGNATURE, HeaderValue::try_from(signatures).map_err(http::Error::from)?);
     let (mut parts, ()) = http::Request::new(()).into_parts();

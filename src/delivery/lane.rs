@@ -33,6 +33,12 @@ const LONGEST_RUN: usize = 16;
 /// And at most this part of what waits, so that several workers share a short queue.
 const RUN_SHARE: usize = 4;
 
+/// Attempts under way at once to a destination that answers at once; more only wait for each other.
+const FAST_ROOM: usize = 8;
+
+/// With a longer usual time there may be more of them, so that eight thousand a second fit in any case.
+const ROOM_STEP: Duration = Duration::from_micros(125);
+
 /// Jobs that any lane may have in hand, whatever others have.
 pub const FLOOR: usize = 4;
 
@@ -194,7 +200,10 @@ impl Lane {
         match self.standing {
             Standing::New | Standing::Failing => 1,
             Standing::Good if self.is_suspect() => 0,
-            Standing::Good => self.cap.min(most),
+            Standing::Good => {
+                let useful = usize::try_from(self.usual.as_micros() / ROOM_STEP.as_micros()).unwrap_or(most);
+                self.cap.min(most).min(useful.max(FAST_ROOM))
+            }
         }
     }
 
@@ -343,12 +352,23 @@ mod tests {
     fn the_cap_grows_with_successes_and_halves_once_a_round() {
         let mut lane = good();
         for millis in 2..12 {
-            lane.succeeded(at(millis), Duration::from_millis(1));
+            lane.succeeded(at(millis), Duration::from_millis(20));
         }
         assert_eq!((lane.room(32), lane.room(8)), (12, 8));
         lane.failed(at(10), at(20), Jitter::NONE);
         lane.failed(at(11), at(21), Jitter::NONE);
         assert_eq!(lane.room(32), 6);
+    }
+
+    #[test]
+    fn a_destination_that_answers_at_once_needs_few_attempts_at_the_same_time() {
+        let mut lane = good();
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_micros(300)));
+        assert_eq!(lane.room(32), FAST_ROOM);
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_millis(2)));
+        assert_eq!(lane.room(32), 15);
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_millis(30)));
+        assert_eq!(lane.room(32), 32);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod shared;
 mod space;
 mod stats;
 mod tally;
+mod targets;
 mod tokens;
 mod upkeep;
 mod waits;

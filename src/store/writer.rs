@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
+use super::targets::KnownTargets;
 use super::{Observer, file, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
@@ -101,6 +102,7 @@ impl Writer {
             shared,
             observer,
             ids: HotIds::after(last),
+            targets: KnownTargets::default(),
             unwritten: VecDeque::new(),
             space: space::Watch::default(),
         };
@@ -112,45 +114,45 @@ impl Writer {
     }
 
     /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
-    /// writes.
-    pub async fn step<T, F>(&self, work: F) -> Result<T>
+    /// writes. It is queued at once, so that the future holds nothing but the answer.
+    pub fn step<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
-        self.call(work, false).await
+        answered(self.queue(work, false))
     }
 
     /// Like [`Writer::step`], for work that may fail halfway: it runs in a savepoint.
-    pub async fn guarded<T, F>(&self, work: F) -> Result<T>
+    pub fn guarded<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
-        self.call(work, true).await
+        answered(self.queue(work, true))
     }
 
     /// Like [`Writer::step`], for work that carries a document of `bytes`.
-    pub async fn document<T, F>(&self, bytes: usize, work: F) -> Result<T>
+    pub fn document<T, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
         let queued = Queued::new(&self.bytes, bytes);
-        if queued.total > QUEUED_BYTES.max(bytes) {
-            return Err(full());
-        }
-        self.call(
-            move |batch| {
-                let _queued = queued;
-                work(batch)
-            },
-            false,
-        )
-        .await
+        answered(if queued.total > QUEUED_BYTES.max(bytes) {
+            Err(full())
+        } else {
+            self.queue(
+                move |batch| {
+                    let _queued = queued;
+                    work(batch)
+                },
+                false,
+            )
+        })
     }
 
-    async fn call<T, F>(&self, work: F, guarded: bool) -> Result<T>
+    fn queue<T, F>(&self, work: F, guarded: bool) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
@@ -161,7 +163,7 @@ impl Writer {
             Refused::Full => full(),
             Refused::Closed => stopping(),
         })?;
-        answer.await.map_err(|_| stopping())?
+        Ok(answer)
     }
 
     /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
@@ -176,6 +178,10 @@ impl Writer {
         // A thread that has ended already says nothing.
         let _ = stopped.await;
     }
+}
+
+async fn answered<T>(queued: Result<oneshot::Receiver<Result<T>>>) -> Result<T> {
+    queued?.await.map_err(|_| stopping())?
 }
 
 /// A document's share of what waits, for as long as it does.
@@ -212,6 +218,7 @@ struct Thread {
     shared: Arc<Shared>,
     observer: Observer,
     ids: HotIds,
+    targets: KnownTargets,
     /// Outcomes of failed commits, oldest first.
     unwritten: VecDeque<FinishedAttempt>,
     space: space::Watch,
@@ -281,12 +288,13 @@ impl Thread {
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(&self.path);
-        let mut batch = Batch::new(connection, &mut self.ids, &self.shared, room);
+        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room);
         let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous());
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
                 drop(batch);
+                self.targets.clear();
                 // Nothing to roll back where SQLite did so itself.
                 let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
                 if error.code() == super::IO_FAILURE || !rolled_back {
