@@ -29,7 +29,7 @@ pub fn kill_9_at_random_moments_under_load(report: &mut Report) {
     let receiver = Receiver::start();
     receiver.on("/late", Behaviour::Hang);
     // Nothing but a kill ends an attempt, so each repeat is one's doing.
-    let mut server = Setup::dev().flags(&["--retry-schedule", "100ms,100ms,100ms", "--timeout", "10m"]).start();
+    let mut server = Setup::dev().flags(&["--retry-schedule", "100ms,100ms,100ms", "--timeout", "5m"]).start();
     let account = server.client().create_account("ada");
     for path in PATHS {
         server.client().create_destination(&account, &receiver.url(path), "POST", json!({}));
