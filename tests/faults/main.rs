@@ -7,16 +7,23 @@
 #![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
 
 mod campaign;
+mod disk;
 mod file;
 #[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
 #[path = "../suite/harness/mod.rs"]
 mod harness;
 mod kills;
 mod ledger;
+mod power;
+mod trace;
 
 use campaign::{Fault, faults};
 
-const FAULTS: &[Fault] = faults![kills::kill_9_at_random_moments_under_load];
+const FAULTS: &[Fault] = faults![
+    kills::kill_9_at_random_moments_under_load,
+    power::a_power_cut_loses_nothing_that_was_acknowledged,
+    power::a_power_cut_after_fsyncs_that_failed_loses_nothing_that_was_acknowledged,
+];
 
 fn main() -> std::process::ExitCode {
     campaign::run(FAULTS)
