@@ -6,9 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
 
+mod broken_disk;
 mod campaign;
 mod disk;
 mod file;
+mod full_disk;
 #[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
 #[path = "../suite/harness/mod.rs"]
 mod harness;
@@ -21,6 +23,9 @@ use campaign::{Fault, faults};
 
 const FAULTS: &[Fault] = faults![
     kills::kill_9_at_random_moments_under_load,
+    broken_disk::writes_and_fsyncs_that_fail,
+    full_disk::a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers,
+    full_disk::an_outcome_that_cannot_be_written_is_kept_and_written_later,
     power::a_power_cut_loses_nothing_that_was_acknowledged,
     power::a_power_cut_after_fsyncs_that_failed_loses_nothing_that_was_acknowledged,
 ];
