@@ -155,10 +155,7 @@ fn accept(
         return duplicate(batch, repeat?, account_id, wait, shared);
     }
     if !batch.has_room() {
-        return Err(Error::unavailable(
-            space::STORAGE_LOW,
-            "Disk space is below the reserve; send it again when there is room.",
-        ));
+        return Err(space::low());
     }
     let first = batch.take_ids(1 + targets.all.len(), now);
     let event_id = EventId(first);

@@ -2,6 +2,7 @@
 //! them. Every function that changes something gives its answer after the commit's fsync.
 
 mod accounts;
+mod afresh;
 mod batch;
 mod change;
 mod claims;
@@ -12,6 +13,7 @@ mod file;
 mod follow;
 mod inbox;
 mod outcomes;
+mod probe;
 mod readers;
 mod replay;
 mod rows;
@@ -80,18 +82,10 @@ impl Store {
         let connection = file::open(&options.path)?;
         outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
-        accounts::load_tokens(&connection, &shared.tokens)?;
+        shared.tokens.replace(accounts::tokens(&connection)?);
         let readers = readers::Readers::new(&options.path)?;
         let (writer, thread) = writer::Writer::start(options.path.clone(), connection, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), _lock: Arc::new(lock) })
-    }
-
-    /// Whether the write thread commits: a transaction of its own, through the same queue as everything else.
-    ///
-    /// # Errors
-    /// Unavailable, with the reason.
-    pub async fn probe(&self) -> Result<()> {
-        self.writer.step(|_| Ok(())).await
     }
 
     /// Figures of the write thread.

@@ -16,7 +16,7 @@ use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
 use super::targets::KnownTargets;
-use super::{Observer, file, space};
+use super::{Observer, afresh, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
 
@@ -97,6 +97,7 @@ impl Writer {
             .map_err(|error| Error::internal(error.to_string()))?;
         let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
+            _keeper: afresh::Keeper::open(&path)?,
             path,
             connection: Some(connection),
             shared,
@@ -215,6 +216,8 @@ struct Thread {
     path: PathBuf,
     /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
     connection: Option<Connection>,
+    /// Outlives every connection that is opened anew.
+    _keeper: afresh::Keeper,
     shared: Arc<Shared>,
     observer: Observer,
     ids: HotIds,
@@ -283,7 +286,9 @@ impl Thread {
 
     fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
-            self.connection = Some(file::connect(&self.path).map_err(super::sql)?);
+            let (connection, change) = afresh::connect(&self.path, &self.shared)?;
+            (self.observer)(vec![change]);
+            self.connection = Some(connection);
             tracing::info!("database connection opened anew");
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };

@@ -1,0 +1,35 @@
+//! The fault campaign: what is done to the real binary to make it lose something, and what came of it.
+//!
+//! `cargo test --test faults` is the short form, `FAULTS=long cargo test --release --test faults` all of it. Words after
+//! `--` name faults to run: `cargo test --test faults -- kill power`. One fault runs at a time, and the report is
+//! printed as it goes. What a machine does not allow is skipped, and the report says so.
+
+#![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
+
+mod broken_disk;
+mod campaign;
+mod disk;
+mod file;
+mod full_disk;
+#[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
+#[path = "../suite/harness/mod.rs"]
+mod harness;
+mod kills;
+mod ledger;
+mod power;
+mod trace;
+
+use campaign::{Fault, faults};
+
+const FAULTS: &[Fault] = faults![
+    kills::kill_9_at_random_moments_under_load,
+    broken_disk::writes_and_fsyncs_that_fail,
+    full_disk::a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers,
+    full_disk::an_outcome_that_cannot_be_written_is_kept_and_written_later,
+    power::a_power_cut_loses_nothing_that_was_acknowledged,
+    power::a_power_cut_after_fsyncs_that_failed_loses_nothing_that_was_acknowledged,
+];
+
+fn main() -> std::process::ExitCode {
+    campaign::run(FAULTS)
+}
