@@ -12,7 +12,7 @@ use crate::harness::{Answer, Behaviour, DEADLINE, Receiver, Server, Setup, wait_
 /// Half of a head.
 const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
 
-fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+pub fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server takes connections");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     // What is closed already need not take it.
@@ -22,7 +22,7 @@ fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
 
 /// Reads until the server has closed the connection; what came.
 #[track_caller]
-fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+pub fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
@@ -43,7 +43,7 @@ fn drip(stream: &mut TcpStream, byte: u8) {
     }
 }
 
-fn push_head(token: &str, length: usize) -> String {
+pub fn push_head(token: &str, length: usize) -> String {
     format!(
         "POST {INCOMING} HTTP/1.1\r\nhost: localhost\r\ncl-xtoken: {token}\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n"
@@ -51,20 +51,20 @@ fn push_head(token: &str, length: usize) -> String {
 }
 
 #[track_caller]
-fn parsed(bytes: &[u8]) -> Answer {
+pub fn parsed(bytes: &[u8]) -> Answer {
     let (head, body) = bytes.split_at(bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4);
     let (first, headers) = wire::read_head(&mut &head[..]).expect("a head");
     let status = first.split(' ').nth(1).expect("a status").parse().expect("a status");
     Answer { what: first, status, headers, body: body.to_vec() }
 }
 
-fn resident_mebibytes(server: &Server) -> usize {
+pub fn resident_mebibytes(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a high-water mark");
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
 }
 
-fn open_files(server: &Server) -> usize {
+pub fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.process_id())).unwrap().count()
 }
 

@@ -26,6 +26,7 @@ mod incoming;
 mod incoming_body;
 mod lasting;
 mod lifecycle;
+mod many_bodies;
 mod mapping;
 mod misbehaving;
 mod overrides;
