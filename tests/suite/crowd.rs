@@ -10,7 +10,7 @@ use crate::harness::client::INCOMING;
 use crate::harness::{Answer, Behaviour, DEADLINE, Receiver, Server, Setup, wait_until, wire};
 
 /// Half of a head.
-const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
+pub const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
 
 pub fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server takes connections");

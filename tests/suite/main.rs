@@ -29,6 +29,7 @@ mod lifecycle;
 mod many_bodies;
 mod mapping;
 mod misbehaving;
+mod open_files;
 mod overrides;
 mod payload;
 mod problems;
