@@ -70,6 +70,7 @@ struct Shared {
 struct State {
     requests: Vec<Received>,
     connections: usize,
+    open: usize,
     rules: HashMap<String, VecDeque<Behaviour>>,
     resets_connections: bool,
     ended: bool,
@@ -149,15 +150,21 @@ impl Receiver {
                         return;
                     }
                     state.connections += 1;
+                    state.open += 1;
                     (state.connections, state.resets_connections)
                 };
                 accepting.changed.notify_all();
+                let shared = Arc::clone(&accepting);
                 if resets {
                     reset(&stream);
+                    drop(stream);
+                    shared.closed();
                     continue;
                 }
-                let shared = Arc::clone(&accepting);
-                std::thread::spawn(move || shared.serve(connection, stream));
+                std::thread::spawn(move || {
+                    shared.serve(connection, stream);
+                    shared.closed();
+                });
             }
         });
         Self { address, shared }
@@ -188,6 +195,21 @@ impl Receiver {
 
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
+    }
+
+    /// Waits until every connection that was made to it so far has ended, and all that came on them is kept.
+    #[track_caller]
+    pub fn wait_for_the_end_of_all_connections(&self) {
+        // Connections are accepted in the order in which they were made: once this one has ended, all others are known.
+        let mut last = TcpStream::connect(self.address).expect("it listens");
+        last.shutdown(std::net::Shutdown::Write).expect("it is open");
+        let _ = last.read(&mut [0]);
+        drop(self.wait("the end of all connections", |state| state.open == 0));
+    }
+
+    /// What came after the first `seen` requests.
+    pub fn requests_since(&self, seen: usize) -> Vec<Received> {
+        self.shared.lock().requests[seen..].to_vec()
     }
 
     pub fn requests(&self) -> Vec<Received> {
@@ -244,6 +266,11 @@ impl State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the lock")
+    }
+
+    fn closed(&self) {
+        self.lock().open -= 1;
+        self.changed.notify_all();
     }
 
     fn serve(&self, connection: usize, mut stream: TcpStream) {

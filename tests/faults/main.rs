@@ -1,0 +1,23 @@
+//! The fault campaign: what is done to the real binary to make it lose something, and what came of it.
+//!
+//! `cargo test --test faults` is the short form, `FAULTS=long cargo test --release --test faults` all of it. Words after
+//! `--` name faults to run: `cargo test --test faults -- kill power`. One fault runs at a time, and the report is
+//! printed as it goes. What a machine does not allow is skipped, and the report says so.
+
+#![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
+
+mod campaign;
+mod file;
+#[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
+#[path = "../suite/harness/mod.rs"]
+mod harness;
+mod kills;
+mod ledger;
+
+use campaign::{Fault, faults};
+
+const FAULTS: &[Fault] = faults![kills::kill_9_at_random_moments_under_load];
+
+fn main() -> std::process::ExitCode {
+    campaign::run(FAULTS)
+}
