@@ -1,8 +1,9 @@
-//! One delivery on a worker: read what is missing, send, decide what follows, hand the outcome to the store.
+//! Deliveries on a worker: read what is missing, send, decide what follows, hand the outcomes to the store.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
@@ -11,11 +12,15 @@ use super::clock::{self, Clock};
 use super::figures::Figures;
 use super::lane::Job;
 use super::resolver::Guard;
+use super::run::{Ended, Run};
 use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{EventId, hot_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::store::{FinishedAttempt, Store};
+
+/// A worker that has been busy with a run for so long leaves the rest to others.
+const LONGEST: Duration = Duration::from_millis(8);
 
 /// Whether an attempt was cut short, and why.
 #[derive(Debug, Default)]
@@ -79,15 +84,45 @@ pub struct Landed {
     pub outcome: bool,
 }
 
-/// Sends `job`. With `kept` the lane may have kept connections that its peer has closed since.
+/// Makes the deliveries of `run` one after the other, until one fails or it takes too long. With `kept` the lane may
+/// have kept connections that its peer has closed since.
 pub fn fly(
+    context: &Context,
+    destination: &Arc<Destination>,
+    run: &Run,
+    agent: &Agent,
+    mut kept: bool,
+    ended: &mut Vec<Ended>,
+) {
+    let started = Instant::now();
+    loop {
+        let began = context.clock.now();
+        let Some(job) = run.next(began) else { break };
+        let attempt = || deliver(context, destination, &job, agent, kept, run);
+        let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+            tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
+            Landed { said: Said::Bad, outcome: false }
+        });
+        ended.push(Ended { delivery: job.delivery, bytes: job.bytes(), began, landed });
+        let good = matches!(landed.said, Said::Good(_));
+        if !good || run.cut.is_set() || started.elapsed() > LONGEST {
+            break;
+        }
+        kept = true;
+    }
+    context.store.finish_attempts(run.take_finished());
+}
+
+/// Sends `job`.
+fn deliver(
     context: &Context,
     destination: &Arc<Destination>,
     job: &Job,
     agent: &Agent,
     kept: bool,
-    cut: &Cut,
+    run: &Run,
 ) -> Landed {
+    let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
     let (document, step) = match (&job.document, job.step) {
         (Some(document), Some(step)) => (Arc::clone(document), step),
@@ -149,7 +184,7 @@ pub fn fly(
         (Some(attempt), outcome) if outcome.is_success() => Said::Good(attempt.duration),
         _ => Said::Bad,
     };
-    context.store.finish_attempt(FinishedAttempt {
+    run.finished(FinishedAttempt {
         delivery: job.delivery,
         destination: destination.key,
         attempt,

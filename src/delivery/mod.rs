@@ -10,6 +10,7 @@ mod lane;
 mod pools;
 mod refill;
 mod resolver;
+mod run;
 mod scheduler;
 mod workers;
 

@@ -10,6 +10,7 @@ mod destinations;
 mod events;
 mod file;
 mod follow;
+mod inbox;
 mod outcomes;
 mod readers;
 mod replay;

@@ -56,10 +56,9 @@ pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Resu
 }
 
 impl Store {
-    /// Queues an attempt's outcome; it is written sooner or later, also when the disk is full for a while. Blocks while
-    /// the queue is full.
-    pub fn finish_attempt(&self, finished: FinishedAttempt) {
-        self.writer.outcome(finished);
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
+    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
+        self.writer.outcomes(finished);
     }
 }
 

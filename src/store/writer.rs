@@ -1,12 +1,10 @@
-//! The one thread that writes. Steps queue on a bounded channel; the thread takes what waits, runs it in one
-//! transaction, commits once, and then answers everybody (group commit). So nobody ever meets a locked database, and
-//! the cost of an fsync is shared.
+//! The one thread that writes. It takes what waits in its inbox, runs it in one transaction, commits once, and then
+//! answers everybody (group commit). So nobody ever meets a locked database, and the cost of an fsync is shared.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,23 +12,15 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
 use super::{Observer, file, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
 
-/// Steps that may wait; a further one is refused with 503.
-const QUEUE: usize = 16_384;
-
 /// Bytes of documents that may wait; further ones are refused with 503.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
-
-/// Most steps of one transaction.
-const BATCH: usize = 512;
-
-/// How long a batch waits for more when steps already queue.
-const LINGER: Duration = Duration::from_millis(1);
 
 /// Between two tries to write outcomes that could not be written.
 const RETRY: Duration = Duration::from_millis(250);
@@ -39,14 +29,8 @@ const RETRY: Duration = Duration::from_millis(250);
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
 
-enum Message {
-    Step(Box<dyn Step>),
-    Outcome(FinishedAttempt),
-    Stop(oneshot::Sender<()>),
-}
-
 /// One caller's work inside a shared transaction, and its answer.
-trait Step: Send {
+pub trait Step: Send {
     /// Runs inside the transaction. An error of kind unavailable or internal fails the whole batch unless the step is
     /// guarded.
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<()>;
@@ -90,7 +74,7 @@ impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F>
 /// Hands work to the write thread.
 #[derive(Clone)]
 pub struct Writer {
-    queue: SyncSender<Message>,
+    inbox: Inbox,
     /// Bytes of documents that wait.
     bytes: Arc<AtomicUsize>,
 }
@@ -110,7 +94,7 @@ impl Writer {
                 |row| row.get(0),
             )
             .map_err(|error| Error::internal(error.to_string()))?;
-        let (queue, messages) = sync_channel(QUEUE);
+        let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
             path,
             connection: Some(connection),
@@ -122,9 +106,9 @@ impl Writer {
         };
         let handle = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || thread.run(&messages))
+            .spawn(move || thread.run(outlet))
             .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))?;
-        Ok((Self { queue, bytes: Arc::default() }, handle))
+        Ok((Self { inbox, bytes: Arc::default() }, handle))
     }
 
     /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
@@ -173,28 +157,24 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let call = Call { work: Some(work), result: None, reply, guarded };
-        self.queue.try_send(Message::Step(Box::new(call))).map_err(|refused| match refused {
-            TrySendError::Full(_) => full(),
-            TrySendError::Disconnected(_) => stopping(),
+        self.inbox.step(Box::new(call)).map_err(|refused| match refused {
+            Refused::Full => full(),
+            Refused::Closed => stopping(),
         })?;
         answer.await.map_err(|_| stopping())?
     }
 
-    /// Queues an attempt's outcome; it is written sooner or later, also when the disk is full for a while. Blocks while
-    /// the queue is full.
-    pub fn outcome(&self, finished: FinishedAttempt) {
-        // Only a stopped writer refuses: then the delivery is still pending in the file and is sent again.
-        let _ = self.queue.send(Message::Outcome(finished));
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
+    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
+        self.inbox.outcomes(finished);
     }
 
     /// Writes what is queued, empties the write-ahead log into the file and ends the thread.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        let queue = self.queue.clone();
-        let sent = tokio::task::spawn_blocking(move || queue.send(Message::Stop(done)).is_ok()).await;
-        if matches!(sent, Ok(true)) {
-            let _ = stopped.await;
-        }
+        self.inbox.stop(done);
+        // A thread that has ended already says nothing.
+        let _ = stopped.await;
     }
 }
 
@@ -238,73 +218,27 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, messages: &Receiver<Message>) {
-        let mut steps: Vec<Box<dyn Step>> = Vec::with_capacity(BATCH);
+    fn run(mut self, mut outlet: Outlet) {
+        let mut steps: Vec<Box<dyn Step>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
         loop {
-            let first = match retry_at {
-                None if log_holds_some => messages.recv_timeout(IDLE),
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
-            };
-            let mut stop = None;
-            match first {
-                Ok(message) => {
-                    stop = self.gather(message, messages, &mut steps);
-                    log_holds_some = true;
-                }
-                Err(RecvTimeoutError::Timeout) if retry_at.is_none() => {
-                    self.checkpoint();
-                    log_holds_some = false;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+            let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + IDLE));
             // While outcomes could not be written, new ones wait with them for the next try.
-            if !steps.is_empty() || retry_at.is_none_or(|at| at <= Instant::now()) || stop.is_some() {
-                self.write(&mut steps);
-                retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
+            let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
+            if matches!(taken, Taken::Nothing) && retry_at.is_none() {
+                self.checkpoint();
+                log_holds_some = false;
+                continue;
             }
-            if let Some(done) = stop {
+            log_holds_some = true;
+            self.write(&mut steps);
+            retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
+            if let Taken::Stop(done) = taken {
                 self.close();
                 let _ = done.send(());
                 return;
             }
-        }
-    }
-
-    /// Takes what waits, up to a batch; lingers a moment when more than one waits, since then more is on its way.
-    fn gather(
-        &mut self,
-        first: Message,
-        messages: &Receiver<Message>,
-        steps: &mut Vec<Box<dyn Step>>,
-    ) -> Option<oneshot::Sender<()>> {
-        let mut deadline = None;
-        let mut next = first;
-        let mut taken = 0;
-        loop {
-            match next {
-                Message::Step(step) => steps.push(step),
-                Message::Outcome(finished) => self.unwritten.push_back(finished),
-                Message::Stop(done) => return Some(done),
-            }
-            taken += 1;
-            if taken >= BATCH {
-                return None;
-            }
-            next = match messages.try_recv() {
-                Ok(message) => message,
-                Err(_) if taken == 1 => return None,
-                Err(_) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + LINGER);
-                    match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                        Ok(message) => message,
-                        Err(_) => return None,
-                    }
-                }
-            };
         }
     }
 

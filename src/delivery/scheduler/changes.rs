@@ -59,6 +59,8 @@ impl Scheduler {
 
     pub(super) fn changed(&mut self, destination: Arc<Destination>) {
         let (key, now) = (destination.key, self.now());
+        // What has not begun goes by what the destination is now.
+        self.recall(key);
         match self.lanes.get_mut(&key) {
             None => {
                 self.lanes.insert(key, Lane::new(destination, now));
@@ -82,6 +84,7 @@ impl Scheduler {
     }
 
     pub(super) fn gone(&mut self, key: DestinationKey) {
+        self.recall(key);
         self.leave(key);
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
@@ -120,6 +123,7 @@ impl Scheduler {
     }
 
     pub(super) fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
+        self.recall(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.refilling.is_some() {
             lane.cancelled.insert(delivery);
