@@ -24,6 +24,14 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [];
 /// neither the stalls of 10,000 nor the lost throughput of 100.
 const AUTOCHECKPOINT_PAGES: i64 = 1_000;
 
+/// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
+/// somebody recovers the log.
+const LOCKED_AT_START: Duration = Duration::from_secs(60);
+
+/// How long it may hold the lock while the server runs, before what waits for it is answered 503. A stop waits for no
+/// longer either.
+const LOCKED: Duration = Duration::from_secs(5);
+
 fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {}: {why}", path.display()))
 }
@@ -107,7 +115,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
-    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.busy_timeout(LOCKED_AT_START)?;
     let (application, tables): (i64, i64) = connection.query_row(
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
         [],
@@ -128,12 +136,20 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// From now on nobody waits for the file's lock longer than clients do.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn wait_less(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(LOCKED)
+}
+
 /// Pragmas of a read-only connection of the pool.
 ///
 /// # Errors
 /// As SQLite gives them.
 pub fn prepare_reader(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.busy_timeout(LOCKED_AT_START)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048")?;
     connection.set_prepared_statement_cache_capacity(48);
     Ok(())

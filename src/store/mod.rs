@@ -131,11 +131,12 @@ fn sql(error: rusqlite::Error) -> Error {
             ErrorCode::SystemIoFailure
             | ErrorCode::CannotOpen
             | ErrorCode::ReadOnly
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::OutOfMemory,
         ) => Error::unavailable(IO_FAILURE, format!("The database cannot be written now: {error}.")),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::unavailable("storage_locked", "Another program has locked the database; send it again later.")
+        }
         _ => Error::new(Kind::Internal, "database_error", error.to_string()),
     }
 }

@@ -94,6 +94,7 @@ impl Writer {
                 |row| row.get(0),
             )
             .map_err(|error| Error::internal(error.to_string()))?;
+        file::wait_less(&connection).map_err(super::sql)?;
         let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
             path,
@@ -276,7 +277,9 @@ impl Thread {
 
     fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
-            self.connection = Some(file::connect(&self.path).map_err(super::sql)?);
+            let connection = file::connect(&self.path).map_err(super::sql)?;
+            file::wait_less(&connection).map_err(super::sql)?;
+            self.connection = Some(connection);
             tracing::info!("database connection opened anew");
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
