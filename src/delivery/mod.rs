@@ -121,3 +121,67 @@ impl SendTest for Tester {
         let _ = self.0.0.send(Message::Test { destination: Box::new(destination), payload, done });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::domain::account::{AccountFields, AccountName, Email};
+    use crate::domain::destination::{DestinationFields, HttpMethod};
+    use crate::domain::event::IncomingEvent;
+    use crate::domain::headers::Headers;
+    use crate::domain::secret::{SigningSecret, TokenDigest};
+    use crate::domain::target_url::TargetUrl;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn what_the_engine_was_never_told_of_goes_once_it_looks_afresh() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let now = clock.now();
+        let options = StoreOptions { path: folder.path().join("a.db"), now };
+        // As where commits fail: nobody is told.
+        let store = Store::open(&options, Box::new(drop)).unwrap();
+        let (outbox, inbox) = mailbox();
+        let options = EngineOptions {
+            workers: 64,
+            destination_concurrency: 1,
+            timeout: Duration::from_secs(15),
+            retry_schedule: RetrySchedule::parse("1h").unwrap(),
+            pause_after: Duration::from_secs(3_600),
+            network: Arc::new(NetworkPolicy::dev(Vec::new())),
+            clock,
+        };
+        let mut engine = Engine::start(options, store.clone(), outbox.clone(), inbox).unwrap();
+        let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", receiver.local_addr().unwrap());
+        runtime.block_on(async {
+            let fields = AccountFields {
+                email: Email::from_stored("ada@example.com".to_owned()),
+                name: AccountName::from_stored("Ada".to_owned()),
+                website: None,
+            };
+            let digest = TokenDigest::of(b"token");
+            let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
+            let fields = DestinationFields {
+                url: TargetUrl::from_stored(url),
+                method: HttpMethod::Post,
+                headers: Headers::default(),
+                retry_schedule: None,
+                timeout: None,
+                max_concurrency: None,
+            };
+            store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await.unwrap();
+            let event =
+                IncomingEvent { account: account.key, payload: Arc::from(b"{}".as_slice()), idempotency_key: None };
+            store.accept_event(event, false, now).await.unwrap();
+        });
+        outbox.changes(vec![Change::Afresh(store.all_destinations().unwrap())]);
+        let (stream, _) = receiver.accept().unwrap();
+        drop(stream);
+        engine.stop(Duration::ZERO);
+        runtime.block_on(store.close());
+    }
+}

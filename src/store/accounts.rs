@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::batch::Batch;
 use super::change::Change;
-use super::tokens::{TokenChange, Tokens};
+use super::tokens::TokenChange;
 use super::{Store, rows, sql};
 use crate::domain::account::{Account, AccountFields, AccountPatch, Website};
 use crate::domain::ids::{AccountId, AccountKey, DestinationKey};
@@ -204,8 +204,8 @@ impl Store {
     }
 }
 
-/// Fills the map of tokens at start.
-pub fn load_tokens(connection: &Connection, tokens: &Tokens) -> Result<()> {
+/// All tokens that work.
+pub fn tokens(connection: &Connection) -> Result<Vec<TokenChange>> {
     let mut prepared = connection
         .prepare("SELECT key, token_digest, old_token_digest, old_token_until FROM account WHERE deleted_at IS NULL")
         .map_err(sql)?;
@@ -220,8 +220,7 @@ pub fn load_tokens(connection: &Connection, tokens: &Tokens) -> Result<()> {
             found.push(TokenChange::Works { digest: TokenDigest(digest), account, until });
         }
     }
-    tokens.apply(found);
-    Ok(())
+    Ok(found)
 }
 
 fn find(connection: &Connection, id: &AccountId) -> Result<Option<Account>> {

@@ -31,6 +31,9 @@ pub enum Change {
         /// On the engine's clock.
         due: Option<Timestamp>,
     },
+    /// The connection was opened anew after a failure: these are all destinations, and what is pending for them is to be
+    /// looked at again.
+    Afresh(Vec<Destination>),
     /// A destination was made or changed, paused or resumed.
     Destination(Arc<Destination>),
     /// A destination was deleted, by itself or with its account.

@@ -147,14 +147,17 @@ impl Store {
     /// # Errors
     /// Unavailable where the file cannot be read.
     pub fn count_pending(&self) -> Result<i64> {
-        self.readers.engine(|connection| {
-            let count = rows::first(
-                connection,
-                "SELECT count(*) FROM delivery INDEXED BY delivery_unsettled WHERE state = 0 AND state <> 1",
-                [],
-                |row| row.get(0),
-            )?;
-            Ok(count.unwrap_or(0))
-        })
+        self.readers.engine(count_pending)
     }
+}
+
+/// How many deliveries are pending.
+pub fn count_pending(connection: &Connection) -> Result<i64> {
+    let count = rows::first(
+        connection,
+        "SELECT count(*) FROM delivery INDEXED BY delivery_unsettled WHERE state = 0 AND state <> 1",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or(0))
 }

@@ -95,9 +95,7 @@ impl Store {
     /// # Errors
     /// Unavailable.
     pub fn all_destinations(&self) -> Result<Vec<Destination>> {
-        self.readers.engine(|connection| {
-            rows::all(connection, &format!("SELECT {} FROM {TABLES}", rows::DESTINATION), [], rows::destination)
-        })
+        self.readers.engine(all)
     }
 
     /// Sets all that a client may set, for the next attempt on.
@@ -204,6 +202,11 @@ impl Store {
             })
             .await
     }
+}
+
+/// Every destination that is not deleted.
+pub fn all(connection: &Connection) -> Result<Vec<Destination>> {
+    rows::all(connection, &format!("SELECT {} FROM {TABLES}", rows::DESTINATION), [], rows::destination)
 }
 
 /// Pauses an active destination.

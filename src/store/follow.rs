@@ -226,7 +226,7 @@ impl Noted {
             Change::Destination(destination) if self.account == Some(destination.account_key) => {
                 self.only.get_or_insert_default().insert(destination.key);
             }
-            Change::Destination(_) | Change::Gone(_) | Change::Reopened(_) => {}
+            Change::Afresh(_) | Change::Destination(_) | Change::Gone(_) | Change::Reopened(_) => {}
         }
     }
 

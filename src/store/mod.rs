@@ -2,6 +2,7 @@
 //! them. Every function that changes something gives its answer after the commit's fsync.
 
 mod accounts;
+mod afresh;
 mod batch;
 mod change;
 mod claims;
@@ -79,7 +80,7 @@ impl Store {
         let connection = file::open(&options.path)?;
         outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
-        accounts::load_tokens(&connection, &shared.tokens)?;
+        shared.tokens.replace(accounts::tokens(&connection)?);
         let readers = readers::Readers::new(&options.path)?;
         let (writer, thread) = writer::Writer::start(options.path.clone(), connection, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), _lock: Arc::new(lock) })

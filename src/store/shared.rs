@@ -77,6 +77,11 @@ impl WriteMetrics {
         self.pending.fetch_add(by, Ordering::Relaxed);
     }
 
+    /// The number of pending deliveries was counted.
+    pub fn set_pending(&self, count: i64) {
+        self.pending.store(count, Ordering::Relaxed);
+    }
+
     /// All figures.
     pub fn read(&self) -> WriteFigures {
         WriteFigures {

@@ -42,6 +42,14 @@ impl Tokens {
         owners.get(digest).filter(|owner| owner.until.is_none_or(|until| now < until)).map(|owner| owner.account)
     }
 
+    /// Only these tokens work from now on.
+    pub fn replace(&self, tokens: Vec<TokenChange>) {
+        let fresh = Self::default();
+        fresh.apply(tokens);
+        let fresh = fresh.owners.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.owners.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
     /// Applies the changes of a commit.
     pub fn apply(&self, changes: Vec<TokenChange>) {
         if changes.is_empty() {

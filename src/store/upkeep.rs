@@ -137,7 +137,7 @@ impl Store {
     /// Unavailable.
     pub fn load_pending(&self) -> Result<()> {
         let count = self.count_pending()?;
-        self.shared.metrics.pending(count);
+        self.shared.metrics.set_pending(count);
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
-use super::{Observer, file, space};
+use super::{Observer, afresh, file, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
 
@@ -97,6 +97,7 @@ impl Writer {
         file::wait_less(&connection).map_err(super::sql)?;
         let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
+            _keeper: afresh::Keeper::open(&path)?,
             path,
             connection: Some(connection),
             shared,
@@ -210,6 +211,8 @@ struct Thread {
     path: PathBuf,
     /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
     connection: Option<Connection>,
+    /// Outlives every connection that is opened anew.
+    _keeper: afresh::Keeper,
     shared: Arc<Shared>,
     observer: Observer,
     ids: HotIds,
@@ -277,8 +280,9 @@ impl Thread {
 
     fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
-            let connection = file::connect(&self.path).map_err(super::sql)?;
+            let (connection, change) = afresh::connect(&self.path, &self.shared)?;
             file::wait_less(&connection).map_err(super::sql)?;
+            (self.observer)(vec![change]);
             self.connection = Some(connection);
             tracing::info!("database connection opened anew");
         }

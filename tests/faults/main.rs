@@ -7,16 +7,25 @@
 #![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
 
 mod campaign;
+mod clocks;
 mod file;
 #[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
 #[path = "../suite/harness/mod.rs"]
 mod harness;
 mod kills;
 mod ledger;
+mod locks;
 
 use campaign::{Fault, faults};
 
-const FAULTS: &[Fault] = faults![kills::kill_9_at_random_moments_under_load];
+const FAULTS: &[Fault] = faults![
+    kills::kill_9_at_random_moments_under_load,
+    locks::another_process_holds_the_write_lock,
+    locks::another_process_reads_an_old_snapshot,
+    clocks::the_clock_goes_back_an_hour,
+    clocks::the_clock_goes_a_year_ahead,
+    clocks::a_clock_a_year_ahead_makes_nothing_old
+];
 
 fn main() -> std::process::ExitCode {
     campaign::run(FAULTS)

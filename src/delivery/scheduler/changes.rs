@@ -1,5 +1,6 @@
 //! What commits mean to lanes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{DOCUMENTS, HAND, Scheduler};
@@ -19,6 +20,7 @@ impl Scheduler {
                 }
                 self.look(destination);
             }
+            Change::Afresh(destinations) => self.afresh(destinations),
             Change::Destination(destination) => self.changed(destination),
             Change::Gone(destination) => self.gone(destination),
             Change::Urgent { destination, delivery, event } => self.urge(destination, delivery, event),
@@ -81,6 +83,21 @@ impl Scheduler {
             }
         }
         self.look(key);
+    }
+
+    /// What the lanes have in hand goes on: a commit that failed told of nothing.
+    fn afresh(&mut self, destinations: Vec<Destination>) {
+        let known: HashSet<DestinationKey> = destinations.iter().map(|destination| destination.key).collect();
+        let gone: Vec<DestinationKey> = self.lanes.keys().filter(|key| !known.contains(key)).copied().collect();
+        gone.into_iter().for_each(|key| self.gone(key));
+        for destination in destinations {
+            let key = destination.key;
+            self.changed(Arc::new(destination));
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.note_more();
+            }
+            self.look(key);
+        }
     }
 
     pub(super) fn gone(&mut self, key: DestinationKey) {

@@ -1,0 +1,114 @@
+//! After a failure that a connection cannot be trusted after, nothing is believed that was kept in memory beside the
+//! file: whatever a commit moved there is read again.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::change::Change;
+use super::shared::Shared;
+use super::{accounts, claims, destinations, file, sql};
+use crate::error::Result;
+
+/// Keeps the index of the write-ahead log alive while the write thread opens its connection anew. Without another
+/// connection the log would be read from its beginning, and a commit that failed, and was refused, would be found
+/// there: perhaps only in the page cache, since a failed fsync marks as clean what it could not write. With it the next
+/// commit writes over what failed.
+pub struct Keeper(#[expect(dead_code, reason = "held, not used")] Connection);
+
+impl Keeper {
+    /// Opens a connection that is never used again.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
+        file::prepare_reader(&mut connection).map_err(sql)?;
+        // The index is opened by the first read.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
+        Ok(Self(connection))
+    }
+}
+
+/// Opens the read-write connection anew; gives it, and what the engine is to be told.
+pub fn connect(path: &Path, shared: &Shared) -> Result<(Connection, Change)> {
+    let connection = file::connect(path).map_err(sql)?;
+    let destinations = destinations::all(&connection)?;
+    let pending = claims::count_pending(&connection)?;
+    shared.tokens.replace(accounts::tokens(&connection)?);
+    shared.metrics.set_pending(pending);
+    Ok((connection, Change::Afresh(destinations)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::super::{IO_FAILURE, Store, StoreOptions};
+    use super::*;
+    use crate::domain::account::{AccountFields, AccountName, Email};
+    use crate::domain::secret::TokenDigest;
+    use crate::domain::time::Timestamp;
+    use crate::error::Error;
+
+    struct Fixture {
+        folder: tempfile::TempDir,
+        store: Store,
+        told: Arc<Mutex<Vec<Change>>>,
+    }
+
+    fn fixture() -> Fixture {
+        let folder = tempfile::tempdir().unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let keeps = Arc::clone(&told);
+        let options = StoreOptions { path: folder.path().join("a.db"), now: Timestamp::EPOCH };
+        let store = Store::open(&options, Box::new(move |changes| keeps.lock().unwrap().extend(changes))).unwrap();
+        Fixture { folder, store, told }
+    }
+
+    fn failure() -> Error {
+        Error::unavailable(IO_FAILURE, "as after a failed fsync")
+    }
+
+    async fn create_account(store: &Store) {
+        let fields = AccountFields {
+            email: Email::from_stored("ada@example.com".to_owned()),
+            name: AccountName::from_stored("Ada".to_owned()),
+            website: None,
+        };
+        let digest = TokenDigest::of(b"token");
+        store.create_account(None, fields, digest, "oken".to_owned(), Timestamp::EPOCH).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_log_and_its_index_outlive_the_connection_that_is_given_up() {
+        use std::os::unix::fs::MetadataExt as _;
+        let Fixture { folder, store, .. } = fixture();
+        let inodes = || ["a.db-wal", "a.db-shm"].map(|name| folder.path().join(name).metadata().unwrap().ino());
+        let before = inodes();
+        assert!(store.writer.step(|_| Err::<(), _>(failure())).await.is_err());
+        store.probe().await.unwrap();
+        assert_eq!(inodes(), before, "the last connection had gone, and the log was read from its beginning");
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_a_failed_commit_left_in_the_file_is_known_once_the_connection_is_opened_anew() {
+        let Fixture { folder: _folder, store, told } = fixture();
+        create_account(&store).await;
+        let insert = "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret,
+            created_at, updated_at) VALUES ('dst_a', 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0);
+            UPDATE account SET token_digest = zeroblob(32); COMMIT";
+        // The commit is there, but nobody was told so.
+        let step = store.writer.step(move |batch| {
+            batch.connection().execute_batch(insert).map_err(sql)?;
+            Err::<(), _>(failure())
+        });
+        assert!(step.await.is_err());
+        store.probe().await.unwrap();
+        let told = std::mem::take(&mut *told.lock().unwrap());
+        let [Change::Afresh(destinations)] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(destinations[0].id.as_str(), "dst_a");
+        assert!(store.shared.tokens.owner(&TokenDigest::of(b"token"), Timestamp::EPOCH).is_none());
+        assert!(store.shared.tokens.owner(&TokenDigest([0; 32]), Timestamp::EPOCH).is_some());
+        store.close().await;
+    }
+}
