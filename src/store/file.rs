@@ -28,9 +28,11 @@ const AUTOCHECKPOINT_PAGES: i64 = 1_000;
 /// somebody recovers the log.
 const LOCKED_AT_START: Duration = Duration::from_secs(60);
 
-/// How long it may hold the lock while the server runs, before what waits for it is answered 503. A stop waits for no
-/// longer either.
+/// How long it may hold the lock while the server runs, before what waits for it is answered 503.
 const LOCKED: Duration = Duration::from_secs(5);
+
+/// How long the next ones wait after that: nobody is to pay for the same lock again and again, a stop least of all.
+const STILL_LOCKED: Duration = Duration::from_millis(250);
 
 fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {}: {why}", path.display()))
@@ -136,12 +138,13 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// From now on nobody waits for the file's lock longer than clients do.
+/// From now on a write waits for the file's lock only for as long as clients may be kept waiting; less if it was found
+/// `locked` just before.
 ///
 /// # Errors
 /// As SQLite gives them.
-pub fn wait_less(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(LOCKED)
+pub fn wait_less(connection: &Connection, locked: bool) -> rusqlite::Result<()> {
+    connection.busy_timeout(if locked { STILL_LOCKED } else { LOCKED })
 }
 
 /// Pragmas of a read-only connection of the pool.

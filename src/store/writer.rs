@@ -29,6 +29,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Between two lines of the log about the same failure.
+const COMPLAINT: Duration = Duration::from_secs(5);
+
 /// One caller's work inside a shared transaction, and its answer.
 pub trait Step: Send {
     /// Runs inside the transaction. An error of kind unavailable or internal fails the whole batch unless the step is
@@ -94,7 +97,7 @@ impl Writer {
                 |row| row.get(0),
             )
             .map_err(|error| Error::internal(error.to_string()))?;
-        file::wait_less(&connection).map_err(super::sql)?;
+        file::wait_less(&connection, false).map_err(super::sql)?;
         let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
             _keeper: afresh::Keeper::open(&path)?,
@@ -104,6 +107,8 @@ impl Writer {
             observer,
             ids: HotIds::after(last),
             unwritten: VecDeque::new(),
+            locked: false,
+            complained: None,
             space: space::Watch::default(),
         };
         let handle = std::thread::Builder::new()
@@ -218,6 +223,10 @@ struct Thread {
     ids: HotIds,
     /// Outcomes of failed commits, oldest first.
     unwritten: VecDeque<FinishedAttempt>,
+    /// Another program held the file's lock at the last try.
+    locked: bool,
+    /// When a failure was last written to the log, and its code.
+    complained: Option<(Instant, &'static str)>,
     space: space::Watch,
 }
 
@@ -254,6 +263,7 @@ impl Thread {
         }
         let started = Instant::now();
         let result = self.transaction(steps);
+        self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
         self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
         match result {
             Ok(changes) => {
@@ -264,13 +274,7 @@ impl Thread {
                 }
             }
             Err(failure) => {
-                tracing::error!(
-                    error = failure.detail(),
-                    code = failure.code(),
-                    refused = steps.len(),
-                    outcomes_kept = outcomes,
-                    "cannot write to the database"
-                );
+                self.complain(&failure, steps.len());
                 for step in steps.drain(..) {
                     step.answer(Some(&failure));
                 }
@@ -278,10 +282,32 @@ impl Thread {
         }
     }
 
+    /// Moves how long the next transaction waits for the lock.
+    fn note_lock(&mut self, locked: bool) {
+        if self.locked != locked
+            && let Some(connection) = &self.connection
+            && let Err(error) = file::wait_less(connection, locked)
+        {
+            tracing::warn!(%error, "the wait for the file's lock stays as it was");
+        }
+        self.locked = locked;
+    }
+
+    /// Says in the log why a transaction failed; not with each of many tries.
+    fn complain(&mut self, failure: &Error, refused: usize) {
+        let code = failure.code();
+        if self.complained.is_some_and(|(at, same)| same == code && at.elapsed() < COMPLAINT) {
+            return;
+        }
+        self.complained = Some((Instant::now(), code));
+        let outcomes_kept = self.unwritten.len();
+        tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
+    }
+
     fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
             let (connection, change) = afresh::connect(&self.path, &self.shared)?;
-            file::wait_less(&connection).map_err(super::sql)?;
+            file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
             self.connection = Some(connection);
             tracing::info!("database connection opened anew");

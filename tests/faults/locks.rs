@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::campaign::{Report, either};
 use crate::file;
-use crate::harness::{Receiver, Server, Setup, wait_until};
+use crate::harness::{DEADLINE, Receiver, Server, Setup, wait_until};
 use crate::kills::wait_until_ready;
 use crate::ledger::{Arrivals, Ledger};
 
@@ -50,7 +50,9 @@ pub fn another_process_holds_the_write_lock(report: &mut Report) {
         ledger.wait_for_more(100);
         let other = lock(server.setup().database_path());
         let held = Instant::now();
-        while held.elapsed() < hold {
+        // It may have been at outcomes when the lock was taken; then nobody is told until the next try.
+        while held.elapsed() < hold || ledger.refused().is_empty() {
+            assert!(held.elapsed() < hold + DEADLINE, "who waits for the lock is told");
             std::thread::sleep(Duration::from_millis(100));
             // Whatever is acknowledged by now must be in the file, which nobody else changes meanwhile.
             let acknowledged: HashSet<u64> = ledger.acknowledged().into_keys().collect();
@@ -71,7 +73,6 @@ pub fn another_process_holds_the_write_lock(report: &mut Report) {
     report.figure("acknowledged, not in the file", most_false);
     report.figure("ready again after", format!("{} ms", ready.as_millis()));
     assert_eq!(most_false, 0);
-    assert!(!ledger.refused().is_empty(), "who waits for the lock is told");
     assert!(ready < Duration::from_secs(5), "{ready:?}");
 
     // SIGTERM while the lock is held: it ends in time, and nothing is lost.
@@ -81,7 +82,7 @@ pub fn another_process_holds_the_write_lock(report: &mut Report) {
         let told = Instant::now();
         server.terminate();
         report.figure("SIGTERM meanwhile, ended after", format!("{} ms", told.elapsed().as_millis()));
-        assert!(told.elapsed() < Duration::from_secs(15), "{:?}", told.elapsed());
+        assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
         drop(other);
     });
     server.start_again();

@@ -15,6 +15,8 @@ mod harness;
 mod kills;
 mod ledger;
 mod locks;
+mod process;
+mod stops;
 
 use campaign::{Fault, faults};
 
@@ -24,7 +26,8 @@ const FAULTS: &[Fault] = faults![
     locks::another_process_reads_an_old_snapshot,
     clocks::the_clock_goes_back_an_hour,
     clocks::the_clock_goes_a_year_ahead,
-    clocks::a_clock_a_year_ahead_makes_nothing_old
+    clocks::a_clock_a_year_ahead_makes_nothing_old,
+    stops::sigterm_at_random_moments
 ];
 
 fn main() -> std::process::ExitCode {
