@@ -1,6 +1,6 @@
 //! A wall clock that somebody sets while the server runs: retries go by what really passes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,9 +17,30 @@ const LIBRARIES: [&str; 4] = [
     "/usr/lib/faketime/libfaketimeMT.so.1",
 ];
 
-const HOUR: i64 = 3_600;
+pub const HOUR: i64 = 3_600;
 
 const YEAR: i64 = 365 * 24 * HOUR;
+
+/// The same with a wall clock that can be moved by what [`set`] writes to the file that is given; none where it cannot.
+pub fn movable(setup: Setup) -> (Setup, Option<PathBuf>) {
+    let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).exists()) else { return (setup, None) };
+    let offset = setup.folder().join("offset");
+    set(&offset, 0);
+    let setup = setup
+        .variable("LD_PRELOAD", library)
+        .variable("FAKETIME_TIMESTAMP_FILE", &offset.display().to_string())
+        .variable("FAKETIME_NO_CACHE", "1")
+        .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    (setup, Some(offset))
+}
+
+/// Moves the wall clock to so many seconds from the true time.
+pub fn set(offset: &Path, seconds: i64) {
+    // A reader must never meet half a number.
+    let new = offset.with_extension("new");
+    std::fs::write(&new, format!("{seconds:+}")).unwrap();
+    std::fs::rename(&new, offset).unwrap();
+}
 
 struct Case {
     client: Client,
@@ -33,26 +54,16 @@ struct Case {
 impl Case {
     /// A server whose wall clock can be set; `None` where none can be made.
     fn new() -> Option<Self> {
-        let library = LIBRARIES.iter().find(|path| std::path::Path::new(path).exists())?;
-        let setup = Setup::dev();
-        let offset = setup.folder().join("offset");
-        std::fs::write(&offset, "+0").unwrap();
-        let server = setup
-            .variable("LD_PRELOAD", library)
-            .variable("FAKETIME_TIMESTAMP_FILE", &offset.display().to_string())
-            .variable("FAKETIME_NO_CACHE", "1")
-            .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .start();
+        let (setup, offset) = movable(Setup::dev());
+        let offset = offset?;
+        let server = setup.start();
         let (client, receiver) = (server.client(), Receiver::start());
         let account = client.create_account("ada");
         Some(Self { client, receiver, account, offset, server })
     }
 
     fn set_clock(&self, seconds: i64) {
-        // A reader must never meet half a number.
-        let new = self.offset.with_extension("new");
-        std::fs::write(&new, format!("{seconds:+}")).unwrap();
-        std::fs::rename(&new, &self.offset).unwrap();
+        set(&self.offset, seconds);
     }
 
     /// A destination that answers 500, with this schedule; gives the id of its one delivery after its first attempt.

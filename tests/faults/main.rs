@@ -15,6 +15,7 @@ mod harness;
 mod kills;
 mod ledger;
 mod locks;
+mod mixed;
 mod process;
 mod stops;
 
@@ -27,7 +28,8 @@ const FAULTS: &[Fault] = faults![
     clocks::the_clock_goes_back_an_hour,
     clocks::the_clock_goes_a_year_ahead,
     clocks::a_clock_a_year_ahead_makes_nothing_old,
-    stops::sigterm_at_random_moments
+    stops::sigterm_at_random_moments,
+    mixed::mixed_load_with_random_faults
 ];
 
 fn main() -> std::process::ExitCode {
