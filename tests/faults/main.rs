@@ -8,6 +8,7 @@
 
 mod campaign;
 mod clocks;
+mod crowds;
 mod file;
 #[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
 #[path = "../suite/harness/mod.rs"]
@@ -17,6 +18,7 @@ mod ledger;
 mod locks;
 mod mixed;
 mod process;
+mod sinks;
 mod stops;
 
 use campaign::{Fault, faults};
@@ -28,6 +30,11 @@ const FAULTS: &[Fault] = faults![
     clocks::the_clock_goes_back_an_hour,
     clocks::the_clock_goes_a_year_ahead,
     clocks::a_clock_a_year_ahead_makes_nothing_old,
+    sinks::destinations_that_misbehave_in_every_way,
+    crowds::half_open_clients,
+    crowds::many_accounts_and_destinations,
+    crowds::headers_at_their_limits,
+    crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
     mixed::mixed_load_with_random_faults
 ];

@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::net::{Shutdown, TcpStream};
 
-use crate::crowd::{open, parsed, push_head, resident_mebibytes, until_closed};
+use crate::crowd::{parsed, push_head, resident_mebibytes, until_closed};
+use crate::harness::wire::open;
 use crate::harness::{Setup, wait_until};
 
 /// Length of a body that is as long as may be.

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::crowd::{HALF, open};
+use crate::crowd::HALF;
+use crate::harness::wire::open;
 use crate::harness::{Behaviour, Receiver, Setup, wait_until};
 
 /// Half of these are for clients, and hanging attempts use up more than the other half.
