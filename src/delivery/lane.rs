@@ -9,6 +9,7 @@ use crate::domain::ids::{DeliveryId, EventId};
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
 
+use super::attempt::Client;
 use super::pools::Pool;
 
 /// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
@@ -85,7 +86,7 @@ pub struct Lane {
     /// The destination as it is now; the next attempt uses it.
     pub destination: Arc<Destination>,
     /// Client with this destination's connections; dropped when idle.
-    pub agent: Option<ureq::Agent>,
+    pub client: Option<Arc<Client>>,
     /// When an attempt last ended.
     pub last_used: Timestamp,
     /// Jobs that wait, first to go first.
@@ -127,7 +128,7 @@ impl Lane {
     pub fn new(destination: Arc<Destination>, now: Timestamp) -> Self {
         Self {
             destination,
-            agent: None,
+            client: None,
             last_used: now,
             queue: VecDeque::new(),
             urgent: VecDeque::new(),

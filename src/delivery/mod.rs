@@ -12,6 +12,7 @@ mod refill;
 mod resolver;
 mod run;
 mod scheduler;
+mod transport;
 mod workers;
 
 use std::sync::Arc;

@@ -361,8 +361,8 @@ impl Scheduler {
         self.workers.prune();
         let mut waiting = Vec::new();
         for (key, lane) in &mut self.lanes {
-            if lane.in_flight == 0 && lane.agent.is_some() && now.since(lane.last_used) > AGENT_IDLE {
-                lane.agent = None;
+            if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > AGENT_IDLE {
+                lane.client = None;
             }
             if lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR {
                 waiting.push(*key);

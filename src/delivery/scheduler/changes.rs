@@ -70,10 +70,14 @@ impl Scheduler {
             Some(lane) => {
                 let (before, resumed) = (&lane.destination, lane.is_paused() && destination.pause.is_none());
                 let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
+                let timed_otherwise = before.fields.timeout != destination.fields.timeout;
                 lane.destination = destination;
+                lane.client = match lane.client.take() {
+                    // Its connections are another server's, or have another timeout.
+                    Some(_) if elsewhere || timed_otherwise => None,
+                    client => client.map(|client| Arc::new(client.with(Arc::clone(&lane.destination)))),
+                };
                 if elsewhere {
-                    // Its record and its connections are another server's.
-                    lane.agent = None;
                     lane.standing = Standing::New;
                 }
                 if resumed {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Flight, Message, Scheduler, TESTS};
-use crate::delivery::attempt;
+use crate::delivery::attempt::Client;
 use crate::delivery::flight::{self, Said};
 use crate::delivery::lane::{FAST, Job, Place, Standing};
 use crate::delivery::pools::{KEPT_SHARE, Pool};
@@ -57,11 +57,13 @@ impl Scheduler {
         for job in &jobs {
             lane.in_hand.insert(job.delivery, Place::Sent);
         }
-        let kept = lane.agent.is_some() && lane.standing == Standing::Good;
-        let https = lane.destination.fields.url.is_https();
-        let agent = lane.agent.get_or_insert_with(|| attempt::agent(&self.context.guard, most, https)).clone();
+        let kept = lane.client.is_some() && lane.standing == Standing::Good;
+        let client = lane.client.get_or_insert_with(|| {
+            let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
+            Arc::new(Client::new(&self.context.guard, Arc::clone(&lane.destination), most, timeout))
+        });
+        let client = Arc::clone(client);
         let patience = lane.patience(pool);
-        let destination = Arc::clone(&lane.destination);
         let young_failing = pool == Pool::Failing;
         self.pools.take(pool);
         self.pools.young_failing += usize::from(young_failing);
@@ -83,7 +85,7 @@ impl Scheduler {
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
             let mut ended = Vec::new();
-            flight::fly(&context, &destination, &run, &agent, kept, &mut ended);
+            flight::fly(&context, &client, &run, kept, &mut ended);
             let _ = outbox.0.send(Message::Landed { flight: number, ended, slot });
         });
         self.look(key);
@@ -203,8 +205,8 @@ impl Scheduler {
             .filter(|flight| lanes.contains(&flight.lane))
             .for_each(|flight| flight.run.cut.for_room());
         for key in lanes {
-            if let Some(agent) = self.lanes.get_mut(&key).and_then(|lane| lane.agent.take()) {
-                agent.shutdown();
+            if let Some(client) = self.lanes.get_mut(&key).and_then(|lane| lane.client.take()) {
+                client.shutdown();
             }
         }
     }
@@ -214,8 +216,8 @@ impl Scheduler {
             flight.run.cut.for_stop();
         }
         for lane in self.lanes.values_mut() {
-            if let Some(agent) = lane.agent.take() {
-                agent.shutdown();
+            if let Some(client) = lane.client.take() {
+                client.shutdown();
             }
         }
     }
@@ -233,9 +235,10 @@ impl Scheduler {
         self.tests += 1;
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
-            let test = || done(flight::test(&context, &destination, &payload));
+            let id = destination.id.clone();
+            let test = || done(flight::test(&context, *destination, &payload));
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
-                tracing::error!(destination.id = %destination.id, "a test panicked");
+                tracing::error!(destination.id = %id, "a test panicked");
             }
             let _ = outbox.0.send(Message::Tested(slot));
         });
