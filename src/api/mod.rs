@@ -23,6 +23,7 @@ mod params;
 mod paths;
 mod prefer;
 mod problem;
+mod room;
 mod shape;
 mod stream;
 mod tags;

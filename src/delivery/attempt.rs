@@ -223,6 +223,12 @@ fn is_reset(kind: io::ErrorKind) -> bool {
     matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
+/// Whether this machine could not even try: no file, port or memory is left. That says nothing about the destination.
+fn is_ours(error: &io::Error) -> bool {
+    const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| OURS.contains(&code))
+}
+
 /// The class of a failure, and what happened for people. Neither holds a URL, a header or a body.
 fn classify(error: &ureq::Error, https: bool) -> (ErrorClass, String) {
     use io::ErrorKind;
@@ -239,6 +245,9 @@ fn classify(error: &ureq::Error, https: bool) -> (ErrorClass, String) {
             Some(refused) => return (ErrorClass::RefusedAddress, refused.to_string()),
             None => ErrorClass::InvalidResponse,
         },
+        ureq::Error::Io(io) if is_ours(io) => {
+            return (ErrorClass::Cut, format!("the server itself has no connection left to make: {io}"));
+        }
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ErrorClass::Timeout,
             kind if is_reset(kind) => ErrorClass::Reset,

@@ -16,7 +16,7 @@ use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
 use super::targets::KnownTargets;
-use super::{Observer, afresh, space};
+use super::{Observer, afresh, file, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
 
@@ -29,6 +29,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Between two lines of the log about the same failure.
+const COMPLAINT: Duration = Duration::from_secs(5);
 
 /// One caller's work inside a shared transaction, and its answer.
 pub trait Step: Send {
@@ -95,6 +98,7 @@ impl Writer {
                 |row| row.get(0),
             )
             .map_err(|error| Error::internal(error.to_string()))?;
+        file::wait_less(&connection, false).map_err(super::sql)?;
         let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
             _keeper: afresh::Keeper::open(&path)?,
@@ -105,6 +109,8 @@ impl Writer {
             ids: HotIds::after(last),
             targets: KnownTargets::default(),
             unwritten: VecDeque::new(),
+            locked: false,
+            complained: None,
             space: space::Watch::default(),
         };
         let handle = std::thread::Builder::new()
@@ -224,6 +230,10 @@ struct Thread {
     targets: KnownTargets,
     /// Outcomes of failed commits, oldest first.
     unwritten: VecDeque<FinishedAttempt>,
+    /// Another program held the file's lock at the last try.
+    locked: bool,
+    /// When a failure was last written to the log, and its code.
+    complained: Option<(Instant, &'static str)>,
     space: space::Watch,
 }
 
@@ -260,6 +270,7 @@ impl Thread {
         }
         let started = Instant::now();
         let result = self.transaction(steps);
+        self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
         self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
         match result {
             Ok(changes) => {
@@ -270,13 +281,7 @@ impl Thread {
                 }
             }
             Err(failure) => {
-                tracing::error!(
-                    error = failure.detail(),
-                    code = failure.code(),
-                    refused = steps.len(),
-                    outcomes_kept = outcomes,
-                    "cannot write to the database"
-                );
+                self.complain(&failure, steps.len());
                 for step in steps.drain(..) {
                     step.answer(Some(&failure));
                 }
@@ -284,9 +289,32 @@ impl Thread {
         }
     }
 
+    /// Moves how long the next transaction waits for the lock.
+    fn note_lock(&mut self, locked: bool) {
+        if self.locked != locked
+            && let Some(connection) = &self.connection
+            && let Err(error) = file::wait_less(connection, locked)
+        {
+            tracing::warn!(%error, "the wait for the file's lock stays as it was");
+        }
+        self.locked = locked;
+    }
+
+    /// Says in the log why a transaction failed; not with each of many tries.
+    fn complain(&mut self, failure: &Error, refused: usize) {
+        let code = failure.code();
+        if self.complained.is_some_and(|(at, same)| same == code && at.elapsed() < COMPLAINT) {
+            return;
+        }
+        self.complained = Some((Instant::now(), code));
+        let outcomes_kept = self.unwritten.len();
+        tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
+    }
+
     fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
             let (connection, change) = afresh::connect(&self.path, &self.shared)?;
+            file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
             self.connection = Some(connection);
             tracing::info!("database connection opened anew");
