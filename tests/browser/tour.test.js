@@ -119,6 +119,8 @@ test('the login form takes the token, refuses a wrong one, and logging out ends 
     assert.deepEqual(cookies.map(cookie => [cookie.httpOnly, cookie.sameSite]), [[true, 'Strict']]);
     assert.equal(await page.evaluate(() => document.cookie), '');
     assert.equal((await tryOut(page, 'Accounts', 'listAccounts')).status, 200);
+    // Logging out forgets tokens, too, that the Authorize button was given.
+    await authorize(page, { adminToken: server.token });
     await page.getByRole('link', { name: 'Log in or out' }).click();
     await picture(page, 'logout');
     await page.getByRole('button', { name: 'Log out' }).click();

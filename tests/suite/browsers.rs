@@ -122,6 +122,9 @@ fn under_dev_a_named_origin_may_change_things_and_others_may_not() {
     let server = Setup::dev().flags(&["--cors-origin", "http://localhost:3000"]).start();
     let from = |origin| create(&server.client(), &[("origin", origin), ("sec-fetch-site", "same-site")]);
     from("http://localhost:3001").problem(403);
+    // Each of the two is enough to refuse.
+    create(&server.client(), &[("origin", "http://localhost:3001")]).problem(403);
+    create(&server.client(), &[("sec-fetch-site", "same-site")]).problem(403);
     from("http://localhost:3000").expect(201);
     let rebound = [("origin", "http://localhost:3000"), ("host", "evil.example")];
     create(&server.client(), &rebound).problem(421);
