@@ -15,8 +15,7 @@ fn main() -> ExitCode {
             }
         },
         Ok(Command::OpenApi { yaml }) => {
-            let (json, as_yaml) = api::document();
-            print!("{}", if yaml { as_yaml } else { json });
+            print!("{}", if yaml { api::document_yaml() } else { api::document_json() });
             ExitCode::SUCCESS
         }
         Ok(Command::LoginLink(database)) => match app::login_link(&database) {

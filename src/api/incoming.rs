@@ -71,7 +71,8 @@ impl IncomingApi {
         )
     )]
     async fn send(&self, token: GivenToken, arrival: Arrival<'_>) -> ApiResult<Receipt> {
-        self.take(token, arrival).await.map_err(titled)
+        // Boxed here, where it is made: a large future is copied by each layer that it passes.
+        Box::pin(self.take(token, arrival)).await.map_err(titled)
     }
 }
 

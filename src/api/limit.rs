@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::problem::{ApiError, ApiResult};
+use super::room::Room;
 
 /// Most that is drained of a body that is refused.
 const DRAINED_BYTES: usize = 8 * 1024 * 1024;
@@ -23,7 +24,7 @@ const DRAINED_FOR: Duration = Duration::from_secs(2);
 static DRAINS: Semaphore = Semaphore::const_new(256);
 
 /// Capacity to begin with, where a body does not say its length, and most that is believed where it does.
-const FIRST_BYTES: (usize, usize) = (1024, 64 * 1024);
+const FIRST_BYTES: (usize, usize) = (1024, 4 * 1024 - 1);
 
 /// Each so many bytes that came of a body give it a second more.
 const BYTES_A_SECOND: usize = 8 * 1024;
@@ -38,6 +39,8 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// For a body to come; longer ones get a second more for each 8 KiB that came.
     pub time: Duration,
+    /// Memory for all of them.
+    pub room: Room,
     /// True once the server stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -49,6 +52,11 @@ enum Late {
 }
 
 impl BodyLimits {
+    /// Bodies of at most `bytes`, each of which has `time` to come.
+    pub fn new(bytes: usize, time: Duration, stopping: watch::Receiver<bool>) -> Self {
+        Self { bytes, time, room: Room::new(bytes), stopping }
+    }
+
     /// What `read` gives, if it does so in time for a body that began then and of which so many bytes have come.
     async fn in_time<T>(&self, began: Instant, came: usize, read: impl Future<Output = T>) -> Result<T, Late> {
         let earned = Duration::from_secs((came / BYTES_A_SECOND) as u64);
@@ -72,26 +80,47 @@ impl BodyLimits {
 /// The whole body.
 ///
 /// # Errors
-/// 413 if it is longer than the limit; 400 if it breaks off; 408 if it takes too long; 503 if the server stops first.
+/// 413 if it is longer than the limit; 400 if it breaks off; 408 if it takes too long; 503 if the server stops first, or
+/// holds as many bodies as it has room for.
 pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiResult<Vec<u8>> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|told| told > limits.bytes) {
         refuse(body, headers).await;
         return Err(too_large(limits.bytes));
     }
+    if told.is_some_and(|told| !limits.room.fits(told)) {
+        refuse(body, headers).await;
+        return Err(no_room());
+    }
+    // One byte more than told, so that the end is seen without growing.
+    let most = told.unwrap_or(limits.bytes) + 1;
+    let first = told.map_or(FIRST_BYTES.0, |told| told.min(FIRST_BYTES.1) + 1);
+    let Ok(mut held) = limits.room.hold(first) else {
+        refuse(body, headers).await;
+        return Err(no_room());
+    };
     let began = Instant::now();
     let mut reader = body.into_async_read();
-    // One byte more than told, so that the end is seen without growing.
-    let mut bytes = Vec::with_capacity(told.map_or(FIRST_BYTES.0, |told| told.min(FIRST_BYTES.1) + 1));
+    let mut bytes = Vec::with_capacity(first);
     loop {
         let came = bytes.len();
         match limits.in_time(began, came, reader.read_buf(&mut bytes)).await {
             Ok(Ok(0)) => return Ok(bytes),
             Ok(Ok(_)) if bytes.len() > limits.bytes => {
+                drop((bytes, held));
                 drain(reader).await;
                 return Err(too_large(limits.bytes));
             }
-            Ok(Ok(_)) if bytes.len() == bytes.capacity() => bytes.reserve(bytes.len()),
+            Ok(Ok(_)) if bytes.len() == bytes.capacity() => {
+                let wanted = bytes.len().saturating_mul(2).min(most).max(bytes.len() + 1);
+                if held.grow_to(wanted).is_err() {
+                    // What came makes room for the others at once.
+                    drop((bytes, held));
+                    drain(reader).await;
+                    return Err(no_room());
+                }
+                bytes.reserve_exact(wanted - bytes.len());
+            }
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 let detail = format!("The body broke off after {came} bytes: {error}.");
@@ -150,13 +179,19 @@ fn too_large(limit: usize) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
 }
 
+fn no_room() -> ApiError {
+    let detail = "More is being sent at once than the server keeps in memory. Nothing was taken: send it again later.";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_much_at_once", detail)
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn limits(bytes: usize, time: Duration) -> (BodyLimits, watch::Sender<bool>) {
         let (stop, stopping) = watch::channel(false);
-        (BodyLimits { bytes, time, stopping }, stop)
+        (BodyLimits::new(bytes, time, stopping), stop)
     }
 
     async fn read_back(body: Vec<u8>, told: Option<usize>, limit: usize) -> Result<usize, u16> {
@@ -176,6 +211,26 @@ mod tests {
         }
         assert_eq!(read_back(vec![b'x'; 10], Some(11), 10).await, Err(413));
         assert_eq!(read_back(vec![b'x'; 300_000], None, 1 << 20).await, Ok(300_000));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_finds_no_room_is_refused_and_one_that_gives_up_gives_it_back() {
+        let (limits, _stop) = limits(1 << 20, Duration::from_secs(3_600));
+        let read = |length: usize| {
+            let limits = limits.clone();
+            async move {
+                let body = read(Body::from(vec![b'x'; length]), &HeaderMap::new(), &limits).await;
+                body.map(|body| body.len()).map_err(|error| (error.problem.status, error.problem.code))
+            }
+        };
+        let others = limits.room.hold(46 << 20).unwrap();
+        assert_eq!(read(1 << 19).await, Ok(1 << 19));
+        assert_eq!(read(1 << 20).await, Ok(1 << 20), "it grows to its length and not beyond");
+        let more = limits.room.hold(2 << 20).unwrap();
+        assert_eq!(read(1 << 19).await, Err((503, "too_much_at_once".to_owned())));
+        assert_eq!(read(4_000).await, Ok(4_000));
+        drop((others, more));
+        assert!(limits.room.fits(48 << 20), "nothing of them is left");
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ mod params;
 mod paths;
 mod prefer;
 mod problem;
+mod room;
 mod shape;
 mod stream;
 mod tags;
@@ -37,6 +38,7 @@ use poem_openapi::OpenApiService;
 
 pub use self::auth::Gate;
 pub use self::browser::Site;
+pub use self::document::{json as document_json, yaml as document_yaml};
 pub use self::door::{Cookie, Door};
 pub use self::limit::BodyLimits;
 use self::paths::Paths;
@@ -108,9 +110,4 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
 pub fn problem_body(status: u16, code: &str, detail: &str) -> (&'static str, Vec<u8>) {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     (status.canonical_reason().unwrap_or("Error"), ApiError::new(status, code, detail).body())
-}
-
-/// The OpenAPI document, as JSON and as YAML; each ends with a line feed.
-pub fn document() -> (&'static str, &'static str) {
-    (document::json(), document::yaml())
 }

@@ -1,12 +1,14 @@
-//! What the document says of each path: its methods, for `Allow`, and its query parameters, so that a misspelt filter is
-//! refused instead of ignored.
+//! What is known of each path: its methods, for `Allow`, and its query parameters, so that a misspelt filter is refused
+//! instead of ignored. Read from the operations' descriptions, because the document made of them is large, and only wanted
+//! when somebody asks for it.
 
 use std::sync::LazyLock;
 
 use poem::http::{Method, Uri};
-use serde_json::Value;
+use poem_openapi::OpenApi as _;
+use poem_openapi::registry::{MetaOperation, MetaParamIn, MetaPath};
 
-use super::document;
+use super::Operations;
 use super::problem::{ApiError, ApiResult};
 
 /// Paths outside the document, and their methods.
@@ -36,7 +38,7 @@ impl Paths {
     /// Those of the document and the few beside it.
     pub fn shared() -> &'static Self {
         static PATHS: LazyLock<Paths> = LazyLock::new(|| {
-            let mut paths = Paths::of(document::value());
+            let mut paths = Paths::described();
             let operation = |method: &&str| Operation { method: (*method).to_owned(), query: Vec::new() };
             paths.0.extend(UNDOCUMENTED.map(|(path, methods)| Path {
                 segments: segments(path),
@@ -47,21 +49,13 @@ impl Paths {
         &PATHS
     }
 
-    fn of(document: &Value) -> Self {
-        let paths = document["paths"].as_object().into_iter().flatten();
-        Self(
-            paths
-                .map(|(path, item)| Path {
-                    segments: segments(path),
-                    operations: item
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .map(|(method, op)| operation(method, op))
-                        .collect(),
-                })
-                .collect(),
-        )
+    fn described() -> Self {
+        let paths = Operations::meta().into_iter().flat_map(|api| api.paths);
+        let path = |described: MetaPath| Path {
+            segments: segments(&described.path),
+            operations: described.operations.into_iter().map(operation).collect(),
+        };
+        Self(paths.map(path).collect())
     }
 
     fn find(&self, path: &str) -> Option<&Path> {
@@ -112,15 +106,11 @@ impl Paths {
     }
 }
 
-fn operation(method: &str, operation: &Value) -> Operation {
-    let parameters = operation["parameters"].as_array().into_iter().flatten();
+fn operation(described: MetaOperation) -> Operation {
+    let parameters = described.params.into_iter().filter(|parameter| parameter.in_type == MetaParamIn::Query);
     Operation {
-        method: method.to_uppercase(),
-        query: parameters
-            .filter(|p| p["in"] == "query")
-            .filter_map(|p| p["name"].as_str())
-            .map(str::to_owned)
-            .collect(),
+        method: described.method.as_str().to_owned(),
+        query: parameters.map(|parameter| parameter.name).collect(),
     }
 }
 
@@ -131,6 +121,7 @@ fn segments(path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::document;
 
     fn check(uri: &'static str) -> Result<(), String> {
         Paths::shared().check_query(&Method::GET, &Uri::from_static(uri)).map_err(|error| error.problem.detail)
@@ -147,6 +138,17 @@ mod tests {
     #[test]
     fn allow_lists_what_the_document_lists() {
         let paths = Paths::shared();
+        for (path, item) in document::value()["paths"].as_object().unwrap() {
+            let found = paths.find(path).unwrap_or_else(|| panic!("{path}"));
+            for (method, described) in item.as_object().unwrap() {
+                let parameters = described["parameters"].as_array().into_iter().flatten();
+                let query: Vec<_> =
+                    parameters.filter(|p| p["in"] == "query").map(|p| p["name"].as_str().unwrap()).collect();
+                let same = |operation: &&Operation| operation.method.eq_ignore_ascii_case(method);
+                assert_eq!(found.operations.iter().find(same).unwrap().query, query, "{method} {path}");
+            }
+            assert_eq!(found.operations.len(), item.as_object().unwrap().len(), "{path}");
+        }
         assert_eq!(paths.allowed("/server/incoming_data"), "POST");
         assert_eq!(paths.allowed("/v1/destinations/dst_1"), "GET, HEAD, PUT, PATCH, DELETE");
         assert_eq!(paths.allowed("/docs"), "GET, HEAD");

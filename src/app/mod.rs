@@ -166,7 +166,7 @@ impl Running {
             gate,
             site: Site { public: config.public_url.clone(), friends: config.cors_origins },
             network,
-            bodies: BodyLimits { bytes: config.max_body, time: config.request_timeout, stopping: stopped },
+            bodies: BodyLimits::new(config.max_body, config.request_timeout, stopped),
             account_rate: config.account_rate,
             test_sender: engine.tester(),
             metrics: Arc::new(move || metrics::render(&figures.read(), &writes.figures())),

@@ -4,12 +4,14 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ureq::unversioned::transport::{Connector, DefaultConnector, TcpConnector};
-use ureq::{Agent, Body, http::Response};
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
+use ureq::unversioned::transport::{Connector as _, DefaultConnector};
+use ureq::{Agent, Body};
 
 use super::buffers::LeanConnector;
 use super::clock;
 use super::resolver::{Guard, RefusedAddress};
+use super::transport::Tcp;
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
 use crate::domain::destination::{Destination, HttpMethod};
 use crate::domain::ids::EventId;
@@ -26,8 +28,73 @@ const OUTPUT_BUFFER: usize = 2 * 1024;
 
 const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
 
-/// A client for one destination: its own connections, at most `connections` of them idle.
-pub fn agent(guard: &Guard, connections: usize, https: bool) -> Agent {
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// What sends to one destination as it is now: its own connections, and what is the same in every request.
+pub struct Client {
+    agent: Agent,
+    destination: Arc<Destination>,
+    /// Head of every request, but for what is signed; an error where none can be made of URL and headers.
+    head: Result<Head, http::Error>,
+    timeout: Duration,
+}
+
+struct Head {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Client {
+    /// With at most `connections` idle connections; the whole of an exchange may take `timeout`.
+    pub fn new(guard: &Guard, destination: Arc<Destination>, connections: usize, timeout: Duration) -> Self {
+        let agent = agent(guard, connections, destination.fields.url.is_https(), timeout);
+        Self { agent, head: Head::of(&destination), destination, timeout }
+    }
+
+    /// The same connections for a destination of which something else has changed.
+    pub fn with(&self, destination: Arc<Destination>) -> Self {
+        Self { agent: self.agent.clone(), head: Head::of(&destination), destination, timeout: self.timeout }
+    }
+
+    /// Cuts what is under way.
+    pub fn shutdown(&self) {
+        self.agent.clone().shutdown();
+    }
+
+    /// Where it sends to.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+}
+
+impl Head {
+    fn of(destination: &Destination) -> Result<Self, http::Error> {
+        let fields = &destination.fields;
+        let method = match fields.method {
+            HttpMethod::Get => Method::GET,
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+            HttpMethod::Patch => Method::PATCH,
+            HttpMethod::Delete => Method::DELETE,
+        };
+        let mut headers = HeaderMap::new();
+        if fields.headers.get("user-agent").is_none() {
+            headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        }
+        if fields.method != HttpMethod::Get && fields.headers.get("content-type").is_none() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in fields.headers.iter() {
+            headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+        }
+        Ok(Self { method, uri: Uri::try_from(fields.url.as_str())?, headers })
+    }
+}
+
+fn agent(guard: &Guard, connections: usize, https: bool, timeout: Duration) -> Agent {
     let config = Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
@@ -39,50 +106,54 @@ pub fn agent(guard: &Guard, connections: usize, https: bool) -> Agent {
         .output_buffer_size(OUTPUT_BUFFER)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
+        .timeout_global(Some(timeout.max(Duration::from_millis(1))))
         .build();
     if https {
         return Agent::with_parts(config, DefaultConnector::new().chain(LeanConnector), guard.clone());
     }
-    // The chain hands its transports on by value, and room for one of TLS costs each thread 12 KB of stack.
-    Agent::with_parts(config, ().chain(TcpConnector::default()).chain(LeanConnector), guard.clone())
+    Agent::with_parts(config, Tcp, guard.clone())
 }
 
 /// What is sent.
 pub struct Request<'a> {
-    /// Where to, and how.
-    pub destination: &'a Destination,
     /// The id that receivers tell repeats by.
     pub event: EventId,
     /// The document as it came.
     pub document: &'a Arc<[u8]>,
-    /// For the whole exchange.
-    pub timeout: Duration,
 }
 
 /// Why no request was made.
 #[derive(Debug)]
 pub struct NotSent(pub String);
 
-/// Makes the request. A connection that broke before anything came is tried once more on the client that `spare` gives:
-/// the peer may have closed a kept one just then, which says nothing about the destination.
+/// Makes the request. A connection that broke before anything came is tried once more on the client that `spare` makes
+/// for the time that is left: the peer may have closed a kept one just then, which says nothing about the destination.
 ///
 /// # Errors
 /// The GET's URL would be too long.
-pub fn send(request: &Request<'_>, agent: &Agent, spare: &dyn Fn() -> Option<Agent>) -> Result<Attempt, NotSent> {
-    let fields = &request.destination.fields;
+pub fn send(
+    request: &Request<'_>,
+    client: &Client,
+    spare: &dyn Fn(Duration) -> Option<Client>,
+) -> Result<Attempt, NotSent> {
+    let fields = &client.destination.fields;
     let url = match fields.method {
-        HttpMethod::Get => query::url_with_document(&fields.url, request.document)
-            .map_err(|too_long| NotSent(format!("the URL would have {} bytes", too_long.0)))?,
-        _ => fields.url.as_str().to_owned(),
+        HttpMethod::Get => Some(
+            query::url_with_document(&fields.url, request.document)
+                .map_err(|too_long| NotSent(format!("the URL would have {} bytes", too_long.0)))?,
+        ),
+        _ => None,
     };
     let at = clock::wall();
     let started = Instant::now();
-    let mut answer = call(request, agent, &url, started);
-    if answer.as_ref().is_err_and(broke)
-        && started.elapsed() < request.timeout
-        && let Some(spare) = spare()
-    {
-        answer = call(request, &spare, &url, started);
+    let mut answer = call(request, client, url.as_deref());
+    if answer.as_ref().is_err_and(broke) {
+        let left = client.timeout.saturating_sub(started.elapsed());
+        if !left.is_zero()
+            && let Some(spare) = spare(left)
+        {
+            answer = call(request, &spare, url.as_deref());
+        }
     }
     let sent = answer.and_then(read);
     let (outcome, detail, body, body_truncated) = match sent {
@@ -115,40 +186,30 @@ fn read(response: Response<Body>) -> Result<(Outcome, Vec<u8>, bool), ureq::Erro
     Ok((Outcome::Answer { status, retry_after }, body, truncated))
 }
 
-fn call(request: &Request<'_>, agent: &Agent, url: &str, started: Instant) -> Result<Response<Body>, ureq::Error> {
-    let timeout = request.timeout.saturating_sub(started.elapsed());
-    let fields = &request.destination.fields;
+/// `url` is a GET's, with the document.
+fn call(request: &Request<'_>, client: &Client, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
+    let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
     let body: &[u8] = request.document;
-    let signed = if fields.method == HttpMethod::Get { query::query_part(url).as_bytes() } else { body };
+    let signed = url.map_or(body, |url| query::query_part(url).as_bytes());
     let now = clock::wall();
-    let signatures = signature::signatures(request.destination.secrets.valid_at(now), request.event, now, signed);
-    macro_rules! with_headers {
-        ($builder:expr) => {{
-            let mut builder = $builder;
-            if fields.headers.get("user-agent").is_none() {
-                builder = builder.header("user-agent", USER_AGENT);
-            }
-            if fields.method != HttpMethod::Get && fields.headers.get("content-type").is_none() {
-                builder = builder.header("content-type", "application/json");
-            }
-            for (name, value) in fields.headers.iter() {
-                builder = builder.header(name, value);
-            }
-            builder
-                .header("webhook-id", request.event.to_string())
-                .header("webhook-timestamp", now.seconds().to_string())
-                .header("webhook-signature", &signatures)
-                .config()
-                .timeout_global(Some(timeout.max(Duration::from_millis(1))))
-                .build()
-        }};
-    }
-    match fields.method {
-        HttpMethod::Get => with_headers!(agent.get(url)).call(),
-        HttpMethod::Post => with_headers!(agent.post(url)).send(body),
-        HttpMethod::Put => with_headers!(agent.put(url)).send(body),
-        HttpMethod::Patch => with_headers!(agent.patch(url)).send(body),
-        HttpMethod::Delete => with_headers!(agent.delete(url).force_send_body()).send(body),
+    let id = request.event.to_string();
+    let signatures = signature::signatures(client.destination.secrets.valid_at(now), &id, now, signed);
+    let mut headers = head.headers.clone();
+    headers.append(WEBHOOK_ID, HeaderValue::try_from(id).map_err(http::Error::from)?);
+    headers.append(WEBHOOK_TIMESTAMP, HeaderValue::from(now.seconds()));
+    headers.append(WEBHOOK_SIGNATURE, HeaderValue::try_from(signatures).map_err(http::Error::from)?);
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = head.method.clone();
+    parts.headers = headers;
+    match url {
+        Some(url) => {
+            parts.uri = Uri::try_from(url).map_err(http::Error::from)?;
+            client.agent.run(http::Request::from_parts(parts, ()))
+        }
+        None => {
+            parts.uri = head.uri.clone();
+            client.agent.run(http::Request::from_parts(parts, body))
+        }
     }
 }
 
@@ -160,6 +221,12 @@ fn broke(error: &ureq::Error) -> bool {
 fn is_reset(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
+}
+
+/// Whether this machine could not even try: no file, port or memory is left. That says nothing about the destination.
+fn is_ours(error: &io::Error) -> bool {
+    const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| OURS.contains(&code))
 }
 
 /// The class of a failure, and what happened for people. Neither holds a URL, a header or a body.
@@ -178,6 +245,9 @@ fn classify(error: &ureq::Error, https: bool) -> (ErrorClass, String) {
             Some(refused) => return (ErrorClass::RefusedAddress, refused.to_string()),
             None => ErrorClass::InvalidResponse,
         },
+        ureq::Error::Io(io) if is_ours(io) => {
+            return (ErrorClass::Cut, format!("the server itself has no connection left to make: {io}"));
+        }
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ErrorClass::Timeout,
             kind if is_reset(kind) => ErrorClass::Reset,

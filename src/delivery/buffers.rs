@@ -2,6 +2,7 @@
 //! byte is sent, so an answer's largest head would cost every blocked attempt its full size.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
@@ -9,14 +10,31 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 /// An answer's head must fit: 64 KiB, which ureq takes at most, and the line that ends it.
 const MOST_INPUT: usize = 66 * 1024;
 
-/// Grows by at least this.
-const STEP: usize = 4 * 1024;
+/// Size of a buffer that is used again; larger ones are freed.
+const USUAL: usize = 8 * 1024;
 
-/// Bytes of a request that are put together before they are sent.
-const OUTPUT: usize = 8 * 1024;
+/// Buffers that wait to be used again: those of the attempts that are busy at the same moment, which are few.
+const SPARE: usize = 32;
 
-/// Bytes of a document that are read at once.
-const SCRATCH: usize = 8 * 1024;
+static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// A buffer of the usual size; what it holds is of no meaning.
+fn spare() -> Vec<u8> {
+    let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    spare.unwrap_or_else(|| vec![0; USUAL])
+}
+
+/// Gives a buffer back, and leaves an empty one.
+fn give_back(buffer: &mut Vec<u8>) {
+    let buffer = std::mem::take(buffer);
+    if buffer.len() != USUAL {
+        return;
+    }
+    let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
+    if spares.len() < SPARE {
+        spares.push(buffer);
+    }
+}
 
 /// Last in the chain: wraps the transport that the others made.
 #[derive(Debug)]
@@ -48,7 +66,8 @@ impl<T: Transport> Transport for Lean<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let mut rest = &self.buffers.output[..amount];
+        self.buffers.hold(amount);
+        let mut rest = self.buffers.held();
         while !rest.is_empty() {
             let room = self.inner.buffers().output();
             let some = rest.len().min(room.len());
@@ -56,6 +75,7 @@ impl<T: Transport> Transport for Lean<T> {
             self.inner.transmit_output(some, timeout)?;
             rest = &rest[some..];
         }
+        self.buffers.let_go();
         Ok(())
     }
 
@@ -79,29 +99,48 @@ impl<T: Transport> Transport for Lean<T> {
     }
 }
 
+/// Buffers that grow as needed.
 #[derive(Default)]
-struct Growing {
+pub struct Growing {
     input: Vec<u8>,
     consumed: usize,
     filled: usize,
     output: Vec<u8>,
+    /// Bytes at the beginning of `output` that wait to be sent.
+    held: usize,
     scratch: Vec<u8>,
     progress: bool,
 }
 
 impl Growing {
-    /// Before a wait: only what is not consumed yet stays.
-    fn rest(&mut self) {
-        self.output = Vec::new();
-        self.scratch = Vec::new();
-        if self.consumed == self.filled {
-            (self.consumed, self.filled) = (0, 0);
-            self.input = Vec::new();
-        }
+    /// The next `amount` bytes of the output are to be sent.
+    pub fn hold(&mut self, amount: usize) {
+        self.held += amount;
+    }
+
+    /// What is to be sent.
+    pub fn held(&self) -> &[u8] {
+        &self.output[..self.held]
+    }
+
+    /// It has been sent.
+    pub fn let_go(&mut self) {
+        self.held = 0;
+    }
+
+    /// Before a wait: only input that is not consumed yet stays.
+    pub fn rest(&mut self) {
+        give_back(&mut self.output);
+        give_back(&mut self.scratch);
+    }
+
+    /// Bytes of input that still fit.
+    pub fn room(&self) -> usize {
+        MOST_INPUT - (self.filled - self.consumed)
     }
 
     /// Appends what fits; gives how much did.
-    fn take(&mut self, bytes: &[u8]) -> usize {
+    pub fn take(&mut self, bytes: &[u8]) -> usize {
         self.make_room();
         let some = bytes.len().min(self.input.len() - self.filled);
         self.input[self.filled..self.filled + some].copy_from_slice(&bytes[..some]);
@@ -115,17 +154,27 @@ impl Growing {
             self.filled -= self.consumed;
             self.consumed = 0;
         }
-        if self.input.len() - self.filled < STEP {
-            let wanted = (self.filled + STEP).max(self.input.len() * 2).min(MOST_INPUT);
+        if self.input.is_empty() {
+            self.input = spare();
+        } else if self.input.len() - self.filled < USUAL / 2 {
+            let wanted = (self.input.len() * 2).min(MOST_INPUT);
             self.input.resize(wanted.max(self.input.len()), 0);
+        }
+    }
+
+    fn output_with_room(&mut self) {
+        if self.output.is_empty() {
+            self.output = spare();
+        } else if self.output.len() - self.held < USUAL / 2 {
+            self.output.resize(self.held + USUAL, 0);
         }
     }
 }
 
 impl Buffers for Growing {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(OUTPUT, 0);
-        &mut self.output
+        self.output_with_room();
+        &mut self.output[self.held..]
     }
 
     fn input(&self) -> &[u8] {
@@ -144,12 +193,19 @@ impl Buffers for Growing {
     fn input_consume(&mut self, amount: usize) {
         self.progress = amount > 0;
         self.consumed += amount;
+        if self.consumed == self.filled {
+            // The connection may be kept from now on, and others need the memory.
+            (self.consumed, self.filled) = (0, 0);
+            give_back(&mut self.input);
+        }
     }
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
-        self.scratch.resize(SCRATCH, 0);
-        self.output.resize(OUTPUT, 0);
-        (&mut self.scratch, &mut self.output)
+        if self.scratch.is_empty() {
+            self.scratch = spare();
+        }
+        self.output_with_room();
+        (&mut self.scratch, &mut self.output[self.held..])
     }
 
     fn can_use_input(&self) -> bool {
@@ -173,11 +229,27 @@ mod tests {
             }
         }
         assert_eq!(taken, MOST_INPUT);
-        assert_eq!(buffers.input(), &head[..MOST_INPUT]);
+        assert_eq!((buffers.input(), buffers.room()), (&head[..MOST_INPUT], 0));
         buffers.input_consume(60_000);
         let more = buffers.take(&head[taken..]);
         assert!(more > 0);
         assert_eq!(buffers.input(), &head[60_000..taken + more]);
+    }
+
+    #[test]
+    fn what_is_to_be_sent_stays_in_front_of_what_comes_after_it() {
+        let mut buffers = Growing::default();
+        let mut all = Vec::new();
+        for piece in 0..40_u8 {
+            let (_, output) = buffers.tmp_and_output();
+            let some = output.len().min(3_000);
+            output[..some].fill(piece);
+            all.extend(std::iter::repeat_n(piece, some));
+            buffers.hold(some);
+        }
+        assert!(all.len() > 10 * USUAL && buffers.held() == all);
+        buffers.let_go();
+        assert!(buffers.held().is_empty());
     }
 
     #[test]
@@ -189,7 +261,6 @@ mod tests {
         buffers.rest();
         assert_eq!((buffers.input(), buffers.output.capacity()), (&b"r"[..], 0));
         buffers.input_consume(1);
-        buffers.rest();
         assert_eq!((buffers.input(), buffers.input.capacity()), (&b""[..], 0));
     }
 }

@@ -1,21 +1,24 @@
-//! One delivery on a worker: read what is missing, send, decide what follows, hand the outcome to the store.
+//! Deliveries on a worker: read what is missing, send, decide what follows, hand the outcomes to the store.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ureq::Agent;
-
-use super::attempt::{self, NotSent, Request};
+use super::attempt::{self, Client, NotSent, Request};
 use super::clock::{self, Clock};
 use super::figures::Figures;
 use super::lane::Job;
 use super::resolver::Guard;
+use super::run::{Ended, Run};
 use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{EventId, hot_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::store::{FinishedAttempt, Store};
+
+/// A worker that has been busy with a run for so long leaves the rest to others.
+const LONGEST: Duration = Duration::from_millis(8);
 
 /// Whether an attempt was cut short, and why.
 #[derive(Debug, Default)]
@@ -79,15 +82,32 @@ pub struct Landed {
     pub outcome: bool,
 }
 
-/// Sends `job`. With `kept` the lane may have kept connections that its peer has closed since.
-pub fn fly(
-    context: &Context,
-    destination: &Arc<Destination>,
-    job: &Job,
-    agent: &Agent,
-    kept: bool,
-    cut: &Cut,
-) -> Landed {
+/// Makes the deliveries of `run` one after the other, until one fails or it takes too long. With `kept` the lane may
+/// have kept connections that its peer has closed since.
+pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool, ended: &mut Vec<Ended>) {
+    let started = Instant::now();
+    loop {
+        let began = context.clock.now();
+        let Some(job) = run.next(began) else { break };
+        let attempt = || deliver(context, client, &job, kept, run);
+        let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+            tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
+            Landed { said: Said::Bad, outcome: false }
+        });
+        ended.push(Ended { delivery: job.delivery, bytes: job.bytes(), began, landed });
+        let good = matches!(landed.said, Said::Good(_));
+        if !good || run.cut.is_set() || started.elapsed() > LONGEST {
+            break;
+        }
+        kept = true;
+    }
+    context.store.finish_attempts(run.take_finished());
+}
+
+/// Sends `job`.
+fn deliver(context: &Context, client: &Client, job: &Job, kept: bool, run: &Run) -> Landed {
+    let destination = client.destination();
+    let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
     let (document, step) = match (&job.document, job.step) {
         (Some(document), Some(step)) => (Arc::clone(document), step),
@@ -102,15 +122,10 @@ pub fn fly(
             }
         },
     };
-    let request = Request {
-        destination,
-        event: job.event,
-        document: &document,
-        timeout: destination.fields.timeout.unwrap_or(context.timeout),
-    };
+    let request = Request { event: job.event, document: &document };
     // A cut attempt ends like a broken connection.
-    let spare = || (kept && !cut.is_set()).then(|| spare_agent(context, destination));
-    let sent = attempt::send(&request, agent, &spare);
+    let spare = |left| (kept && !cut.is_set()).then(|| spare_client(context, Arc::new(destination.clone()), left));
+    let sent = attempt::send(&request, client, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
             if let Outcome::NoAnswer(_) = attempt.outcome {
@@ -149,7 +164,7 @@ pub fn fly(
         (Some(attempt), outcome) if outcome.is_success() => Said::Good(attempt.duration),
         _ => Said::Bad,
     };
-    context.store.finish_attempt(FinishedAttempt {
+    run.finished(FinishedAttempt {
         delivery: job.delivery,
         destination: destination.key,
         attempt,
@@ -165,11 +180,12 @@ pub fn fly(
 }
 
 /// Sends a sample event to `destination` once, on a connection of its own, and records nothing.
-pub fn test(context: &Context, destination: &Destination, document: &Arc<[u8]>) -> Attempt {
+pub fn test(context: &Context, destination: Destination, document: &Arc<[u8]>) -> Attempt {
     let event = EventId(hot_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
-    let request = Request { destination, event, document, timeout };
-    attempt::send(&request, &spare_agent(context, destination), &|| None).unwrap_or_else(|NotSent(why)| Attempt {
+    let request = Request { event, document };
+    let client = spare_client(context, Arc::new(destination), timeout);
+    attempt::send(&request, &client, &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
         at: clock::wall(),
         duration: Duration::ZERO,
         outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
@@ -180,6 +196,6 @@ pub fn test(context: &Context, destination: &Destination, document: &Arc<[u8]>) 
 }
 
 /// A client for one request, apart from the lane's own.
-fn spare_agent(context: &Context, destination: &Destination) -> Agent {
-    attempt::agent(&context.guard, 1, destination.fields.url.is_https())
+fn spare_client(context: &Context, destination: Arc<Destination>, timeout: Duration) -> Client {
+    Client::new(&context.guard, destination, 1, timeout)
 }

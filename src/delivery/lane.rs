@@ -9,6 +9,7 @@ use crate::domain::ids::{DeliveryId, EventId};
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
 
+use super::attempt::Client;
 use super::pools::Pool;
 
 /// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
@@ -22,6 +23,21 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Failures in a row that make a good lane a failing one.
 const STRIKES: u32 = 3;
+
+/// A worker may be given as many jobs of a lane as are usually done in this time.
+const RUN: Duration = Duration::from_millis(4);
+
+/// And at most so many.
+const LONGEST_RUN: usize = 16;
+
+/// And at most this part of what waits, so that several workers share a short queue.
+const RUN_SHARE: usize = 4;
+
+/// Attempts under way at once to a destination that answers at once; more only wait for each other.
+const FAST_ROOM: usize = 8;
+
+/// With a longer usual time there may be more of them, so that eight thousand a second fit in any case.
+const ROOM_STEP: Duration = Duration::from_micros(125);
 
 /// Jobs that any lane may have in hand, whatever others have.
 pub const FLOOR: usize = 4;
@@ -76,7 +92,7 @@ pub struct Lane {
     /// The destination as it is now; the next attempt uses it.
     pub destination: Arc<Destination>,
     /// Client with this destination's connections; dropped when idle.
-    pub agent: Option<ureq::Agent>,
+    pub client: Option<Arc<Client>>,
     /// When an attempt last ended.
     pub last_used: Timestamp,
     /// Jobs that wait, first to go first.
@@ -118,7 +134,7 @@ impl Lane {
     pub fn new(destination: Arc<Destination>, now: Timestamp) -> Self {
         Self {
             destination,
-            agent: None,
+            client: None,
             last_used: now,
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
@@ -184,7 +200,10 @@ impl Lane {
         match self.standing {
             Standing::New | Standing::Failing => 1,
             Standing::Good if self.is_suspect() => 0,
-            Standing::Good => self.cap.min(most),
+            Standing::Good => {
+                let useful = usize::try_from(self.usual.as_micros() / ROOM_STEP.as_micros()).unwrap_or(most);
+                self.cap.min(most).min(useful.max(FAST_ROOM))
+            }
         }
     }
 
@@ -196,14 +215,23 @@ impl Lane {
         }
     }
 
+    /// Jobs that the worker which comes next is given.
+    pub fn run_length(&self) -> usize {
+        if self.standing != Standing::Good || self.is_suspect() {
+            return 1;
+        }
+        let usual = self.usual.as_micros().max(1);
+        let in_time = usize::try_from(RUN.as_micros() / usual).unwrap_or(LONGEST_RUN);
+        (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, LONGEST_RUN)
+    }
+
     /// An attempt that began at `began` is overdue.
     pub fn overdue(&mut self, began: Timestamp) {
         self.overdue.push(began);
     }
 
-    /// An attempt ended well.
-    pub fn succeeded(&mut self, began: Timestamp, took: Duration, was_overdue: bool) {
-        self.ended(began, was_overdue);
+    /// An attempt was answered well.
+    pub fn succeeded(&mut self, began: Timestamp, took: Duration) {
         self.usual = if self.standing == Standing::Good { (self.usual * 7 + took) / 8 } else { took };
         self.cap = if self.standing == Standing::Good { self.cap + 1 } else { 2 };
         self.standing = Standing::Good;
@@ -213,9 +241,8 @@ impl Lane {
     }
 
     /// An attempt failed.
-    pub fn failed(&mut self, began: Timestamp, was_overdue: bool, now: Timestamp, jitter: Jitter) {
+    pub fn failed(&mut self, began: Timestamp, now: Timestamp, jitter: Jitter) {
         let was_suspect = self.is_suspect();
-        self.ended(began, was_overdue);
         self.strikes += 1;
         if began >= self.halved_at {
             // Once a round: those that were under way at the last halving say nothing new.
@@ -233,16 +260,12 @@ impl Lane {
         }
     }
 
-    fn ended(&mut self, began: Timestamp, was_overdue: bool) {
+    /// A worker is done with it; `overdue` is when its attempt began that was overdue, if one was.
+    pub fn ended(&mut self, overdue: Option<Timestamp>) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if was_overdue && let Some(place) = self.overdue.iter().position(|at| *at == began) {
+        if let Some(place) = overdue.and_then(|began| self.overdue.iter().position(|at| *at == began)) {
             self.overdue.swap_remove(place);
         }
-    }
-
-    /// An attempt ended without a verdict on its destination.
-    pub fn ended_unjudged(&mut self, began: Timestamp, was_overdue: bool) {
-        self.ended(began, was_overdue);
     }
 
     /// The file has something for it that is due.
@@ -299,8 +322,7 @@ mod tests {
 
     fn good() -> Lane {
         let mut lane = lane();
-        lane.in_flight = 1;
-        lane.succeeded(at(1), Duration::from_millis(1), false);
+        lane.succeeded(at(1), Duration::from_millis(1));
         lane
     }
 
@@ -308,21 +330,21 @@ mod tests {
     fn a_new_lane_that_fails_backs_off_and_a_success_makes_it_good() {
         let mut lane = lane();
         assert_eq!((lane.pool(), lane.room(32)), (Pool::New, 1));
-        lane.failed(at(0), false, at(10), Jitter::NONE);
+        lane.failed(at(0), at(10), Jitter::NONE);
         assert_eq!((lane.pool(), lane.waits_until(at(10))), (Pool::Failing, Some(at(260))));
-        lane.failed(at(260), false, at(260), Jitter::NONE);
+        lane.failed(at(260), at(260), Jitter::NONE);
         assert_eq!(lane.waits_until(at(260)), Some(at(760)));
-        lane.succeeded(at(760), Duration::from_millis(2), false);
+        lane.succeeded(at(760), Duration::from_millis(2));
         assert_eq!((lane.pool(), lane.waits_until(at(761))), (Pool::Fast, None));
     }
 
     #[test]
     fn one_failure_of_a_good_lane_does_not_hold_it_back() {
         let mut lane = good();
-        lane.failed(at(2), false, at(3), Jitter::NONE);
+        lane.failed(at(2), at(3), Jitter::NONE);
         assert_eq!((lane.pool(), lane.waits_until(at(3))), (Pool::Fast, None));
-        lane.failed(at(3), false, at(4), Jitter::NONE);
-        lane.failed(at(4), false, at(5), Jitter::NONE);
+        lane.failed(at(3), at(4), Jitter::NONE);
+        lane.failed(at(4), at(5), Jitter::NONE);
         assert_eq!(lane.standing, Standing::Failing);
     }
 
@@ -330,21 +352,32 @@ mod tests {
     fn the_cap_grows_with_successes_and_halves_once_a_round() {
         let mut lane = good();
         for millis in 2..12 {
-            lane.succeeded(at(millis), Duration::from_millis(1), false);
+            lane.succeeded(at(millis), Duration::from_millis(20));
         }
         assert_eq!((lane.room(32), lane.room(8)), (12, 8));
-        lane.failed(at(10), false, at(20), Jitter::NONE);
-        lane.failed(at(11), false, at(21), Jitter::NONE);
+        lane.failed(at(10), at(20), Jitter::NONE);
+        lane.failed(at(11), at(21), Jitter::NONE);
         assert_eq!(lane.room(32), 6);
+    }
+
+    #[test]
+    fn a_destination_that_answers_at_once_needs_few_attempts_at_the_same_time() {
+        let mut lane = good();
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_micros(300)));
+        assert_eq!(lane.room(32), FAST_ROOM);
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_millis(2)));
+        assert_eq!(lane.room(32), 15);
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_millis(30)));
+        assert_eq!(lane.room(32), 32);
     }
 
     #[test]
     fn a_lane_that_probably_hangs_sends_no_more_until_a_success_that_began_later() {
         let mut lane = good();
-        lane.succeeded(at(2), Duration::from_millis(1), false);
+        lane.succeeded(at(2), Duration::from_millis(1));
         lane.overdue(at(5));
         assert!(lane.is_suspect() && lane.room(32) == 0);
-        lane.succeeded(at(6), Duration::from_millis(1), false);
+        lane.succeeded(at(6), Duration::from_millis(1));
         assert!(!lane.is_suspect() && lane.room(32) > 0);
     }
 
@@ -352,8 +385,24 @@ mod tests {
     fn a_merely_slow_destination_is_slow_and_not_failing() {
         let mut lane = lane();
         lane.overdue(at(0));
-        lane.succeeded(at(0), Duration::from_secs(2), true);
+        lane.succeeded(at(0), Duration::from_secs(2));
+        lane.ended(Some(at(0)));
         assert_eq!((lane.pool(), lane.is_suspect()), (Pool::Slow, false));
         assert_eq!(lane.patience(Pool::Slow), Some(Duration::from_millis(4_100)));
+    }
+
+    #[test]
+    fn a_worker_is_given_more_at_once_the_faster_the_destination_and_the_longer_the_queue() {
+        let job = |id| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None };
+        let mut lane = good();
+        assert_eq!(lane.run_length(), 1);
+        lane.queue.extend((0..12).map(job));
+        assert_eq!(lane.run_length(), 3);
+        lane.queue.extend((12..400).map(job));
+        assert_eq!(lane.run_length(), 4, "of a millisecond each");
+        (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_micros(100)));
+        assert_eq!(lane.run_length(), LONGEST_RUN);
+        lane.overdue(at(3));
+        assert_eq!(lane.run_length(), 1, "it may hang");
     }
 }

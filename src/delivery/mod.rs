@@ -10,7 +10,9 @@ mod lane;
 mod pools;
 mod refill;
 mod resolver;
+mod run;
 mod scheduler;
+mod transport;
 mod workers;
 
 use std::sync::Arc;

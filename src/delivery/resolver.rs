@@ -57,7 +57,13 @@ impl fmt::Debug for Guard {
 impl Guard {
     /// Lets through what `policy` does.
     pub fn new(policy: Arc<NetworkPolicy>) -> Self {
-        Self { policy, names: Arc::default() }
+        Self::with(policy, |host| (host, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()))
+    }
+
+    /// The same with a name service of one's own.
+    fn with(policy: Arc<NetworkPolicy>, find: impl Fn(&str) -> Found + Send + Sync + 'static) -> Self {
+        let names = Names { state: Mutex::default(), changed: Condvar::new(), find: Box::new(find) };
+        Self { policy, names: Arc::new(names) }
     }
 }
 
@@ -88,10 +94,14 @@ impl Resolver for Guard {
     }
 }
 
-#[derive(Default)]
+/// What a name service answers.
+type Found = std::io::Result<Vec<IpAddr>>;
+
 struct Names {
     state: Mutex<State>,
     changed: Condvar,
+    /// Asks the name service; may take long.
+    find: Box<dyn Fn(&str) -> Found + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -148,8 +158,8 @@ impl Names {
         let names = Arc::clone(self);
         let looked_up = host.clone();
         let started = std::thread::Builder::new().name("lookup".to_owned()).spawn(move || {
-            let found = (looked_up.as_str(), 0).to_socket_addrs();
-            names.known(looked_up, found.map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default());
+            let found = (names.find)(&looked_up);
+            names.known(looked_up, found.unwrap_or_default());
         });
         if started.is_err() {
             state.running -= 1;
@@ -172,14 +182,73 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn resolve(url: &str, policy: NetworkPolicy) -> Result<usize, ureq::Error> {
-        let agent = ureq::Agent::config_builder().build();
+    fn ask(guard: &Guard, url: &str) -> Result<Vec<IpAddr>, ureq::Error> {
+        let config = ureq::Agent::config_builder().build();
         let timeout = NextTimeout {
             after: ureq::unversioned::transport::time::Duration::from_secs(5),
             reason: ureq::Timeout::Global,
             ..NextTimeout::default()
         };
-        Guard::new(Arc::new(policy)).resolve(&url.parse().unwrap(), &agent, timeout).map(|found| found.len())
+        let found = guard.resolve(&url.parse().unwrap(), &config, timeout)?;
+        Ok(found.iter().map(SocketAddr::ip).collect())
+    }
+
+    fn resolve(url: &str, policy: NetworkPolicy) -> Result<usize, ureq::Error> {
+        ask(&Guard::new(Arc::new(policy)), url).map(|found| found.len())
+    }
+
+    fn is_refused(answer: &Result<Vec<IpAddr>, ureq::Error>) -> bool {
+        matches!(answer, Err(ureq::Error::Other(inner)) if inner.is::<RefusedAddress>())
+    }
+
+    impl Guard {
+        /// Lets this much time pass for all that is known.
+        fn age(&self, by: Duration) {
+            for name in self.names.state.lock().unwrap().names.values_mut() {
+                if let Name::Known(at, _) = name {
+                    *at = at.checked_sub(by).expect("the machine has run for longer");
+                }
+            }
+        }
+
+        /// Waits until no look-up is under way.
+        fn settle(&self) {
+            let state = self.names.state.lock().unwrap();
+            drop(self.names.changed.wait_while(state, |state| state.running > 0).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_known_name_that_changes_to_the_inside_is_refused_once_it_is_asked_anew() {
+        let now: Arc<Mutex<Vec<IpAddr>>> = Arc::new(Mutex::new(vec!["93.184.216.34".parse().unwrap()]));
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (answers, counted) = (Arc::clone(&now), Arc::clone(&asked));
+        let guard = Guard::with(Arc::default(), move |_| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Ok(answers.lock().unwrap().clone())
+        });
+        let public: Vec<IpAddr> = now.lock().unwrap().clone();
+        assert_eq!(ask(&guard, "http://flip.test/").unwrap(), public);
+
+        *now.lock().unwrap() = vec!["127.0.0.1".parse().unwrap()];
+        guard.age(GOOD_FOR - Duration::from_secs(10));
+        assert_eq!(ask(&guard, "http://flip.test/").unwrap(), public, "what is dialled is still the public one");
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
+
+        guard.age(Duration::from_secs(10));
+        // Whoever comes while it is asked anew dials the old address, and never one that was not checked.
+        let meanwhile = ask(&guard, "http://flip.test/");
+        assert!(is_refused(&meanwhile) || meanwhile.is_ok_and(|found| found == public));
+        guard.settle();
+        assert!(is_refused(&ask(&guard, "http://flip.test/")));
+        assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+
+        // And back: an address that is refused is remembered no longer than any other.
+        now.lock().unwrap().clone_from(&public);
+        guard.age(GOOD_FOR);
+        let _ = ask(&guard, "http://flip.test/");
+        guard.settle();
+        assert_eq!(ask(&guard, "http://flip.test/").unwrap(), public);
     }
 
     #[test]

@@ -11,11 +11,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::figures::Figures;
-use super::flight::{Context, Cut, Landed};
+use super::flight::Context;
 use super::lane::{FLOOR, Job, Lane, Place, Standing};
 use super::pools::{Entry, Pool, Pools};
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
+use super::run::{Ended, Run};
 use super::workers::{Slot, Workers};
 use super::{EngineOptions, Outbox};
 use crate::domain::delivery::Attempt;
@@ -51,8 +52,8 @@ pub enum Message {
     Landed {
         /// Number of the flight.
         flight: u64,
-        /// How it ended.
-        landed: Landed,
+        /// Its attempts.
+        ended: Vec<Ended>,
         /// The worker.
         slot: Arc<Slot>,
     },
@@ -82,14 +83,14 @@ pub enum Message {
 
 struct Flight {
     lane: DestinationKey,
-    delivery: DeliveryId,
-    began: Timestamp,
+    run: Arc<Run>,
     /// The pool whose permit it holds; `Free` once it gave it back.
     pool: Pool,
+    /// How old its attempt must be to give the permit back.
+    patience: Duration,
     young_failing: bool,
-    overdue: bool,
-    cut: Arc<Cut>,
-    bytes: usize,
+    /// When its attempt began that was found overdue.
+    overdue: Option<Timestamp>,
 }
 
 /// All state of the engine.
@@ -220,9 +221,9 @@ impl Scheduler {
     fn take(&mut self, message: Message) {
         match message {
             Message::Changes(changes) => changes.into_iter().for_each(|change| self.change(change)),
-            Message::Landed { flight, landed, slot } => {
+            Message::Landed { flight, ended, slot } => {
                 self.workers.returned(slot);
-                self.landed(flight, landed);
+                self.landed(flight, ended);
             }
             Message::Tested(slot) => {
                 self.tests -= 1;
@@ -231,7 +232,11 @@ impl Scheduler {
             Message::Refilled { lane, claimed } => self.refilled(lane, claimed),
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
             Message::Test { destination, payload, done } => self.test(destination, payload, done),
-            Message::Stop(grace) => self.stopping = Some(Instant::now() + grace),
+            Message::Stop(grace) => {
+                // What has not begun is still in the file.
+                self.flights.values().for_each(|flight| drop(flight.run.recall()));
+                self.stopping = Some(Instant::now() + grace);
+            }
         }
     }
 
@@ -356,8 +361,8 @@ impl Scheduler {
         self.workers.prune();
         let mut waiting = Vec::new();
         for (key, lane) in &mut self.lanes {
-            if lane.in_flight == 0 && lane.agent.is_some() && now.since(lane.last_used) > AGENT_IDLE {
-                lane.agent = None;
+            if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > AGENT_IDLE {
+                lane.client = None;
             }
             if lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR {
                 waiting.push(*key);

@@ -76,7 +76,8 @@ pub enum ErrorClass {
     InvalidRequest,
     /// The GET query makes the URL longer than 8,000 bytes; it is not sent.
     UrlTooLong,
-    /// Cut short by the server to make room for other destinations; it does not use up the schedule.
+    /// Cut short by the server to make room for other destinations, or not made for want of open files or ports; it does
+    /// not use up the schedule.
     Cut,
 }
 

@@ -4,7 +4,6 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::ids::EventId;
 use super::secret::SigningSecret;
 use super::time::Timestamp;
 
@@ -12,7 +11,7 @@ use super::time::Timestamp;
 /// `ID.SECONDS.CONTENT`.
 pub fn signatures<'a>(
     secrets: impl Iterator<Item = &'a SigningSecret>,
-    id: EventId,
+    id: &str,
     at: Timestamp,
     content: &[u8],
 ) -> String {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Params, Row};
 
 use super::change::Change;
 use super::shared::Shared;
+use super::targets::KnownTargets;
 use super::tokens::TokenChange;
 use super::waits::Wait;
 use super::{sql, tally};
@@ -18,6 +19,7 @@ use crate::error::Result;
 pub struct Batch<'a> {
     connection: &'a Connection,
     ids: &'a mut HotIds,
+    targets: &'a mut KnownTargets,
     shared: &'a Shared,
     room: bool,
     changes: Vec<Change>,
@@ -28,10 +30,17 @@ pub struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(connection: &'a Connection, ids: &'a mut HotIds, shared: &'a Shared, room: bool) -> Self {
+    pub fn new(
+        connection: &'a Connection,
+        ids: &'a mut HotIds,
+        targets: &'a mut KnownTargets,
+        shared: &'a Shared,
+        room: bool,
+    ) -> Self {
         Self {
             connection,
             ids,
+            targets,
             shared,
             room,
             changes: Vec::new(),
@@ -81,13 +90,22 @@ impl<'a> Batch<'a> {
         self.ids.take(i64::try_from(count).unwrap_or(i64::MAX), now)
     }
 
+    /// Where the events of accounts go. It forgets by itself: whatever changes an account or a destination tells so.
+    pub fn targets(&mut self) -> &mut KnownTargets {
+        self.targets
+    }
+
     /// To be told to the engine after the commit.
     pub fn changed(&mut self, change: Change) {
+        if !matches!(change, Change::Accepted(_) | Change::Settled { .. }) {
+            self.targets.clear();
+        }
         self.changes.push(change);
     }
 
     /// To be done to the map of tokens after the commit.
     pub fn token(&mut self, change: TokenChange) {
+        self.targets.clear();
         self.tokens.push(change);
     }
 
@@ -125,6 +143,7 @@ impl<'a> Batch<'a> {
             if self.connection.is_autocommit() {
                 return Err(error);
             }
+            self.targets.clear();
             self.changes.truncate(changes);
             self.tokens.truncate(tokens);
             self.waits.truncate(waits);

@@ -1,16 +1,19 @@
 //! Events: taking them, and reading them back.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
 use super::change::{Change, NewEvent};
 use super::shared::Shared;
+use super::targets::{Target, Targets};
 use super::waits::Wait;
 use super::{Store, accounts, rows, space};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::event::{Event, IDEMPOTENCY_WINDOW, IdempotencyKey, IncomingEvent};
-use crate::domain::ids::{AccountId, DeliveryId, DestinationId, DestinationKey, EventId};
+use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
@@ -35,13 +38,6 @@ pub struct Accepted {
     pub first_attempts: Option<oneshot::Receiver<()>>,
 }
 
-/// A destination of an event's account.
-struct Target {
-    key: DestinationKey,
-    id: DestinationId,
-    paused: bool,
-}
-
 impl Store {
     /// Takes an event: on return it and its deliveries are on disk. With `wait` the answer has a receiver for the first
     /// attempts.
@@ -49,10 +45,15 @@ impl Store {
     /// # Errors
     /// Not found where the account is gone; invalid with code `idempotency_key_reused`; unavailable where storage cannot
     /// take it, and then nothing of it was taken.
-    pub async fn accept_event(&self, event: IncomingEvent, wait: bool, now: Timestamp) -> Result<Accepted> {
-        let shared = std::sync::Arc::clone(&self.shared);
+    pub fn accept_event(
+        &self,
+        event: IncomingEvent,
+        wait: bool,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Accepted>> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
         let bytes = event.payload.len();
-        self.writer.document(bytes, move |batch| accept(batch, event, wait, now, &shared)).await
+        self.writer.document(bytes, move |batch| accept(batch, event, wait, now, &shared))
     }
 
     /// A page of an account's events, newest first.
@@ -60,7 +61,7 @@ impl Store {
     /// # Errors
     /// Not found where the account is unknown.
     pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         self.readers
             .api(move |connection| {
                 let account = accounts::existing(connection, &account)?;
@@ -94,7 +95,7 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         self.readers
             .api(move |connection| {
                 let found = rows::first(
@@ -123,7 +124,7 @@ impl Store {
     /// # Errors
     /// Unavailable.
     pub async fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         self.readers.api(move |connection| deliveries_of(connection, id, &shared)).await
     }
 }
@@ -146,11 +147,8 @@ fn accept(
     shared: &Shared,
 ) -> Result<Accepted> {
     let account = incoming.account;
-    let account_id = batch
-        .row("SELECT account_id FROM account WHERE key = ?1 AND deleted_at IS NULL", [account.0], |row| {
-            row.get(0).map(AccountId::from_stored)
-        })?
-        .ok_or_else(|| Error::not_found("account"))?;
+    let targets = targets(batch, account)?;
+    let account_id = targets.account.clone();
     if let Some(key) = &incoming.idempotency_key
         && let Some(repeat) = repeated(batch, &incoming, key, now)?
     {
@@ -159,8 +157,7 @@ fn accept(
     if !batch.has_room() {
         return Err(space::low());
     }
-    let targets = targets(batch, account)?;
-    let first = batch.take_ids(1 + targets.len(), now);
+    let first = batch.take_ids(1 + targets.all.len(), now);
     let event_id = EventId(first);
     batch.run(
         "INSERT INTO event (id, account_key, received_at, idempotency_key, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -172,10 +169,10 @@ fn accept(
             &*incoming.payload,
         ),
     )?;
-    let mut deliveries = Vec::with_capacity(targets.len());
-    let mut made = Vec::with_capacity(targets.len());
+    let mut deliveries = Vec::with_capacity(targets.all.len());
+    let mut made = Vec::with_capacity(targets.all.len());
     let mut awaited = Vec::new();
-    for (target, number) in targets.into_iter().zip(first + 1..) {
+    for (target, number) in targets.all.iter().zip(first + 1..) {
         batch.run(
             "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
              VALUES (?1, ?2, ?3, 0, 0, 0, 0)",
@@ -189,7 +186,7 @@ fn accept(
         deliveries.push(Delivery {
             id: DeliveryId(number),
             event_id,
-            destination_id: target.id,
+            destination_id: target.id.clone(),
             account_id: account_id.clone(),
             state: DeliveryState::Pending,
             attempt_count: 0,
@@ -212,8 +209,16 @@ fn await_first(batch: &mut Batch<'_>, deliveries: Vec<(DeliveryId, DestinationKe
     first_attempts
 }
 
-fn targets(batch: &Batch<'_>, account: crate::domain::ids::AccountKey) -> Result<Vec<Target>> {
-    rows::all(
+fn targets(batch: &mut Batch<'_>, account: AccountKey) -> Result<Arc<Targets>> {
+    if let Some(known) = batch.targets().get(account) {
+        return Ok(known);
+    }
+    let id = batch
+        .row("SELECT account_id FROM account WHERE key = ?1 AND deleted_at IS NULL", [account.0], |row| {
+            row.get(0).map(AccountId::from_stored)
+        })?
+        .ok_or_else(|| Error::not_found("account"))?;
+    let all = rows::all(
         batch.connection(),
         "SELECT key, destination_id, paused_reason IS NOT NULL FROM destination
          WHERE account_key = ?1 AND deleted_at IS NULL ORDER BY key",
@@ -225,7 +230,10 @@ fn targets(batch: &Batch<'_>, account: crate::domain::ids::AccountKey) -> Result
                 paused: row.get(2)?,
             })
         },
-    )
+    )?;
+    let targets = Arc::new(Targets { account: id, all });
+    batch.targets().keep(account, Arc::clone(&targets));
+    Ok(targets)
 }
 
 /// The event that was taken under this key in the last 24 hours, if there is one; an error where its document differs.

@@ -24,6 +24,16 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [];
 /// neither the stalls of 10,000 nor the lost throughput of 100.
 const AUTOCHECKPOINT_PAGES: i64 = 1_000;
 
+/// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
+/// somebody recovers the log.
+const LOCKED_AT_START: Duration = Duration::from_secs(60);
+
+/// How long it may hold the lock while the server runs, before what waits for it is answered 503.
+const LOCKED: Duration = Duration::from_secs(5);
+
+/// How long the next ones wait after that: nobody is to pay for the same lock again and again, a stop least of all.
+const STILL_LOCKED: Duration = Duration::from_millis(250);
+
 fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {}: {why}", path.display()))
 }
@@ -107,7 +117,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
-    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.busy_timeout(LOCKED_AT_START)?;
     let (application, tables): (i64, i64) = connection.query_row(
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
         [],
@@ -128,12 +138,21 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// From now on a write waits for the file's lock only for as long as clients may be kept waiting; less if it was found
+/// `locked` just before.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn wait_less(connection: &Connection, locked: bool) -> rusqlite::Result<()> {
+    connection.busy_timeout(if locked { STILL_LOCKED } else { LOCKED })
+}
+
 /// Pragmas of a read-only connection of the pool.
 ///
 /// # Errors
 /// As SQLite gives them.
 pub fn prepare_reader(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(60))?;
+    connection.busy_timeout(LOCKED_AT_START)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048")?;
     connection.set_prepared_statement_cache_capacity(48);
     Ok(())

@@ -11,6 +11,7 @@ mod destinations;
 mod events;
 mod file;
 mod follow;
+mod inbox;
 mod outcomes;
 mod probe;
 mod readers;
@@ -20,6 +21,7 @@ mod shared;
 mod space;
 mod stats;
 mod tally;
+mod targets;
 mod tokens;
 mod upkeep;
 mod waits;
@@ -48,6 +50,9 @@ use crate::error::{Error, Kind, Result};
 
 /// Code of a failure after which the connection is opened anew.
 const IO_FAILURE: &str = "storage_unavailable";
+
+/// Code of a failure to get the file's lock: another program holds it.
+const LOCKED: &str = "storage_locked";
 
 /// What the store is told at start.
 #[derive(Debug, Clone)]
@@ -124,11 +129,12 @@ fn sql(error: rusqlite::Error) -> Error {
             ErrorCode::SystemIoFailure
             | ErrorCode::CannotOpen
             | ErrorCode::ReadOnly
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::OutOfMemory,
         ) => Error::unavailable(IO_FAILURE, format!("The database cannot be written now: {error}.")),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::unavailable(LOCKED, "Another program has locked the database; send it again later.")
+        }
         _ => Error::new(Kind::Internal, "database_error", error.to_string()),
     }
 }

@@ -56,10 +56,9 @@ pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Resu
 }
 
 impl Store {
-    /// Queues an attempt's outcome; it is written sooner or later, also when the disk is full for a while. Blocks while
-    /// the queue is full.
-    pub fn finish_attempt(&self, finished: FinishedAttempt) {
-        self.writer.outcome(finished);
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
+    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
+        self.writer.outcomes(finished);
     }
 }
 
@@ -86,12 +85,12 @@ fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timest
 
 fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
     let found = batch.row(
-        "SELECT v.state, v.attempt_count, v.step FROM delivery v JOIN destination d ON d.key = v.destination_key
-         WHERE v.id = ?1 AND d.deleted_at IS NULL",
+        "SELECT v.state, v.attempt_count, v.step, d.failing_since IS NOT NULL
+         FROM delivery v JOIN destination d ON d.key = v.destination_key WHERE v.id = ?1 AND d.deleted_at IS NULL",
         [finished.delivery.0],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)),
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?, row.get::<_, bool>(3)?)),
     )?;
-    let Some((before, attempts, step_now)) = found else {
+    let Some((before, attempts, step_now, failing)) = found else {
         settled(batch, finished, None);
         return Ok(());
     };
@@ -125,7 +124,7 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         batch.pending(-1);
     }
     count(batch, finished, before, state);
-    record(batch, finished)?;
+    record(batch, finished, failing)?;
     settled(batch, finished, due);
     Ok(())
 }
@@ -162,11 +161,12 @@ fn count(batch: &mut Batch<'_>, finished: &FinishedAttempt, before: DeliveryStat
 }
 
 /// Moves the destination's own record: how long it has been failing, its hold, its pause.
-fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
+fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
     let key = finished.destination;
     if finished.verdict.next == Next::Succeeded {
-        batch
-            .run("UPDATE destination SET failing_since = NULL WHERE key = ?1 AND failing_since IS NOT NULL", [key.0])?;
+        if failing {
+            batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
+        }
         return Ok(());
     }
     // Nothing was sent, or we cut it ourselves: neither says anything about the destination.

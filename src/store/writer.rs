@@ -1,12 +1,10 @@
-//! The one thread that writes. Steps queue on a bounded channel; the thread takes what waits, runs it in one
-//! transaction, commits once, and then answers everybody (group commit). So nobody ever meets a locked database, and
-//! the cost of an fsync is shared.
+//! The one thread that writes. It takes what waits in its inbox, runs it in one transaction, commits once, and then
+//! answers everybody (group commit). So nobody ever meets a locked database, and the cost of an fsync is shared.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,23 +12,16 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
-use super::{Observer, afresh, space};
+use super::targets::KnownTargets;
+use super::{Observer, afresh, file, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
 
-/// Steps that may wait; a further one is refused with 503.
-const QUEUE: usize = 16_384;
-
 /// Bytes of documents that may wait; further ones are refused with 503.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
-
-/// Most steps of one transaction.
-const BATCH: usize = 512;
-
-/// How long a batch waits for more when steps already queue.
-const LINGER: Duration = Duration::from_millis(1);
 
 /// Between two tries to write outcomes that could not be written.
 const RETRY: Duration = Duration::from_millis(250);
@@ -39,14 +30,11 @@ const RETRY: Duration = Duration::from_millis(250);
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
 
-enum Message {
-    Step(Box<dyn Step>),
-    Outcome(FinishedAttempt),
-    Stop(oneshot::Sender<()>),
-}
+/// Between two lines of the log about the same failure.
+const COMPLAINT: Duration = Duration::from_secs(5);
 
 /// One caller's work inside a shared transaction, and its answer.
-trait Step: Send {
+pub trait Step: Send {
     /// Runs inside the transaction. An error of kind unavailable or internal fails the whole batch unless the step is
     /// guarded.
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<()>;
@@ -90,7 +78,7 @@ impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F>
 /// Hands work to the write thread.
 #[derive(Clone)]
 pub struct Writer {
-    queue: SyncSender<Message>,
+    inbox: Inbox,
     /// Bytes of documents that wait.
     bytes: Arc<AtomicUsize>,
 }
@@ -110,7 +98,8 @@ impl Writer {
                 |row| row.get(0),
             )
             .map_err(|error| Error::internal(error.to_string()))?;
-        let (queue, messages) = sync_channel(QUEUE);
+        file::wait_less(&connection, false).map_err(super::sql)?;
+        let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
             _keeper: afresh::Keeper::open(&path)?,
             path,
@@ -118,85 +107,88 @@ impl Writer {
             shared,
             observer,
             ids: HotIds::after(last),
+            targets: KnownTargets::default(),
             unwritten: VecDeque::new(),
+            locked: false,
+            complained: None,
             space: space::Watch::default(),
         };
         let handle = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || thread.run(&messages))
+            .spawn(move || thread.run(outlet))
             .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))?;
-        Ok((Self { queue, bytes: Arc::default() }, handle))
+        Ok((Self { inbox, bytes: Arc::default() }, handle))
     }
 
     /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
-    /// writes.
-    pub async fn step<T, F>(&self, work: F) -> Result<T>
+    /// writes. It is queued at once, so that the future holds nothing but the answer.
+    pub fn step<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
-        self.call(work, false).await
+        answered(self.queue(work, false))
     }
 
     /// Like [`Writer::step`], for work that may fail halfway: it runs in a savepoint.
-    pub async fn guarded<T, F>(&self, work: F) -> Result<T>
+    pub fn guarded<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
-        self.call(work, true).await
+        answered(self.queue(work, true))
     }
 
     /// Like [`Writer::step`], for work that carries a document of `bytes`.
-    pub async fn document<T, F>(&self, bytes: usize, work: F) -> Result<T>
+    pub fn document<T, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
         let queued = Queued::new(&self.bytes, bytes);
-        if queued.total > QUEUED_BYTES.max(bytes) {
-            return Err(full());
-        }
-        self.call(
-            move |batch| {
-                let _queued = queued;
-                work(batch)
-            },
-            false,
-        )
-        .await
+        answered(if queued.total > QUEUED_BYTES.max(bytes) {
+            Err(full())
+        } else {
+            self.queue(
+                move |batch| {
+                    let _queued = queued;
+                    work(batch)
+                },
+                false,
+            )
+        })
     }
 
-    async fn call<T, F>(&self, work: F, guarded: bool) -> Result<T>
+    fn queue<T, F>(&self, work: F, guarded: bool) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
         F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let call = Call { work: Some(work), result: None, reply, guarded };
-        self.queue.try_send(Message::Step(Box::new(call))).map_err(|refused| match refused {
-            TrySendError::Full(_) => full(),
-            TrySendError::Disconnected(_) => stopping(),
+        self.inbox.step(Box::new(call)).map_err(|refused| match refused {
+            Refused::Full => full(),
+            Refused::Closed => stopping(),
         })?;
-        answer.await.map_err(|_| stopping())?
+        Ok(answer)
     }
 
-    /// Queues an attempt's outcome; it is written sooner or later, also when the disk is full for a while. Blocks while
-    /// the queue is full.
-    pub fn outcome(&self, finished: FinishedAttempt) {
-        // Only a stopped writer refuses: then the delivery is still pending in the file and is sent again.
-        let _ = self.queue.send(Message::Outcome(finished));
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
+    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
+        self.inbox.outcomes(finished);
     }
 
     /// Writes what is queued, empties the write-ahead log into the file and ends the thread.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        let queue = self.queue.clone();
-        let sent = tokio::task::spawn_blocking(move || queue.send(Message::Stop(done)).is_ok()).await;
-        if matches!(sent, Ok(true)) {
-            let _ = stopped.await;
-        }
+        self.inbox.stop(done);
+        // A thread that has ended already says nothing.
+        let _ = stopped.await;
     }
+}
+
+async fn answered<T>(queued: Result<oneshot::Receiver<Result<T>>>) -> Result<T> {
+    queued?.await.map_err(|_| stopping())?
 }
 
 /// A document's share of what waits, for as long as it does.
@@ -235,79 +227,38 @@ struct Thread {
     shared: Arc<Shared>,
     observer: Observer,
     ids: HotIds,
+    targets: KnownTargets,
     /// Outcomes of failed commits, oldest first.
     unwritten: VecDeque<FinishedAttempt>,
+    /// Another program held the file's lock at the last try.
+    locked: bool,
+    /// When a failure was last written to the log, and its code.
+    complained: Option<(Instant, &'static str)>,
     space: space::Watch,
 }
 
 impl Thread {
-    fn run(mut self, messages: &Receiver<Message>) {
-        let mut steps: Vec<Box<dyn Step>> = Vec::with_capacity(BATCH);
+    fn run(mut self, mut outlet: Outlet) {
+        let mut steps: Vec<Box<dyn Step>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
         loop {
-            let first = match retry_at {
-                None if log_holds_some => messages.recv_timeout(IDLE),
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(at) => messages.recv_timeout(at.saturating_duration_since(Instant::now())),
-            };
-            let mut stop = None;
-            match first {
-                Ok(message) => {
-                    stop = self.gather(message, messages, &mut steps);
-                    log_holds_some = true;
-                }
-                Err(RecvTimeoutError::Timeout) if retry_at.is_none() => {
-                    self.checkpoint();
-                    log_holds_some = false;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+            let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + IDLE));
             // While outcomes could not be written, new ones wait with them for the next try.
-            if !steps.is_empty() || retry_at.is_none_or(|at| at <= Instant::now()) || stop.is_some() {
-                self.write(&mut steps);
-                retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
+            let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
+            if matches!(taken, Taken::Nothing) && retry_at.is_none() {
+                self.checkpoint();
+                log_holds_some = false;
+                continue;
             }
-            if let Some(done) = stop {
+            log_holds_some = true;
+            self.write(&mut steps);
+            retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
+            if let Taken::Stop(done) = taken {
                 self.close();
                 let _ = done.send(());
                 return;
             }
-        }
-    }
-
-    /// Takes what waits, up to a batch; lingers a moment when more than one waits, since then more is on its way.
-    fn gather(
-        &mut self,
-        first: Message,
-        messages: &Receiver<Message>,
-        steps: &mut Vec<Box<dyn Step>>,
-    ) -> Option<oneshot::Sender<()>> {
-        let mut deadline = None;
-        let mut next = first;
-        let mut taken = 0;
-        loop {
-            match next {
-                Message::Step(step) => steps.push(step),
-                Message::Outcome(finished) => self.unwritten.push_back(finished),
-                Message::Stop(done) => return Some(done),
-            }
-            taken += 1;
-            if taken >= BATCH {
-                return None;
-            }
-            next = match messages.try_recv() {
-                Ok(message) => message,
-                Err(_) if taken == 1 => return None,
-                Err(_) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + LINGER);
-                    match messages.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                        Ok(message) => message,
-                        Err(_) => return None,
-                    }
-                }
-            };
         }
     }
 
@@ -319,6 +270,7 @@ impl Thread {
         }
         let started = Instant::now();
         let result = self.transaction(steps);
+        self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
         self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
         match result {
             Ok(changes) => {
@@ -329,13 +281,7 @@ impl Thread {
                 }
             }
             Err(failure) => {
-                tracing::error!(
-                    error = failure.detail(),
-                    code = failure.code(),
-                    refused = steps.len(),
-                    outcomes_kept = outcomes,
-                    "cannot write to the database"
-                );
+                self.complain(&failure, steps.len());
                 for step in steps.drain(..) {
                     step.answer(Some(&failure));
                 }
@@ -343,21 +289,45 @@ impl Thread {
         }
     }
 
+    /// Moves how long the next transaction waits for the lock.
+    fn note_lock(&mut self, locked: bool) {
+        if self.locked != locked
+            && let Some(connection) = &self.connection
+            && let Err(error) = file::wait_less(connection, locked)
+        {
+            tracing::warn!(%error, "the wait for the file's lock stays as it was");
+        }
+        self.locked = locked;
+    }
+
+    /// Says in the log why a transaction failed; not with each of many tries.
+    fn complain(&mut self, failure: &Error, refused: usize) {
+        let code = failure.code();
+        if self.complained.is_some_and(|(at, same)| same == code && at.elapsed() < COMPLAINT) {
+            return;
+        }
+        self.complained = Some((Instant::now(), code));
+        let outcomes_kept = self.unwritten.len();
+        tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
+    }
+
     fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
             let (connection, change) = afresh::connect(&self.path, &self.shared)?;
+            file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
             self.connection = Some(connection);
             tracing::info!("database connection opened anew");
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(&self.path);
-        let mut batch = Batch::new(connection, &mut self.ids, &self.shared, room);
+        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room);
         let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous());
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
                 drop(batch);
+                self.targets.clear();
                 // Nothing to roll back where SQLite did so itself.
                 let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
                 if error.code() == super::IO_FAILURE || !rolled_back {

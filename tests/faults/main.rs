@@ -8,6 +8,8 @@
 
 mod broken_disk;
 mod campaign;
+mod clocks;
+mod crowds;
 mod disk;
 mod file;
 mod full_disk;
@@ -16,7 +18,12 @@ mod full_disk;
 mod harness;
 mod kills;
 mod ledger;
+mod locks;
+mod mixed;
 mod power;
+mod process;
+mod sinks;
+mod stops;
 mod trace;
 
 use campaign::{Fault, faults};
@@ -28,6 +35,18 @@ const FAULTS: &[Fault] = faults![
     full_disk::an_outcome_that_cannot_be_written_is_kept_and_written_later,
     power::a_power_cut_loses_nothing_that_was_acknowledged,
     power::a_power_cut_after_fsyncs_that_failed_loses_nothing_that_was_acknowledged,
+    locks::another_process_holds_the_write_lock,
+    locks::another_process_reads_an_old_snapshot,
+    clocks::the_clock_goes_back_an_hour,
+    clocks::the_clock_goes_a_year_ahead,
+    clocks::a_clock_a_year_ahead_makes_nothing_old,
+    sinks::destinations_that_misbehave_in_every_way,
+    crowds::half_open_clients,
+    crowds::many_accounts_and_destinations,
+    crowds::headers_at_their_limits,
+    crowds::equal_requests_at_one_moment,
+    stops::sigterm_at_random_moments,
+    mixed::mixed_load_with_random_faults
 ];
 
 fn main() -> std::process::ExitCode {

@@ -1,28 +1,21 @@
 //! Clients that are slow, and many of them: each has its deadline, and nobody else waits for them.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::harness::client::INCOMING;
+use crate::harness::wire::open;
 use crate::harness::{Answer, Behaviour, DEADLINE, Receiver, Server, Setup, wait_until, wire};
 
 /// Half of a head.
-const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
-
-fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(address).expect("the server takes connections");
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    // What is closed already need not take it.
-    let _ = stream.write_all(bytes);
-    stream
-}
+pub const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
 
 /// Reads until the server has closed the connection; what came.
 #[track_caller]
-fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
+pub fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
@@ -43,7 +36,7 @@ fn drip(stream: &mut TcpStream, byte: u8) {
     }
 }
 
-fn push_head(token: &str, length: usize) -> String {
+pub fn push_head(token: &str, length: usize) -> String {
     format!(
         "POST {INCOMING} HTTP/1.1\r\nhost: localhost\r\ncl-xtoken: {token}\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n"
@@ -51,80 +44,21 @@ fn push_head(token: &str, length: usize) -> String {
 }
 
 #[track_caller]
-fn parsed(bytes: &[u8]) -> Answer {
+pub fn parsed(bytes: &[u8]) -> Answer {
     let (head, body) = bytes.split_at(bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4);
     let (first, headers) = wire::read_head(&mut &head[..]).expect("a head");
     let status = first.split(' ').nth(1).expect("a status").parse().expect("a status");
     Answer { what: first, status, headers, body: body.to_vec() }
 }
 
-fn resident_mebibytes(server: &Server) -> usize {
+pub fn resident_mebibytes(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a high-water mark");
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() / 1024
 }
 
-fn open_files(server: &Server) -> usize {
+pub fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.process_id())).unwrap().count()
-}
-
-/// Raises this process's limit of open files to hold `wanted`; says so loudly where it cannot.
-fn may_open(wanted: u64) -> bool {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid place for one `rlimit`.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-    if limit.rlim_max < wanted {
-        let _ = writeln!(
-            std::io::stderr(),
-            "\nSKIPPED: only {} files may be open here, a crowd is NOT tested\n",
-            limit.rlim_max
-        );
-        return false;
-    }
-    limit.rlim_cur = limit.rlim_cur.max(wanted);
-    // SAFETY: `limit` is a whole `rlimit`.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
-    true
-}
-
-/// So many half-open connections: all are closed after the deadline, and others are served meanwhile.
-fn crowd(size: usize, timeout: &str) {
-    if !may_open(size as u64 + 1_000) {
-        return;
-    }
-    let server = Setup::dev().flags(&["--request-timeout", timeout]).start();
-    let client = server.client();
-    let account = client.create_account("ada");
-    let mut crowd: Vec<TcpStream> =
-        (0..size).map(|number| open(server.address, if number % 3 == 0 { b"" } else { HALF })).collect();
-    let slowest = (0..20)
-        .map(|_| {
-            let asked = Instant::now();
-            client.push(&account, "{}");
-            asked.elapsed()
-        })
-        .max()
-        .unwrap();
-    for stream in &mut crowd {
-        assert!(until_closed(stream).is_empty(), "half a head is not answered");
-    }
-    let memory = resident_mebibytes(&server);
-    println!("{size} half-open connections: a push took at most {slowest:?}, memory at most {memory} MiB");
-    assert!(memory < 300, "{memory} MiB");
-    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
-    wait_until("every connection is given back", || (open_files(&server) < 100).then_some(()));
-    client.push(&account, "{}");
-}
-
-#[test]
-fn a_thousand_half_open_connections_are_closed_and_hinder_nobody() {
-    crowd(1_000, "1s");
-}
-
-#[test]
-#[ignore = "needs 20,000 open files and half a minute: cargo test --test suite crowd -- --ignored --nocapture"]
-fn nine_thousand_half_open_connections_are_closed_and_hinder_nobody() {
-    crowd(9_000, "15s");
 }
 
 #[test]

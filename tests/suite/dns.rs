@@ -125,17 +125,90 @@ fn a_name_never_leads_to_the_inside_however_it_does_so() {
 }
 
 #[test]
+fn a_name_that_was_public_when_its_destination_was_made_and_leads_inside_when_it_is_sent_reaches_nothing() {
+    enter("inside_a_name_that_changes_before_it_is_sent");
+}
+
+#[test]
+#[ignore = "takes a minute, since the server believes a name for 30 s: cargo test --test suite dns -- --ignored"]
+fn a_name_that_changes_while_the_server_runs_reaches_nothing() {
+    enter("inside_a_name_that_changes_while_the_server_runs");
+}
+
+/// Sinks outside and inside, on one port.
+fn sinks() -> (u16, Arc<AtomicUsize>, Vec<Arc<AtomicUsize>>) {
+    let outside = TcpListener::bind((PUBLIC, 0)).unwrap();
+    let port = outside.local_addr().unwrap().port();
+    let inside = ["127.0.0.1", "::1"].map(|address| sink(TcpListener::bind((address, port)).unwrap()));
+    (port, sink(outside), inside.into())
+}
+
+/// Connections to the inside.
+fn reached(inside: &[Arc<AtomicUsize>]) -> usize {
+    inside.iter().map(|count| count.load(Ordering::SeqCst)).sum()
+}
+
+#[test]
+#[ignore = "run by a test above, in a network of its own"]
+fn inside_a_name_that_changes_before_it_is_sent() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let names = Names::serve();
+    let (port, outside, inside) = sinks();
+    let server = Setup::guarded().flags(&["--retry-schedule", "100ms"]).start();
+    let client = server.client();
+    let account = client.create_account("ada");
+    names.set("flip.test", &[&[PUBLIC]]);
+    let url = format!("http://flip.test:{port}/in");
+    let destination = client.create_destination(&account, &url, "POST", json!({}));
+    names.set("flip.test", &[&["127.0.0.1"]]);
+    let delivery = client.push_one(&account, "{}");
+    let delivery = client.wait_for_state(&delivery, "exhausted");
+    assert_eq!((&delivery["error"], &delivery["attempt_count"]), (&json!("refused_address"), &json!(2)));
+    let detail = delivery["attempts"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("127.0.0.1") && detail.contains("--allow-network"), "{detail}");
+    // A test delivery goes the same way.
+    let tested = client.post(&format!("/v1/destinations/{destination}/test"), &json!({})).expect(200).json();
+    assert_eq!(tested["error"], "refused_address");
+    assert_eq!((outside.load(Ordering::SeqCst), reached(&inside)), (0, 0));
+}
+
+#[test]
+#[ignore = "run by a test above, in a network of its own"]
+fn inside_a_name_that_changes_while_the_server_runs() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let names = Names::serve();
+    let (port, outside, inside) = sinks();
+    let server = Setup::guarded().flags(&["--retry-schedule", ""]).start();
+    let client = server.client();
+    let account = client.create_account("ada");
+    names.set("flip.test", &[&[PUBLIC]]);
+    client.create_destination(&account, &format!("http://flip.test:{port}/in"), "POST", json!({}));
+    let delivery = client.push_one(&account, "{}");
+    client.wait_for_state(&delivery, "succeeded");
+    names.set("flip.test", &[&["127.0.0.1"]]);
+    let mut public = 1;
+    wait_until("the name is asked anew", || {
+        let delivery = client.push_one(&account, "{}");
+        let delivery =
+            wait_until("it has ended", || Some(client.delivery(&delivery)).filter(|d| d["state"] != "pending"));
+        public += usize::from(delivery["state"] == "succeeded");
+        (delivery["error"] == "refused_address").then_some(())
+    });
+    assert_eq!((outside.load(Ordering::SeqCst), reached(&inside)), (public, 0));
+}
+
+#[test]
 #[ignore = "run by the test above, in a network of its own"]
 fn inside_names_that_lead_to_the_inside() {
     if std::env::var_os(INSIDE).is_none() {
         return;
     }
     let names = Names::serve();
-    let outside = TcpListener::bind((PUBLIC, 0)).unwrap();
-    let port = outside.local_addr().unwrap().port();
-    let outside = sink(outside);
-    let inside: Vec<_> =
-        ["127.0.0.1", "::1"].map(|address| sink(TcpListener::bind((address, port)).unwrap())).into_iter().collect();
+    let (port, outside, inside) = sinks();
     let mut server = Setup::guarded().flags(&["--retry-schedule", "100ms"]).start();
     let client = server.client();
     let account = client.create_account("ada");
@@ -202,6 +275,5 @@ fn inside_names_that_lead_to_the_inside() {
         assert_eq!(delivery["error"], "refused_address");
     }
     assert_eq!(outside.load(Ordering::SeqCst), 2);
-    let reached: usize = inside.iter().map(|count| count.load(Ordering::SeqCst)).sum();
-    assert_eq!(reached, 0, "something on the inside was connected to");
+    assert_eq!(reached(&inside), 0, "something on the inside was connected to");
 }

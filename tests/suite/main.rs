@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[allow(dead_code, reason = "shared with the fault campaign, which uses all of it")]
 mod harness;
 
 mod account_rate;
@@ -10,7 +11,6 @@ mod accounts_pages;
 mod browsers;
 mod cascade;
 mod client_examples;
-mod clock;
 mod crowd;
 mod destination_rules;
 mod destinations;
@@ -25,8 +25,10 @@ mod incoming;
 mod incoming_body;
 mod lasting;
 mod lifecycle;
+mod many_bodies;
 mod mapping;
 mod misbehaving;
+mod open_files;
 mod overrides;
 mod payload;
 mod problems;

@@ -251,6 +251,24 @@ fn every_query_value_of_another_kind_is_400() {
 }
 
 #[test]
+fn each_example_of_a_query_value_that_cannot_be_read_is_what_the_server_says() {
+    let case = Case::new();
+    let mut seen = 0;
+    for operation in case.guarded() {
+        let example = &operation.value["responses"]["400"]["content"]["application/problem+json"]["example"];
+        if example["code"] != "invalid_parameter" {
+            continue;
+        }
+        let name = example["detail"].as_str().unwrap().split('`').nth(1).unwrap();
+        let path = format!("{}?{name}=yesterday", operation.at());
+        let said = case.admin.send(&operation.method, &path, &[], None).problem(400);
+        assert_eq!(said, *example, "{} {path}", operation.method);
+        seen += 1;
+    }
+    assert!(seen >= 6, "only {seen} examples");
+}
+
+#[test]
 fn unknown_paths_are_404() {
     let case = Case::new();
     for path in [

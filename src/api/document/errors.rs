@@ -25,7 +25,8 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     let has_body = operation.contains_key("requestBody");
     let is_secured = operation.get("security").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
     let parameters = operation.get("parameters").and_then(Value::as_array);
-    let has_query = parameters.is_some_and(|all| all.iter().any(|parameter| parameter["in"] == "query"));
+    let query = parameters.into_iter().flatten().filter(|parameter| parameter["in"] == "query");
+    let unreadable = query.filter_map(|parameter| parameter["name"].as_str()).find_map(unreadable);
     let is_data = path == incoming::PATH;
 
     let mut errors = Vec::new();
@@ -36,8 +37,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     if has_body {
         let detail = "The body is not one JSON document: expected `,` or `}` at line 1 column 17.";
         error(400, "It cannot be read.", "malformed_json", detail);
-    } else if has_query {
-        let detail = "The query parameter `limit` is wrong: must be a whole number from 1 to 200.";
+    } else if let Some(detail) = unreadable {
         error(400, "A query parameter cannot be read.", "invalid_parameter", detail);
     }
     if is_data {
@@ -87,6 +87,20 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     for (status, description, error) in errors {
         let error = if is_data { incoming::titled(error) } else { error };
         responses.insert(status, response(description, error));
+    }
+}
+
+/// What is said of `yesterday` as the value of this query parameter.
+fn unreadable(parameter: &str) -> Option<&'static str> {
+    match parameter {
+        "limit" => Some("The query parameter `limit` is wrong: must be a whole number from 1 to 200."),
+        "state" => {
+            Some("The query parameter `state` is wrong: must be one of pending, succeeded, exhausted, cancelled.")
+        }
+        "since" => Some(
+            "The query parameter `since` is wrong: `yesterday` is not an RFC 3339 time such as 2026-01-31T12:00:00Z.",
+        ),
+        _ => None,
     }
 }
 

@@ -10,7 +10,6 @@ mod tests;
 mod yaml;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use poem::endpoint::BoxEndpoint;
 use poem::http::Method;
@@ -55,30 +54,32 @@ fn paper() -> OpenApiService<Paper, ()> {
         .server("/")
 }
 
-/// The document.
+/// The document, made anew: a server that nobody asks for it does without its memory.
+fn make() -> Value {
+    let mut document = serde_json::from_str(&paper().spec()).unwrap_or_default();
+    normalise::normalise(&mut document);
+    document
+}
+
+/// The document, once for all tests.
+#[cfg(test)]
 pub fn value() -> &'static Value {
-    static VALUE: LazyLock<Value> = LazyLock::new(|| {
-        let mut document = serde_json::from_str(&paper().spec()).unwrap_or_default();
-        normalise::normalise(&mut document);
-        document
-    });
+    static VALUE: std::sync::LazyLock<Value> = std::sync::LazyLock::new(make);
     &VALUE
 }
 
 /// The document as JSON for people, with a line feed at its end.
-pub fn json() -> &'static str {
-    static JSON: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", value()));
-    &JSON
+pub fn json() -> String {
+    format!("{:#}\n", make())
 }
 
 /// The document as YAML.
-pub fn yaml() -> &'static str {
-    static YAML: LazyLock<String> = LazyLock::new(|| yaml::write(value()));
-    &YAML
+pub fn yaml() -> String {
+    yaml::write(&make())
 }
 
-/// poem-openapi's Swagger UI page, and the raw document inside it.
+/// poem-openapi's Swagger UI page over a document of no operations, and that document as it stands in the page.
 pub fn swagger_ui() -> (String, String) {
-    let paper = paper();
-    (paper.swagger_ui_html(), paper.spec())
+    let empty = OpenApiService::new((), TITLE, env!("CARGO_PKG_VERSION"));
+    (empty.swagger_ui_html(), empty.spec())
 }

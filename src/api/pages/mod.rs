@@ -29,8 +29,8 @@ const ICON: &str = concat!(
 );
 
 static SWAGGER_UI: LazyLock<Packed> = LazyLock::new(|| Packed::html(&swagger::html()));
-static JSON: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/json", document::json()));
-static YAML: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/yaml", document::yaml()));
+static JSON: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/json", &document::json()));
+static YAML: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/yaml", &document::yaml()));
 static LOGGED_IN: LazyLock<Packed> = LazyLock::new(|| Packed::html(&login::html(true)));
 static LOGGED_OUT: LazyLock<Packed> = LazyLock::new(|| Packed::html(&login::html(false)));
 
@@ -115,10 +115,11 @@ fn done(cookie: HeaderValue) -> Page {
 }
 
 async fn packed(page: &'static LazyLock<Packed>, request: &Request) -> Page {
-    // To pack Swagger UI for the first time takes a while; other requests are not to wait for it. Should that panic, the
-    // next line does too.
-    let _ = tokio::task::spawn_blocking(|| LazyLock::force(page)).await;
-    Page(page.answer(request.headers()))
+    // To pack Swagger UI for the first time takes a while, and so does unpacking it; other requests are not to wait for
+    // that.
+    let asked = request.headers().clone();
+    let answer = tokio::task::spawn_blocking(move || page.answer(&asked)).await;
+    Page(answer.unwrap_or_else(|_| ApiError::internal().into_response()))
 }
 
 /// What it shows depends on the session.

@@ -1,27 +1,27 @@
-//! A page that is the same as long as the server runs: compressed once, and recognised by browsers that have it.
+//! A page that is the same as long as the server runs: compressed once, kept in that form only, and recognised by browsers
+//! that have it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use poem::Response;
 use poem::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use poem::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 
-/// A page and its compressed form.
+/// A page in its compressed form. The few that take no other get it unpacked.
 pub struct Packed {
-    plain: Form,
-    gzip: Form,
+    gzip: Bytes,
+    /// Of the page as it is.
+    plain_tag: HeaderValue,
+    gzip_tag: HeaderValue,
     headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-struct Form {
-    body: Vec<u8>,
-    etag: HeaderValue,
 }
 
 impl Packed {
@@ -40,40 +40,39 @@ impl Packed {
 
     fn new(content_type: &'static str, text: &str, mut headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         let digest = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..12]);
-        let form = |body, end: &str| Form {
-            body,
-            etag: HeaderValue::try_from(format!("\"{digest}{end}\"")).expect("base64 is visible ASCII"),
-        };
+        let tag = |end| HeaderValue::try_from(format!("\"{digest}{end}\"")).expect("base64 is visible ASCII");
         headers.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
         // Kept, and asked for again each time: a page changes with the program.
         headers.push((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
         headers.push((VARY, HeaderValue::from_static("Accept-Encoding")));
-        Self { plain: form(text.as_bytes().to_vec(), ""), gzip: form(gzip(text.as_bytes()), "-gzip"), headers }
+        Self { gzip: gzip(text.as_bytes()).into(), plain_tag: tag(""), gzip_tag: tag("-gzip"), headers }
     }
 
     /// The answer to a request with these headers.
     pub fn answer(&self, asked: &HeaderMap) -> Response {
         let is_compressed = takes_gzip(asked);
-        let form = if is_compressed { &self.gzip } else { &self.plain };
-        let mut response = match has(asked, &form.etag) {
-            true => StatusCode::NOT_MODIFIED.into_response(),
-            false => form.body.clone().into_response(),
-        };
-        let headers = response.headers_mut();
+        let tag = if is_compressed { &self.gzip_tag } else { &self.plain_tag };
+        let mut response = Response::builder().header(ETAG, tag.clone());
         for (name, value) in &self.headers {
-            headers.insert(name, value.clone());
+            response = response.header(name.clone(), value.clone());
         }
-        headers.insert(ETAG, form.etag.clone());
-        if is_compressed && response.status() == StatusCode::OK {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        match (has(asked, tag), is_compressed) {
+            (true, _) => response.status(StatusCode::NOT_MODIFIED).finish(),
+            (false, true) => response.header(CONTENT_ENCODING, "gzip").body(self.gzip.clone()),
+            (false, false) => response.body(gunzip(&self.gzip)),
         }
-        response
     }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes every write")
+}
+
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let mut unpacked = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut unpacked).expect("what was packed here can be unpacked");
+    unpacked
 }
 
 /// Whether the client takes gzip (RFC 9110, 12.5.3).
@@ -162,6 +161,8 @@ mod tests {
         }
         assert_eq!(ask("identity", etag), 200);
         assert_eq!(ask("gzip", "\"x\""), 200);
+        let plain = packed.answer(&HeaderMap::new());
+        assert_eq!(plain.into_body().into_string().await.unwrap(), "{}");
     }
 
     #[test]

@@ -16,10 +16,11 @@ use super::connection::Connection;
 use super::connections::{Connections, Ends};
 use super::stream::Guarded;
 
-/// Between two looks for room while every connection is being served; meanwhile the kernel queues those that come.
+/// Between two looks for room, while every connection is being served or those that make room are being closed;
+/// meanwhile the kernel queues those that come.
 const FULL: Duration = Duration::from_millis(10);
 
-/// After an error that the next connection would meet too, such as too many open files.
+/// After an error that the next connection would meet too, such as too many open files, where nobody can make room.
 const BROKEN: Duration = Duration::from_millis(50);
 
 /// Between two lines of the log about such errors.
@@ -55,8 +56,9 @@ impl BoundedAcceptor {
             self.complained = Some(Instant::now());
             tracing::error!(%error, "connections cannot be accepted; those that wait longest are closed");
         }
-        self.connections.shed();
-        tokio::time::sleep(BROKEN).await;
+        // Those that were closed give their files back as soon as their tasks notice.
+        let pause = if self.connections.shed() > 0 { FULL } else { BROKEN };
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -61,6 +61,8 @@ impl Scheduler {
 
     pub(super) fn changed(&mut self, destination: Arc<Destination>) {
         let (key, now) = (destination.key, self.now());
+        // What has not begun goes by what the destination is now.
+        self.recall(key);
         match self.lanes.get_mut(&key) {
             None => {
                 self.lanes.insert(key, Lane::new(destination, now));
@@ -68,10 +70,14 @@ impl Scheduler {
             Some(lane) => {
                 let (before, resumed) = (&lane.destination, lane.is_paused() && destination.pause.is_none());
                 let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
+                let timed_otherwise = before.fields.timeout != destination.fields.timeout;
                 lane.destination = destination;
+                lane.client = match lane.client.take() {
+                    // Its connections are another server's, or have another timeout.
+                    Some(_) if elsewhere || timed_otherwise => None,
+                    client => client.map(|client| Arc::new(client.with(Arc::clone(&lane.destination)))),
+                };
                 if elsewhere {
-                    // Its record and its connections are another server's.
-                    lane.agent = None;
                     lane.standing = Standing::New;
                 }
                 if resumed {
@@ -99,6 +105,7 @@ impl Scheduler {
     }
 
     pub(super) fn gone(&mut self, key: DestinationKey) {
+        self.recall(key);
         self.leave(key);
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
@@ -137,6 +144,7 @@ impl Scheduler {
     }
 
     pub(super) fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
+        self.recall(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.refilling.is_some() {
             lane.cancelled.insert(delivery);

@@ -1,15 +1,16 @@
 //! Attempts from their beginning to their end: who may begin, what an end means, and which are cut.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Flight, Message, Scheduler, TESTS};
-use crate::delivery::attempt;
-use crate::delivery::flight::{self, Cut, Landed, Said};
+use crate::delivery::attempt::Client;
+use crate::delivery::flight::{self, Said};
 use crate::delivery::lane::{FAST, Job, Place, Standing};
 use crate::delivery::pools::{KEPT_SHARE, Pool};
+use crate::delivery::run::{Ended, Run};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::ids::DestinationKey;
@@ -28,22 +29,23 @@ impl Scheduler {
             && let Some(key) = self.urgent.pop_front()
         {
             if let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.urgent.pop_front()) {
-                self.send(key, job, Pool::Free, now);
+                self.send(key, VecDeque::from([job]), Pool::Free, now);
             }
         }
         while let Some((key, pool)) = self.pools.next(self.flights.len(), self.options.workers) {
-            let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.queue.pop_front()) else {
+            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.queue.is_empty()) else {
                 self.leave(key);
                 continue;
             };
-            self.send(key, job, pool, now);
+            let jobs = lane.queue.drain(..lane.run_length()).collect();
+            self.send(key, jobs, pool, now);
         }
         if self.flights.len() + 1 >= self.options.workers && self.pools.good_wait() {
             self.cut_for_room(now);
         }
     }
 
-    pub(super) fn send(&mut self, key: DestinationKey, job: Job, pool: Pool, now: Timestamp) {
+    pub(super) fn send(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
         self.leave(key);
         self.turn += 1;
         let number = self.next_flight;
@@ -52,71 +54,93 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.in_flight += 1;
         lane.served = self.turn;
-        lane.in_hand.insert(job.delivery, Place::Sent);
-        let kept = lane.agent.is_some() && lane.standing == Standing::Good;
-        let https = lane.destination.fields.url.is_https();
-        let agent = lane.agent.get_or_insert_with(|| attempt::agent(&self.context.guard, most, https)).clone();
+        for job in &jobs {
+            lane.in_hand.insert(job.delivery, Place::Sent);
+        }
+        let kept = lane.client.is_some() && lane.standing == Standing::Good;
+        let client = lane.client.get_or_insert_with(|| {
+            let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
+            Arc::new(Client::new(&self.context.guard, Arc::clone(&lane.destination), most, timeout))
+        });
+        let client = Arc::clone(client);
         let patience = lane.patience(pool);
-        let destination = Arc::clone(&lane.destination);
         let young_failing = pool == Pool::Failing;
         self.pools.take(pool);
         self.pools.young_failing += usize::from(young_failing);
         if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
             self.patience.push(Reverse((now.plus(patience), number)));
         }
-        let cut = Arc::new(Cut::default());
-        let bytes = job.bytes();
+        let run = Arc::new(Run::new(jobs, now));
         self.flights.insert(
             number,
             Flight {
                 lane: key,
-                delivery: job.delivery,
-                began: now,
+                run: Arc::clone(&run),
                 pool,
+                patience: patience.unwrap_or(FAST),
                 young_failing,
-                overdue: false,
-                cut: Arc::clone(&cut),
-                bytes,
+                overdue: None,
             },
         );
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
-            let fly = || flight::fly(&context, &destination, &job, &agent, kept, &cut);
-            let landed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fly)).unwrap_or_else(|_| {
-                tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
-                Landed { said: Said::Bad, outcome: false }
-            });
-            let _ = outbox.0.send(Message::Landed { flight: number, landed, slot });
+            let mut ended = Vec::new();
+            flight::fly(&context, &client, &run, kept, &mut ended);
+            let _ = outbox.0.send(Message::Landed { flight: number, ended, slot });
         });
         self.look(key);
     }
 
-    pub(super) fn landed(&mut self, number: u64, landed: Landed) {
+    pub(super) fn landed(&mut self, number: u64, ended: Vec<Ended>) {
         let Some(flight) = self.flights.remove(&number) else { return };
+        let (key, now) = (flight.lane, self.now());
         self.pools.give(flight.pool);
-        self.bytes -= flight.bytes;
-        let now = self.now();
+        self.bytes -= ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
         if flight.young_failing {
             // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
-            self.cooling.push_back(now.max(flight.began.plus(LEAST_YOUNG)));
+            self.cooling.push_back(now.max(flight.run.began().plus(LEAST_YOUNG)));
         }
-        self.leave(flight.lane);
-        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+        self.leave(key);
+        self.put_back(key, flight.run.recall());
+        if let Some(lane) = self.lanes.get_mut(&key) {
             lane.last_used = now;
-            match landed.said {
-                Said::Good(took) => lane.succeeded(flight.began, took, flight.overdue),
-                Said::Bad => {
-                    lane.failed(flight.began, flight.overdue, now, Jitter::from_unit(fastrand::f64()));
+            for attempt in &ended {
+                match attempt.landed.said {
+                    Said::Good(took) => lane.succeeded(attempt.began, took),
+                    Said::Bad => lane.failed(attempt.began, now, Jitter::from_unit(fastrand::f64())),
+                    Said::Nothing => {}
                 }
-                Said::Nothing => lane.ended_unjudged(flight.began, flight.overdue),
             }
-            if !landed.outcome {
+            lane.ended(flight.overdue);
+        }
+        for attempt in ended.iter().filter(|attempt| !attempt.landed.outcome) {
+            if let Some(lane) = self.lanes.get_mut(&key) {
                 // It is still in the file, if anywhere.
                 lane.note_more();
-                self.released(flight.lane, flight.delivery);
             }
+            self.released(key, attempt.delivery);
         }
-        self.look(flight.lane);
+        self.look(key);
+    }
+
+    /// What a worker was given and did not begin goes first again.
+    fn put_back(&mut self, key: DestinationKey, jobs: VecDeque<Job>) {
+        let Some(lane) = self.lanes.get_mut(&key) else {
+            self.bytes -= jobs.iter().map(Job::bytes).sum::<usize>();
+            return;
+        };
+        for job in jobs.into_iter().rev() {
+            lane.in_hand.insert(job.delivery, Place::Queued);
+            lane.queue.push_front(job);
+        }
+    }
+
+    /// Takes back everything of a lane that workers were given and did not begin.
+    pub(super) fn recall(&mut self, key: DestinationKey) {
+        let runs = self.flights.values().filter(|flight| flight.lane == key).map(|flight| flight.run.recall());
+        for jobs in runs.collect::<Vec<_>>() {
+            self.put_back(key, jobs);
+        }
     }
 
     /// Attempts of failing lanes that ended are no longer young.
@@ -140,10 +164,20 @@ impl Scheduler {
                 self.pools.young_failing -= 1;
                 continue;
             }
+            let began = flight.run.began();
+            let due = began.plus(flight.patience);
+            if due > now {
+                // One after another has ended; that which is under way now has its own time.
+                self.patience.push(Reverse((due, number)));
+                continue;
+            }
             self.pools.give(flight.pool);
             flight.pool = Pool::Free;
-            flight.overdue = true;
-            let (key, began) = (flight.lane, flight.began);
+            flight.overdue = Some(began);
+            let (key, left, finished) = (flight.lane, flight.run.recall(), flight.run.take_finished());
+            // What went well before is not to wait for this one.
+            self.context.store.finish_attempts(finished);
+            self.put_back(key, left);
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.overdue(began);
             }
@@ -160,27 +194,30 @@ impl Scheduler {
             let Some(lane) = self.lanes.get(&flight.lane) else { continue };
             let hangs = lane.standing == Standing::Failing || lane.is_suspect();
             // One that is connecting does not notice; it must not stand in the way of others for ever.
-            if room > 0 && hangs && !flight.cut.is_set() && now.since(flight.began) > CUT_AFTER {
+            if room > 0 && hangs && !flight.run.cut.is_set() && now.since(flight.run.began()) > CUT_AFTER {
                 lanes.insert(flight.lane);
                 room -= 1;
             }
         }
         // The client is shared by all attempts of a lane.
-        self.flights.values().filter(|flight| lanes.contains(&flight.lane)).for_each(|flight| flight.cut.for_room());
+        self.flights
+            .values()
+            .filter(|flight| lanes.contains(&flight.lane))
+            .for_each(|flight| flight.run.cut.for_room());
         for key in lanes {
-            if let Some(agent) = self.lanes.get_mut(&key).and_then(|lane| lane.agent.take()) {
-                agent.shutdown();
+            if let Some(client) = self.lanes.get_mut(&key).and_then(|lane| lane.client.take()) {
+                client.shutdown();
             }
         }
     }
 
     pub(super) fn cut_all(&mut self) {
         for flight in self.flights.values() {
-            flight.cut.for_stop();
+            flight.run.cut.for_stop();
         }
         for lane in self.lanes.values_mut() {
-            if let Some(agent) = lane.agent.take() {
-                agent.shutdown();
+            if let Some(client) = lane.client.take() {
+                client.shutdown();
             }
         }
     }
@@ -198,9 +235,10 @@ impl Scheduler {
         self.tests += 1;
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
-            let test = || done(flight::test(&context, &destination, &payload));
+            let id = destination.id.clone();
+            let test = || done(flight::test(&context, *destination, &payload));
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
-                tracing::error!(destination.id = %destination.id, "a test panicked");
+                tracing::error!(destination.id = %id, "a test panicked");
             }
             let _ = outbox.0.send(Message::Tested(slot));
         });

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 use super::wire::{self, Fields};
@@ -48,6 +48,8 @@ pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 pub struct Received {
     /// Which connection it came on, counted from 1.
     pub connection: usize,
+    /// When its last byte had come.
+    pub at: Instant,
     pub method: String,
     /// Path and query.
     pub target: String,
@@ -285,7 +287,7 @@ impl Shared {
             let mut words = line.split(' ').map(str::to_owned);
             let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
             let closes = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-            let request = Received { connection, method, target, headers, body };
+            let request = Received { connection, at: Instant::now(), method, target, headers, body };
             let behaviour = {
                 let mut state = self.lock();
                 let behaviour = state.next_behaviour(request.path());

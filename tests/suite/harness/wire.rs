@@ -20,6 +20,15 @@ impl Fields {
     }
 }
 
+/// A connection that has sent `bytes`; reading from it gives up at the deadline.
+pub fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("the server takes connections");
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    // What is closed already need not take it.
+    let _ = stream.write_all(bytes);
+    stream
+}
+
 /// First line and header lines; `None` when the peer closed before a whole head came.
 pub fn read_head(stream: &mut impl BufRead) -> Option<(String, Fields)> {
     let mut lines = Vec::new();

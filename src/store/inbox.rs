@@ -1,0 +1,233 @@
+//! What waits for the write thread: steps, whose callers wait for the commit, and outcomes of attempts, which nobody
+//! waits for. They queue apart, so that a backlog of outcomes never stands before an accepted event; and an outcome
+//! waits a little for a step whose commit it can share.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::outcomes::FinishedAttempt;
+use super::writer::Step;
+
+/// Steps that may wait; a further one is refused with 503.
+const QUEUE: usize = 16_384;
+
+/// Most steps of one transaction, and most outcomes.
+const BATCH: usize = 512;
+
+/// How long a batch waits until it is as large as the one before: those who were answered together ask again together.
+/// One that comes alone waits for nobody.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// How long outcomes wait for a step that they can share a commit with.
+const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
+
+/// Why a step was not queued.
+pub enum Refused {
+    /// Too many wait.
+    Full,
+    /// The write thread has ended.
+    Closed,
+}
+
+struct State {
+    steps: VecDeque<Box<dyn Step>>,
+    outcomes: VecDeque<FinishedAttempt>,
+    /// When the oldest outcome came.
+    outcomes_since: Option<Instant>,
+    stop: Option<oneshot::Sender<()>>,
+    closed: bool,
+    /// So many steps wake the thread.
+    steps_wanted: usize,
+    /// So many outcomes wake the thread.
+    outcomes_wanted: usize,
+}
+
+impl State {
+    /// The thread is awake, or about to be: nobody needs to wake it.
+    fn let_be(&mut self) {
+        (self.steps_wanted, self.outcomes_wanted) = (usize::MAX, usize::MAX);
+    }
+}
+
+struct Shared {
+    state: Mutex<State>,
+    came: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end that callers have.
+#[derive(Clone)]
+pub struct Inbox(Arc<Shared>);
+
+/// The write thread's end; once it is gone everything is refused.
+pub struct Outlet {
+    shared: Arc<Shared>,
+    /// Steps of the batch before.
+    usual: usize,
+}
+
+/// What the write thread is to do.
+pub enum Taken {
+    /// Write what it was given.
+    Work,
+    /// Nothing came in time.
+    Nothing,
+    /// Write what it was given, which is all, and end.
+    Stop(oneshot::Sender<()>),
+}
+
+/// An empty inbox, and its other end.
+pub fn inbox() -> (Inbox, Outlet) {
+    let state = State {
+        steps: VecDeque::new(),
+        outcomes: VecDeque::new(),
+        outcomes_since: None,
+        stop: None,
+        closed: false,
+        steps_wanted: usize::MAX,
+        outcomes_wanted: usize::MAX,
+    };
+    let shared = Arc::new(Shared { state: Mutex::new(state), came: Condvar::new() });
+    (Inbox(Arc::clone(&shared)), Outlet { shared, usual: 0 })
+}
+
+impl Inbox {
+    /// Queues a step.
+    ///
+    /// # Errors
+    /// Too many wait, or the thread has ended.
+    pub fn step(&self, step: Box<dyn Step>) -> Result<(), Refused> {
+        let mut state = self.0.state();
+        if state.closed {
+            return Err(Refused::Closed);
+        }
+        if state.steps.len() >= QUEUE {
+            return Err(Refused::Full);
+        }
+        state.steps.push_back(step);
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    /// Queues outcomes. Their number is bounded by the deliveries in hand. A stopped thread takes none: those
+    /// deliveries are still pending in the file and are sent again.
+    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
+        let mut state = self.0.state();
+        if state.closed {
+            return;
+        }
+        state.outcomes.extend(finished);
+        if state.outcomes_since.is_none() && !state.outcomes.is_empty() {
+            state.outcomes_since = Some(Instant::now());
+        }
+        self.wake(&mut state);
+    }
+
+    /// Lets the thread write what is queued and end; `done` is told.
+    pub fn stop(&self, done: oneshot::Sender<()>) {
+        let mut state = self.0.state();
+        if !state.closed {
+            state.stop = Some(done);
+            self.0.came.notify_one();
+        }
+    }
+
+    fn wake(&self, state: &mut State) {
+        if state.steps.len() >= state.steps_wanted || state.outcomes.len() >= state.outcomes_wanted {
+            state.let_be();
+            self.0.came.notify_one();
+        }
+    }
+}
+
+impl Outlet {
+    /// Waits for work until `deadline` and appends it to `steps` and `outcomes`. Outcomes alone are work only while
+    /// `outcomes_too`.
+    pub fn take(
+        &mut self,
+        deadline: Option<Instant>,
+        outcomes_too: bool,
+        steps: &mut Vec<Box<dyn Step>>,
+        outcomes: &mut VecDeque<FinishedAttempt>,
+    ) -> Taken {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        let mut linger = None;
+        loop {
+            if let Some(done) = state.stop.take() {
+                state.closed = true;
+                steps.extend(state.steps.drain(..));
+                outcomes.extend(state.outcomes.drain(..));
+                return Taken::Stop(done);
+            }
+            let now = Instant::now();
+            let queued = state.steps.len();
+            let outcomes_due = state
+                .outcomes_since
+                .filter(|_| outcomes_too)
+                .map(|since| if state.outcomes.len() >= BATCH { since } else { since + OUTCOMES_LINGER });
+            let enough = self.usual.clamp(1, BATCH);
+            let due = match queued {
+                0 => outcomes_due,
+                _ if queued >= enough => Some(now),
+                _ => Some(*linger.get_or_insert(now + LINGER)),
+            };
+            if due.is_some_and(|due| due <= now) {
+                return self.give(&mut state, steps, outcomes);
+            }
+            if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
+                self.usual = 0;
+                return Taken::Nothing;
+            }
+            state.steps_wanted = if linger.is_some() { enough } else { 1 };
+            state.outcomes_wanted = match outcomes_due {
+                Some(_) => BATCH,
+                None if outcomes_too => 1,
+                None => usize::MAX,
+            };
+            state = match due.or(deadline) {
+                Some(until) => {
+                    let wait = until.saturating_duration_since(now);
+                    shared.came.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => shared.came.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    fn give(
+        &mut self,
+        state: &mut State,
+        steps: &mut Vec<Box<dyn Step>>,
+        outcomes: &mut VecDeque<FinishedAttempt>,
+    ) -> Taken {
+        state.let_be();
+        let some = state.steps.len().min(BATCH);
+        self.usual = some;
+        steps.extend(state.steps.drain(..some));
+        let some = state.outcomes.len().min(BATCH);
+        outcomes.extend(state.outcomes.drain(..some));
+        // Those that are left have waited long enough.
+        state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
+        Taken::Work
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.closed = true;
+        // Whoever waits for one of these learns that it will not be done.
+        let (steps, stop) = (std::mem::take(&mut state.steps), state.stop.take());
+        drop(state);
+        drop((steps, stop));
+    }
+}
