@@ -1,7 +1,7 @@
 //! The power is cut: what the server did to its files is recorded, and the files are made as a disk could hold them
 //! after a cut at any moment of it. Each time the file must be whole and hold all that was acknowledged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
             // One whose answer did not get through a kill has no number here.
             acknowledged.extend(numbers.get(id).map(|number| (*number, id.clone())));
         }
-        if !chosen.contains_key(&position) {
+        if !chosen.contains(&position) {
             continue;
         }
         done += 1;
@@ -137,17 +137,17 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
 
 /// Moments to cut at: half of them anywhere, the others where it counts, just after an answer or just before an fsync
 /// has ended.
-fn choose(steps: &[Step], cuts: usize, random: &mut fastrand::Rng) -> BTreeMap<usize, ()> {
+fn choose(steps: &[Step], cuts: usize, random: &mut fastrand::Rng) -> BTreeSet<usize> {
     let critical: Vec<usize> = (0..steps.len())
         .filter(|at| {
             matches!(steps[*at], Step::Acknowledged(_))
                 || matches!(steps.get(at + 1), Some(Step::Synced(_) | Step::NotSynced(_) | Step::FolderSynced))
         })
         .collect();
-    let mut chosen = BTreeMap::new();
+    let mut chosen = BTreeSet::new();
     while chosen.len() < cuts.min(steps.len()) {
         let at = if random.bool() { random.usize(..steps.len()) } else { critical[random.usize(..critical.len())] };
-        chosen.insert(at, ());
+        chosen.insert(at);
     }
     chosen
 }
