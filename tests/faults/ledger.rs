@@ -137,7 +137,7 @@ impl Arrivals {
         each.filter(|key| !self.counts.contains_key(key)).collect()
     }
 
-    /// Waits until everything that was acknowledged has arrived at each of `paths`; gives how many have not.
+    /// Waits until everything that was acknowledged has arrived at each of `paths`.
     #[track_caller]
     pub fn wait_for_all(&mut self, receiver: &Receiver, ledger: &Ledger, paths: &[&str]) {
         wait_until("everything acknowledged has arrived everywhere", || {

@@ -47,11 +47,11 @@ pub fn obstacle() -> Option<String> {
 }
 
 /// The command to start a server through, so that it is recorded in `to`; `more` are further arguments of strace.
-pub fn recorded(to: &Path, more: &[&str]) -> Vec<String> {
+pub fn recorded(to: &Path, more: &[String]) -> Vec<String> {
     // The server stays the child, and the tracer is its child (-D): signals go where they are meant to.
     let to = to.display().to_string();
     let fixed = ["strace", "-D", "-f", "-q", "--seccomp-bpf", "-y", "-xx", "-s", "1100000", "-e", CALLS, "-o", &to];
-    fixed.iter().chain(more).map(|word| (*word).to_owned()).collect()
+    fixed.iter().map(|word| (*word).to_owned()).chain(more.iter().cloned()).collect()
 }
 
 /// Makes system calls of a running server fail until it is dropped.
@@ -91,15 +91,21 @@ pub fn injected(log: &Path) -> usize {
 }
 
 /// Waits until the record of a server that has ended is complete, and reads what it says of `database` and its log and
-/// journal.
+/// journal. To be called before anybody else opens them: they tell what became of a call that a kill came into.
 pub fn read(record: &Path, process: u32, database: &Path) -> Vec<Step> {
-    let ended = format!("{process} +++ ");
+    let process = process.to_string();
+    let ended = |line: &str| {
+        line.split_once(' ').is_some_and(|(of, what)| of == process && what.trim_start().starts_with("+++"))
+    };
     let text = wait_until("the record is complete", || {
         let text = std::fs::read_to_string(record).ok()?;
-        text.lines().any(|line| line.starts_with(&ended)).then_some(text)
+        text.lines().any(ended).then_some(text)
     });
     let mut reader = Reader { database, unfinished: HashMap::new(), steps: Vec::new() };
     text.lines().for_each(|line| reader.line(line));
+    for begun in std::mem::take(&mut reader.unfinished).into_values() {
+        reader.killed(begun);
+    }
     reader.steps
 }
 
@@ -140,9 +146,27 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A kill came into this write: as much of it was done as is in the file.
+    fn killed(&mut self, call: &str) {
+        let Some(arguments) = call.strip_prefix("pwrite64(") else { return };
+        let data = strings(arguments).concat();
+        let path = arguments.split(['<', '>']).nth(1).map(unhex).unwrap_or_default();
+        let path = String::from_utf8_lossy(&path).into_owned();
+        let offset: usize = arguments.trim_end_matches(')').rsplit(", ").next().unwrap().parse().unwrap();
+        if self.name(&path).is_some() {
+            let content = std::fs::read(&path).unwrap();
+            let there = content.get(offset..).unwrap_or_default();
+            let done = data.iter().zip(there).take_while(|(written, found)| written == found).count();
+            self.ended(call, &done.to_string());
+        }
+    }
+
     fn ended(&mut self, call: &str, result: &str) {
+        if result.starts_with('?') {
+            return self.killed(call);
+        }
         let (call_name, arguments) = call.split_once('(').unwrap_or((call, ""));
-        let well = !result.starts_with('-') && !result.starts_with('?');
+        let well = !result.starts_with('-');
         let first = arguments.split(['<', '>']).nth(1).map(unhex).unwrap_or_default();
         let path = String::from_utf8_lossy(&first).into_owned();
         let numbers = || arguments.trim_end_matches(')').rsplit(", ").map_while(|number| number.parse::<usize>().ok());
