@@ -157,10 +157,7 @@ fn accept(
         return duplicate(batch, repeat?, account_id, wait, shared);
     }
     if !batch.has_room() {
-        return Err(Error::unavailable(
-            space::STORAGE_LOW,
-            "Disk space is below the reserve; send it again when there is room.",
-        ));
+        return Err(space::low());
     }
     let targets = targets(batch, account)?;
     let first = batch.take_ids(1 + targets.len(), now);

@@ -13,6 +13,7 @@ mod file;
 mod follow;
 mod inbox;
 mod outcomes;
+mod probe;
 mod readers;
 mod replay;
 mod rows;
@@ -87,14 +88,6 @@ impl Store {
         let readers = readers::Readers::new(&options.path)?;
         let (writer, thread) = writer::Writer::start(options.path.clone(), connection, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), _lock: Arc::new(lock) })
-    }
-
-    /// Whether the write thread commits: a transaction of its own, through the same queue as everything else.
-    ///
-    /// # Errors
-    /// Unavailable, with the reason.
-    pub async fn probe(&self) -> Result<()> {
-        self.writer.step(|_| Ok(())).await
     }
 
     /// Figures of the write thread.

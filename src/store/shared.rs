@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::follow::Followers;
+use super::probe::Proof;
 use super::tokens::Tokens;
 use super::waits::Waits;
 use crate::domain::time::Timestamp;
@@ -19,6 +20,8 @@ pub struct Shared {
     pub followers: Followers,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
+    /// Whether the disk was seen to take writes.
+    pub proof: Proof,
     /// Wall clock minus the engine's clock, in milliseconds; moves when somebody sets the clock.
     skew: AtomicI64,
 }

@@ -4,11 +4,18 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
+
 /// Code of a write that found no room: the transaction it was in is lost.
 pub const STORAGE_FULL: &str = "storage_full";
 
 /// Code of a refusal below the reserve: nothing was written yet.
 pub const STORAGE_LOW: &str = "storage_low";
+
+/// That refusal.
+pub fn low() -> Error {
+    Error::unavailable(STORAGE_LOW, "Disk space is below the reserve; send it again when there is room.")
+}
 
 /// Reserve on a large file system, in bytes; on a small one it is a sixteenth of it.
 const RESERVE: u64 = 64 * 1024 * 1024;

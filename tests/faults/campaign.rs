@@ -5,6 +5,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// After the end of a fault it is ready again within this.
+pub const READY_WITHIN: Duration = Duration::from_secs(5);
+
 /// One kind of harm: a name that reads as what is done, and what does it.
 pub struct Fault {
     /// Module and function, as the command line names it.

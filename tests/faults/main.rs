@@ -6,10 +6,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
 
+mod broken_disk;
 mod campaign;
 mod clocks;
 mod crowds;
+mod disk;
 mod file;
+mod full_disk;
 #[allow(dead_code, unused_imports, reason = "shared with the suite, which uses all of it")]
 #[path = "../suite/harness/mod.rs"]
 mod harness;
@@ -17,14 +20,21 @@ mod kills;
 mod ledger;
 mod locks;
 mod mixed;
+mod power;
 mod process;
 mod sinks;
 mod stops;
+mod trace;
 
 use campaign::{Fault, faults};
 
 const FAULTS: &[Fault] = faults![
     kills::kill_9_at_random_moments_under_load,
+    broken_disk::writes_and_fsyncs_that_fail,
+    full_disk::a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers,
+    full_disk::an_outcome_that_cannot_be_written_is_kept_and_written_later,
+    power::a_power_cut_loses_nothing_that_was_acknowledged,
+    power::a_power_cut_after_fsyncs_that_failed_loses_nothing_that_was_acknowledged,
     locks::another_process_holds_the_write_lock,
     locks::another_process_reads_an_old_snapshot,
     clocks::the_clock_goes_back_an_hour,
@@ -36,7 +46,7 @@ const FAULTS: &[Fault] = faults![
     crowds::headers_at_their_limits,
     crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
-    mixed::mixed_load_with_random_faults
+    mixed::mixed_load_with_random_faults,
 ];
 
 fn main() -> std::process::ExitCode {

@@ -14,7 +14,6 @@ mod client_examples;
 mod crowd;
 mod destination_rules;
 mod destinations;
-mod disk_full;
 mod dns;
 mod durability;
 mod examples;

@@ -200,6 +200,7 @@ impl Receiver {
     }
 
     /// Waits until every connection that was made to it so far has ended, and all that came on them is kept.
+    #[allow(dead_code, reason = "of the fault campaign")]
     #[track_caller]
     pub fn wait_for_the_end_of_all_connections(&self) {
         // Connections are accepted in the order in which they were made: once this one has ended, all others are known.
@@ -210,6 +211,7 @@ impl Receiver {
     }
 
     /// What came after the first `seen` requests.
+    #[allow(dead_code, reason = "of the fault campaign")]
     pub fn requests_since(&self, seen: usize) -> Vec<Received> {
         self.shared.lock().requests[seen..].to_vec()
     }

@@ -5,24 +5,22 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
+use crate::campaign::{Durations, READY_WITHIN, Report, either};
 use crate::harness::client::text;
-use crate::harness::{Receiver, Server, Setup, wait_until};
+use crate::harness::{Behaviour, Gate, Receiver, Reply, Server, Setup, wait_until};
 
 /// Mounts a small file system at the first argument, in a namespace that ends with the server, and becomes the server.
 const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
 
 /// A server on a disk of 24 MiB, or `None` where none can be made.
-fn on_a_small_disk() -> Option<(Server, PathBuf)> {
+fn on_a_small_disk(report: &mut Report) -> Option<(Server, PathBuf)> {
     let probe = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     if !probe.as_ref().is_ok_and(|ended| ended.status.success()) {
-        // Past the capture of a test that passes, for everybody to see.
-        let _ = writeln!(
-            std::io::stderr(),
-            "\nSKIPPED: no small disk can be mounted here, a full one is NOT tested: {probe:?}\n"
-        );
+        report.skip(format!("no small disk can be mounted: {probe:?}"));
         return None;
     }
     let setup = Setup::dev();
@@ -47,9 +45,8 @@ fn fill(disk: &Path) -> PathBuf {
     path
 }
 
-#[test]
-fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers() {
-    let Some((server, disk)) = on_a_small_disk() else { return };
+pub fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers(report: &mut Report) {
+    let Some((server, disk)) = on_a_small_disk(report) else { return };
     let (client, receiver) = (server.client(), Receiver::start());
     let account = client.create_account("ada");
     client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
@@ -77,7 +74,8 @@ fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers() {
         assert!(push(&mut acknowledged).is_none(), "there is room");
     }
 
-    for _ in 0..2 {
+    let (mut ready, mut all_refused) = (Durations::default(), 0);
+    for _ in 0..either(2, 20) {
         let filler = fill(&disk);
         let mut refused = Vec::new();
         wait_until("it refuses what it cannot keep", || {
@@ -85,11 +83,16 @@ fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers() {
             (refused.len() >= 30).then_some(())
         });
         client.get("/healthz").expect(200);
+        client.get("/readyz").problem(503);
         client.get("/v1/accounts").expect(200);
         client.get(&format!("/v1/accounts/{}/events", account.id)).expect(200);
 
         std::fs::remove_file(filler).unwrap();
+        let room = Instant::now();
         wait_until("it takes events again", || push(&mut acknowledged).is_none().then_some(()));
+        wait_until("it is ready", || (client.get("/readyz").status == 200).then_some(()));
+        ready.add(room.elapsed());
+        all_refused += refused.len();
         // Refused is refused: sent again under its key, it is taken now, and once.
         for (key, body) in refused {
             let accepted = wait_until("a refused event is taken", || {
@@ -116,20 +119,25 @@ fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers() {
             *counts.entry(request.headers.get("webhook-id").unwrap().to_owned()).or_default() += 1;
             counts
         });
-    assert!(acknowledged.keys().all(|id| arrived.contains_key(id)));
     let repeated: Vec<_> = arrived.iter().filter(|(_, count)| **count > 1).collect();
+    report.figure("acknowledged", acknowledged.len());
+    report.figure("refused with 503", all_refused);
+    report.figure("lost", acknowledged.keys().filter(|id| !arrived.contains_key(*id)).count());
+    report.figure("repeats", repeated.len());
+    report.figure("ready again after", &ready);
+    assert!(acknowledged.keys().all(|id| arrived.contains_key(id)));
+    assert!(ready.longest() <= READY_WITHIN);
     assert!(repeated.is_empty(), "a full disk made it send again: {repeated:?}");
 }
 
-#[test]
-fn an_outcome_that_cannot_be_written_is_kept_and_written_later() {
-    let Some((server, disk)) = on_a_small_disk() else { return };
+pub fn an_outcome_that_cannot_be_written_is_kept_and_written_later(report: &mut Report) {
+    let Some((server, disk)) = on_a_small_disk(report) else { return };
     let (client, receiver) = (server.client(), Receiver::start());
     let account = client.create_account("ada");
-    let gate = crate::harness::Gate::default();
+    let gate = Gate::default();
     // Answers long enough that their log needs room of its own.
-    let reply = crate::harness::Reply::status(200).body("y".repeat(16_000));
-    receiver.on("/in", crate::harness::Behaviour::Hold(gate.clone(), reply));
+    let reply = Reply::status(200).body("y".repeat(16_000));
+    receiver.on("/in", Behaviour::Hold(gate.clone(), reply));
     client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
     let delivery = client.push_one(&account, "{}");
     receiver.wait_for("/in", 1);
