@@ -7,8 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
+use crate::domain::headers;
+
 /// An answer's head must fit: 64 KiB, which ureq takes at most, and the line that ends it.
 const MOST_INPUT: usize = 66 * 1024;
+
+/// The longest line of a request's head: a header that takes all that a destination's headers may, and what stands
+/// around name and value.
+const LONGEST_LINE: usize = headers::MOST_BYTES + 16;
 
 /// Size of a buffer that is used again; larger ones are freed.
 const USUAL: usize = 8 * 1024;
@@ -108,6 +114,8 @@ pub struct Growing {
     output: Vec<u8>,
     /// Bytes at the beginning of `output` that wait to be sent.
     held: usize,
+    /// Whether some of a head has been written: who asks for more room then has a line that did not fit.
+    in_head: bool,
     scratch: Vec<u8>,
     progress: bool,
 }
@@ -130,6 +138,7 @@ impl Growing {
 
     /// Before a wait: only input that is not consumed yet stays.
     pub fn rest(&mut self) {
+        self.in_head = false;
         give_back(&mut self.output);
         give_back(&mut self.scratch);
     }
@@ -162,18 +171,20 @@ impl Growing {
         }
     }
 
-    fn output_with_room(&mut self) {
+    fn output_with_room(&mut self, least: usize) {
         if self.output.is_empty() {
             self.output = spare();
-        } else if self.output.len() - self.held < USUAL / 2 {
-            self.output.resize(self.held + USUAL, 0);
+        }
+        if self.output.len() - self.held < least {
+            self.output.resize(self.held + least.max(USUAL), 0);
         }
     }
 }
 
 impl Buffers for Growing {
     fn output(&mut self) -> &mut [u8] {
-        self.output_with_room();
+        self.output_with_room(if self.in_head { LONGEST_LINE } else { USUAL / 2 });
+        self.in_head = true;
         &mut self.output[self.held..]
     }
 
@@ -204,7 +215,7 @@ impl Buffers for Growing {
         if self.scratch.is_empty() {
             self.scratch = spare();
         }
-        self.output_with_room();
+        self.output_with_room(USUAL / 2);
         (&mut self.scratch, &mut self.output[self.held..])
     }
 
@@ -250,6 +261,19 @@ mod tests {
         assert!(all.len() > 10 * USUAL && buffers.held() == all);
         buffers.let_go();
         assert!(buffers.held().is_empty());
+    }
+
+    #[test]
+    fn a_line_of_the_head_that_did_not_fit_finds_room_the_next_time() {
+        let mut buffers = Growing::default();
+        assert!(buffers.output().len() >= USUAL);
+        buffers.hold(USUAL - 5_000);
+        assert!(buffers.output().len() >= LONGEST_LINE);
+        buffers.hold(LONGEST_LINE);
+        buffers.let_go();
+        assert!(buffers.output().len() >= LONGEST_LINE, "also where the first lines were sent meanwhile");
+        buffers.rest();
+        assert_eq!(buffers.output().len(), USUAL, "and the next request begins anew");
     }
 
     #[test]

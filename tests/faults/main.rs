@@ -46,7 +46,7 @@ const FAULTS: &[Fault] = faults![
     crowds::headers_at_their_limits,
     crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
-    mixed::mixed_load_with_random_faults
+    mixed::mixed_load_with_random_faults,
 ];
 
 fn main() -> std::process::ExitCode {
