@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::campaign::{Report, either};
 use crate::harness::client::text;
-use crate::harness::{Receiver, Setup, wait_until, wire};
+use crate::harness::{Behaviour, Receiver, Reply, Setup, wait_until, wire};
 use crate::process::{mebibytes, open_files, resident};
 
 /// Half of a head.
@@ -92,15 +92,20 @@ pub fn half_open_clients(report: &mut Report) {
 pub fn many_accounts_and_destinations(report: &mut Report) {
     let (accounts, of_one) = either((200, 100), (10_000, 1_000));
     let receiver = Receiver::start();
-    let mut server = Setup::dev().start();
+    // A failure that nobody foresees is tried again within the time that the campaign waits.
+    let mut server = Setup::dev().flags(&["--retry-schedule", &["2s"; 10].join(",")]).start();
     let client = server.client();
     let began = Instant::now();
+    // Else this process would hold a thread for each connection that is kept.
+    let once = Behaviour::Answer(Reply::status(200).header("connection", "close"));
     // Every tenth account has ten destinations, the others none: as many destinations as accounts.
     by_many(accounts, |number| {
         let account = client.create_account(&format!("user{number}"));
         if number % 10 == 0 {
             for at in 0..10 {
-                client.create_destination(&account, &receiver.url(&format!("/in/{number}/{at}")), "POST", json!({}));
+                let path = format!("/in/{number}/{at}");
+                receiver.on(&path, once.clone());
+                client.create_destination(&account, &receiver.url(&path), "POST", json!({}));
             }
         }
         client.push(&account, "{}");
@@ -109,7 +114,9 @@ pub fn many_accounts_and_destinations(report: &mut Report) {
     report.figure("made, and an event each, in", format!("{:.1} s", began.elapsed().as_secs_f64()));
     let full = client.create_account("full");
     by_many(of_one, |number| {
-        client.create_destination(&full, &receiver.url(&format!("/full/{number}")), "POST", json!({}));
+        let path = format!("/full/{number}");
+        receiver.on(&path, once.clone());
+        client.create_destination(&full, &receiver.url(&path), "POST", json!({}));
     });
     let at_once = Instant::now();
     let accepted = client.push(&full, "{}");
@@ -124,6 +131,14 @@ pub fn many_accounts_and_destinations(report: &mut Report) {
     none_pending(&client);
     report.figure("delivered after", format!("{} ms", at_once.elapsed().as_millis()));
     report.figure("memory", mebibytes(resident(&server)));
+    let failed = client.get("/metrics").expect(200).text();
+    let failed: Vec<&str> = failed
+        .lines()
+        .filter(|line| {
+            line.starts_with("data_pusher_attempts_total") && !line.ends_with(" 0") && !line.contains("success")
+        })
+        .collect();
+    report.figure("attempts that failed", format!("{failed:?}"));
     assert_eq!(receiver.requests().len(), accounts + of_one);
     assert_eq!(client.all("/v1/accounts?limit=200").len(), accounts + 1);
     server.terminate();

@@ -41,15 +41,19 @@ impl Tenant {
     }
 }
 
-struct Campaign {
-    server: Server,
+/// What stands around the server.
+struct World {
     receiver: Receiver,
     tenants: Vec<Tenant>,
-    random: fastrand::Rng,
     /// What the wall clock is moved by is written here; `None` where it cannot be moved.
     clock: Option<PathBuf>,
+}
+
+struct Campaign {
+    server: Server,
+    world: World,
+    random: fastrand::Rng,
     done: Done,
-    gone: usize,
 }
 
 /// How often each thing was done.
@@ -123,17 +127,17 @@ impl Campaign {
             Tenant { destinations: destinations.collect(), account, ledger: Ledger::default() }
         });
         let tenants = tenants.collect();
-        Self { server, receiver, tenants, random, clock, done: Done::default(), gone: 0 }
+        Self { server, world: World { receiver, tenants, clock }, random, done: Done::default() }
     }
 
     /// Load, some faults, and perhaps an end of the process.
     fn episode(&mut self, may_end: bool) {
-        let Self { server, receiver, tenants, random, clock, done, gone } = self;
+        let Self { server, world, random, done } = self;
         let client = server.client();
         let ended = AtomicBool::new(false);
         let ending = if may_end { random.u8(..3) } else { 0 };
         std::thread::scope(|scope| {
-            for tenant in tenants.iter() {
+            for tenant in &world.tenants {
                 for _ in 0..2 {
                     let (client, ended) = (&client, &ended);
                     scope.spawn(move || {
@@ -146,7 +150,7 @@ impl Campaign {
             // Set also where a fault fails, or the scope would never end.
             let _end = EndsLoad(&ended);
             for _ in 0..random.usize(2..8) {
-                fault(server, &client, receiver, tenants, random, clock.as_ref(), done, gone);
+                fault(server, &client, world, random, done);
                 std::thread::sleep(Duration::from_millis(random.u64(..300)));
             }
             match ending {
@@ -169,9 +173,9 @@ impl Campaign {
     /// All destinations answer and are active, all that can be delivered is, and the process is quiet.
     fn heal(&mut self) {
         let client = self.server.client();
-        for tenant in &self.tenants {
+        for tenant in &self.world.tenants {
             for (id, path) in &tenant.destinations {
-                self.receiver.on(path, Behaviour::status(200));
+                self.world.receiver.on(path, Behaviour::status(200));
                 client.post(&format!("/v1/destinations/{id}/resume"), &json!({})).expect(200);
             }
         }
@@ -190,14 +194,14 @@ impl Campaign {
         let client = self.server.client();
         let exhausted = client.all("/v1/deliveries?state=exhausted&limit=200").len();
         // What used up its schedule is sent once more, by hand.
-        for (id, _) in self.tenants.iter().flat_map(|tenant| &tenant.destinations) {
+        for (id, _) in self.world.tenants.iter().flat_map(|tenant| &tenant.destinations) {
             let body = json!({"since": "2000-01-01T00:00:00Z", "state": "exhausted"});
             client.post(&format!("/v1/destinations/{id}/replay"), &body).expect(202);
         }
         self.wait_for_none_pending(&client);
         let mut arrivals = Arrivals::default();
-        for tenant in &self.tenants {
-            arrivals.wait_for_all(&self.receiver, &tenant.ledger, &tenant.paths());
+        for tenant in &self.world.tenants {
+            arrivals.wait_for_all(&self.world.receiver, &tenant.ledger, &tenant.paths());
         }
         let file = Connection::open(self.server.setup().database_path()).unwrap();
         let count = |query: &str| file.query_row(query, [], |row| row.get::<_, u64>(0)).unwrap();
@@ -207,8 +211,8 @@ impl Campaign {
             (count(left) == 0).then_some(())
         });
 
-        let acknowledged: usize = self.tenants.iter().map(|tenant| tenant.ledger.count()).sum();
-        let refused: usize = self.tenants.iter().map(|tenant| tenant.ledger.refused().len()).sum();
+        let acknowledged: usize = self.world.tenants.iter().map(|tenant| tenant.ledger.count()).sum();
+        let refused: usize = self.world.tenants.iter().map(|tenant| tenant.ledger.refused().len()).sum();
         report.figure("acknowledged", acknowledged);
         report.figure("answered 503", refused);
         let Done { kills, stops, locks, jumps, deleted, pauses, turns } = self.done;
@@ -221,7 +225,7 @@ impl Campaign {
 
         // Each acknowledged event has all of its deliveries, each in a final state, and each that is said to have
         // succeeded has arrived.
-        for tenant in &self.tenants {
+        for tenant in &self.world.tenants {
             let events = client.all(&format!("/v1/accounts/{}/events?limit=200", tenant.account.id));
             let known: std::collections::HashMap<&str, &Value> =
                 events.iter().map(|event| (event["event_id"].as_str().unwrap(), event)).collect();
@@ -257,17 +261,8 @@ impl Campaign {
 }
 
 /// One fault of any kind.
-#[expect(clippy::too_many_arguments, reason = "the parts of a campaign, some of which its load borrows")]
-fn fault(
-    server: &Server,
-    client: &Client,
-    receiver: &Receiver,
-    tenants: &[Tenant],
-    random: &mut fastrand::Rng,
-    clock: Option<&PathBuf>,
-    done: &mut Done,
-    gone: &mut usize,
-) {
+fn fault(server: &Server, client: &Client, world: &World, random: &mut fastrand::Rng, done: &mut Done) {
+    let World { receiver, tenants, clock } = world;
     let tenant = &tenants[random.usize(..tenants.len())];
     let (id, path) = &tenant.destinations[random.usize(..tenant.destinations.len())];
     match random.u8(..10) {
@@ -287,8 +282,7 @@ fn fault(
             done.jumps += 1;
         }
         2 => {
-            *gone += 1;
-            let account = client.create_account(&format!("gone{gone}"));
+            let account = client.create_account(&format!("gone{}", done.deleted));
             client.create_destination(&account, &receiver.url("/gone"), "POST", json!({}));
             for number in 0..random.u64(1..30) {
                 client.push(&account, format!("{{\"n\": {}}}", 1_000_000_000 + number));
