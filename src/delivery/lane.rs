@@ -15,8 +15,9 @@ use super::pools::Pool;
 /// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
 pub const FAST: Duration = Duration::from_millis(50);
 
-/// First back-off of a failing lane.
-const BACKOFF: Duration = Duration::from_millis(250);
+/// First back-off of a failing lane: short, because one failure of a new destination says little, and what waits behind
+/// it waits as long. It doubles.
+const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Longest back-off of a failing lane.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -331,11 +332,11 @@ mod tests {
         let mut lane = lane();
         assert_eq!((lane.pool(), lane.room(32)), (Pool::New, 1));
         lane.failed(at(0), at(10), Jitter::NONE);
-        assert_eq!((lane.pool(), lane.waits_until(at(10))), (Pool::Failing, Some(at(260))));
-        lane.failed(at(260), at(260), Jitter::NONE);
-        assert_eq!(lane.waits_until(at(260)), Some(at(760)));
-        lane.succeeded(at(760), Duration::from_millis(2));
-        assert_eq!((lane.pool(), lane.waits_until(at(761))), (Pool::Fast, None));
+        assert_eq!((lane.pool(), lane.waits_until(at(10))), (Pool::Failing, Some(at(60))));
+        lane.failed(at(60), at(60), Jitter::NONE);
+        assert_eq!(lane.waits_until(at(60)), Some(at(160)));
+        lane.succeeded(at(160), Duration::from_millis(2));
+        assert_eq!((lane.pool(), lane.waits_until(at(161))), (Pool::Fast, None));
     }
 
     #[test]

@@ -197,3 +197,51 @@ fn is_quiet(stream: &TcpStream) -> bool {
     };
     quiet().unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_timeout_is_set_only_where_the_call_would_end_far_from_its_time() {
+        let mut patience = Patience::default();
+        let mut set = Vec::new();
+        let mut limit = |left| {
+            patience.limit(left, |left| {
+                set.push(left);
+                Ok(())
+            })
+        };
+        let almost = Some(Duration::from_millis(14_990));
+        for left in [None, seconds(15), almost, seconds(15), seconds(14), seconds(20), seconds(30), None] {
+            limit(left).unwrap();
+        }
+        assert_eq!(set, [seconds(15), seconds(14), seconds(30), None]);
+    }
+
+    #[test]
+    fn a_connection_whose_peer_is_gone_or_speaks_unasked_is_not_open() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connect = || {
+            let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            (ours, listener.accept().unwrap().0)
+        };
+        let (quiet, _peer) = connect();
+        assert!(is_quiet(&quiet));
+        let (spoken_to, mut peer) = connect();
+        peer.write_all(b"x").unwrap();
+        // Arrives before it is looked at.
+        spoken_to.peek(&mut [0]).unwrap();
+        assert!(!is_quiet(&spoken_to));
+        let (left, peer) = connect();
+        drop(peer);
+        assert_eq!(left.peek(&mut [0]).unwrap(), 0);
+        assert!(!is_quiet(&left));
+    }
+}

@@ -231,3 +231,94 @@ impl Drop for Outlet {
         drop((steps, stop));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::Batch;
+    use super::*;
+    use crate::domain::delivery::{Next, Outcome, Verdict};
+    use crate::domain::ids::{DeliveryId, DestinationKey};
+    use crate::domain::time::Timestamp;
+    use crate::error::Error;
+
+    struct Nothing;
+
+    impl Step for Nothing {
+        fn run(&mut self, _: &mut Batch<'_>) -> crate::error::Result<()> {
+            Ok(())
+        }
+
+        fn answer(self: Box<Self>, _: Option<&Error>) {}
+
+        fn guarded(&self) -> bool {
+            false
+        }
+    }
+
+    fn outcome() -> FinishedAttempt {
+        FinishedAttempt {
+            delivery: DeliveryId(1),
+            destination: DestinationKey(1),
+            attempt: None,
+            outcome: Outcome::Answer { status: 200, retry_after: None },
+            step: 0,
+            verdict: Verdict { next: Next::Succeeded, hold_until: None },
+            ended_at: Timestamp::EPOCH,
+            wall: Timestamp::EPOCH,
+            pause_after: Duration::ZERO,
+            failed_before: false,
+        }
+    }
+
+    /// What a look takes: steps and outcomes, or `None` where nothing came until `deadline`.
+    fn look(outlet: &mut Outlet, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
+        let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+        match outlet.take(Some(deadline), outcomes_too, &mut steps, &mut outcomes) {
+            Taken::Nothing => None,
+            Taken::Work | Taken::Stop(_) => Some((steps.len(), outcomes.len())),
+        }
+    }
+
+    #[test]
+    fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
+        let (inbox, mut outlet) = inbox();
+        inbox.outcomes((0..3 * BATCH).map(|_| outcome()));
+        assert!(inbox.step(Box::new(Nothing)).is_ok());
+        let now = Instant::now();
+        assert_eq!(look(&mut outlet, now, true), Some((1, BATCH)));
+        assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, BATCH)); 2]);
+        assert_eq!(look(&mut outlet, now, true), None);
+    }
+
+    #[test]
+    fn outcomes_alone_are_written_soon_but_not_while_the_disk_takes_none() {
+        let (inbox, mut outlet) = inbox();
+        inbox.outcomes([outcome()]);
+        assert_eq!(look(&mut outlet, Instant::now(), false), None);
+        assert!(inbox.step(Box::new(Nothing)).is_ok());
+        assert_eq!(look(&mut outlet, Instant::now(), false), Some((1, 1)), "with a step they are");
+        inbox.outcomes([outcome()]);
+        assert_eq!(look(&mut outlet, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
+    }
+
+    #[test]
+    fn what_is_too_much_or_too_late_is_refused() {
+        let (inbox, mut outlet) = inbox();
+        assert!((0..QUEUE).all(|_| inbox.step(Box::new(Nothing)).is_ok()));
+        assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Full)));
+        let (done, _) = oneshot::channel();
+        inbox.stop(done);
+        assert_eq!(look(&mut outlet, Instant::now(), true), Some((QUEUE, 0)), "all that was taken is written");
+        assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_thread_that_is_gone_learns_so() {
+        let (inbox, outlet) = inbox();
+        let (done, mut stopped) = oneshot::channel();
+        inbox.stop(done);
+        drop(outlet);
+        assert!(stopped.try_recv().is_err());
+        assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
+    }
+}

@@ -102,7 +102,7 @@ fn case(report: &mut Report) -> Option<Case> {
 /// What holds for a jump in either direction.
 fn a_jump_of(seconds: i64, report: &mut Report) {
     let Some(case) = case(report) else { return };
-    // Each a little over what a destination that fails is left alone for anyway: 250 ms, doubling to 5 s, ±20 %.
+    // Each a little over what a destination that fails is left alone for anyway: 50 ms, doubling to 5 s, ±20 %.
     let delays = either(&[400, 700, 1_300][..], &[400, 700, 1_300, 2_500, 5_000, 6_500, 6_500, 6_500]);
     let schedule: String = delays.iter().map(|delay| format!("{delay}ms,")).collect();
     let often = case.failing("/often", &format!("{schedule}1h"));

@@ -195,6 +195,31 @@ fn what_is_taken_is_answered_with_its_ids() {
 }
 
 #[test]
+fn an_event_goes_to_the_destinations_that_there_are_when_it_comes() {
+    let (case, receiver) = (Case::new(), Receiver::start());
+    let came = |number: u32| {
+        let accepted = case.client.push_with(&case.account.token, &[("prefer", "wait=30")], b"{}").expect(200).json();
+        let states: Vec<_> = accepted["deliveries"].as_array().unwrap().iter().map(|d| text(d, "state")).collect();
+        assert_eq!(case.events(), number as usize);
+        states
+    };
+    assert!(came(1).is_empty());
+    let [first, second] =
+        ["/a", "/b"].map(|path| case.client.create_destination(&case.account, &receiver.url(path), "POST", json!({})));
+    assert_eq!(came(2), ["succeeded", "succeeded"]);
+    case.client.post(&format!("/v1/destinations/{first}/pause"), &json!({})).expect(200);
+    assert_eq!(came(3), ["pending", "succeeded"]);
+    case.client.delete(&format!("/v1/destinations/{second}")).expect(204);
+    assert_eq!(came(4), ["pending"]);
+    case.client.post(&format!("/v1/destinations/{first}/resume"), &json!({})).expect(200);
+    assert_eq!(came(5), ["succeeded"]);
+    case.client.patch(&format!("/v1/accounts/{}", case.account.id), &json!({"name": "other"})).expect(200);
+    assert_eq!(came(6), ["succeeded"]);
+    case.client.delete(&format!("/v1/accounts/{}", case.account.id)).expect(204);
+    case.client.push_with(&case.account.token, &[], b"{}").expect(401);
+}
+
+#[test]
 fn an_account_without_destinations_still_keeps_what_it_is_sent() {
     let case = Case::new();
     let accepted = case.client.push(&case.account, "[ 1]");
