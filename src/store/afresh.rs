@@ -1,5 +1,5 @@
 //! After a failure that a connection cannot be trusted after, nothing is believed that was kept in memory beside the
-//! file: whatever a commit moved there is read again.
+//! file: whatever a commit moved there is read again, and the log is moved into the file again.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::change::Change;
 use super::shared::Shared;
-use super::{accounts, claims, destinations, file, sql};
+use super::{accounts, claims, destinations, file, log, sql};
 use crate::error::Result;
 
 /// Keeps the index of the write-ahead log alive while the write thread opens its connection anew. Without another
@@ -31,6 +31,8 @@ impl Keeper {
 /// Opens the read-write connection anew; gives it, and what the engine is to be told.
 pub fn connect(path: &Path, shared: &Shared) -> Result<(Connection, Change)> {
     let connection = file::connect(path).map_err(sql)?;
+    log::watch(&connection);
+    log::distrust(&connection)?;
     let destinations = destinations::all(&connection)?;
     let pending = claims::count_pending(&connection)?;
     shared.tokens.replace(accounts::tokens(&connection)?);

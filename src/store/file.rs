@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::log;
 use crate::error::{Error, Kind, Result};
 
 /// The current schema.
@@ -19,10 +20,6 @@ const APPLICATION_ID: i64 = 0x4450_7368;
 
 /// Steps from an older version to the next: `MIGRATIONS[n]` takes a file from version n + 1 to n + 2.
 const MIGRATIONS: [&str; VERSION as usize - 1] = [];
-
-/// The write-ahead log is checkpointed when it has this many pages (4 KiB each): the default of SQLite, which had
-/// neither the stalls of 10,000 nor the lost throughput of 100.
-const AUTOCHECKPOINT_PAGES: i64 = 1_000;
 
 /// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
 /// somebody recovers the log.
@@ -105,6 +102,8 @@ pub fn open(path: &Path) -> Result<Connection> {
         .map_err(|error| cannot_start(path, error))?;
     let mut connection = connect(path).map_err(|error| explain(path, &error))?;
     prepare(path, &mut connection)?;
+    log::begin_anew(&connection, STILL_LOCKED).map_err(|error| explain(path, &error))?;
+    connection.busy_timeout(LOCKED_AT_START).map_err(|error| explain(path, &error))?;
     warn_if_open_to_others(path);
     Ok(connection)
 }
@@ -128,11 +127,11 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
     if application == APPLICATION_ID || tables == 0 {
-        connection.execute_batch(&format!(
+        connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;
-             PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}; PRAGMA journal_size_limit = 67108864;
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192"
-        ))?;
+             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192",
+        )?;
     }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

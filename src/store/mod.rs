@@ -12,6 +12,7 @@ mod events;
 mod file;
 mod follow;
 mod inbox;
+mod log;
 mod outcomes;
 mod probe;
 mod readers;
@@ -83,6 +84,7 @@ impl Store {
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
         let lock = file::lock(&options.path)?;
         let connection = file::open(&options.path)?;
+        log::watch(&connection);
         outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
         shared.tokens.replace(accounts::tokens(&connection)?);

@@ -16,7 +16,7 @@ use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
 use super::targets::KnownTargets;
-use super::{Observer, afresh, file, space};
+use super::{Observer, afresh, file, log, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
 
@@ -279,6 +279,9 @@ impl Thread {
                 for step in steps.drain(..) {
                     step.answer(None);
                 }
+                if log::is_long() {
+                    self.checkpoint();
+                }
             }
             Err(failure) => {
                 self.complain(&failure, steps.len());
@@ -341,11 +344,14 @@ impl Thread {
     }
 
     /// Moves what the log holds into the file.
-    fn checkpoint(&self) {
+    fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        // Litestream and other readers may be there: a passive checkpoint waits for nobody.
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-            tracing::warn!(%error, "checkpoint failed; the log keeps what it holds");
+        if let Err(failure) = log::checkpoint(connection) {
+            self.complain(&failure, 0);
+            if failure.code() == super::IO_FAILURE {
+                // It may have been the file's fsync.
+                self.connection = None;
+            }
         }
     }
 

@@ -1,0 +1,157 @@
+//! The write-ahead log on the write thread: when it is moved into the file, and what is not believed of it after a
+//! failure.
+//!
+//! SQLite's own automatic checkpoint says nothing of its failures. And while readers hold snapshots it moves a part,
+//! counts that as moved, and syncs the file only with the last part. If that sync fails the kernel may drop the pages of
+//! all parts, yet only the last is moved again: once the log begins anew, the others would be gone.
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rusqlite::{Connection, ffi};
+
+use super::sql;
+use crate::error::{Error, Result};
+
+/// The log is moved into the file when it has this many pages (4 KiB each): the default of SQLite, which had neither the
+/// stalls of 10,000 nor the lost throughput of 100.
+const LONG: c_int = 1_000;
+
+/// Size of the first part of the log's index, and in it the place of the number of frames that were moved
+/// (<https://sqlite.org/walformat.html>, section 2.1), and the lock that a checkpoint takes (section 2.3).
+const INDEX_PART: c_int = 32_768;
+const MOVED_FRAMES: usize = 96;
+const CHECKPOINT_LOCK: c_int = 1;
+
+thread_local! {
+    /// Pages of the log after the last commit of this thread.
+    static PAGES: Cell<c_int> = const { Cell::new(0) };
+}
+
+/// Counts the log's pages with each commit of `connection`, in place of SQLite's automatic checkpoint.
+pub fn watch(connection: &Connection) {
+    connection.wal_hook(Some(|_, pages| {
+        PAGES.set(pages);
+        Ok(())
+    }));
+}
+
+/// Whether the log is to be moved into the file.
+pub fn is_long() -> bool {
+    PAGES.get() >= LONG
+}
+
+/// Moves what the log holds into the file, as far as readers allow: it waits for nobody.
+///
+/// # Errors
+/// Those of the file system. After one that is not a full disk, see [`distrust`].
+pub fn checkpoint(connection: &Connection) -> Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(sql)
+}
+
+/// Moves all that an earlier process left in the log into the file, and begins the log anew. A commit whose fsync failed
+/// just before that process ended may be there, but only in the page cache, since a failed fsync marks as clean what it
+/// could not write; commits that came after it in the log would be lost with it. Where another program reads an old
+/// snapshot for longer than `patience`, the log goes on as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn begin_anew(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(patience)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+}
+
+/// Takes nothing that the log holds for moved: the next checkpoint moves all of it again.
+///
+/// # Errors
+/// Unavailable where another program is at a checkpoint just now.
+pub fn distrust(connection: &Connection) -> Result<()> {
+    let failed = |what: &str, code: c_int| {
+        Err(Error::unavailable(super::IO_FAILURE, format!("The log's index cannot be {what} now ({code}).")))
+    };
+    let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+    let mut index: *mut std::ffi::c_void = ptr::null_mut();
+    // SAFETY: SQLite gives the open file of a connection that outlives this function, and with it the methods of its
+    // VFS. The first part of the index is mapped while the connection is open, since it has read in WAL mode; the number
+    // in it is aligned, and SQLite too reads and writes it atomically, under this lock.
+    unsafe {
+        let control = ffi::SQLITE_FCNTL_FILE_POINTER;
+        let code = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), control, (&raw mut file).cast());
+        let methods = if code == ffi::SQLITE_OK && !file.is_null() { (*file).pMethods.as_ref() } else { None };
+        let Some((map, lock)) = methods.and_then(|methods| Some((methods.xShmMap?, methods.xShmLock?))) else {
+            return failed("found", code);
+        };
+        let code = map(file, 0, INDEX_PART, 0, (&raw mut index).cast());
+        if code != ffi::SQLITE_OK || index.is_null() {
+            return failed("read", code);
+        }
+        let code = lock(file, CHECKPOINT_LOCK, 1, ffi::SQLITE_SHM_LOCK | ffi::SQLITE_SHM_EXCLUSIVE);
+        if code != ffi::SQLITE_OK {
+            return failed("locked", code);
+        }
+        (*index.cast::<u8>().add(MOVED_FRAMES).cast::<AtomicU32>()).store(0, Ordering::SeqCst);
+        lock(file, CHECKPOINT_LOCK, 1, ffi::SQLITE_SHM_UNLOCK | ffi::SQLITE_SHM_EXCLUSIVE);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file;
+    use super::*;
+
+    /// Frames of the log, and those of them that were moved now.
+    fn moved(connection: &Connection) -> (i64, i64) {
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap()
+    }
+
+    #[test]
+    fn what_is_distrusted_is_moved_into_the_file_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let connection = file::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+        let (frames, all) = moved(&connection);
+        assert!(frames > 20 && all == frames);
+        // As if the kernel had dropped what the checkpoint wrote.
+        let whole = std::fs::read(&path).unwrap();
+        let mut lacking = whole.clone();
+        lacking[whole.len() - 80_000..].fill(0);
+        std::fs::write(&path, lacking).unwrap();
+        assert_eq!(moved(&connection), (frames, frames));
+        assert!(std::fs::read(&path).unwrap() != whole, "SQLite takes it for moved");
+        distrust(&connection).unwrap();
+        assert_eq!(moved(&connection), (frames, frames));
+        assert!(std::fs::read(&path).unwrap() == whole);
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_in_the_log_is_in_the_file_after_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
+        let earlier = file::open(&path).unwrap();
+        earlier.execute_batch("CREATE TABLE t (a)").unwrap();
+        assert!(log.metadata().unwrap().len() > 0);
+        // A kill leaves the files as they are; the connection's own end would tidy them.
+        std::mem::forget(earlier);
+        let _now = file::open(&path).unwrap();
+        assert_eq!(log.metadata().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn the_log_is_long_after_a_thousand_pages() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = file::open(&folder.path().join("a.db")).unwrap();
+        watch(&connection);
+        connection.execute_batch("CREATE TABLE t (a)").unwrap();
+        assert!(!is_long());
+        connection.execute_batch("INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
+        assert!(is_long());
+        checkpoint(&connection).unwrap();
+        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        assert!(!is_long(), "it begins anew");
+    }
+}
