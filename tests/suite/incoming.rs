@@ -213,7 +213,7 @@ fn an_event_goes_to_the_destinations_that_there_are_when_it_comes() {
     assert_eq!(came(4), ["pending"]);
     case.client.post(&format!("/v1/destinations/{first}/resume"), &json!({})).expect(200);
     assert_eq!(came(5), ["succeeded"]);
-    case.client.patch(&format!("/v1/accounts/{}", case.account.id), &json!({"name": "other"})).expect(200);
+    case.client.patch(&format!("/v1/accounts/{}", case.account.id), &json!({"account_name": "other"})).expect(200);
     assert_eq!(came(6), ["succeeded"]);
     case.client.delete(&format!("/v1/accounts/{}", case.account.id)).expect(204);
     case.client.push_with(&case.account.token, &[], b"{}").expect(401);

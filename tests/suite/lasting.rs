@@ -8,7 +8,9 @@ use crate::harness::{Behaviour, Client, Receiver, Setup, wait_until};
 
 #[test]
 fn a_destination_that_only_fails_is_paused_and_goes_on_where_it_was() {
-    let server = Setup::dev().flags(&["--pause-after", "1s", "--retry-schedule", "300ms,300ms,300ms,300ms,1h"]).start();
+    let server = Setup::dev()
+        .flags(&["--pause-after", "1s", "--retry-schedule", "300ms,300ms,300ms,300ms,300ms,300ms,1h"])
+        .start();
     let (client, receiver) = (server.client(), Receiver::start());
     receiver.on("/in", Behaviour::status(500));
     let account = client.create_account("ada");
