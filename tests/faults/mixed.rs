@@ -84,7 +84,7 @@ fn misbehaviour(random: &mut fastrand::Rng) -> Behaviour {
 }
 
 pub fn mixed_load_with_random_faults(report: &mut Report) {
-    let (crashing, steady) = (Duration::from_secs(either(8, 360)), Duration::from_secs(either(4, 160)));
+    let (crashing, steady) = (Duration::from_secs(either(5, 360)), Duration::from_secs(either(3, 160)));
     let mut campaign = Campaign::start();
     let end = Instant::now() + crashing;
     while Instant::now() < end {

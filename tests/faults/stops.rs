@@ -89,7 +89,7 @@ impl Beside {
 
 pub fn sigterm_at_random_moments(report: &mut Report) {
     let mut random = fastrand::Rng::with_seed(seed());
-    let rounds = either(6, 80);
+    let rounds = either(3, 80);
     let receiver = Receiver::start();
     let paths = behaviours().map(|(path, _)| path);
     for (path, behaviour) in behaviours() {
