@@ -46,7 +46,7 @@ assert OperationsApi(ApiClient(Configuration(host=SERVER))).get_health().status 
 wanted = AccountCreate(email=f"{NAME}@example.com", account_name=NAME, website="https://example.com")
 account = accounts.create_account(wanted)
 problem(lambda: accounts.create_account(wanted), 409, "email_taken")
-invalid = AccountCreate(email="nobody", account_name="Nobody", website="ftp://example.com")
+invalid = AccountCreate(email="nobody", account_name="Nobody", website="https:///example.com")
 refused = problem(lambda: accounts.create_account(invalid), 422, "validation_failed")
 assert {fault.field for fault in refused.errors or []} == {"email", "website"}
 changed = accounts.update_account(account.account_id, AccountUpdate(website=None))
