@@ -18,7 +18,8 @@ mod data_pusher {
 
 use data_pusher::Client;
 use data_pusher::types::{
-    AccountCreate, AccountCreateWebsite, AccountUpdateAccountName, DeliveryDetail, DeliveryState, HttpMethod, Problem,
+    AccountCreate, AccountCreateWebsite, AccountUpdateAccountName, DeliveryDetail, DeliveryState,
+    DestinationCreateHeadersValue, HttpMethod, Problem,
 };
 
 fn client(header: HeaderName, value: &str) -> Result<Client, Box<dyn Error>> {
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let wanted = AccountCreate::builder().email(email).account_name(name.as_str()).website(website);
     let account = admin.create_account().body(wanted.clone()).send().await?;
     problem(admin.create_account().body(wanted).send().await, 409, "email_taken");
-    let website = AccountCreateWebsite::try_from("ftp://example.com")?;
+    let website = AccountCreateWebsite::try_from("https:///example.com")?;
     let invalid = AccountCreate::builder().email("nobody").account_name("Nobody").website(website);
     let refused = problem(admin.create_account().body(invalid).send().await, 422, "validation_failed");
     let fields: BTreeSet<_> = refused.errors.iter().map(|fault| fault.field.as_str()).collect();
@@ -65,14 +66,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut destinations = Vec::new();
     for path in ["ok", "fails-first"] {
+        let value = DestinationCreateHeadersValue::try_from(name.as_str())?;
         let create = admin.create_destination().account_id(id).body_map(|body| {
             body.url(format!("{receiver}/{path}"))
                 .http_method(HttpMethod::Post)
-                .headers(HashMap::from([("X-Client".to_owned(), name.clone())]))
+                .headers(HashMap::from([("X-Client".to_owned(), value)]))
                 .retry_schedule(Vec::new())
         });
         let destination = create.send().await?.into_inner();
-        assert_eq!(destination.headers["X-Client"], name);
+        assert_eq!(*destination.headers["X-Client"], *name);
         destinations.push(destination.destination_id);
     }
 
@@ -92,9 +94,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         first.get_or_insert(receipt.event_id.clone());
     }
     let key = format!("{name}-0");
-    let again = pusher.send_event().body(documents[0].clone()).idempotency_key(&key).send().await?;
+    let again = pusher.send_event().body(documents[0].clone()).idempotency_key(key.as_str()).send().await?;
     assert_eq!((again.duplicate, Some(&again.event_id)), (true, first.as_ref()));
-    let reused = pusher.send_event().body(json!({})).idempotency_key(&key).send().await;
+    let reused = pusher.send_event().body(json!({})).idempotency_key(key.as_str()).send().await;
     problem(reused, 422, "idempotency_key_reused");
 
     let since = chrono::Utc::now() - Duration::from_secs(3600);
