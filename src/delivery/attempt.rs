@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// Where it sends to.
-    pub fn destination(&self) -> &Destination {
+    pub fn destination(&self) -> &Arc<Destination> {
         &self.destination
     }
 }

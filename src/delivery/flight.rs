@@ -84,8 +84,9 @@ pub struct Landed {
 
 /// Makes the deliveries of `run` one after the other, until one fails or it takes too long. With `kept` the lane may
 /// have kept connections that its peer has closed since.
-pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool, ended: &mut Vec<Ended>) {
+pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec<Ended> {
     let started = Instant::now();
+    let mut ended = Vec::new();
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
@@ -102,6 +103,7 @@ pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool, ended:
         kept = true;
     }
     context.store.finish_attempts(run.take_finished());
+    ended
 }
 
 /// Sends `job`.
@@ -124,7 +126,7 @@ fn deliver(context: &Context, client: &Client, job: &Job, kept: bool, run: &Run)
     };
     let request = Request { event: job.event, document: &document };
     // A cut attempt ends like a broken connection.
-    let spare = |left| (kept && !cut.is_set()).then(|| spare_client(context, Arc::new(destination.clone()), left));
+    let spare = |left| (kept && !cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
     let sent = attempt::send(&request, client, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {

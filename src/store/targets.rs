@@ -1,5 +1,4 @@
-//! Where the events of an account go, as the write thread knows it: asking the file for every event is a quarter of what
-//! taking one costs.
+//! Where the events of an account go, as the write thread knows it, so that the file is not asked for every event.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -84,8 +84,7 @@ impl Scheduler {
         );
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
-            let mut ended = Vec::new();
-            flight::fly(&context, &client, &run, kept, &mut ended);
+            let ended = flight::fly(&context, &client, &run, kept);
             let _ = outbox.0.send(Message::Landed { flight: number, ended, slot });
         });
         self.look(key);
