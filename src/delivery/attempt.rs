@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
-use ureq::unversioned::transport::{Connector as _, DefaultConnector};
 use ureq::{Agent, Body};
 
-use super::buffers::LeanConnector;
+use super::agents::{Agents, Lent};
 use super::clock;
 use super::resolver::{Guard, RefusedAddress};
-use super::transport::Tcp;
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
 use crate::domain::destination::{Destination, HttpMethod};
 use crate::domain::ids::EventId;
@@ -19,12 +17,6 @@ use crate::domain::{query, retry, signature};
 
 /// Bytes of an answer's body that are read: a short one to its end, so that the connection can be used again.
 const READ_BODY_BYTES: u64 = 64 * 1024;
-
-/// Held by every connection, and so small; the head of an answer is put together in larger ones (see `buffers`).
-const INPUT_BUFFER: usize = 1024;
-
-/// Likewise.
-const OUTPUT_BUFFER: usize = 2 * 1024;
 
 const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
 
@@ -34,7 +26,7 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 
 /// What sends to one destination as it is now: its own connections, and what is the same in every request.
 pub struct Client {
-    agent: Agent,
+    agents: Arc<Agents>,
     destination: Arc<Destination>,
     /// Head of every request, but for what is signed; an error where none can be made of URL and headers.
     head: Result<Head, http::Error>,
@@ -48,26 +40,37 @@ struct Head {
 }
 
 impl Client {
-    /// With at most `connections` idle connections; the whole of an exchange may take `timeout`.
-    pub fn new(guard: &Guard, destination: Arc<Destination>, connections: usize, timeout: Duration) -> Self {
-        let agent = agent(guard, connections, destination.fields.url.is_https(), timeout);
-        Self { agent, head: Head::of(&destination), destination, timeout }
+    /// The whole of an exchange may take `timeout`.
+    pub fn new(guard: &Guard, destination: Arc<Destination>, timeout: Duration) -> Self {
+        let agents = Arc::new(Agents::new(guard, destination.fields.url.is_https(), timeout));
+        Self { agents, head: Head::of(&destination), destination, timeout }
     }
 
     /// The same connections for a destination of which something else has changed.
     pub fn with(&self, destination: Arc<Destination>) -> Self {
-        Self { agent: self.agent.clone(), head: Head::of(&destination), destination, timeout: self.timeout }
+        Self { agents: Arc::clone(&self.agents), head: Head::of(&destination), destination, timeout: self.timeout }
+    }
+
+    /// To send one request after the other.
+    pub fn line(&self) -> Line<'_> {
+        Line { client: self, lent: self.agents.lend() }
     }
 
     /// Cuts what is under way.
     pub fn shutdown(&self) {
-        self.agent.clone().shutdown();
+        self.agents.shutdown();
     }
 
     /// Where it sends to.
     pub fn destination(&self) -> &Arc<Destination> {
         &self.destination
     }
+}
+
+/// A client's connection that one worker uses.
+pub struct Line<'a> {
+    client: &'a Client,
+    lent: Lent<'a>,
 }
 
 impl Head {
@@ -94,26 +97,6 @@ impl Head {
     }
 }
 
-fn agent(guard: &Guard, connections: usize, https: bool, timeout: Duration) -> Agent {
-    let config = Agent::config_builder()
-        .proxy(None)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .user_agent(ureq::config::AutoHeaderValue::None)
-        .accept_encoding(ureq::config::AutoHeaderValue::None)
-        .input_buffer_size(INPUT_BUFFER)
-        .output_buffer_size(OUTPUT_BUFFER)
-        .max_idle_connections(connections)
-        .max_idle_connections_per_host(connections)
-        .timeout_global(Some(timeout.max(Duration::from_millis(1))))
-        .build();
-    if https {
-        return Agent::with_parts(config, DefaultConnector::new().chain(LeanConnector), guard.clone());
-    }
-    Agent::with_parts(config, Tcp, guard.clone())
-}
-
 /// What is sent.
 pub struct Request<'a> {
     /// The id that receivers tell repeats by.
@@ -133,9 +116,10 @@ pub struct NotSent(pub String);
 /// The GET's URL would be too long.
 pub fn send(
     request: &Request<'_>,
-    client: &Client,
+    line: &Line<'_>,
     spare: &dyn Fn(Duration) -> Option<Client>,
 ) -> Result<Attempt, NotSent> {
+    let client = line.client;
     let fields = &client.destination.fields;
     let url = match fields.method {
         HttpMethod::Get => Some(
@@ -146,13 +130,13 @@ pub fn send(
     };
     let at = clock::wall();
     let started = Instant::now();
-    let mut answer = call(request, client, url.as_deref());
+    let mut answer = call(request, client, line.lent.agent(), url.as_deref());
     if answer.as_ref().is_err_and(broke) {
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(spare) = spare(left)
         {
-            answer = call(request, &spare, url.as_deref());
+            answer = call(request, &spare, spare.line().lent.agent(), url.as_deref());
         }
     }
     let sent = answer.and_then(read);
@@ -187,7 +171,12 @@ fn read(response: Response<Body>) -> Result<(Outcome, Vec<u8>, bool), ureq::Erro
 }
 
 /// `url` is a GET's, with the document.
-fn call(request: &Request<'_>, client: &Client, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
+fn call(
+    request: &Request<'_>,
+    client: &Client,
+    agent: &Agent,
+    url: Option<&str>,
+) -> Result<Response<Body>, ureq::Error> {
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
     let body: &[u8] = request.document;
     let signed = url.map_or(body, |url| query::query_part(url).as_bytes());
@@ -204,11 +193,11 @@ fn call(request: &Request<'_>, client: &Client, url: Option<&str>) -> Result<Res
     match url {
         Some(url) => {
             parts.uri = Uri::try_from(url).map_err(http::Error::from)?;
-            client.agent.run(http::Request::from_parts(parts, ()))
+            agent.run(http::Request::from_parts(parts, ()))
         }
         None => {
             parts.uri = head.uri.clone();
-            client.agent.run(http::Request::from_parts(parts, body))
+            agent.run(http::Request::from_parts(parts, body))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use super::attempt::{self, Client, NotSent, Request};
+use super::attempt::{self, Client, Line, NotSent, Request};
 use super::clock::{self, Clock};
 use super::figures::Figures;
 use super::lane::Job;
@@ -87,10 +87,11 @@ pub struct Landed {
 pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec<Ended> {
     let started = Instant::now();
     let mut ended = Vec::new();
+    let line = client.line();
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let attempt = || deliver(context, client, &job, kept, run);
+        let attempt = || deliver(context, client, &line, &job, kept, run);
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }
@@ -107,7 +108,7 @@ pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec
 }
 
 /// Sends `job`.
-fn deliver(context: &Context, client: &Client, job: &Job, kept: bool, run: &Run) -> Landed {
+fn deliver(context: &Context, client: &Client, line: &Line<'_>, job: &Job, kept: bool, run: &Run) -> Landed {
     let destination = client.destination();
     let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
@@ -127,7 +128,7 @@ fn deliver(context: &Context, client: &Client, job: &Job, kept: bool, run: &Run)
     let request = Request { event: job.event, document: &document };
     // A cut attempt ends like a broken connection.
     let spare = |left| (kept && !cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
-    let sent = attempt::send(&request, client, &spare);
+    let sent = attempt::send(&request, line, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
             if let Outcome::NoAnswer(_) = attempt.outcome {
@@ -187,7 +188,7 @@ pub fn test(context: &Context, destination: Destination, document: &Arc<[u8]>) -
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { event, document };
     let client = spare_client(context, Arc::new(destination), timeout);
-    attempt::send(&request, &client, &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
+    attempt::send(&request, &client.line(), &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
         at: clock::wall(),
         duration: Duration::ZERO,
         outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
@@ -199,5 +200,5 @@ pub fn test(context: &Context, destination: Destination, document: &Arc<[u8]>) -
 
 /// A client for one request, apart from the lane's own.
 fn spare_client(context: &Context, destination: Arc<Destination>, timeout: Duration) -> Client {
-    Client::new(&context.guard, destination, 1, timeout)
+    Client::new(&context.guard, destination, timeout)
 }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 
+mod agents;
 mod attempt;
 mod buffers;
 mod figures;

@@ -50,7 +50,6 @@ impl Scheduler {
         self.turn += 1;
         let number = self.next_flight;
         self.next_flight += 1;
-        let most = self.options.destination_concurrency;
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.in_flight += 1;
         lane.served = self.turn;
@@ -60,7 +59,7 @@ impl Scheduler {
         let kept = lane.client.is_some() && lane.standing == Standing::Good;
         let client = lane.client.get_or_insert_with(|| {
             let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
-            Arc::new(Client::new(&self.context.guard, Arc::clone(&lane.destination), most, timeout))
+            Arc::new(Client::new(&self.context.guard, Arc::clone(&lane.destination), timeout))
         });
         let client = Arc::clone(client);
         let patience = lane.patience(pool);
