@@ -1,4 +1,4 @@
-//! Deliveries on a worker: read what is missing, send, decide what follows, hand the outcomes to the store.
+//! Deliveries on a worker: read what is missing, send, decide what follows, keep the outcomes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Cut {
 
 /// What the workers share.
 pub struct Context {
-    /// Where outcomes go and missing documents come from.
+    /// Where missing documents come from, and outcomes go.
     pub store: Store,
     /// The clock of due times.
     pub clock: Clock,
@@ -82,7 +82,7 @@ pub struct Landed {
     pub outcome: bool,
 }
 
-/// Makes the deliveries of `run` one after the other, until one fails or it takes too long. With `kept` the lane may
+/// Makes the deliveries of `run` one after the other, until one fails or it takes too long; it keeps their outcomes. With `kept` the lane may
 /// have kept connections that its peer has closed since.
 pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec<Ended> {
     let started = Instant::now();
@@ -103,7 +103,6 @@ pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec
         }
         kept = true;
     }
-    context.store.finish_attempts(run.take_finished());
     ended
 }
 

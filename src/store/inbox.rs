@@ -113,7 +113,7 @@ impl Inbox {
             return Err(Refused::Full);
         }
         state.steps.push_back(step);
-        self.wake(&mut state);
+        self.wake(state);
         Ok(())
     }
 
@@ -128,7 +128,7 @@ impl Inbox {
         if state.outcomes_since.is_none() && !state.outcomes.is_empty() {
             state.outcomes_since = Some(Instant::now());
         }
-        self.wake(&mut state);
+        self.wake(state);
     }
 
     /// Lets the thread write what is queued and end; `done` is told.
@@ -140,9 +140,11 @@ impl Inbox {
         }
     }
 
-    fn wake(&self, state: &mut State) {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         if state.steps.len() >= state.steps_wanted || state.outcomes.len() >= state.outcomes_wanted {
             state.let_be();
+            // Woken under the lock, the thread would at once wait for it.
+            drop(state);
             self.0.came.notify_one();
         }
     }

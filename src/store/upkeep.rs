@@ -12,10 +12,10 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 
 /// Rows that one step deletes (and what cascades from them).
-const ROWS: usize = 100;
+const ROWS: usize = 50;
 
 /// Events that one step looks at.
-const LOOK: usize = 400;
+const LOOK: usize = 200;
 
 /// Pages that one step gives back.
 const PAGES: usize = 64;

@@ -92,6 +92,8 @@ impl Scheduler {
     pub(super) fn landed(&mut self, number: u64, ended: Vec<Ended>) {
         let Some(flight) = self.flights.remove(&number) else { return };
         let (key, now) = (flight.lane, self.now());
+        // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
+        self.context.store.finish_attempts(flight.run.take_finished());
         self.pools.give(flight.pool);
         self.bytes -= ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
         if flight.young_failing {
