@@ -10,6 +10,9 @@ use super::shared::Shared;
 use super::{accounts, claims, destinations, file, log, sql};
 use crate::error::Result;
 
+/// Cache of the connection that is only held.
+const CACHE_KIB: u32 = 64;
+
 /// Keeps the index of the write-ahead log alive while the write thread opens its connection anew. Without another
 /// connection the log would be read from its beginning, and a commit that failed, and was refused, would be found
 /// there: perhaps only in the page cache, since a failed fsync marks as clean what it could not write. With it the next
@@ -20,8 +23,8 @@ impl Keeper {
     /// Opens a connection that is never used again.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(sql)?;
-        file::prepare_reader(&mut connection).map_err(sql)?;
+        let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
+        file::prepare_reader(&connection, CACHE_KIB).map_err(sql)?;
         // The index is opened by the first read.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
         Ok(Self(connection))

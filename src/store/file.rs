@@ -146,13 +146,14 @@ pub fn wait_less(connection: &Connection, locked: bool) -> rusqlite::Result<()> 
     connection.busy_timeout(if locked { STILL_LOCKED } else { LOCKED })
 }
 
-/// Pragmas of a read-only connection of the pool.
+/// Pragmas of a read-only connection of a pool, whose cache may have so many KiB. Each commit by others empties it.
 ///
 /// # Errors
 /// As SQLite gives them.
-pub fn prepare_reader(connection: &mut Connection) -> rusqlite::Result<()> {
+pub fn prepare_reader(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     connection.busy_timeout(LOCKED_AT_START)?;
-    connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048")?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     connection.set_prepared_statement_cache_capacity(48);
     Ok(())
 }

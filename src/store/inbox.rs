@@ -17,6 +17,13 @@ const QUEUE: usize = 16_384;
 /// Most steps of one transaction, and most outcomes.
 const BATCH: usize = 512;
 
+/// Most outcomes of a transaction with steps, or between two such: the callers wait for all of it, and those of a large
+/// backlog each touch pages of their own. More than these come only from a backlog, which can wait.
+const BESIDE: usize = 96;
+
+/// Steps that came in the last moment are likely to be followed by others.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// How long a batch waits until it is as large as the one before: those who were answered together ask again together.
 /// One that comes alone waits for nobody.
 const LINGER: Duration = Duration::from_millis(1);
@@ -72,6 +79,8 @@ pub struct Outlet {
     shared: Arc<Shared>,
     /// Steps of the batch before.
     usual: usize,
+    /// When a batch last had steps.
+    stepped: Option<Instant>,
 }
 
 /// What the write thread is to do.
@@ -96,7 +105,7 @@ pub fn inbox() -> (Inbox, Outlet) {
         outcomes_wanted: usize::MAX,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), came: Condvar::new() });
-    (Inbox(Arc::clone(&shared)), Outlet { shared, usual: 0 })
+    (Inbox(Arc::clone(&shared)), Outlet { shared, usual: 0, stepped: None })
 }
 
 impl Inbox {
@@ -183,7 +192,7 @@ impl Outlet {
                 _ => Some(*linger.get_or_insert(now + LINGER)),
             };
             if due.is_some_and(|due| due <= now) {
-                return self.give(&mut state, steps, outcomes);
+                return self.give(&mut state, now, steps, outcomes);
             }
             if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
                 self.usual = 0;
@@ -208,6 +217,7 @@ impl Outlet {
     fn give(
         &mut self,
         state: &mut State,
+        now: Instant,
         steps: &mut Vec<Box<dyn Step>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) -> Taken {
@@ -215,7 +225,11 @@ impl Outlet {
         let some = state.steps.len().min(BATCH);
         self.usual = some;
         steps.extend(state.steps.drain(..some));
-        let some = state.outcomes.len().min(BATCH);
+        if some > 0 {
+            self.stepped = Some(now);
+        }
+        let most = if self.stepped.is_some_and(|at| now.duration_since(at) < MOMENT) { BESIDE } else { BATCH };
+        let some = state.outcomes.len().min(most);
         outcomes.extend(state.outcomes.drain(..some));
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
@@ -287,8 +301,11 @@ mod tests {
         inbox.outcomes((0..3 * BATCH).map(|_| outcome()));
         assert!(inbox.step(Box::new(Nothing)).is_ok());
         let now = Instant::now();
-        assert_eq!(look(&mut outlet, now, true), Some((1, BATCH)));
+        assert_eq!(look(&mut outlet, now, true), Some((1, BESIDE)));
+        // As if a while had gone by without steps.
+        outlet.stepped = None;
         assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, BATCH)); 2]);
+        assert_eq!(look(&mut outlet, now, true), Some((0, BATCH - BESIDE)));
         assert_eq!(look(&mut outlet, now, true), None);
     }
 

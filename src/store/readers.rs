@@ -19,6 +19,12 @@ const API: u32 = 4;
 /// Connections for the engine: refills, and payloads that are not in memory.
 const ENGINE: u32 = 4;
 
+/// Cache of a connection for the API: a list walks over many rows.
+const API_CACHE_KIB: u32 = 2_048;
+
+/// Cache of a connection for the engine, which reads few pages twice.
+const ENGINE_CACHE_KIB: u32 = 512;
+
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
 /// Both pools.
@@ -34,10 +40,10 @@ impl Readers {
     /// Opens no connection yet.
     pub fn new(path: &Path) -> Result<Self> {
         let thread = housekeeping();
-        let pool = |size| {
+        let pool = |size, cache_kib| {
             let manager = SqliteConnectionManager::file(path)
                 .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-                .with_init(file::prepare_reader);
+                .with_init(move |connection| file::prepare_reader(connection, cache_kib));
             r2d2::Pool::builder()
                 .max_size(size)
                 .min_idle(Some(0))
@@ -47,7 +53,8 @@ impl Readers {
                 .thread_pool(Arc::clone(&thread))
                 .build_unchecked(manager)
         };
-        Ok(Self { api: pool(API), engine: pool(ENGINE), turns: Arc::new(Semaphore::new(API as usize)) })
+        let (api, engine) = (pool(API, API_CACHE_KIB), pool(ENGINE, ENGINE_CACHE_KIB));
+        Ok(Self { api, engine, turns: Arc::new(Semaphore::new(API as usize)) })
     }
 
     /// Runs a read for the API on tokio's blocking pool.
