@@ -18,8 +18,9 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 512;
 
 /// Most outcomes of a transaction with steps, or between two such: the callers wait for all of it, and those of a large
-/// backlog each touch pages of their own. More than these come only from a backlog, which can wait.
+/// backlog each touch pages of their own. More than these, or than this many a step, come from a backlog, which can wait.
 const BESIDE: usize = 96;
+const BESIDE_A_STEP: usize = 4;
 
 /// Steps that came in the last moment are likely to be followed by others.
 const MOMENT: Duration = Duration::from_millis(50);
@@ -79,8 +80,8 @@ pub struct Outlet {
     shared: Arc<Shared>,
     /// Steps of the batch before.
     usual: usize,
-    /// When a batch last had steps.
-    stepped: Option<Instant>,
+    /// When a batch last had steps, and how many.
+    stepped: Option<(Instant, usize)>,
 }
 
 /// What the write thread is to do.
@@ -226,9 +227,12 @@ impl Outlet {
         self.usual = some;
         steps.extend(state.steps.drain(..some));
         if some > 0 {
-            self.stepped = Some(now);
+            self.stepped = Some((now, some));
         }
-        let most = if self.stepped.is_some_and(|at| now.duration_since(at) < MOMENT) { BESIDE } else { BATCH };
+        let most = match self.stepped {
+            Some((at, steps)) if now.duration_since(at) < MOMENT => BATCH.min(BESIDE.max(BESIDE_A_STEP * steps)),
+            _ => BATCH,
+        };
         let some = state.outcomes.len().min(most);
         outcomes.extend(state.outcomes.drain(..some));
         // Those that are left have waited long enough.
