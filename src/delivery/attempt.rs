@@ -4,8 +4,8 @@ use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ureq::Body;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
-use ureq::{Agent, Body};
 
 use super::agents::{Agents, Lent};
 use super::clock;
@@ -60,17 +60,19 @@ impl Client {
     pub fn shutdown(&self) {
         self.agents.shutdown();
     }
-
-    /// Where it sends to.
-    pub fn destination(&self) -> &Arc<Destination> {
-        &self.destination
-    }
 }
 
 /// A client's connection that one worker uses.
 pub struct Line<'a> {
     client: &'a Client,
     lent: Lent<'a>,
+}
+
+impl Line<'_> {
+    /// Where it leads.
+    pub fn destination(&self) -> &Arc<Destination> {
+        &self.client.destination
+    }
 }
 
 impl Head {
@@ -130,13 +132,13 @@ pub fn send(
     };
     let at = clock::wall();
     let started = Instant::now();
-    let mut answer = call(request, client, line.lent.agent(), url.as_deref());
+    let mut answer = call(request, line, url.as_deref());
     if answer.as_ref().is_err_and(broke) {
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(spare) = spare(left)
         {
-            answer = call(request, &spare, spare.line().lent.agent(), url.as_deref());
+            answer = call(request, &spare.line(), url.as_deref());
         }
     }
     let sent = answer.and_then(read);
@@ -171,12 +173,8 @@ fn read(response: Response<Body>) -> Result<(Outcome, Vec<u8>, bool), ureq::Erro
 }
 
 /// `url` is a GET's, with the document.
-fn call(
-    request: &Request<'_>,
-    client: &Client,
-    agent: &Agent,
-    url: Option<&str>,
-) -> Result<Response<Body>, ureq::Error> {
+fn call(request: &Request<'_>, line: &Line<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
+    let (client, agent) = (line.client, line.lent.agent());
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
     let body: &[u8] = request.document;
     let signed = url.map_or(body, |url| query::query_part(url).as_bytes());

@@ -82,8 +82,8 @@ pub struct Landed {
     pub outcome: bool,
 }
 
-/// Makes the deliveries of `run` one after the other, until one fails or it takes too long; it keeps their outcomes. With `kept` the lane may
-/// have kept connections that its peer has closed since.
+/// Makes the deliveries of `run` one after the other, until one fails or it takes too long; `run` keeps their outcomes.
+/// With `kept` the lane may have kept connections that its peer has closed since.
 pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec<Ended> {
     let started = Instant::now();
     let mut ended = Vec::new();
@@ -91,7 +91,7 @@ pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let attempt = || deliver(context, client, &line, &job, kept, run);
+        let attempt = || deliver(context, &line, &job, kept, run);
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }
@@ -107,8 +107,8 @@ pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec
 }
 
 /// Sends `job`.
-fn deliver(context: &Context, client: &Client, line: &Line<'_>, job: &Job, kept: bool, run: &Run) -> Landed {
-    let destination = client.destination();
+fn deliver(context: &Context, line: &Line<'_>, job: &Job, kept: bool, run: &Run) -> Landed {
+    let destination = line.destination();
     let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
     let (document, step) = match (&job.document, job.step) {
