@@ -208,10 +208,10 @@ impl Lane {
         }
     }
 
-    /// Jobs that it may have in hand while `spare` of the common room are left.
-    pub fn window(&self, spare: usize) -> usize {
+    /// Jobs that it may have in hand where its share of the common room is `share` and `spare` of it are left.
+    pub fn window(&self, share: usize, spare: usize) -> usize {
         match self.standing {
-            Standing::Good => FLOOR.max(WINDOW.min(self.in_hand.len() + spare)),
+            Standing::Good => FLOOR.max(WINDOW.min(share).min(self.in_hand.len() + spare)),
             Standing::New | Standing::Failing => FLOOR,
         }
     }
@@ -267,6 +267,11 @@ impl Lane {
         if let Some(place) = overdue.and_then(|began| self.overdue.iter().position(|at| *at == began)) {
             self.overdue.swap_remove(place);
         }
+    }
+
+    /// The file holds more than it has in hand, and it may have much in hand.
+    pub fn is_hungry(&self) -> bool {
+        (self.more || self.refilling.is_some()) && self.standing == Standing::Good && !self.is_paused()
     }
 
     /// The file has something for it that is due.

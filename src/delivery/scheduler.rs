@@ -114,6 +114,8 @@ pub struct Scheduler {
     urgent: VecDeque<DestinationKey>,
     /// Until when attempts of failing lanes that ended count as young.
     cooling: VecDeque<Timestamp>,
+    /// Lanes that could take more in hand from the file.
+    hungry: HashSet<DestinationKey>,
     in_hand: usize,
     /// Those of them that lanes have in hand beyond what each may have in any case.
     excess: usize,
@@ -161,6 +163,7 @@ impl Scheduler {
             patience: BinaryHeap::new(),
             urgent: VecDeque::new(),
             cooling: VecDeque::new(),
+            hungry: HashSet::new(),
             in_hand: 0,
             excess: 0,
             bytes: 0,
@@ -308,7 +311,13 @@ impl Scheduler {
     fn look(&mut self, key: DestinationKey) {
         self.leave(key);
         let now = self.now();
-        let spare = HAND.saturating_sub(self.excess);
+        let Some(lane) = self.lanes.get(&key) else { return };
+        if lane.is_hungry() {
+            self.hungry.insert(key);
+        } else {
+            self.hungry.remove(&key);
+        }
+        let (share, spare) = self.common_room();
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.is_paused() {
             // What it has in hand waits in the file.
@@ -323,13 +332,14 @@ impl Scheduler {
             return;
         }
         let wait = lane.waits_until(now);
-        let window = lane.window(spare);
-        let low = lane.queue.len() <= if wait.is_some() { 0 } else { window / 4 };
-        if lane.more && lane.refilling.is_none() && low && wait.is_none() && lane.in_hand.len() < window {
+        let window = lane.window(share, spare);
+        let low = lane.queue.len() <= window / 4;
+        let limit = window.saturating_sub(lane.in_hand.len());
+        // A look passes over all that is in hand: not for a few more.
+        if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(1) {
             lane.refilling = Some(false);
             lane.more = false;
             let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
-            let limit = window - lane.in_hand.len();
             let pressing = lane.standing != Standing::Failing;
             self.refills.wish(Wish::Refill { lane: key, now, limit, in_hand }, pressing);
         }
@@ -344,6 +354,12 @@ impl Scheduler {
             self.entered.insert(key, entry);
             self.pools.enter(key, entry);
         }
+    }
+
+    /// What a lane may have in hand beyond what each may have in any case: its share of all of it, with one share for
+    /// those that are not behind, and what is left of all of it.
+    fn common_room(&self) -> (usize, usize) {
+        (HAND / (self.hungry.len() + 1), HAND.saturating_sub(self.excess))
     }
 
     fn leave(&mut self, key: DestinationKey) {

@@ -51,13 +51,12 @@ impl Look<'_> {
     /// Takes what is due from `from` on until there are `limit` claims; gives when the first is due that was not taken.
     fn take(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
         let taken: HashSet<DeliveryId> = self.claims.iter().map(|claim| claim.delivery).collect();
+        // The index alone tells what is due: rows in hand are many, and each is on a page of its own, or two.
         let mut prepared = self
             .connection
             .prepare_cached(
-                "SELECT v.id, v.event_id, v.next_attempt_at, v.step, e.payload
-                 FROM delivery v INDEXED BY delivery_due CROSS JOIN event e ON e.id = v.event_id
-                 WHERE v.destination_key = ?1 AND v.state = 0 AND v.next_attempt_at >= ?2
-                 ORDER BY v.next_attempt_at, v.id",
+                "SELECT id, next_attempt_at FROM delivery INDEXED BY delivery_due
+                 WHERE destination_key = ?1 AND state = 0 AND next_attempt_at >= ?2 ORDER BY next_attempt_at, id",
             )
             .map_err(sql)?;
         let mut found = prepared.query((self.destination.0, from)).map_err(sql)?;
@@ -66,21 +65,31 @@ impl Look<'_> {
             if in_hand(delivery) || taken.contains(&delivery) {
                 continue;
             }
-            let due = rows::time(row, 2).map_err(sql)?;
+            let due = rows::time(row, 1).map_err(sql)?;
             if due > self.now || self.claims.len() >= limit {
                 return Ok(Some(due));
             }
-            let payload = row.get_ref(4).map_err(sql)?.as_blob().unwrap_or_default();
-            let brings = payload.len() <= BROUGHT_ALONG && self.brought + payload.len() <= BROUGHT_IN_ALL;
-            self.brought += if brings { payload.len() } else { 0 };
-            self.claims.push(Claim {
-                delivery,
-                event: row.get(1).map(EventId).map_err(sql)?,
-                step: row.get(3).map_err(sql)?,
-                document: brings.then(|| Arc::from(payload)),
-            });
+            self.bring(delivery)?;
         }
         Ok(None)
+    }
+
+    fn bring(&mut self, delivery: DeliveryId) -> Result<()> {
+        let left = BROUGHT_IN_ALL - self.brought;
+        let claim = rows::first(
+            self.connection,
+            "SELECT v.event_id, v.step, e.payload FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
+            [delivery.0],
+            |row| {
+                let payload = row.get_ref(2)?.as_blob()?;
+                let brings = payload.len() <= BROUGHT_ALONG && payload.len() <= left;
+                let document = brings.then(|| Arc::from(payload));
+                Ok(Claim { delivery, event: EventId(row.get(0)?), step: row.get(1)?, document })
+            },
+        )?;
+        self.brought += claim.as_ref().and_then(|claim| claim.document.as_ref()).map_or(0, |document| document.len());
+        self.claims.extend(claim);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{DOCUMENTS, HAND, Scheduler};
+use super::{DOCUMENTS, Scheduler};
 use crate::delivery::lane::{FLOOR, Job, Lane, Place, Standing};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
@@ -37,14 +37,18 @@ impl Scheduler {
 
     pub(super) fn accepted(&mut self, event: NewEvent) {
         for (delivery, destination) in event.deliveries {
-            let spare = HAND.saturating_sub(self.excess);
+            let (share, spare) = self.common_room();
             let Some(lane) = self.lanes.get_mut(&destination) else { continue };
             // A refill may have read it between the commit and this message.
             if lane.in_hand.contains_key(&delivery) {
                 continue;
             }
             // Behind what the file holds already, and not in memory while nothing can be sent.
-            if lane.more || lane.refilling.is_some() || lane.is_paused() || lane.in_hand.len() >= lane.window(spare) {
+            if lane.more
+                || lane.refilling.is_some()
+                || lane.is_paused()
+                || lane.in_hand.len() >= lane.window(share, spare)
+            {
                 lane.note_more();
             } else {
                 let fits = self.bytes + event.payload.len() <= DOCUMENTS;
@@ -107,6 +111,7 @@ impl Scheduler {
     pub(super) fn gone(&mut self, key: DestinationKey) {
         self.recall(key);
         self.leave(key);
+        self.hungry.remove(&key);
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
             self.excess -= lane.in_hand.len().saturating_sub(FLOOR);
