@@ -61,6 +61,7 @@ fn measure(args: &[String]) -> Result<bool> {
                 options.warm = Duration::from_millis(500);
                 options.backlog = 20_000;
             }
+            "--pending" => options.backlog = value()?.parse()?,
             "--seconds" => options.length = Duration::from_secs(value()?.parse()?),
             "--binary" => options.binary = value()?.into(),
             "--list" => {
