@@ -3,33 +3,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::change::Change;
 use super::shared::Shared;
 use super::{accounts, claims, destinations, file, log, sql};
 use crate::error::Result;
-
-/// Cache of the connection that is only held.
-const CACHE_KIB: u32 = 64;
-
-/// Keeps the index of the write-ahead log alive while the write thread opens its connection anew. Without another
-/// connection the log would be read from its beginning, and a commit that failed, and was refused, would be found
-/// there: perhaps only in the page cache, since a failed fsync marks as clean what it could not write. With it the next
-/// commit writes over what failed.
-pub struct Keeper(#[expect(dead_code, reason = "held, not used")] Connection);
-
-impl Keeper {
-    /// Opens a connection that is never used again.
-    pub fn open(path: &Path) -> Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(sql)?;
-        file::prepare_reader(&connection, CACHE_KIB).map_err(sql)?;
-        // The index is opened by the first read.
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
-        Ok(Self(connection))
-    }
-}
 
 /// Opens the read-write connection anew; gives it, and what the engine is to be told.
 pub fn connect(path: &Path, shared: &Shared) -> Result<(Connection, Change)> {

@@ -58,5 +58,15 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// How many deliveries it brought.
+    pub fn deliveries_made(&self) -> usize {
+        match self {
+            Self::Accepted(event) => event.deliveries.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Who is told of changes; called on the write thread, in commit order.
 pub type Observer = Box<dyn Fn(Vec<Change>) + Send>;

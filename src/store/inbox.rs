@@ -8,26 +8,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::beside::{self, Beside};
 use super::outcomes::FinishedAttempt;
 use super::writer::Step;
 
 /// Steps that may wait; a further one is refused with 503.
 const QUEUE: usize = 16_384;
 
-/// Most steps of one transaction, and most outcomes.
+/// Most steps of one transaction.
 const BATCH: usize = 512;
 
-/// Most outcomes of a transaction with steps, or between two such: the callers wait for all of it, and those of a large
-/// backlog each touch pages of their own. More than these, or than this many a step, come from a backlog, which can wait.
-const BESIDE: usize = 96;
-const BESIDE_A_STEP: usize = 4;
-
-/// Steps that came in the last moment are likely to be followed by others.
-const MOMENT: Duration = Duration::from_millis(50);
-
-/// How long a batch waits until it is as large as the one before: those who were answered together ask again together.
-/// One that comes alone waits for nobody.
-const LINGER: Duration = Duration::from_millis(1);
+/// How long a batch waits for those who were answered just now, as a part of the time that the last one took: else they
+/// come while this one is written, wait for the whole of it, and there are two crowds of half the size in turn. One that
+/// comes alone waits for nobody.
+const LINGER: f64 = 0.7;
+const LONGEST_LINGER: Duration = Duration::from_millis(4);
 
 /// How long outcomes wait for a step that they can share a commit with.
 const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
@@ -78,10 +73,11 @@ pub struct Inbox(Arc<Shared>);
 /// The write thread's end; once it is gone everything is refused.
 pub struct Outlet {
     shared: Arc<Shared>,
-    /// Steps of the batch before.
+    /// Steps of the last batch that had some.
     usual: usize,
-    /// When a batch last had steps, and how many.
-    stepped: Option<(Instant, usize)>,
+    /// When the last batch was given.
+    given_at: Option<Instant>,
+    beside: Beside,
 }
 
 /// What the write thread is to do.
@@ -106,7 +102,7 @@ pub fn inbox() -> (Inbox, Outlet) {
         outcomes_wanted: usize::MAX,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), came: Condvar::new() });
-    (Inbox(Arc::clone(&shared)), Outlet { shared, usual: 0, stepped: None })
+    (Inbox(Arc::clone(&shared)), Outlet { shared, usual: 0, given_at: None, beside: Beside::default() })
 }
 
 impl Inbox {
@@ -161,6 +157,11 @@ impl Inbox {
 }
 
 impl Outlet {
+    /// To be told what transactions were like.
+    pub fn beside(&mut self) -> &mut Beside {
+        &mut self.beside
+    }
+
     /// Waits for work until `deadline` and appends it to `steps` and `outcomes`. Outcomes alone are work only while
     /// `outcomes_too`.
     pub fn take(
@@ -172,6 +173,12 @@ impl Outlet {
     ) -> Taken {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
+        let began = Instant::now();
+        let crowded = self.beside.is_crowded(began);
+        // Whoever was answered just now, and whoever waits already.
+        let enough = (self.usual + state.steps.len()).clamp(1, BATCH);
+        let took = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
+        let patience = took.mul_f64(LINGER).min(LONGEST_LINGER);
         let mut linger = None;
         loop {
             if let Some(done) = state.stop.take() {
@@ -182,15 +189,21 @@ impl Outlet {
             }
             let now = Instant::now();
             let queued = state.steps.len();
-            let outcomes_due = state
-                .outcomes_since
-                .filter(|_| outcomes_too)
-                .map(|since| if state.outcomes.len() >= BATCH { since } else { since + OUTCOMES_LINGER });
-            let enough = self.usual.clamp(1, BATCH);
+            let outcomes_due = state.outcomes_since.filter(|_| outcomes_too).map(|since| {
+                let much = state.outcomes.len() >= beside::MOST;
+                // A crowd comes again sooner than a commit without it would end.
+                if crowded {
+                    since.max(began) + OUTCOMES_LINGER
+                } else if much {
+                    since
+                } else {
+                    since + OUTCOMES_LINGER
+                }
+            });
             let due = match queued {
                 0 => outcomes_due,
                 _ if queued >= enough => Some(now),
-                _ => Some(*linger.get_or_insert(now + LINGER)),
+                _ => Some(*linger.get_or_insert(now + patience)),
             };
             if due.is_some_and(|due| due <= now) {
                 return self.give(&mut state, now, steps, outcomes);
@@ -201,7 +214,8 @@ impl Outlet {
             }
             state.steps_wanted = if linger.is_some() { enough } else { 1 };
             state.outcomes_wanted = match outcomes_due {
-                Some(_) => BATCH,
+                Some(_) if crowded => usize::MAX,
+                Some(_) => beside::MOST,
                 None if outcomes_too => 1,
                 None => usize::MAX,
             };
@@ -223,17 +237,14 @@ impl Outlet {
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) -> Taken {
         state.let_be();
+        self.given_at = Some(now);
         let some = state.steps.len().min(BATCH);
-        self.usual = some;
         steps.extend(state.steps.drain(..some));
         if some > 0 {
-            self.stepped = Some((now, some));
+            self.usual = some;
+            self.beside.steps_begin(now, some);
         }
-        let most = match self.stepped {
-            Some((at, steps)) if now.duration_since(at) < MOMENT => BATCH.min(BESIDE.max(BESIDE_A_STEP * steps)),
-            _ => BATCH,
-        };
-        let some = state.outcomes.len().min(most);
+        let some = state.outcomes.len().min(self.beside.outcomes(now));
         outcomes.extend(state.outcomes.drain(..some));
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
@@ -302,14 +313,15 @@ mod tests {
     #[test]
     fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
         let (inbox, mut outlet) = inbox();
-        inbox.outcomes((0..3 * BATCH).map(|_| outcome()));
+        outlet.beside().took(1, Duration::from_millis(8));
+        inbox.outcomes((0..3 * beside::MOST).map(|_| outcome()));
         assert!(inbox.step(Box::new(Nothing)).is_ok());
         let now = Instant::now();
-        assert_eq!(look(&mut outlet, now, true), Some((1, BESIDE)));
+        assert_eq!(look(&mut outlet, now, true), Some((1, 3)));
         // As if a while had gone by without steps.
-        outlet.stepped = None;
-        assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, BATCH)); 2]);
-        assert_eq!(look(&mut outlet, now, true), Some((0, BATCH - BESIDE)));
+        outlet.beside = Beside::default();
+        assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, beside::MOST)); 2]);
+        assert_eq!(look(&mut outlet, now, true), Some((0, beside::MOST - 3)));
         assert_eq!(look(&mut outlet, now, true), None);
     }
 

@@ -16,10 +16,6 @@ use rusqlite::{Connection, ffi};
 use super::sql;
 use crate::error::{Error, Result};
 
-/// The log is moved into the file when it has this many pages (4 KiB each): the default of SQLite, which had neither the
-/// stalls of 10,000 nor the lost throughput of 100.
-const LONG: c_int = 1_000;
-
 /// Size of the first part of the log's index, and in it the place of the number of frames that were moved
 /// (<https://sqlite.org/walformat.html>, section 2.1), and the lock that a checkpoint takes (section 2.3).
 const INDEX_PART: c_int = 32_768;
@@ -39,17 +35,49 @@ pub fn watch(connection: &Connection) {
     }));
 }
 
-/// Whether the log is to be moved into the file.
-pub fn is_long() -> bool {
-    PAGES.get() >= LONG
+/// Pages of the log after the last commit of this thread, whether they were moved since or not.
+pub fn pages() -> c_int {
+    PAGES.get()
 }
 
-/// Moves what the log holds into the file, as far as readers allow: it waits for nobody.
+/// Moves what the log holds into the file, as far as readers allow: it waits for nobody. Gives how many of its pages
+/// are moved now; less than none where another connection is at it. The file is synced where that is all of them.
 ///
 /// # Errors
 /// Those of the file system. After one that is not a full disk, see [`distrust`].
-pub fn checkpoint(connection: &Connection) -> Result<()> {
-    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(sql)
+pub fn checkpoint(connection: &Connection) -> Result<c_int> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)).map_err(sql)
+}
+
+/// Syncs the file itself.
+///
+/// # Errors
+/// Those of the file system; then see [`distrust`].
+pub fn sync_file(connection: &Connection) -> Result<()> {
+    let (file, methods) = opened_file(connection)?;
+    let code = match methods.xSync {
+        // SAFETY: the open file of this connection, which nobody else uses meanwhile.
+        Some(sync) => unsafe { sync(file, ffi::SQLITE_SYNC_FULL) },
+        None => ffi::SQLITE_OK,
+    };
+    if code == ffi::SQLITE_OK { Ok(()) } else { Err(failed("file", "synced", code)) }
+}
+
+fn failed(what: &str, done: &str, code: c_int) -> Error {
+    Error::unavailable(super::IO_FAILURE, format!("The database's {what} cannot be {done} now ({code})."))
+}
+
+/// SQLite's own handle of the database file, and its methods.
+fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi::sqlite3_io_methods)> {
+    let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
+    // SAFETY: SQLite gives the open file of a connection that outlives what is given back, and with it the methods of
+    // its VFS.
+    unsafe {
+        let control = ffi::SQLITE_FCNTL_FILE_POINTER;
+        let code = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), control, (&raw mut file).cast());
+        let methods = if code == ffi::SQLITE_OK && !file.is_null() { (*file).pMethods.as_ref() } else { None };
+        methods.map(|methods| (file, methods)).ok_or_else(|| failed("file", "found", code))
+    }
 }
 
 /// Moves all that an earlier process left in the log into the file, and begins the log anew. A commit whose fsync failed
@@ -69,28 +97,21 @@ pub fn begin_anew(connection: &Connection, patience: Duration) -> rusqlite::Resu
 /// # Errors
 /// Unavailable where another program is at a checkpoint just now.
 pub fn distrust(connection: &Connection) -> Result<()> {
-    let failed = |what: &str, code: c_int| {
-        Err(Error::unavailable(super::IO_FAILURE, format!("The log's index cannot be {what} now ({code}).")))
+    let (file, methods) = opened_file(connection)?;
+    let (Some(map), Some(lock)) = (methods.xShmMap, methods.xShmLock) else {
+        return Err(failed("index", "found", ffi::SQLITE_OK));
     };
-    let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
     let mut index: *mut std::ffi::c_void = ptr::null_mut();
-    // SAFETY: SQLite gives the open file of a connection that outlives this function, and with it the methods of its
-    // VFS. The first part of the index is mapped while the connection is open, since it has read in WAL mode; the number
-    // in it is aligned, and SQLite too reads and writes it atomically, under this lock.
+    // SAFETY: the first part of the index is mapped while the connection is open, since it has read in WAL mode; the
+    // number in it is aligned, and SQLite too reads and writes it atomically, under this lock.
     unsafe {
-        let control = ffi::SQLITE_FCNTL_FILE_POINTER;
-        let code = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), control, (&raw mut file).cast());
-        let methods = if code == ffi::SQLITE_OK && !file.is_null() { (*file).pMethods.as_ref() } else { None };
-        let Some((map, lock)) = methods.and_then(|methods| Some((methods.xShmMap?, methods.xShmLock?))) else {
-            return failed("found", code);
-        };
         let code = map(file, 0, INDEX_PART, 0, (&raw mut index).cast());
         if code != ffi::SQLITE_OK || index.is_null() {
-            return failed("read", code);
+            return Err(failed("index", "read", code));
         }
         let code = lock(file, CHECKPOINT_LOCK, 1, ffi::SQLITE_SHM_LOCK | ffi::SQLITE_SHM_EXCLUSIVE);
         if code != ffi::SQLITE_OK {
-            return failed("locked", code);
+            return Err(failed("index", "locked", code));
         }
         (*index.cast::<u8>().add(MOVED_FRAMES).cast::<AtomicU32>()).store(0, Ordering::SeqCst);
         lock(file, CHECKPOINT_LOCK, 1, ffi::SQLITE_SHM_UNLOCK | ffi::SQLITE_SHM_EXCLUSIVE);
@@ -142,16 +163,15 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_long_after_a_thousand_pages() {
+    fn the_log_s_pages_are_counted_until_it_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
         let connection = file::open(&folder.path().join("a.db")).unwrap();
         watch(&connection);
-        connection.execute_batch("CREATE TABLE t (a)").unwrap();
-        assert!(!is_long());
-        connection.execute_batch("INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
-        assert!(is_long());
-        checkpoint(&connection).unwrap();
+        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
+        assert!(pages() > 1_200);
+        assert_eq!(checkpoint(&connection).unwrap(), pages());
+        sync_file(&connection).unwrap();
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
-        assert!(!is_long(), "it begins anew");
+        assert!(pages() < 10, "it begins anew");
     }
 }

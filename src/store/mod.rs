@@ -4,7 +4,9 @@
 mod accounts;
 mod afresh;
 mod batch;
+mod beside;
 mod change;
+mod checkpointer;
 mod claims;
 mod deliveries;
 mod destinations;

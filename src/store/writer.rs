@@ -12,6 +12,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::beside::Beside;
+use super::checkpointer::{Checkpointer, Task};
 use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
@@ -29,6 +31,9 @@ const RETRY: Duration = Duration::from_millis(250);
 /// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Between two looks whether the log has been moved, where nothing else is to be done.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Between two lines of the log about the same failure.
 const COMPLAINT: Duration = Duration::from_secs(5);
@@ -101,7 +106,7 @@ impl Writer {
         file::wait_less(&connection, false).map_err(super::sql)?;
         let (inbox, outlet) = inbox::inbox();
         let thread = Thread {
-            _keeper: afresh::Keeper::open(&path)?,
+            checkpointer: Checkpointer::start(&path)?,
             path,
             connection: Some(connection),
             shared,
@@ -223,7 +228,7 @@ struct Thread {
     /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
     connection: Option<Connection>,
     /// Outlives every connection that is opened anew.
-    _keeper: afresh::Keeper,
+    checkpointer: Checkpointer,
     shared: Arc<Shared>,
     observer: Observer,
     ids: HotIds,
@@ -243,16 +248,18 @@ impl Thread {
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
         loop {
-            let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + IDLE));
+            let rest = if self.checkpointer.is_under_way() { LOOK_AGAIN } else { IDLE };
+            let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
             // While outcomes could not be written, new ones wait with them for the next try.
             let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
             if matches!(taken, Taken::Nothing) && retry_at.is_none() {
-                self.checkpoint();
-                log_holds_some = false;
+                let task = self.checkpointer.idle_task();
+                self.tend_log(task);
+                log_holds_some = self.checkpointer.is_under_way();
                 continue;
             }
             log_holds_some = true;
-            self.write(&mut steps);
+            self.write(&mut steps, outlet.beside());
             retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
             if let Taken::Stop(done) = taken {
                 self.close();
@@ -263,25 +270,27 @@ impl Thread {
     }
 
     /// One transaction of all steps and all unwritten outcomes.
-    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>) {
+    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, beside: &mut Beside) {
         let outcomes = self.unwritten.len();
         if steps.is_empty() && outcomes == 0 {
             return;
         }
         let started = Instant::now();
-        let result = self.transaction(steps);
+        let result = self.transaction(steps, beside);
         self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
         self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
         match result {
             Ok(changes) => {
                 self.unwritten.drain(..outcomes);
+                if !steps.is_empty() {
+                    beside.made(changes.iter().map(super::Change::deliveries_made).sum());
+                }
                 (self.observer)(changes);
                 for step in steps.drain(..) {
                     step.answer(None);
                 }
-                if log::is_long() {
-                    self.checkpoint();
-                }
+                let task = self.checkpointer.task(log::pages());
+                self.tend_log(task);
             }
             Err(failure) => {
                 self.complain(&failure, steps.len());
@@ -314,8 +323,11 @@ impl Thread {
         tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
     }
 
-    fn transaction(&mut self, steps: &mut [Box<dyn Step>]) -> Result<Vec<super::Change>> {
+    fn transaction(&mut self, steps: &mut [Box<dyn Step>], beside: &mut Beside) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
+            // It could not be taken for not moved while it is being moved.
+            let task = self.checkpointer.settle();
+            self.tend_log(task);
             let (connection, change) = afresh::connect(&self.path, &self.shared)?;
             file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
@@ -325,7 +337,7 @@ impl Thread {
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(&self.path);
         let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room);
-        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous());
+        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous(), beside);
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
@@ -343,19 +355,34 @@ impl Thread {
         }
     }
 
+    fn tend_log(&mut self, task: Task) {
+        match task {
+            Task::Nothing => {}
+            Task::Finish => self.checkpoint(),
+            Task::Failed(failure) => self.log_failed(&failure),
+        }
+    }
+
     /// Moves what the log holds into the file.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        if let Err(failure) = log::checkpoint(connection) {
-            self.complain(&failure, 0);
-            if failure.code() == super::IO_FAILURE {
-                // It may have been the file's fsync.
-                self.connection = None;
-            }
+        match log::checkpoint(connection) {
+            Ok(_) => self.checkpointer.finished(),
+            Err(failure) => self.log_failed(&failure),
+        }
+    }
+
+    fn log_failed(&mut self, failure: &Error) {
+        self.complain(failure, 0);
+        if failure.code() == super::IO_FAILURE {
+            // It may have been the file's fsync.
+            self.connection = None;
         }
     }
 
     fn close(&mut self) {
+        let task = self.checkpointer.settle();
+        self.tend_log(task);
         self.checkpoint();
         self.connection = None;
         if !self.unwritten.is_empty() {
@@ -368,11 +395,18 @@ impl Thread {
 }
 
 /// `BEGIN`, everything, `COMMIT`.
-fn run_batch(batch: &mut Batch<'_>, steps: &mut [Box<dyn Step>], outcomes: &mut [FinishedAttempt]) -> Result<()> {
+fn run_batch(
+    batch: &mut Batch<'_>,
+    steps: &mut [Box<dyn Step>],
+    outcomes: &mut [FinishedAttempt],
+    beside: &mut Beside,
+) -> Result<()> {
     batch.run("BEGIN IMMEDIATE", [])?;
-    for finished in outcomes {
+    let began = Instant::now();
+    for finished in &mut *outcomes {
         outcomes::settle(batch, finished)?;
     }
+    beside.took(outcomes.len(), began.elapsed());
     for step in steps {
         if step.guarded() {
             batch.guarded(|batch| step.run(batch))?;
