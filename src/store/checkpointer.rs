@@ -10,15 +10,19 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::space::Room;
 use super::{file, log, sql};
 use crate::error::{Error, Result};
 
 /// The log is moved when it has this many pages (4 KiB each). Where many accounts are active most of their pages are
-/// written again before that, and so are moved once.
-const LONG: c_int = 8_000;
+/// written again before that, and so are moved once. In builds for tests it is a short one, so that they meet this often.
+const LONG: c_int = if cfg!(debug_assertions) { 200 } else { 8_000 };
+
+/// And where the disk has no ample room for it, when it has this many.
+const LONG_IN_LITTLE_ROOM: c_int = LONG / 8;
 
 /// So many pages the write thread moves by itself.
-const REST: c_int = 250;
+const REST: c_int = if cfg!(debug_assertions) { 25 } else { 250 };
 
 /// With more than these the write thread waits for the move under way: the log is cut back to as much (64 MiB).
 const TOO_LONG: c_int = 16_384;
@@ -77,7 +81,7 @@ impl Checkpointer {
     }
 
     /// What there is to do now that the log has `pages`, of which some may have been moved.
-    pub fn task(&mut self, pages: c_int) -> Task {
+    pub fn task(&mut self, pages: c_int, room: Room) -> Task {
         if pages < self.pages {
             // It began anew.
             self.moved_at = 0;
@@ -87,7 +91,8 @@ impl Checkpointer {
             return if pages < TOO_LONG { self.ended() } else { self.settle() };
         }
         // While a reader holds an old snapshot the log goes on, and hardly more than what is new can be moved.
-        if pages >= LONG && pages - self.moved_at >= REST {
+        let long = if room == Room::Ample { LONG } else { LONG_IN_LITTLE_ROOM };
+        if pages >= long && pages - self.moved_at >= REST {
             self.begin();
         }
         Task::Nothing
@@ -200,14 +205,22 @@ mod tests {
     #[test]
     fn a_long_log_is_moved_beside_and_then_begins_anew() {
         let (_folder, connection, mut checkpointer) = with_log(LONG);
-        assert!(matches!(checkpointer.task(log::pages()), Task::Nothing) && checkpointer.is_under_way());
+        assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && checkpointer.is_under_way());
         assert!(matches!(checkpointer.settle(), Task::Finish));
         assert_eq!(moved(&connection), log::pages(), "nothing came meanwhile");
         log::checkpoint(&connection).unwrap();
         checkpointer.finished();
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
         assert!(log::pages() < 10);
-        assert!(matches!(checkpointer.task(log::pages()), Task::Nothing) && !checkpointer.is_under_way());
+        assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
+    }
+
+    #[test]
+    fn where_the_disk_has_little_room_the_log_stays_shorter() {
+        let (_folder, _connection, mut checkpointer) = with_log(LONG / 2);
+        assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
+        checkpointer.task(log::pages(), Room::Some);
+        assert!(checkpointer.is_under_way());
     }
 
     #[test]
@@ -216,24 +229,24 @@ mod tests {
         let reader = Connection::open(folder.path().join("a.db")).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
         connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
-        assert!(matches!(checkpointer.task(log::pages()), Task::Nothing));
+        assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing));
         assert!(matches!(checkpointer.settle(), Task::Finish));
         assert!(moved(&connection) < log::pages());
         checkpointer.finished();
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
-        assert!(matches!(checkpointer.task(log::pages()), Task::Nothing) && !checkpointer.is_under_way());
+        assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
         connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();
-        checkpointer.task(log::pages());
+        checkpointer.task(log::pages(), Room::Ample);
         assert!(checkpointer.is_under_way());
     }
 
     #[test]
     fn at_rest_a_short_log_is_left_to_the_write_thread_and_a_longer_one_is_not() {
         let (_folder, connection, mut checkpointer) = with_log(2);
-        checkpointer.task(log::pages());
+        checkpointer.task(log::pages(), Room::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Finish));
         connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [2 * REST * 4_096]).unwrap();
-        checkpointer.task(log::pages());
+        checkpointer.task(log::pages(), Room::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Nothing) && checkpointer.is_under_way());
         assert!(matches!(checkpointer.settle(), Task::Finish));
     }

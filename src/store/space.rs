@@ -20,23 +20,47 @@ pub fn low() -> Error {
 /// Reserve on a large file system, in bytes; on a small one it is a sixteenth of it.
 const RESERVE: u64 = 64 * 1024 * 1024;
 
+/// Free bytes that leave room for a long log.
+const AMPLE: u64 = 512 * 1024 * 1024;
+
 /// How long one look is good for.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// Room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// For everything.
+    Ample,
+    /// For events, but not for a long log.
+    Some,
+    /// For nothing beyond the reserve.
+    Low,
+}
+
+impl Room {
+    fn of(free: u64, total: u64) -> Self {
+        match free {
+            _ if free <= RESERVE.min(total / 16) => Self::Low,
+            _ if free <= AMPLE => Self::Some,
+            _ => Self::Ample,
+        }
+    }
+}
 
 /// Looks at the free space now and then.
 #[derive(Default)]
 pub struct Watch {
-    looked: Option<(Instant, bool)>,
+    looked: Option<(Instant, Room)>,
 }
 
 impl Watch {
-    /// Whether the file system of `path` has room beyond the reserve. Where it cannot be asked, writing decides.
-    pub fn room(&mut self, path: &Path) -> bool {
+    /// What room the file system of `path` has. Where it cannot be asked, writing decides.
+    pub fn room(&mut self, path: &Path) -> Room {
         match self.looked {
             Some((at, room)) if at.elapsed() < FRESH => room,
             before => {
-                let room = sizes(path).is_none_or(|(free, total)| free > RESERVE.min(total / 16));
-                if before.is_none_or(|(_, was)| was != room) && !room {
+                let room = sizes(path).map_or(Room::Ample, |(free, total)| Room::of(free, total));
+                if before.is_none_or(|(_, was)| was != room) && room == Room::Low {
                     tracing::error!("disk space is below the reserve; events are refused until there is room");
                 }
                 self.looked = Some((Instant::now(), room));
@@ -68,4 +92,18 @@ fn sizes(path: &Path) -> Option<(u64, u64)> {
 #[cfg(not(unix))]
 fn sizes(_path: &Path) -> Option<(u64, u64)> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_smaller_on_a_small_file_system() {
+        assert_eq!(Room::of(2 << 20, 24 << 20), Room::Some);
+        assert_eq!(Room::of(1 << 20, 24 << 20), Room::Low);
+        assert_eq!(Room::of(RESERVE, 1 << 40), Room::Low);
+        assert_eq!(Room::of(AMPLE, 1 << 40), Room::Some);
+        assert_eq!(Room::of(AMPLE + 1, 1 << 40), Room::Ample);
+    }
 }

@@ -17,6 +17,7 @@ use super::checkpointer::{Checkpointer, Task};
 use super::inbox::{self, Inbox, Outlet, Refused, Taken};
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
+use super::space::Room;
 use super::targets::KnownTargets;
 use super::{Observer, afresh, file, log, space};
 use crate::domain::ids::HotIds;
@@ -289,7 +290,7 @@ impl Thread {
                 for step in steps.drain(..) {
                     step.answer(None);
                 }
-                let task = self.checkpointer.task(log::pages());
+                let task = self.checkpointer.task(log::pages(), self.space.room(&self.path));
                 self.tend_log(task);
             }
             Err(failure) => {
@@ -336,7 +337,7 @@ impl Thread {
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(&self.path);
-        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room);
+        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
         let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous(), beside);
         match done {
             Ok(()) => Ok(batch.committed()),
