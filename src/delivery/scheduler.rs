@@ -335,8 +335,8 @@ impl Scheduler {
         let window = lane.window(share, spare);
         let low = lane.queue.len() <= window / 4;
         let limit = window.saturating_sub(lane.in_hand.len());
-        // A look passes over all that is in hand: not for a few more.
-        if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(1) {
+        // A look passes over all that is in hand: not for a few more. Half of what it finds may be retries.
+        if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(2) {
             lane.refilling = Some(false);
             lane.more = false;
             let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();

@@ -6,9 +6,10 @@ use std::ffi::c_int;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 
 use super::space::Room;
 use super::{file, log, sql};
@@ -24,8 +25,17 @@ const LONG_IN_LITTLE_ROOM: c_int = LONG / 8;
 /// So many pages the write thread moves by itself.
 const REST: c_int = if cfg!(debug_assertions) { 25 } else { 250 };
 
-/// With more than these the write thread waits for the move under way: the log is cut back to as much (64 MiB).
+/// And no more than these.
+const MUCH_REST: c_int = 8 * REST;
+
+/// After a failure it is not tried again for so long.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// When these came while it is moved, the write thread waits for the move under way: the log is cut back to as much (64 MiB).
 const TOO_LONG: c_int = 16_384;
+
+/// Cache of the connection that only holds a snapshot.
+const ANCHOR_CACHE_KIB: u32 = 64;
 
 /// Passes over the log until it is left to the write thread however much came meanwhile.
 const PASSES: usize = 6;
@@ -44,17 +54,20 @@ pub enum Task {
 /// The write thread's end.
 pub struct Checkpointer {
     orders: Option<SyncSender<()>>,
-    reports: Receiver<Result<()>>,
+    reports: Receiver<Result<c_int>>,
     under_way: bool,
+    /// When it last went wrong.
+    failed_at: Option<Instant>,
     /// Pages of the log at the last look.
     pages: c_int,
-    /// Those of them that it had when it was last moved as far as could be.
-    moved_at: c_int,
+    /// So many it had when a move last began, and when the last one had ended.
+    began_at: c_int,
+    ended_at: c_int,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
-    /// Opens a connection, and starts the thread. While they are there the log's index outlives the write thread's
+    /// Opens connections, and starts the thread. While they are there the log's index outlives the write thread's
     /// connection, which is opened anew after a failure. Without that the log would be read from its beginning, and a
     /// commit that failed, and was refused, would be found there: perhaps only in the page cache, since a failed fsync
     /// marks as clean what it could not write. With it the next commit writes over what failed.
@@ -62,40 +75,44 @@ impl Checkpointer {
     /// # Errors
     /// Those of opening the file or starting a thread.
     pub fn start(path: &Path) -> Result<Self> {
-        let connection = file::connect(path).map_err(sql)?;
-        // What failed must not be taken for moved at the end.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+        let mover = Mover::open(path)?;
         let (orders, ordered) = sync_channel(1);
         let (report, reports) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || {
                 while ordered.recv() == Ok(()) {
-                    if report.send(move_most(&connection)).is_err() {
+                    if report.send(mover.move_most()).is_err() {
                         return;
                     }
                 }
             })
             .map_err(|error| Error::internal(format!("cannot start the checkpoint thread: {error}")))?;
-        Ok(Self { orders: Some(orders), reports, under_way: false, pages: 0, moved_at: 0, thread: Some(thread) })
+        Ok(Self {
+            orders: Some(orders),
+            reports,
+            under_way: false,
+            failed_at: None,
+            pages: 0,
+            began_at: 0,
+            ended_at: 0,
+            thread: Some(thread),
+        })
     }
 
     /// What there is to do now that the log has `pages`, of which some may have been moved.
     pub fn task(&mut self, pages: c_int, room: Room) -> Task {
         if pages < self.pages {
             // It began anew.
-            self.moved_at = 0;
+            (self.began_at, self.ended_at) = (0, 0);
         }
         self.pages = pages;
         if self.under_way {
-            return if pages < TOO_LONG { self.ended() } else { self.settle() };
+            return if pages - self.began_at < TOO_LONG { self.ended() } else { self.settle() };
         }
         // While a reader holds an old snapshot the log goes on, and hardly more than what is new can be moved.
         let long = if room == Room::Ample { LONG } else { LONG_IN_LITTLE_ROOM };
-        if pages >= long && pages - self.moved_at >= REST {
-            self.begin();
-        }
-        Task::Nothing
+        if pages >= long && pages - self.ended_at >= REST { self.begin() } else { Task::Nothing }
     }
 
     /// What there is to do now that nothing is to be written.
@@ -103,11 +120,7 @@ impl Checkpointer {
         if self.under_way {
             return self.ended();
         }
-        if self.pages - self.moved_at <= REST {
-            return Task::Finish;
-        }
-        self.begin();
-        Task::Nothing
+        if self.pages - self.ended_at <= REST { Task::Finish } else { self.begin() }
     }
 
     /// Waits for the move under way, if there is one.
@@ -115,13 +128,13 @@ impl Checkpointer {
         if !self.under_way {
             return Task::Nothing;
         }
-        self.under_way = false;
-        reported(self.reports.recv().unwrap_or_else(|_| Err(gone())))
+        let report = self.reports.recv().unwrap_or_else(|_| Err(gone()));
+        self.reported(report)
     }
 
     /// The log as it is now has been moved, as far as could be.
     pub fn finished(&mut self) {
-        self.moved_at = self.pages;
+        self.ended_at = self.pages;
     }
 
     /// Whether the thread is at work, or has left something to do.
@@ -129,18 +142,36 @@ impl Checkpointer {
         self.under_way
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self) -> Task {
+        if self.failed_at.is_some_and(|at| at.elapsed() < AFTER_FAILURE) {
+            return Task::Nothing;
+        }
+        self.began_at = self.pages;
         self.under_way = self.orders.as_ref().is_some_and(|orders| orders.try_send(()).is_ok());
+        // Without the thread it is the write thread's.
+        if self.under_way { Task::Nothing } else { Task::Finish }
     }
 
     fn ended(&mut self) -> Task {
-        let report = match self.reports.try_recv() {
-            Ok(report) => report,
-            Err(TryRecvError::Empty) => return Task::Nothing,
-            Err(TryRecvError::Disconnected) => Err(gone()),
-        };
+        match self.reports.try_recv() {
+            Ok(report) => self.reported(report),
+            Err(TryRecvError::Empty) => Task::Nothing,
+            Err(TryRecvError::Disconnected) => self.reported(Err(gone())),
+        }
+    }
+
+    fn reported(&mut self, report: Result<c_int>) -> Task {
         self.under_way = false;
-        reported(report)
+        self.ended_at = self.pages;
+        match report {
+            // What a reader was in the way of, or came too fast, is for the next time and not for the write thread.
+            Ok(moved) if self.pages - moved <= MUCH_REST => Task::Finish,
+            Ok(_) => Task::Nothing,
+            Err(error) => {
+                self.failed_at = Some(Instant::now());
+                Task::Failed(error)
+            }
+        }
     }
 }
 
@@ -155,30 +186,67 @@ impl Drop for Checkpointer {
     }
 }
 
-fn reported(report: Result<()>) -> Task {
-    report.map_or_else(Task::Failed, |()| Task::Finish)
-}
-
 fn gone() -> Error {
     Error::unavailable(super::IO_FAILURE, "the checkpoint thread has ended")
 }
 
-/// Moves the log until little comes meanwhile, and syncs the file: SQLite does not where it moved a part.
-fn move_most(connection: &Connection) -> Result<()> {
-    let mut moved = 0;
-    for _ in 0..PASSES {
-        let now = log::checkpoint(connection)?;
-        // Nothing new, or a reader is in the way, or all of it had been moved and it began anew.
-        if now <= moved {
-            return Ok(());
-        }
-        log::sync_file(connection)?;
-        if now - moved <= REST {
-            return Ok(());
-        }
-        moved = now;
+/// What the thread works with.
+///
+/// It syncs nothing but the file. A sync of the log beside the write thread could fail for what a commit has just
+/// written; then the commit's own sync might find nothing left to do, and succeed.
+struct Mover {
+    /// Moves, and lets SQLite sync nothing.
+    connection: Connection,
+    /// Reads while pages are moved and not yet synced: SQLite begins no log anew that somebody reads.
+    anchor: Connection,
+}
+
+impl Mover {
+    fn open(path: &Path) -> Result<Self> {
+        let connection = file::connect(path).map_err(sql)?;
+        connection.execute_batch("PRAGMA synchronous = OFF").map_err(sql)?;
+        // What failed must not be taken for moved at the end.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let anchor = Connection::open_with_flags(path, flags).map_err(sql)?;
+        file::prepare_reader(&anchor, ANCHOR_CACHE_KIB).map_err(sql)?;
+        // The log's index is opened by the first read.
+        anchor.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
+        Ok(Self { connection, anchor })
     }
-    Ok(())
+
+    /// Moves the log until little comes meanwhile.
+    fn move_most(&self) -> Result<c_int> {
+        let mut moved = 0;
+        for _ in 0..PASSES {
+            let before = std::mem::replace(&mut moved, self.pass().inspect_err(|_| self.distrust())?);
+            // Little or nothing new, or a reader is in the way, or all of it had been moved and it began anew.
+            if moved - before <= REST {
+                break;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// At once: the write thread may hear of the failure late, or the process end before it does.
+    fn distrust(&self) {
+        if let Err(error) = log::distrust(&self.connection) {
+            tracing::error!(error = error.detail(), "what was moved may be taken for moved");
+        }
+    }
+
+    /// Moves what the log holds now, and syncs the file; gives how many of its pages are moved. After a failure the
+    /// anchor holds, so that the log goes on until the write thread has heard of it.
+    fn pass(&self) -> Result<c_int> {
+        if !self.anchor.is_autocommit() {
+            self.anchor.execute_batch("ROLLBACK").map_err(sql)?;
+        }
+        self.anchor.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(sql)?;
+        let moved = log::checkpoint(&self.connection)?;
+        log::sync_file(&self.connection)?;
+        self.anchor.execute_batch("COMMIT").map_err(sql)?;
+        Ok(moved)
+    }
 }
 
 #[cfg(test)]
@@ -230,9 +298,8 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
         connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing));
-        assert!(matches!(checkpointer.settle(), Task::Finish));
+        assert!(matches!(checkpointer.settle(), Task::Nothing), "else the write thread would move all of it at last");
         assert!(moved(&connection) < log::pages());
-        checkpointer.finished();
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
         connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();

@@ -75,6 +75,8 @@ pub struct Outlet {
     shared: Arc<Shared>,
     /// Steps of the last batch that had some.
     usual: usize,
+    /// Whether the last batch had some.
+    answered: bool,
     /// When the last batch was given.
     given_at: Option<Instant>,
     beside: Beside,
@@ -102,7 +104,10 @@ pub fn inbox() -> (Inbox, Outlet) {
         outcomes_wanted: usize::MAX,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), came: Condvar::new() });
-    (Inbox(Arc::clone(&shared)), Outlet { shared, usual: 0, given_at: None, beside: Beside::default() })
+    (
+        Inbox(Arc::clone(&shared)),
+        Outlet { shared, usual: 0, answered: false, given_at: None, beside: Beside::default() },
+    )
 }
 
 impl Inbox {
@@ -176,7 +181,8 @@ impl Outlet {
         let began = Instant::now();
         let crowded = self.beside.is_crowded(began);
         // Whoever was answered just now, and whoever waits already.
-        let enough = (self.usual + state.steps.len()).clamp(1, BATCH);
+        let waiting = state.steps.len();
+        let enough = if self.answered { self.usual + waiting } else { self.usual.max(waiting) }.clamp(1, BATCH);
         let took = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
         let patience = took.mul_f64(LINGER).min(LONGEST_LINGER);
         let mut linger = None;
@@ -239,6 +245,7 @@ impl Outlet {
         state.let_be();
         self.given_at = Some(now);
         let some = state.steps.len().min(BATCH);
+        self.answered = some > 0;
         steps.extend(state.steps.drain(..some));
         if some > 0 {
             self.usual = some;
@@ -313,15 +320,15 @@ mod tests {
     #[test]
     fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
         let (inbox, mut outlet) = inbox();
-        outlet.beside().took(1, Duration::from_millis(8));
+        outlet.beside().took(1, Duration::from_secs(8));
         inbox.outcomes((0..3 * beside::MOST).map(|_| outcome()));
         assert!(inbox.step(Box::new(Nothing)).is_ok());
         let now = Instant::now();
-        assert_eq!(look(&mut outlet, now, true), Some((1, 3)));
+        assert_eq!(look(&mut outlet, now, true), Some((1, 16)));
         // As if a while had gone by without steps.
         outlet.beside = Beside::default();
         assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, beside::MOST)); 2]);
-        assert_eq!(look(&mut outlet, now, true), Some((0, beside::MOST - 3)));
+        assert_eq!(look(&mut outlet, now, true), Some((0, beside::MOST - 16)));
         assert_eq!(look(&mut outlet, now, true), None);
     }
 
