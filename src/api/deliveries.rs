@@ -27,7 +27,7 @@ impl DeliveriesApi {
     ///
     /// A page of the deliveries that pass every filter, newest first. A page may hold fewer than asked for, even none,
     /// and still not be the last: go on until `next_cursor` is null.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "each filter is a parameter of the document")]
     #[oai(path = "/v1/deliveries", method = "get", operation_id = "listDeliveries")]
     async fn list(
         &self,

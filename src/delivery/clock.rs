@@ -47,8 +47,7 @@ fn steady_millis() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for one `timespec`.
     unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
-    // The widths of these fields differ between platforms.
-    #[allow(clippy::unnecessary_cast)]
+    #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between platforms")]
     let millis = time.tv_sec as i64 * 1_000 + time.tv_nsec as i64 / 1_000_000;
     millis
 }

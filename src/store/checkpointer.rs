@@ -31,7 +31,7 @@ const MUCH_REST: c_int = 8 * REST;
 /// After a failure it is not tried again for so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// When these came while it is moved, the write thread waits for the move under way: the log is cut back to as much (64 MiB).
+/// When so many came while it is moved, the write thread waits for the end of that (64 MiB).
 const TOO_LONG: c_int = 16_384;
 
 /// Cache of the connection that only holds a snapshot.
@@ -120,7 +120,11 @@ impl Checkpointer {
         if self.under_way {
             return self.ended();
         }
-        if self.pages - self.ended_at <= REST { Task::Finish } else { self.begin() }
+        if self.pages - self.ended_at > REST {
+            return self.begin();
+        }
+        self.ended_at = self.pages;
+        Task::Finish
     }
 
     /// Waits for the move under way, if there is one.
@@ -132,12 +136,7 @@ impl Checkpointer {
         self.reported(report)
     }
 
-    /// The log as it is now has been moved, as far as could be.
-    pub fn finished(&mut self) {
-        self.ended_at = self.pages;
-    }
-
-    /// Whether the thread is at work, or has left something to do.
+    /// Whether the thread is at work, or what came of it has not been asked for.
     pub fn is_under_way(&self) -> bool {
         self.under_way
     }
@@ -277,7 +276,6 @@ mod tests {
         assert!(matches!(checkpointer.settle(), Task::Finish));
         assert_eq!(moved(&connection), log::pages(), "nothing came meanwhile");
         log::checkpoint(&connection).unwrap();
-        checkpointer.finished();
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
         assert!(log::pages() < 10);
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());

@@ -83,8 +83,7 @@ fn sizes(path: &Path) -> Option<(u64, u64)> {
         }
         stat.assume_init()
     };
-    // The widths of these fields differ between platforms.
-    #[allow(clippy::unnecessary_cast)]
+    #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between platforms")]
     let (block, free, total) = (stat.f_frsize as u64, stat.f_bavail as u64, stat.f_blocks as u64);
     (total > 0).then(|| (free.saturating_mul(block), total.saturating_mul(block)))
 }

@@ -327,8 +327,7 @@ impl Thread {
     fn transaction(&mut self, steps: &mut [Box<dyn Step>], beside: &mut Beside) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
             // It could not be taken for not moved while it is being moved.
-            let task = self.checkpointer.settle();
-            self.tend_log(task);
+            self.settle_log();
             let (connection, change) = afresh::connect(&self.path, &self.shared)?;
             file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
@@ -356,6 +355,12 @@ impl Thread {
         }
     }
 
+    /// Waits for the move of the log that is under way.
+    fn settle_log(&mut self) {
+        let task = self.checkpointer.settle();
+        self.tend_log(task);
+    }
+
     fn tend_log(&mut self, task: Task) {
         match task {
             Task::Nothing => {}
@@ -367,9 +372,8 @@ impl Thread {
     /// Moves what the log holds into the file.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        match log::checkpoint(connection) {
-            Ok(_) => self.checkpointer.finished(),
-            Err(failure) => self.log_failed(&failure),
+        if let Err(failure) = log::checkpoint(connection) {
+            self.log_failed(&failure);
         }
     }
 
@@ -382,8 +386,7 @@ impl Thread {
     }
 
     fn close(&mut self) {
-        let task = self.checkpointer.settle();
-        self.tend_log(task);
+        self.settle_log();
         self.checkpoint();
         self.connection = None;
         if !self.unwritten.is_empty() {
