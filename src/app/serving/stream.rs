@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection::{Connection, May};
@@ -15,6 +15,9 @@ use super::refusal::Refusal;
 
 /// Status where a head is longer than it may be.
 const HEAD_TOO_LONG: u16 = 431;
+
+/// Most bytes of one read. hyper's buffer of a connection grows with what reads give, to 400 KiB where they give all.
+const READ_BYTES: u64 = 16 * 1024;
 
 /// A TCP stream that ends when its connection is closed from elsewhere.
 pub struct Guarded {
@@ -60,7 +63,7 @@ impl AsyncRead for Guarded {
             return refusal.poll(&mut this.stream, context);
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        ready!(Pin::new(&mut (&mut this.stream).take(READ_BYTES)).poll_read(context, buffer))?;
         let came = buffer.filled().len() - before;
         if came > 0 {
             this.connection.read(came, Instant::now());
