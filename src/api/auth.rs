@@ -88,7 +88,7 @@ pub struct GivenToken(pub Option<TokenDigest>);
 
 impl GivenToken {
     /// Both header names count; two that differ are none.
-    fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(TOKEN_HEADER).iter().chain(headers.get_all(TOKEN_HEADER_ALIAS));
         let Some(first) = lines.next().map(|line| line.as_bytes()).filter(|token| !token.is_empty()) else {
             return Self(None);

@@ -44,7 +44,6 @@ pub use self::limit::BodyLimits;
 use self::paths::Paths;
 use self::problem::ApiError;
 pub use self::problem::MEDIA_TYPE as PROBLEM_TYPE;
-use self::throttle::Throttle;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::SendTest;
 use crate::domain::rate::Rate;
@@ -91,10 +90,11 @@ type Operations = (
 /// The whole HTTP surface: errors shaped, panics caught.
 pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static {
     let context = Arc::new(options);
+    let incoming = incoming::IncomingApi::new(Arc::clone(&context));
     let api: Operations = (
         accounts::AccountsApi(Arc::clone(&context)),
         destinations::DestinationsApi(Arc::clone(&context)),
-        incoming::IncomingApi(Arc::clone(&context), Throttle::new(context.account_rate)),
+        incoming.clone(),
         deliveries::DeliveriesApi(Arc::clone(&context)),
         stream::StreamApi(Arc::clone(&context)),
         events::EventsApi(Arc::clone(&context)),
@@ -103,7 +103,8 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
     );
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let site = context.site.clone();
-    browser::fronted(shape::shaped(service.into_endpoint().data(context), Paths::shared()), &site)
+    let endpoint = incoming.in_front_of(service.into_endpoint().data(context).map_to_response());
+    browser::fronted(shape::shaped(endpoint, Paths::shared()), &site)
 }
 
 /// The reason phrase of `status`, and the body of an error that no endpoint answers.
