@@ -28,6 +28,7 @@ mod targets;
 mod tokens;
 mod upkeep;
 mod waits;
+mod write_thread;
 mod writer;
 
 use std::fs::File;

@@ -1,43 +1,23 @@
-//! The one thread that writes. It takes what waits in its inbox, runs it in one transaction, commits once, and then
-//! answers everybody (group commit). So nobody ever meets a locked database, and the cost of an fsync is shared.
+//! Hands work to the write thread: each caller's as one step of a transaction that it shares with others, and whose
+//! commit it waits for.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
-use super::beside::Beside;
-use super::checkpointer::{Checkpointer, Task};
-use super::inbox::{self, Inbox, Outlet, Refused, Taken};
-use super::outcomes::{self, FinishedAttempt};
+use super::inbox::{self, Inbox, Refused};
+use super::outcomes::FinishedAttempt;
 use super::shared::Shared;
-use super::space::Room;
-use super::targets::KnownTargets;
-use super::{Observer, afresh, file, log, space};
-use crate::domain::ids::HotIds;
-use crate::error::{Error, Kind, Result};
+use super::{Observer, write_thread};
+use crate::error::{Error, Result};
 
 /// Bytes of documents that may wait; further ones are refused with 503.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
-
-/// Between two tries to write outcomes that could not be written.
-const RETRY: Duration = Duration::from_millis(250);
-
-/// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
-/// system and makes the next start short.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// Between two looks whether the log has been moved, where nothing else is to be done.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Between two lines of the log about the same failure.
-const COMPLAINT: Duration = Duration::from_secs(5);
 
 /// One caller's work inside a shared transaction, and its answer.
 pub trait Step: Send {
@@ -91,39 +71,18 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the thread on an opened connection.
+    ///
+    /// # Errors
+    /// Those of reading the file or starting a thread.
     pub fn start(
         path: PathBuf,
         connection: Connection,
         shared: Arc<Shared>,
         observer: Observer,
     ) -> Result<(Self, JoinHandle<()>)> {
-        let last: i64 = connection
-            .query_row(
-                "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0))",
-                [],
-                |row| row.get(0),
-            )
-            .map_err(|error| Error::internal(error.to_string()))?;
-        file::wait_less(&connection, false).map_err(super::sql)?;
         let (inbox, outlet) = inbox::inbox();
-        let thread = Thread {
-            checkpointer: Checkpointer::start(&path)?,
-            path,
-            connection: Some(connection),
-            shared,
-            observer,
-            ids: HotIds::after(last),
-            targets: KnownTargets::default(),
-            unwritten: VecDeque::new(),
-            locked: false,
-            complained: None,
-            space: space::Watch::default(),
-        };
-        let handle = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || thread.run(outlet))
-            .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))?;
-        Ok((Self { inbox, bytes: Arc::default() }, handle))
+        let thread = write_thread::start(path, connection, shared, observer, outlet)?;
+        Ok((Self { inbox, bytes: Arc::default() }, thread))
     }
 
     /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
@@ -222,206 +181,4 @@ fn full() -> Error {
 
 pub fn stopping() -> Error {
     Error::unavailable("stopping", "The server is stopping; send it again later.")
-}
-
-struct Thread {
-    path: PathBuf,
-    /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
-    connection: Option<Connection>,
-    /// Outlives every connection that is opened anew.
-    checkpointer: Checkpointer,
-    shared: Arc<Shared>,
-    observer: Observer,
-    ids: HotIds,
-    targets: KnownTargets,
-    /// Outcomes of failed commits, oldest first.
-    unwritten: VecDeque<FinishedAttempt>,
-    /// Another program held the file's lock at the last try.
-    locked: bool,
-    /// When a failure was last written to the log, and its code.
-    complained: Option<(Instant, &'static str)>,
-    space: space::Watch,
-}
-
-impl Thread {
-    fn run(mut self, mut outlet: Outlet) {
-        let mut steps: Vec<Box<dyn Step>> = Vec::new();
-        let mut retry_at: Option<Instant> = None;
-        let mut log_holds_some = true;
-        loop {
-            let rest = if self.checkpointer.is_under_way() { LOOK_AGAIN } else { IDLE };
-            let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
-            // While outcomes could not be written, new ones wait with them for the next try.
-            let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
-            if matches!(taken, Taken::Nothing) && retry_at.is_none() {
-                let task = self.checkpointer.idle_task();
-                self.tend_log(task);
-                log_holds_some = self.checkpointer.is_under_way();
-                continue;
-            }
-            log_holds_some = true;
-            self.write(&mut steps, outlet.beside());
-            retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
-            if let Taken::Stop(done) = taken {
-                self.close();
-                let _ = done.send(());
-                return;
-            }
-        }
-    }
-
-    /// One transaction of all steps and all unwritten outcomes.
-    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, beside: &mut Beside) {
-        let outcomes = self.unwritten.len();
-        if steps.is_empty() && outcomes == 0 {
-            return;
-        }
-        let started = Instant::now();
-        let result = self.transaction(steps, beside);
-        self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
-        self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
-        match result {
-            Ok(changes) => {
-                self.unwritten.drain(..outcomes);
-                if !steps.is_empty() {
-                    beside.made(changes.iter().map(super::Change::deliveries_made).sum());
-                }
-                (self.observer)(changes);
-                for step in steps.drain(..) {
-                    step.answer(None);
-                }
-                let task = self.checkpointer.task(log::pages(), self.space.room(&self.path));
-                self.tend_log(task);
-            }
-            Err(failure) => {
-                self.complain(&failure, steps.len());
-                for step in steps.drain(..) {
-                    step.answer(Some(&failure));
-                }
-            }
-        }
-    }
-
-    /// Moves how long the next transaction waits for the lock.
-    fn note_lock(&mut self, locked: bool) {
-        if self.locked != locked
-            && let Some(connection) = &self.connection
-            && let Err(error) = file::wait_less(connection, locked)
-        {
-            tracing::warn!(%error, "the wait for the file's lock stays as it was");
-        }
-        self.locked = locked;
-    }
-
-    /// Says in the log why a transaction failed; not with each of many tries.
-    fn complain(&mut self, failure: &Error, refused: usize) {
-        let code = failure.code();
-        if self.complained.is_some_and(|(at, same)| same == code && at.elapsed() < COMPLAINT) {
-            return;
-        }
-        self.complained = Some((Instant::now(), code));
-        let outcomes_kept = self.unwritten.len();
-        tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
-    }
-
-    fn transaction(&mut self, steps: &mut [Box<dyn Step>], beside: &mut Beside) -> Result<Vec<super::Change>> {
-        if self.connection.is_none() {
-            // It could not be taken for not moved while it is being moved.
-            self.settle_log();
-            let (connection, change) = afresh::connect(&self.path, &self.shared)?;
-            file::wait_less(&connection, self.locked).map_err(super::sql)?;
-            (self.observer)(vec![change]);
-            self.connection = Some(connection);
-            tracing::info!("database connection opened anew");
-        }
-        let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
-        let room = self.space.room(&self.path);
-        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous(), beside);
-        match done {
-            Ok(()) => Ok(batch.committed()),
-            Err(error) => {
-                drop(batch);
-                self.targets.clear();
-                // Nothing to roll back where SQLite did so itself.
-                let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
-                if error.code() == super::IO_FAILURE || !rolled_back {
-                    // After a failed fsync the kernel may have dropped the pages it could not write: what the
-                    // connection holds in memory proves nothing about the disk.
-                    self.connection = None;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Waits for the move of the log that is under way.
-    fn settle_log(&mut self) {
-        let task = self.checkpointer.settle();
-        self.tend_log(task);
-    }
-
-    fn tend_log(&mut self, task: Task) {
-        match task {
-            Task::Nothing => {}
-            Task::Finish => self.checkpoint(),
-            Task::Failed(failure) => self.log_failed(&failure),
-        }
-    }
-
-    /// Moves what the log holds into the file.
-    fn checkpoint(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        if let Err(failure) = log::checkpoint(connection) {
-            self.log_failed(&failure);
-        }
-    }
-
-    fn log_failed(&mut self, failure: &Error) {
-        self.complain(failure, 0);
-        if failure.code() == super::IO_FAILURE {
-            // It may have been the file's fsync.
-            self.connection = None;
-        }
-    }
-
-    fn close(&mut self) {
-        self.settle_log();
-        self.checkpoint();
-        self.connection = None;
-        if !self.unwritten.is_empty() {
-            tracing::error!(
-                outcomes = self.unwritten.len(),
-                "outcomes could not be written; those deliveries are sent again"
-            );
-        }
-    }
-}
-
-/// `BEGIN`, everything, `COMMIT`.
-fn run_batch(
-    batch: &mut Batch<'_>,
-    steps: &mut [Box<dyn Step>],
-    outcomes: &mut [FinishedAttempt],
-    beside: &mut Beside,
-) -> Result<()> {
-    batch.run("BEGIN IMMEDIATE", [])?;
-    let began = Instant::now();
-    for finished in &mut *outcomes {
-        outcomes::settle(batch, finished)?;
-    }
-    beside.took(outcomes.len(), began.elapsed());
-    for step in steps {
-        if step.guarded() {
-            batch.guarded(|batch| step.run(batch))?;
-        } else if let Err(error) = step.run(batch)
-            && matches!(error.kind(), Kind::Unavailable | Kind::Internal)
-            && error.code() != space::STORAGE_LOW
-        {
-            return Err(error);
-        }
-    }
-    batch.write_tallies()?;
-    batch.run("COMMIT", [])?;
-    Ok(())
 }
