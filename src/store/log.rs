@@ -80,16 +80,19 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
     }
 }
 
-/// Moves all that an earlier process left in the log into the file, and begins the log anew. A commit whose fsync failed
-/// just before that process ended may be there, but only in the page cache, since a failed fsync marks as clean what it
-/// could not write; commits that came after it in the log would be lost with it. Where another program reads an old
-/// snapshot for longer than `patience`, the log goes on as it is.
+/// Moves all that an earlier process left in the log into the file, so that the next commit begins the log anew. A commit
+/// whose fsync failed just before that process ended may be there, but only in the page cache, since a failed fsync marks
+/// as clean what it could not write; commits that came after it in the log would be lost with it. Where another program
+/// reads an old snapshot for longer than `patience`, the log goes on as it is.
+///
+/// The log is not cut to nothing meanwhile: were only a part of it left after a power cut, its older pages would be read
+/// in place of the file's newer ones. A new header takes all of it away at once.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn begin_anew(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(patience)?;
-    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
 }
 
 /// Takes nothing that the log holds for moved: the next checkpoint moves all of it again.
@@ -154,12 +157,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
         let earlier = file::open(&path).unwrap();
-        earlier.execute_batch("CREATE TABLE t (a)").unwrap();
-        assert!(log.metadata().unwrap().len() > 0);
+        earlier.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(500000))").unwrap();
+        let left = log.metadata().unwrap().len();
         // A kill leaves the files as they are; the connection's own end would tidy them.
         std::mem::forget(earlier);
-        let _now = file::open(&path).unwrap();
-        assert_eq!(log.metadata().unwrap().len(), 0);
+        let now = file::open(&path).unwrap();
+        watch(&now);
+        let (frames, all) = moved(&now);
+        assert!(frames > 100 && all == frames);
+        assert_eq!(log.metadata().unwrap().len(), left, "a part of it would be worse than all of it");
+        now.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        assert!(pages() < 10, "it begins anew");
     }
 
     #[test]

@@ -70,6 +70,14 @@ impl Disk {
         }
     }
 
+    /// Whether all that the server sees in this file is on the disk for certain.
+    pub fn has_all_of(&self, name: &str) -> bool {
+        self.names.get(name).is_none_or(|number| {
+            let file = &self.files[*number];
+            file.pending.is_empty() && file.kept == file.seen
+        })
+    }
+
     fn file(&mut self, name: &str) -> &mut File {
         let number = self.names.get(name).unwrap_or_else(|| panic!("{name:?} is not there"));
         &mut self.files[*number]

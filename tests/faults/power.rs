@@ -59,8 +59,9 @@ fn record(fsyncs_fail: bool, random: &mut fastrand::Rng) -> Recorded {
     let (mut steps, mut account) = (Vec::new(), None::<NewAccount>);
     for life in 1..=lives {
         let record = setup.folder().join(format!("record{life}"));
-        // Where the first fsyncs fail, it may not start; that is another matter. Later on one in a few does.
-        let (first, every) = (random.u8(30..40), random.u8(3..20));
+        // Where the first fsyncs fail, it may not start; that is another matter. Later on one in a few does; of each three
+        // that begin a log, by folder, header and pages, one must not be the last for ever.
+        let (first, every) = (random.u8(30..40), random.u8(4..20));
         let inject = ["-e".to_owned(), format!("inject=fsync,fdatasync:error=EIO:when={first}+{every}")];
         let words = trace::recorded(&record, if fsyncs_fail { &inject } else { &[] });
         let mut server = setup.clone().through(&words.iter().map(String::as_str).collect::<Vec<_>>()).start();
@@ -93,6 +94,22 @@ fn record(fsyncs_fail: bool, random: &mut fastrand::Rng) -> Recorded {
     Recorded { steps, ledger, receiver, _setup: setup }
 }
 
+/// The first page of the log is written, or taken away: what was in it is gone.
+fn begins_the_log(step: &Step) -> bool {
+    match step {
+        Step::Written { name, offset, .. } => name == "-wal" && *offset == 0,
+        Step::Resized { name, .. } | Step::Unlinked(name) => name == "-wal",
+        _ => false,
+    }
+}
+
+fn brief(step: &Step) -> String {
+    match step {
+        Step::Written { name, offset, data } => format!("{} bytes at {offset} of {name:?}", data.len()),
+        other => format!("{other:?}"),
+    }
+}
+
 fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fastrand::Rng) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("cut.db");
@@ -103,6 +120,15 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
     let (mut disk, mut acknowledged) = (Disk::default(), BTreeMap::new());
     let (mut done, mut states, mut by_server, mut opening) = (0, 0, 0, Durations::default());
     for (position, step) in recorded.steps.iter().enumerate() {
+        if begins_the_log(step) {
+            let before =
+                || recorded.steps[..=position].iter().rev().take(200).map(brief).collect::<Vec<_>>().join("\n");
+            assert!(
+                disk.has_all_of(""),
+                "the log begins anew at step {position}, the file is not on disk;\n{}",
+                before()
+            );
+        }
         disk.apply(step, random);
         if let Step::Acknowledged(id) = step {
             // One whose answer did not get through a kill has no number here.
@@ -118,7 +144,14 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
             states += 1;
             let what = format!("cut after step {position} of {}, {reached:?}", recorded.steps.len());
             let missing = missing(&database, &acknowledged);
-            assert!(missing.is_empty(), "{what}: lost {missing:?} of {} acknowledged", acknowledged.len());
+            let before =
+                || recorded.steps[..=position].iter().rev().take(150).map(brief).collect::<Vec<_>>().join("\n");
+            assert!(
+                missing.is_empty(),
+                "{what}: lost {missing:?} of {} acknowledged; before the cut, last first:\n{}",
+                acknowledged.len(),
+                before()
+            );
         }
         // Some are opened by the server itself, and all that is pending goes out.
         if done * started / cuts > by_server {
