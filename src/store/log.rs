@@ -80,19 +80,24 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
     }
 }
 
-/// Moves all that an earlier process left in the log into the file, so that the next commit begins the log anew. A commit
-/// whose fsync failed just before that process ended may be there, but only in the page cache, since a failed fsync marks
-/// as clean what it could not write; commits that came after it in the log would be lost with it. Where another program
-/// reads an old snapshot for longer than `patience`, the log goes on as it is.
+/// Moves all that an earlier process left in the log into the file, and begins the log anew. A commit whose fsync failed
+/// just before that process ended may be there, but only in the page cache, since a failed fsync marks as clean what it
+/// could not write; commits that came after it in the log would be lost with it. Where another program reads an old
+/// snapshot for longer than `patience`, the log goes on as it is.
 ///
-/// The log is not cut to nothing meanwhile: were only a part of it left after a power cut, its older pages would be read
-/// in place of the file's newer ones. A new header takes all of it away at once.
+/// The log is not cut to nothing: were only a part of it left after a power cut, its older pages would be read in place of
+/// the file's newer ones. A commit that changes nothing writes a new header over it, which takes all of it away at once.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn begin_anew(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(patience)?;
-    connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
+    let held: c_int = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(1))?;
+    if held > 0 {
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        connection.pragma_update(None, "user_version", version)?;
+    }
+    Ok(())
 }
 
 /// Takes nothing that the log holds for moved: the next checkpoint moves all of it again.
@@ -162,12 +167,10 @@ mod tests {
         // A kill leaves the files as they are; the connection's own end would tidy them.
         std::mem::forget(earlier);
         let now = file::open(&path).unwrap();
-        watch(&now);
-        let (frames, all) = moved(&now);
-        assert!(frames > 100 && all == frames);
+        assert_eq!(moved(&now).0, 1, "it began anew");
         assert_eq!(log.metadata().unwrap().len(), left, "a part of it would be worse than all of it");
-        now.execute_batch("INSERT INTO t VALUES (1)").unwrap();
-        assert!(pages() < 10, "it begins anew");
+        let bytes: i64 = now.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(bytes, 500_000);
     }
 
     #[test]
