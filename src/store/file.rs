@@ -102,8 +102,7 @@ pub fn open(path: &Path) -> Result<Connection> {
         .map_err(|error| cannot_start(path, error))?;
     let mut connection = connect(path).map_err(|error| explain(path, &error))?;
     prepare(path, &mut connection)?;
-    log::begin_anew(&connection, STILL_LOCKED).map_err(|error| explain(path, &error))?;
-    connection.busy_timeout(LOCKED_AT_START).map_err(|error| explain(path, &error))?;
+    log::begin_anew(&connection, STILL_LOCKED, LOCKED_AT_START).map_err(|error| explain(path, &error))?;
     warn_if_open_to_others(path);
     Ok(connection)
 }
@@ -227,6 +226,22 @@ mod tests {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
         let vacuum: i64 = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0)).unwrap();
         assert_eq!((version, vacuum), (VERSION, 2));
+    }
+
+    #[test]
+    fn a_start_waits_for_another_program_that_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        // A kill leaves the log as it is.
+        std::mem::forget(open(&path).unwrap());
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let held = std::thread::spawn(move || {
+            std::thread::sleep(4 * STILL_LOCKED);
+            other.execute_batch("COMMIT").unwrap();
+        });
+        open(&path).unwrap();
+        held.join().unwrap();
     }
 
     #[test]

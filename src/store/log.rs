@@ -83,16 +83,17 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
 /// Moves all that an earlier process left in the log into the file, and begins the log anew. A commit whose fsync failed
 /// just before that process ended may be there, but only in the page cache, since a failed fsync marks as clean what it
 /// could not write; commits that came after it in the log would be lost with it. Where another program reads an old
-/// snapshot for longer than `patience`, the log goes on as it is.
+/// snapshot for longer than `patience`, the log goes on as it is. For the file's lock it waits up to `lock`.
 ///
 /// The log is not cut to nothing: were only a part of it left after a power cut, its older pages would be read in place of
 /// the file's newer ones. A commit that changes nothing writes a new header over it, which takes all of it away at once.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn begin_anew(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+pub fn begin_anew(connection: &Connection, patience: Duration, lock: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(patience)?;
     let held: c_int = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(1))?;
+    connection.busy_timeout(lock)?;
     if held > 0 {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         connection.pragma_update(None, "user_version", version)?;
