@@ -103,7 +103,7 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
     );
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let site = context.site.clone();
-    let endpoint = incoming.in_front_of(service.into_endpoint().data(context).map_to_response());
+    let endpoint = incoming.in_front_of(service.into_endpoint().data(context));
     browser::fronted(shape::shaped(endpoint, Paths::shared()), &site)
 }
 

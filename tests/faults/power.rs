@@ -103,6 +103,11 @@ fn begins_the_log(step: &Step) -> bool {
     }
 }
 
+/// The last of these steps, for who looks for the reason of a loss.
+fn last_first(steps: &[Step]) -> String {
+    steps.iter().rev().take(200).map(brief).collect::<Vec<_>>().join("\n")
+}
+
 fn brief(step: &Step) -> String {
     match step {
         Step::Written { name, offset, data } => format!("{} bytes at {offset} of {name:?}", data.len()),
@@ -121,12 +126,10 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
     let (mut done, mut states, mut by_server, mut opening) = (0, 0, 0, Durations::default());
     for (position, step) in recorded.steps.iter().enumerate() {
         if begins_the_log(step) {
-            let before =
-                || recorded.steps[..=position].iter().rev().take(200).map(brief).collect::<Vec<_>>().join("\n");
             assert!(
                 disk.has_all_of(""),
                 "the log begins anew at step {position}, the file is not on disk;\n{}",
-                before()
+                last_first(&recorded.steps[..=position])
             );
         }
         disk.apply(step, random);
@@ -144,13 +147,11 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
             states += 1;
             let what = format!("cut after step {position} of {}, {reached:?}", recorded.steps.len());
             let missing = missing(&database, &acknowledged);
-            let before =
-                || recorded.steps[..=position].iter().rev().take(150).map(brief).collect::<Vec<_>>().join("\n");
             assert!(
                 missing.is_empty(),
                 "{what}: lost {missing:?} of {} acknowledged; before the cut, last first:\n{}",
                 acknowledged.len(),
-                before()
+                last_first(&recorded.steps[..=position])
             );
         }
         // Some are opened by the server itself, and all that is pending goes out.
