@@ -18,11 +18,14 @@ const QUEUE: usize = 16_384;
 /// Most steps of one transaction.
 const BATCH: usize = 512;
 
-/// How long a batch waits for those who were answered just now, as a part of the time that the last one took: else they
-/// come while this one is written, wait for the whole of it, and there are two crowds of half the size in turn. One that
-/// comes alone waits for nobody.
-const LINGER: f64 = 0.7;
+/// How long a transaction waits for those who were answered just now, as a part of the time that the last one took: else
+/// they come while this one is written, wait for the whole of it, and there are two crowds of half the size in turn. One
+/// that comes alone waits for nobody.
+const LINGER: f64 = 0.3;
 const LONGEST_LINGER: Duration = Duration::from_millis(4);
+
+/// A crowd's steps run in so many parts, as they come: what waits for the whole of it lets one processor idle.
+const PARTS: usize = 4;
 
 /// How long outcomes wait for a step that they can share a commit with.
 const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
@@ -73,13 +76,34 @@ pub struct Inbox(Arc<Shared>);
 /// The write thread's end; once it is gone everything is refused.
 pub struct Outlet {
     shared: Arc<Shared>,
-    /// Steps of the last batch that had some.
+    /// Steps of the last transaction that had some.
     usual: usize,
-    /// Whether the last batch had some.
+    /// Whether the last transaction had some.
     answered: bool,
-    /// When the last batch was given.
+    /// When the last transaction began.
     given_at: Option<Instant>,
+    /// How long it waited for further steps.
+    lingered: Duration,
+    crowd: Crowd,
     beside: Beside,
+}
+
+/// Those whose steps a transaction waits for.
+#[derive(Clone, Copy)]
+struct Crowd {
+    /// So many.
+    enough: usize,
+    /// Taken so far.
+    taken: usize,
+    /// But no longer than this.
+    until: Instant,
+}
+
+impl Crowd {
+    /// So many more are worth running.
+    fn part(&self) -> usize {
+        self.enough.div_ceil(PARTS).min(self.enough.saturating_sub(self.taken))
+    }
 }
 
 /// What the write thread is to do.
@@ -104,10 +128,16 @@ pub fn inbox() -> (Inbox, Outlet) {
         outcomes_wanted: usize::MAX,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), came: Condvar::new() });
-    (
-        Inbox(Arc::clone(&shared)),
-        Outlet { shared, usual: 0, answered: false, given_at: None, beside: Beside::default() },
-    )
+    let outlet = Outlet {
+        shared: Arc::clone(&shared),
+        usual: 0,
+        answered: false,
+        given_at: None,
+        lingered: Duration::ZERO,
+        crowd: Crowd { enough: 0, taken: 0, until: Instant::now() },
+        beside: Beside::default(),
+    };
+    (Inbox(shared), outlet)
 }
 
 impl Inbox {
@@ -183,8 +213,11 @@ impl Outlet {
         // Whoever was answered just now, and whoever waits already.
         let waiting = state.steps.len();
         let enough = if self.answered { self.usual + waiting } else { self.usual.max(waiting) }.clamp(1, BATCH);
-        let took = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
-        let patience = took.mul_f64(LINGER).min(LONGEST_LINGER);
+        let since = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
+        let patience = since.saturating_sub(self.lingered).mul_f64(LINGER).min(LONGEST_LINGER);
+        self.lingered = Duration::ZERO;
+        self.crowd = Crowd { enough, taken: 0, until: began };
+        let part = self.crowd.part();
         let mut linger = None;
         loop {
             if let Some(done) = state.stop.take() {
@@ -208,17 +241,20 @@ impl Outlet {
             });
             let due = match queued {
                 0 => outcomes_due,
-                _ if queued >= enough => Some(now),
-                _ => Some(*linger.get_or_insert(now + patience)),
+                _ => {
+                    let until = *linger.get_or_insert(now + patience);
+                    Some(if queued >= part { now } else { until })
+                }
             };
             if due.is_some_and(|due| due <= now) {
+                self.crowd.until = linger.unwrap_or(now);
                 return self.give(&mut state, now, steps, outcomes);
             }
             if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
                 self.usual = 0;
                 return Taken::Nothing;
             }
-            state.steps_wanted = if linger.is_some() { enough } else { 1 };
+            state.steps_wanted = if linger.is_some() { part } else { 1 };
             state.outcomes_wanted = match outcomes_due {
                 Some(_) if crowded => usize::MAX,
                 Some(_) => beside::MOST,
@@ -244,18 +280,57 @@ impl Outlet {
     ) -> Taken {
         state.let_be();
         self.given_at = Some(now);
-        let some = state.steps.len().min(BATCH);
-        self.answered = some > 0;
-        steps.extend(state.steps.drain(..some));
-        if some > 0 {
-            self.usual = some;
-            self.beside.steps_begin(now, some);
-        }
+        self.give_steps(state, now, steps);
+        self.answered = self.crowd.taken > 0;
         let some = state.outcomes.len().min(self.beside.outcomes(now));
         outcomes.extend(state.outcomes.drain(..some));
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
         Taken::Work
+    }
+
+    /// Waits for further steps of the same crowd, for a transaction that has run all it was given. Where none is left to
+    /// wait for it is to be committed.
+    pub fn more(&mut self, steps: &mut Vec<Box<dyn Step>>) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        let began = Instant::now();
+        let mut now = began;
+        let came = loop {
+            let (queued, part) = (state.steps.len(), self.crowd.part());
+            let over = now >= self.crowd.until;
+            if self.crowd.taken == 0 || part == 0 || state.stop.is_some() || (over && queued == 0) {
+                break false;
+            }
+            if over || queued >= part {
+                break true;
+            }
+            state.steps_wanted = part;
+            let wait = self.crowd.until.saturating_duration_since(now);
+            state = shared.came.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            now = Instant::now();
+        };
+        state.let_be();
+        self.lingered += now - began;
+        if came {
+            self.give_steps(&mut state, now, steps);
+        }
+        came
+    }
+
+    /// How long the transaction has waited for further steps.
+    pub fn lingered(&self) -> Duration {
+        self.lingered
+    }
+
+    fn give_steps(&mut self, state: &mut State, now: Instant, steps: &mut Vec<Box<dyn Step>>) {
+        let some = state.steps.len().min(BATCH - self.crowd.taken);
+        steps.extend(state.steps.drain(..some));
+        self.crowd.taken += some;
+        if some > 0 {
+            self.usual = self.crowd.taken;
+            self.beside.steps_begin(now, self.crowd.taken.max(self.crowd.enough));
+        }
     }
 }
 
@@ -271,96 +346,4 @@ impl Drop for Outlet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::batch::Batch;
-    use super::*;
-    use crate::domain::delivery::{Next, Outcome, Verdict};
-    use crate::domain::ids::{DeliveryId, DestinationKey};
-    use crate::domain::time::Timestamp;
-    use crate::error::Error;
-
-    struct Nothing;
-
-    impl Step for Nothing {
-        fn run(&mut self, _: &mut Batch<'_>) -> crate::error::Result<()> {
-            Ok(())
-        }
-
-        fn answer(self: Box<Self>, _: Option<&Error>) {}
-
-        fn guarded(&self) -> bool {
-            false
-        }
-    }
-
-    fn outcome() -> FinishedAttempt {
-        FinishedAttempt {
-            delivery: DeliveryId(1),
-            destination: DestinationKey(1),
-            attempt: None,
-            outcome: Outcome::Answer { status: 200, retry_after: None },
-            step: 0,
-            verdict: Verdict { next: Next::Succeeded, hold_until: None },
-            ended_at: Timestamp::EPOCH,
-            wall: Timestamp::EPOCH,
-            pause_after: Duration::ZERO,
-            failed_before: false,
-        }
-    }
-
-    /// What a look takes: steps and outcomes, or `None` where nothing came until `deadline`.
-    fn look(outlet: &mut Outlet, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
-        let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-        match outlet.take(Some(deadline), outcomes_too, &mut steps, &mut outcomes) {
-            Taken::Nothing => None,
-            Taken::Work | Taken::Stop(_) => Some((steps.len(), outcomes.len())),
-        }
-    }
-
-    #[test]
-    fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
-        let (inbox, mut outlet) = inbox();
-        outlet.beside().took(1, Duration::from_secs(8));
-        inbox.outcomes((0..3 * beside::MOST).map(|_| outcome()));
-        assert!(inbox.step(Box::new(Nothing)).is_ok());
-        let now = Instant::now();
-        assert_eq!(look(&mut outlet, now, true), Some((1, 16)));
-        // As if a while had gone by without steps.
-        outlet.beside = Beside::default();
-        assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, beside::MOST)); 2]);
-        assert_eq!(look(&mut outlet, now, true), Some((0, beside::MOST - 16)));
-        assert_eq!(look(&mut outlet, now, true), None);
-    }
-
-    #[test]
-    fn outcomes_alone_are_written_soon_but_not_while_the_disk_takes_none() {
-        let (inbox, mut outlet) = inbox();
-        inbox.outcomes([outcome()]);
-        assert_eq!(look(&mut outlet, Instant::now(), false), None);
-        assert!(inbox.step(Box::new(Nothing)).is_ok());
-        assert_eq!(look(&mut outlet, Instant::now(), false), Some((1, 1)), "with a step they are");
-        inbox.outcomes([outcome()]);
-        assert_eq!(look(&mut outlet, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
-    }
-
-    #[test]
-    fn what_is_too_much_or_too_late_is_refused() {
-        let (inbox, mut outlet) = inbox();
-        assert!((0..QUEUE).all(|_| inbox.step(Box::new(Nothing)).is_ok()));
-        assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Full)));
-        let (done, _) = oneshot::channel();
-        inbox.stop(done);
-        assert_eq!(look(&mut outlet, Instant::now(), true), Some((QUEUE, 0)), "all that was taken is written");
-        assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
-    }
-
-    #[test]
-    fn whoever_waits_for_a_thread_that_is_gone_learns_so() {
-        let (inbox, outlet) = inbox();
-        let (done, mut stopped) = oneshot::channel();
-        inbox.stop(done);
-        drop(outlet);
-        assert!(stopped.try_recv().is_err());
-        assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
-    }
-}
+mod tests;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::batch::Batch;
-use super::beside::Beside;
 use super::checkpointer::{Checkpointer, Task};
 use super::inbox::{Outlet, Taken};
 use super::outcomes::{self, FinishedAttempt};
@@ -109,7 +108,7 @@ impl Thread {
                 continue;
             }
             log_holds_some = true;
-            self.write(&mut steps, outlet.beside());
+            self.write(&mut steps, &mut outlet);
             retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
             if let Taken::Stop(done) = taken {
                 self.close();
@@ -120,20 +119,21 @@ impl Thread {
     }
 
     /// One transaction of all steps and all unwritten outcomes.
-    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, beside: &mut Beside) {
+    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) {
         let outcomes = self.unwritten.len();
         if steps.is_empty() && outcomes == 0 {
             return;
         }
         let started = Instant::now();
-        let result = self.transaction(steps, beside);
+        let result = self.transaction(steps, outlet);
         self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
-        self.shared.metrics.commit(started.elapsed(), steps.len() + outcomes, result.is_ok());
+        let took = started.elapsed().saturating_sub(outlet.lingered());
+        self.shared.metrics.commit(took, steps.len() + outcomes, result.is_ok());
         match result {
             Ok(changes) => {
                 self.unwritten.drain(..outcomes);
                 if !steps.is_empty() {
-                    beside.made(changes.iter().map(super::Change::deliveries_made).sum());
+                    outlet.beside().made(changes.iter().map(super::Change::deliveries_made).sum());
                 }
                 (self.observer)(changes);
                 for step in steps.drain(..) {
@@ -173,7 +173,7 @@ impl Thread {
         tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
     }
 
-    fn transaction(&mut self, steps: &mut [Box<dyn Step>], beside: &mut Beside) -> Result<Vec<super::Change>> {
+    fn transaction(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) -> Result<Vec<super::Change>> {
         if self.connection.is_none() {
             // It could not be taken for not moved while it is being moved.
             self.settle_log();
@@ -186,7 +186,7 @@ impl Thread {
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(&self.path);
         let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous(), beside);
+        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous(), outlet);
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
@@ -247,30 +247,45 @@ impl Thread {
     }
 }
 
-/// `BEGIN`, everything, `COMMIT`.
+/// `BEGIN`, everything, `COMMIT`. What else comes for this transaction is appended to `steps`.
 fn run_batch(
     batch: &mut Batch<'_>,
-    steps: &mut [Box<dyn Step>],
+    steps: &mut Vec<Box<dyn Step>>,
     outcomes: &mut [FinishedAttempt],
-    beside: &mut Beside,
+    outlet: &mut Outlet,
 ) -> Result<()> {
     batch.run("BEGIN IMMEDIATE", [])?;
     let began = Instant::now();
     for finished in &mut *outcomes {
         outcomes::settle(batch, finished)?;
     }
-    beside.took(outcomes.len(), began.elapsed());
-    for step in steps {
-        if step.guarded() {
-            batch.guarded(|batch| step.run(batch))?;
-        } else if let Err(error) = step.run(batch)
-            && matches!(error.kind(), Kind::Unavailable | Kind::Internal)
-            && error.code() != space::STORAGE_LOW
-        {
-            return Err(error);
+    outlet.beside().took(outcomes.len(), began.elapsed());
+    let mut done = 0;
+    loop {
+        for step in &mut steps[done..] {
+            run_step(batch, step.as_mut())?;
+        }
+        done = steps.len();
+        if !outlet.more(steps) {
+            break;
         }
     }
     batch.write_tallies()?;
     batch.run("COMMIT", [])?;
     Ok(())
+}
+
+/// An error given back fails the whole transaction.
+fn run_step(batch: &mut Batch<'_>, step: &mut dyn Step) -> Result<()> {
+    if step.guarded() {
+        return batch.guarded(|batch| step.run(batch));
+    }
+    match step.run(batch) {
+        Err(error)
+            if matches!(error.kind(), Kind::Unavailable | Kind::Internal) && error.code() != space::STORAGE_LOW =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,122 @@
+use super::*;
+use crate::domain::delivery::{Next, Outcome, Verdict};
+use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+use crate::store::batch::Batch;
+
+struct Nothing;
+
+impl Step for Nothing {
+    fn run(&mut self, _: &mut Batch<'_>) -> crate::error::Result<()> {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, _: Option<&Error>) {}
+
+    fn guarded(&self) -> bool {
+        false
+    }
+}
+
+fn outcome() -> FinishedAttempt {
+    FinishedAttempt {
+        delivery: DeliveryId(1),
+        destination: DestinationKey(1),
+        attempt: None,
+        outcome: Outcome::Answer { status: 200, retry_after: None },
+        step: 0,
+        verdict: Verdict { next: Next::Succeeded, hold_until: None },
+        ended_at: Timestamp::EPOCH,
+        wall: Timestamp::EPOCH,
+        pause_after: Duration::ZERO,
+        failed_before: false,
+    }
+}
+
+/// What a look takes: steps and outcomes, or `None` where nothing came until `deadline`.
+fn look(outlet: &mut Outlet, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
+    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+    match outlet.take(Some(deadline), outcomes_too, &mut steps, &mut outcomes) {
+        Taken::Nothing => None,
+        Taken::Work | Taken::Stop(_) => Some((steps.len(), outcomes.len())),
+    }
+}
+
+#[test]
+fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
+    let (inbox, mut outlet) = inbox();
+    outlet.beside().took(1, Duration::from_secs(8));
+    inbox.outcomes((0..3 * beside::MOST).map(|_| outcome()));
+    assert!(inbox.step(Box::new(Nothing)).is_ok());
+    let now = Instant::now();
+    assert_eq!(look(&mut outlet, now, true), Some((1, 16)));
+    // As if a while had gone by without steps.
+    outlet.beside = Beside::default();
+    assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, beside::MOST)); 2]);
+    assert_eq!(look(&mut outlet, now, true), Some((0, beside::MOST - 16)));
+    assert_eq!(look(&mut outlet, now, true), None);
+}
+
+#[test]
+fn outcomes_alone_are_written_soon_but_not_while_the_disk_takes_none() {
+    let (inbox, mut outlet) = inbox();
+    inbox.outcomes([outcome()]);
+    assert_eq!(look(&mut outlet, Instant::now(), false), None);
+    assert!(inbox.step(Box::new(Nothing)).is_ok());
+    assert_eq!(look(&mut outlet, Instant::now(), false), Some((1, 1)), "with a step they are");
+    inbox.outcomes([outcome()]);
+    assert_eq!(look(&mut outlet, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
+}
+
+#[test]
+fn what_is_too_much_or_too_late_is_refused() {
+    let (inbox, mut outlet) = inbox();
+    assert!((0..QUEUE).all(|_| inbox.step(Box::new(Nothing)).is_ok()));
+    assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Full)));
+    let (done, _) = oneshot::channel();
+    inbox.stop(done);
+    assert_eq!(look(&mut outlet, Instant::now(), true), Some((QUEUE, 0)), "all that was taken is written");
+    assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
+}
+
+#[test]
+fn whoever_waits_for_a_thread_that_is_gone_learns_so() {
+    let (inbox, outlet) = inbox();
+    let (done, mut stopped) = oneshot::channel();
+    inbox.stop(done);
+    drop(outlet);
+    assert!(stopped.try_recv().is_err());
+    assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
+}
+
+#[test]
+fn a_crowds_steps_run_in_parts_as_they_come() {
+    let (inbox, mut outlet) = inbox();
+    let send = |count| (0..count).for_each(|_| assert!(inbox.step(Box::new(Nothing)).is_ok()));
+    let mut steps = Vec::new();
+    let later = Instant::now() + Duration::from_secs(60);
+    outlet.crowd = Crowd { enough: 2 * PARTS, taken: 2, until: later };
+    send(2);
+    assert!(outlet.more(&mut steps));
+    assert_eq!(steps.len(), 2, "a part is enough to run it");
+    send(2 * PARTS);
+    assert!(outlet.more(&mut steps));
+    assert_eq!((steps.len(), outlet.usual), (2 + 2 * PARTS, 4 + 2 * PARTS));
+    assert!(!outlet.more(&mut steps), "all have come");
+    outlet.crowd = Crowd { enough: 100, taken: 1, until: Instant::now() };
+    send(1);
+    assert!(outlet.more(&mut steps), "what waits goes with it");
+    assert!(!outlet.more(&mut steps), "nobody is waited for any longer");
+}
+
+#[test]
+fn a_transaction_of_outcomes_waits_for_nobody_and_none_once_it_is_to_end() {
+    let (inbox, mut outlet) = inbox();
+    let later = Instant::now() + Duration::from_secs(60);
+    outlet.crowd = Crowd { enough: 100, taken: 0, until: later };
+    assert!(!outlet.more(&mut Vec::new()));
+    outlet.crowd = Crowd { enough: 100, taken: 1, until: later };
+    inbox.stop(oneshot::channel().0);
+    assert!(!outlet.more(&mut Vec::new()));
+}
