@@ -88,21 +88,45 @@ pub struct Outlet {
     beside: Beside,
 }
 
-/// Those whose steps a transaction waits for.
+/// What a transaction that has begun waits for before it is committed.
 #[derive(Clone, Copy)]
 struct Crowd {
-    /// So many.
+    /// So many steps.
     enough: usize,
-    /// Taken so far.
+    /// Steps taken so far.
     taken: usize,
-    /// But no longer than this.
-    until: Instant,
+    /// Outcomes that it may still take.
+    outcomes: usize,
+    /// Steps are waited for no longer than this, once one has come or the transaction has begun.
+    until: Option<Instant>,
+    /// And no longer than this after the first of them.
+    patience: Duration,
+    /// Whether there was a first.
+    lingers: bool,
 }
 
 impl Crowd {
-    /// So many more are worth running.
+    fn of(enough: usize, patience: Duration) -> Self {
+        Self { enough, taken: 0, outcomes: usize::MAX, until: None, patience, lingers: false }
+    }
+
+    /// So many more steps are worth running.
     fn part(&self) -> usize {
         self.enough.div_ceil(PARTS).min(self.enough.saturating_sub(self.taken))
+    }
+
+    /// Sees that some wait.
+    fn see(&mut self, queued: usize, now: Instant) {
+        if queued > 0 && !self.lingers {
+            self.lingers = true;
+            let until = now + self.patience;
+            self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
+        }
+    }
+
+    /// So many queued steps wake the thread.
+    fn wanted(&self) -> usize {
+        if self.lingers { self.part() } else { 1 }
     }
 }
 
@@ -134,7 +158,7 @@ pub fn inbox() -> (Inbox, Outlet) {
         answered: false,
         given_at: None,
         lingered: Duration::ZERO,
-        crowd: Crowd { enough: 0, taken: 0, until: Instant::now() },
+        crowd: Crowd::of(0, Duration::ZERO),
         beside: Beside::default(),
     };
     (Inbox(shared), outlet)
@@ -212,13 +236,12 @@ impl Outlet {
         let crowded = self.beside.is_crowded(began);
         // Whoever was answered just now, and whoever waits already.
         let waiting = state.steps.len();
-        let enough = if self.answered { self.usual + waiting } else { self.usual.max(waiting) }.clamp(1, BATCH);
+        let answered = std::mem::take(&mut self.answered);
+        let enough = if answered { self.usual + waiting } else { self.usual.max(waiting) }.clamp(1, BATCH);
         let since = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
         let patience = since.saturating_sub(self.lingered).mul_f64(LINGER).min(LONGEST_LINGER);
         self.lingered = Duration::ZERO;
-        self.crowd = Crowd { enough, taken: 0, until: began };
-        let part = self.crowd.part();
-        let mut linger = None;
+        self.crowd = Crowd::of(enough, patience);
         loop {
             if let Some(done) = state.stop.take() {
                 state.closed = true;
@@ -228,35 +251,31 @@ impl Outlet {
             }
             let now = Instant::now();
             let queued = state.steps.len();
-            let outcomes_due = state.outcomes_since.filter(|_| outcomes_too).map(|since| {
-                let much = state.outcomes.len() >= beside::MOST;
-                // A crowd comes again sooner than a commit without it would end.
-                if crowded {
-                    since.max(began) + OUTCOMES_LINGER
-                } else if much {
-                    since
-                } else {
-                    since + OUTCOMES_LINGER
-                }
-            });
-            let due = match queued {
-                0 => outcomes_due,
-                _ => {
-                    let until = *linger.get_or_insert(now + patience);
-                    Some(if queued >= part { now } else { until })
-                }
+            self.crowd.see(queued, now);
+            let steps_due = match queued {
+                0 => None,
+                _ if queued >= self.crowd.part() => Some(now),
+                _ => self.crowd.until,
             };
+            // Beside a crowd they run while it comes; the commit waits for it.
+            let at_once = crowded || state.outcomes.len() >= beside::MOST;
+            let outcomes_due = state.outcomes_since.filter(|_| outcomes_too);
+            let outcomes_due = outcomes_due.map(|since| if at_once { since } else { since + OUTCOMES_LINGER });
+            let due = steps_due.into_iter().chain(outcomes_due).min();
             if due.is_some_and(|due| due <= now) {
-                self.crowd.until = linger.unwrap_or(now);
-                return self.give(&mut state, now, steps, outcomes);
+                if queued == 0 {
+                    self.crowd.until = Some(if crowded { now + OUTCOMES_LINGER } else { now });
+                }
+                self.given_at = Some(now);
+                self.give(&mut state, now, steps, outcomes);
+                return Taken::Work;
             }
             if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
                 self.usual = 0;
                 return Taken::Nothing;
             }
-            state.steps_wanted = if linger.is_some() { part } else { 1 };
+            state.steps_wanted = self.crowd.wanted();
             state.outcomes_wanted = match outcomes_due {
-                Some(_) if crowded => usize::MAX,
                 Some(_) => beside::MOST,
                 None if outcomes_too => 1,
                 None => usize::MAX,
@@ -271,66 +290,65 @@ impl Outlet {
         }
     }
 
+    /// Waits for what else is to go with a transaction that has run all it was given. Where there is nothing left to wait
+    /// for it is to be committed.
+    pub fn more(&mut self, steps: &mut Vec<Box<dyn Step>>, outcomes: &mut VecDeque<FinishedAttempt>) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        let began = Instant::now();
+        let mut now = began;
+        let came = loop {
+            let queued = state.steps.len();
+            self.crowd.see(queued, now);
+            let part = self.crowd.part();
+            let left = self.crowd.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+            let over = left.is_zero();
+            if part == 0 || state.stop.is_some() || (over && queued == 0) {
+                break false;
+            }
+            if over || queued >= part {
+                break true;
+            }
+            state.steps_wanted = self.crowd.wanted();
+            state = shared.came.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            now = Instant::now();
+        };
+        self.lingered += now - began;
+        if came {
+            self.give(&mut state, now, steps, outcomes);
+        } else {
+            state.let_be();
+        }
+        came
+    }
+
+    /// How long the transaction has waited for what else is to go with it.
+    pub fn lingered(&self) -> Duration {
+        self.lingered
+    }
+
     fn give(
         &mut self,
         state: &mut State,
         now: Instant,
         steps: &mut Vec<Box<dyn Step>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
-    ) -> Taken {
+    ) {
         state.let_be();
-        self.given_at = Some(now);
-        self.give_steps(state, now, steps);
-        self.answered = self.crowd.taken > 0;
-        let some = state.outcomes.len().min(self.beside.outcomes(now));
-        outcomes.extend(state.outcomes.drain(..some));
-        // Those that are left have waited long enough.
-        state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
-        Taken::Work
-    }
-
-    /// Waits for further steps of the same crowd, for a transaction that has run all it was given. Where none is left to
-    /// wait for it is to be committed.
-    pub fn more(&mut self, steps: &mut Vec<Box<dyn Step>>) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.state();
-        let began = Instant::now();
-        let mut now = began;
-        let came = loop {
-            let (queued, part) = (state.steps.len(), self.crowd.part());
-            let over = now >= self.crowd.until;
-            if self.crowd.taken == 0 || part == 0 || state.stop.is_some() || (over && queued == 0) {
-                break false;
-            }
-            if over || queued >= part {
-                break true;
-            }
-            state.steps_wanted = part;
-            let wait = self.crowd.until.saturating_duration_since(now);
-            state = shared.came.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
-            now = Instant::now();
-        };
-        state.let_be();
-        self.lingered += now - began;
-        if came {
-            self.give_steps(&mut state, now, steps);
-        }
-        came
-    }
-
-    /// How long the transaction has waited for further steps.
-    pub fn lingered(&self) -> Duration {
-        self.lingered
-    }
-
-    fn give_steps(&mut self, state: &mut State, now: Instant, steps: &mut Vec<Box<dyn Step>>) {
         let some = state.steps.len().min(BATCH - self.crowd.taken);
         steps.extend(state.steps.drain(..some));
         self.crowd.taken += some;
         if some > 0 {
+            self.answered = true;
             self.usual = self.crowd.taken;
             self.beside.steps_begin(now, self.crowd.taken.max(self.crowd.enough));
         }
+        self.crowd.outcomes = self.crowd.outcomes.min(self.beside.outcomes(now));
+        let some = state.outcomes.len().min(self.crowd.outcomes);
+        outcomes.extend(state.outcomes.drain(..some));
+        self.crowd.outcomes -= some;
+        // Those that are left have waited long enough.
+        state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
     }
 }
 

@@ -120,18 +120,17 @@ impl Thread {
 
     /// One transaction of all steps and all unwritten outcomes.
     fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) {
-        let outcomes = self.unwritten.len();
-        if steps.is_empty() && outcomes == 0 {
+        if steps.is_empty() && self.unwritten.is_empty() {
             return;
         }
         let started = Instant::now();
         let result = self.transaction(steps, outlet);
         self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::LOCKED));
         let took = started.elapsed().saturating_sub(outlet.lingered());
-        self.shared.metrics.commit(took, steps.len() + outcomes, result.is_ok());
+        self.shared.metrics.commit(took, steps.len() + self.unwritten.len(), result.is_ok());
         match result {
             Ok(changes) => {
-                self.unwritten.drain(..outcomes);
+                self.unwritten.clear();
                 if !steps.is_empty() {
                     outlet.beside().made(changes.iter().map(super::Change::deliveries_made).sum());
                 }
@@ -186,7 +185,7 @@ impl Thread {
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(&self.path);
         let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, self.unwritten.make_contiguous(), outlet);
+        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet);
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
@@ -247,26 +246,26 @@ impl Thread {
     }
 }
 
-/// `BEGIN`, everything, `COMMIT`. What else comes for this transaction is appended to `steps`.
+/// `BEGIN`, everything, `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
 fn run_batch(
     batch: &mut Batch<'_>,
     steps: &mut Vec<Box<dyn Step>>,
-    outcomes: &mut [FinishedAttempt],
+    outcomes: &mut VecDeque<FinishedAttempt>,
     outlet: &mut Outlet,
 ) -> Result<()> {
     batch.run("BEGIN IMMEDIATE", [])?;
-    let began = Instant::now();
-    for finished in &mut *outcomes {
-        outcomes::settle(batch, finished)?;
-    }
-    outlet.beside().took(outcomes.len(), began.elapsed());
-    let mut done = 0;
+    let (mut settled, mut done) = (0, 0);
     loop {
+        let began = Instant::now();
+        for finished in outcomes.range_mut(settled..) {
+            outcomes::settle(batch, finished)?;
+        }
+        outlet.beside().took(outcomes.len() - settled, began.elapsed());
         for step in &mut steps[done..] {
             run_step(batch, step.as_mut())?;
         }
-        done = steps.len();
-        if !outlet.more(steps) {
+        (settled, done) = (outcomes.len(), steps.len());
+        if !outlet.more(steps, outcomes) {
             break;
         }
     }

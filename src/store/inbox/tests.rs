@@ -94,29 +94,46 @@ fn whoever_waits_for_a_thread_that_is_gone_learns_so() {
 fn a_crowds_steps_run_in_parts_as_they_come() {
     let (inbox, mut outlet) = inbox();
     let send = |count| (0..count).for_each(|_| assert!(inbox.step(Box::new(Nothing)).is_ok()));
-    let mut steps = Vec::new();
-    let later = Instant::now() + Duration::from_secs(60);
-    outlet.crowd = Crowd { enough: 2 * PARTS, taken: 2, until: later };
+    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+    let minute = Duration::from_secs(60);
+    let until = Some(Instant::now() + minute);
+    outlet.crowd = Crowd { taken: 2, until, ..Crowd::of(2 * PARTS, minute) };
     send(2);
-    assert!(outlet.more(&mut steps));
+    assert!(outlet.more(&mut steps, &mut outcomes));
     assert_eq!(steps.len(), 2, "a part is enough to run it");
     send(2 * PARTS);
-    assert!(outlet.more(&mut steps));
+    assert!(outlet.more(&mut steps, &mut outcomes));
     assert_eq!((steps.len(), outlet.usual), (2 + 2 * PARTS, 4 + 2 * PARTS));
-    assert!(!outlet.more(&mut steps), "all have come");
-    outlet.crowd = Crowd { enough: 100, taken: 1, until: Instant::now() };
-    send(1);
-    assert!(outlet.more(&mut steps), "what waits goes with it");
-    assert!(!outlet.more(&mut steps), "nobody is waited for any longer");
+    assert!(!outlet.more(&mut steps, &mut outcomes), "all have come");
 }
 
 #[test]
-fn a_transaction_of_outcomes_waits_for_nobody_and_none_once_it_is_to_end() {
+fn a_transaction_whose_time_is_over_takes_what_waits_and_is_committed() {
     let (inbox, mut outlet) = inbox();
-    let later = Instant::now() + Duration::from_secs(60);
-    outlet.crowd = Crowd { enough: 100, taken: 0, until: later };
-    assert!(!outlet.more(&mut Vec::new()));
-    outlet.crowd = Crowd { enough: 100, taken: 1, until: later };
+    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+    outlet.crowd = Crowd { until: Some(Instant::now()), ..Crowd::of(100, Duration::ZERO) };
+    assert!(inbox.step(Box::new(Nothing)).is_ok());
+    assert!(outlet.more(&mut steps, &mut outcomes));
+    assert_eq!(steps.len(), 1);
+    assert!(!outlet.more(&mut steps, &mut outcomes));
+    let minute = Duration::from_secs(60);
+    outlet.crowd = Crowd { until: Some(Instant::now() + minute), ..Crowd::of(100, minute) };
     inbox.stop(oneshot::channel().0);
-    assert!(!outlet.more(&mut Vec::new()));
+    assert!(!outlet.more(&mut steps, &mut outcomes), "nor does it wait where the thread is to end");
+}
+
+#[test]
+fn beside_a_crowd_outcomes_run_while_it_comes() {
+    let (inbox, mut outlet) = inbox();
+    outlet.beside().steps_begin(Instant::now() + Duration::from_secs(60), 100);
+    outlet.beside().took(1, Duration::from_secs(8));
+    outlet.usual = PARTS;
+    inbox.outcomes((0..20).map(|_| outcome()));
+    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+    assert!(matches!(outlet.take(None, true, &mut steps, &mut outcomes), Taken::Work));
+    assert_eq!((steps.len(), outcomes.len()), (0, 16), "no longer than the crowd may notice");
+    (0..PARTS).for_each(|_| assert!(inbox.step(Box::new(Nothing)).is_ok()));
+    assert!(outlet.more(&mut steps, &mut outcomes), "the commit waits for it");
+    assert_eq!((steps.len(), outcomes.len()), (PARTS, 16));
+    assert!(!outlet.more(&mut steps, &mut outcomes));
 }
