@@ -29,10 +29,14 @@ pub struct Taken<T>(pub T);
 /// 204.
 pub struct Gone;
 
+/// Room for an answer to begin with: an event's receipt with a delivery.
+const USUAL_BYTES: usize = 512;
+
 /// Writes `body`.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => Response::builder().status(status).content_type("application/json").body(bytes),
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    match serde_json::to_writer(&mut bytes, body) {
+        Ok(()) => Response::builder().status(status).content_type("application/json").body(bytes),
         Err(error) => {
             tracing::error!(%error, "an answer cannot be written");
             ApiError::internal().into_response()

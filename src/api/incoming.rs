@@ -153,7 +153,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for InFront<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         if request.method() != Method::POST || request.uri().path() != PATH {
-            return self.endpoint.call(request).await;
+            // Boxed, since its future is large and no event needs it.
+            return Box::pin(self.endpoint.call(request)).await;
         }
         let body = request.take_body();
         let arrival = Arrival { headers: request.headers(), body };

@@ -103,8 +103,8 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
     );
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let site = context.site.clone();
-    let endpoint = incoming.in_front_of(service.into_endpoint().data(context));
-    browser::fronted(shape::shaped(endpoint, Paths::shared()), &site)
+    let endpoint = shape::shaped(service.into_endpoint().data(context), Paths::shared());
+    browser::fronted(shape::calm(incoming.in_front_of(endpoint)), &site)
 }
 
 /// The reason phrase of `status`, and the body of an error that no endpoint answers.

@@ -1,6 +1,5 @@
-//! The outermost layer: whatever the framework answers by itself becomes a [`Problem`](super::problem::Problem).
+//! Whatever the framework answers by itself becomes a [`Problem`](super::problem::Problem), and so does a panic.
 
-use poem::endpoint::BoxEndpoint;
 use poem::http::header::ALLOW;
 use poem::http::{HeaderValue, Method, StatusCode, Uri};
 use poem::middleware::CatchPanic;
@@ -10,22 +9,28 @@ use super::incoming;
 use super::paths::Paths;
 use super::problem::{ApiError, MEDIA_TYPE};
 
-/// Shapes every error of `endpoint`, panics included.
-pub fn shaped(endpoint: impl Endpoint<Output = Response> + 'static, paths: &'static Paths) -> Shaped {
-    let endpoint = endpoint.with(CatchPanic::new().with_handler(|_| {
-        tracing::error!("a handler panicked");
-        ApiError::internal()
-    }));
-    Shaped { endpoint: endpoint.boxed(), paths }
+/// The endpoint that answers 500 where `endpoint` panics.
+pub fn calm(endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint<Output = Response> {
+    endpoint
+        .with(CatchPanic::new().with_handler(|_| {
+            tracing::error!("a handler panicked");
+            ApiError::internal()
+        }))
+        .map_to_response()
+}
+
+/// Shapes every error of `endpoint`.
+pub fn shaped<E: Endpoint<Output = Response>>(endpoint: E, paths: &'static Paths) -> Shaped<E> {
+    Shaped { endpoint, paths }
 }
 
 /// An endpoint whose every error is a problem.
-pub struct Shaped {
-    endpoint: BoxEndpoint<'static>,
+pub struct Shaped<E> {
+    endpoint: E,
     paths: &'static Paths,
 }
 
-impl Endpoint for Shaped {
+impl<E: Endpoint<Output = Response>> Endpoint for Shaped<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -44,7 +49,7 @@ fn is_foreign_error(response: &Response) -> bool {
     (status.is_client_error() || status.is_server_error()) && response.content_type() != Some(MEDIA_TYPE)
 }
 
-impl Shaped {
+impl<E> Shaped<E> {
     fn shape(&self, status: StatusCode, message: &str, method: &Method, uri: &Uri) -> Response {
         let path = uri.path();
         let error = match status {
@@ -90,7 +95,7 @@ mod tests {
         let route =
             Route::new().at("/healthz", get(works)).at("/readyz", get(breaks)).at(incoming::PATH, poem::post(works));
         let request = Request::builder().method(method).uri(Uri::from_static(uri)).finish();
-        let response = shaped(route, Paths::shared()).get_response(request).await;
+        let response = calm(shaped(route, Paths::shared())).get_response(request).await;
         let allow = response.header("allow").map(str::to_owned);
         let status = response.status().as_u16();
         let body = response.into_body().into_vec().await.unwrap();

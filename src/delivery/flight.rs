@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::attempt::{self, Client, Line, NotSent, Request};
+use super::bundle::Aloft;
 use super::clock::{self, Clock};
 use super::figures::Figures;
 use super::lane::Job;
@@ -17,7 +18,7 @@ use crate::domain::ids::{EventId, hot_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::store::{FinishedAttempt, Store};
 
-/// A worker that has been busy with a run for so long leaves the rest to others.
+/// A worker that has been busy for so long with what it was given leaves the rest to others.
 const LONGEST: Duration = Duration::from_millis(8);
 
 /// Whether an attempt was cut short, and why.
@@ -82,12 +83,21 @@ pub struct Landed {
     pub outcome: bool,
 }
 
-/// Makes the deliveries of `run` one after the other, until one fails or it takes too long; `run` keeps their outcomes.
-/// With `kept` the lane may have kept connections that its peer has closed since.
-pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec<Ended> {
+/// Makes what a worker was given, one after the other, until that takes too long.
+pub fn fly(context: &Context, bundle: &[Aloft]) {
     let started = Instant::now();
-    let mut ended = Vec::new();
-    let line = client.line();
+    for (place, aloft) in bundle.iter().enumerate() {
+        if place == 0 || started.elapsed() <= LONGEST {
+            make(context, aloft, started);
+        }
+        aloft.run.done();
+    }
+}
+
+/// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
+fn make(context: &Context, aloft: &Aloft, started: Instant) {
+    let (run, mut kept) = (&*aloft.run, aloft.kept);
+    let line = aloft.client.line();
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
@@ -96,14 +106,13 @@ pub fn fly(context: &Context, client: &Client, run: &Run, mut kept: bool) -> Vec
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }
         });
-        ended.push(Ended { delivery: job.delivery, bytes: job.bytes(), began, landed });
+        run.ended(Ended { delivery: job.delivery, bytes: job.bytes(), began, landed });
         let good = matches!(landed.said, Said::Good(_));
         if !good || run.cut.is_set() || started.elapsed() > LONGEST {
             break;
         }
         kept = true;
     }
-    ended
 }
 
 /// Sends `job`.

@@ -124,6 +124,8 @@ pub struct Lane {
     last_success_began: Timestamp,
     /// Attempts that are overdue and began at these times.
     overdue: Vec<Timestamp>,
+    /// Other lanes have held it up since its last success.
+    held_up: bool,
     /// Order of service among equals.
     pub served: u64,
     /// When its timer goes off.
@@ -153,6 +155,7 @@ impl Lane {
             back_at: Timestamp::EPOCH,
             last_success_began: Timestamp::EPOCH,
             overdue: Vec::new(),
+            held_up: false,
             served: 0,
             wakes_at: None,
         }
@@ -226,6 +229,21 @@ impl Lane {
         (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, LONGEST_RUN)
     }
 
+    /// Usual duration of a success.
+    pub fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    /// Whether its worker is to be given nothing of other lanes.
+    pub fn goes_alone(&self) -> bool {
+        self.held_up || self.standing != Standing::Good
+    }
+
+    /// It was given to a worker that another lane has held up. It goes alone until its next success.
+    pub fn was_held_up(&mut self) {
+        self.held_up = true;
+    }
+
     /// An attempt that began at `began` is overdue.
     pub fn overdue(&mut self, began: Timestamp) {
         self.overdue.push(began);
@@ -237,6 +255,7 @@ impl Lane {
         self.cap = if self.standing == Standing::Good { self.cap + 1 } else { 2 };
         self.standing = Standing::Good;
         self.strikes = 0;
+        self.held_up = false;
         self.backoff = BACKOFF;
         self.last_success_began = self.last_success_began.max(began);
     }

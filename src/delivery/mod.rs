@@ -5,6 +5,7 @@ pub mod clock;
 mod agents;
 mod attempt;
 mod buffers;
+mod bundle;
 mod figures;
 mod flight;
 mod lane;

@@ -73,6 +73,11 @@ impl Pools {
         }
     }
 
+    /// How many lanes of a pool could send.
+    pub fn waiting(&self, pool: Pool) -> usize {
+        index(pool).map_or(0, |at| self.ready[at].len())
+    }
+
     /// The lane that sends next and its pool, while `flying` of `workers` threads are taken.
     pub fn next(&self, flying: usize, workers: usize) -> Option<(DestinationKey, Pool)> {
         let kept = workers / KEPT_SHARE;

@@ -19,8 +19,20 @@ pub struct Run {
 
 struct State {
     jobs: VecDeque<Job>,
-    began: Timestamp,
+    progress: Progress,
     finished: Vec<FinishedAttempt>,
+    ended: Vec<Ended>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Its worker is busy with others.
+    Waits,
+    /// The attempt under way, or the last one, began then.
+    Began(Timestamp),
+    /// Its worker is done with it.
+    Done,
 }
 
 /// One of its attempts, ended.
@@ -35,10 +47,21 @@ pub struct Ended {
     pub landed: Landed,
 }
 
+/// What came of a run.
+pub struct Result {
+    /// Its attempts.
+    pub ended: Vec<Ended>,
+    /// Their outcomes.
+    pub finished: Vec<FinishedAttempt>,
+    /// What has not begun.
+    pub left: VecDeque<Job>,
+}
+
 impl Run {
-    /// Of these deliveries; the first begins now.
-    pub fn new(jobs: VecDeque<Job>, now: Timestamp) -> Self {
-        Self { state: Mutex::new(State { jobs, began: now, finished: Vec::new() }), cut: Cut::default() }
+    /// Of these deliveries.
+    pub fn new(jobs: VecDeque<Job>) -> Self {
+        let state = State { jobs, progress: Progress::Waits, finished: Vec::new(), ended: Vec::new() };
+        Self { state: Mutex::new(state), cut: Cut::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -48,18 +71,28 @@ impl Run {
     /// The next delivery, which begins now.
     pub fn next(&self, now: Timestamp) -> Option<Job> {
         let mut state = self.state();
-        state.began = now;
-        state.jobs.pop_front()
+        let job = state.jobs.pop_front()?;
+        state.progress = Progress::Began(now);
+        Some(job)
     }
 
-    /// When the attempt under way began.
-    pub fn began(&self) -> Timestamp {
-        self.state().began
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.state().progress
     }
 
     /// Takes back what has not begun.
     pub fn recall(&self) -> VecDeque<Job> {
         std::mem::take(&mut self.state().jobs)
+    }
+
+    /// Takes all of it back unless it has begun.
+    pub fn recall_whole(&self) -> Option<VecDeque<Job>> {
+        let mut state = self.state();
+        (state.progress == Progress::Waits).then(|| {
+            state.progress = Progress::Done;
+            std::mem::take(&mut state.jobs)
+        })
     }
 
     /// Keeps an outcome until the run ends; one write for all of them is cheaper.
@@ -70,5 +103,56 @@ impl Run {
     /// The outcomes so far.
     pub fn take_finished(&self) -> Vec<FinishedAttempt> {
         std::mem::take(&mut self.state().finished)
+    }
+
+    /// An attempt has ended.
+    pub fn ended(&self, ended: Ended) {
+        self.state().ended.push(ended);
+    }
+
+    /// The worker is done with it.
+    pub fn done(&self) {
+        self.state().progress = Progress::Done;
+    }
+
+    /// What came of it, once its worker is done.
+    pub fn result(&self) -> Result {
+        let mut state = self.state();
+        Result {
+            ended: std::mem::take(&mut state.ended),
+            finished: std::mem::take(&mut state.finished),
+            left: std::mem::take(&mut state.jobs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::EventId;
+
+    fn run() -> Run {
+        let job = |id| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None };
+        Run::new((1..=2).map(job).collect())
+    }
+
+    #[test]
+    fn what_waits_for_a_worker_can_be_taken_back_and_is_then_not_made() {
+        let run = run();
+        assert_eq!(run.progress(), Progress::Waits);
+        assert_eq!(run.recall_whole().map(|jobs| jobs.len()), Some(2));
+        assert!(run.next(Timestamp::EPOCH).is_none(), "its worker comes too late");
+        assert_eq!(run.progress(), Progress::Done);
+    }
+
+    #[test]
+    fn what_has_begun_is_left_to_its_worker() {
+        let (run, now) = (run(), Timestamp::from_millis(5));
+        assert!(run.next(now).is_some());
+        assert!(run.recall_whole().is_none());
+        assert_eq!(run.progress(), Progress::Began(now));
+        assert_eq!(run.recall().len(), 1);
+        run.done();
+        assert!(run.progress() == Progress::Done && run.result().left.is_empty());
     }
 }

@@ -16,7 +16,7 @@ use super::lane::{FLOOR, Job, Lane, Place, Standing};
 use super::pools::{Entry, Pool, Pools};
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
-use super::run::{Ended, Run};
+use super::run::Run;
 use super::workers::{Slot, Workers};
 use super::{EngineOptions, Outbox};
 use crate::domain::delivery::Attempt;
@@ -50,10 +50,8 @@ pub enum Message {
     Changes(Vec<Change>),
     /// A worker is done.
     Landed {
-        /// Number of the flight.
-        flight: u64,
-        /// Its attempts.
-        ended: Vec<Ended>,
+        /// Numbers of the flights that it was given.
+        flights: Vec<u64>,
         /// The worker.
         slot: Arc<Slot>,
     },
@@ -105,6 +103,8 @@ pub struct Scheduler {
     entered: HashMap<DestinationKey, Entry>,
     pools: Pools,
     flights: BTreeMap<u64, Flight>,
+    /// Workers that are busy with them.
+    threads: usize,
     next_flight: u64,
     /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
     /// itself names counts.
@@ -158,6 +158,7 @@ impl Scheduler {
             entered: HashMap::new(),
             pools: Pools::default(),
             flights: BTreeMap::new(),
+            threads: 0,
             next_flight: 0,
             timers: BinaryHeap::new(),
             patience: BinaryHeap::new(),
@@ -224,9 +225,10 @@ impl Scheduler {
     fn take(&mut self, message: Message) {
         match message {
             Message::Changes(changes) => changes.into_iter().for_each(|change| self.change(change)),
-            Message::Landed { flight, ended, slot } => {
+            Message::Landed { flights, slot } => {
+                self.threads -= 1;
                 self.workers.returned(slot);
-                self.landed(flight, ended);
+                flights.into_iter().for_each(|flight| self.landed(flight));
             }
             Message::Tested(slot) => {
                 self.tests -= 1;

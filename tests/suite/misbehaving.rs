@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::client::NewAccount;
-use crate::harness::{Behaviour, Client, Receiver, Reply, Server, Setup};
+use crate::harness::{Behaviour, Client, Gate, Receiver, Reply, Server, Setup};
 
 struct Case {
     client: Client,
@@ -200,6 +200,31 @@ fn a_destination_of_the_same_account_that_hangs_holds_up_no_sibling() {
     }
     case.receiver.wait_for("/good", 100);
     case.client.get("/readyz").expect(200);
+}
+
+#[test]
+fn one_that_answers_does_not_wait_behind_many_that_begin_to_hang_at_once() {
+    // Enough of them that workers are given several, and a timeout that this test does not live to see.
+    let case = Case::new("10m");
+    let paths: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
+    for path in &paths {
+        case.client.create_destination(&case.account, &case.receiver.url(path), "POST", json!({}));
+    }
+    for known in 1..=3 {
+        case.client.push(&case.account, "1");
+        paths.iter().for_each(|path| drop(case.receiver.wait_for(path, known)));
+    }
+    let gate = Gate::default();
+    let (answer, hang): (Vec<_>, Vec<_>) = paths.iter().enumerate().partition(|(number, _)| number % 13 == 12);
+    for (_, path) in &hang {
+        case.receiver.on(path, Behaviour::Hold(gate.clone(), Reply::status(200)));
+    }
+    case.client.push(&case.account, "2");
+    answer.iter().for_each(|(_, path)| drop(case.receiver.wait_for(path, 4)));
+    gate.open();
+    hang.iter().for_each(|(_, path)| drop(case.receiver.wait_for(path, 4)));
+    let again = paths.iter().find(|path| case.receiver.requests_to(path).len() > 4);
+    assert_eq!(again, None, "what was taken back is sent once");
 }
 
 #[test]

@@ -22,6 +22,8 @@ static UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
 
 /// Adds them.
 pub fn protect(headers: &mut HeaderMap) {
+    // At once, else it grows twice.
+    headers.reserve(ALWAYS.len() + UNLESS_SAID.len());
     for (name, value) in &ALWAYS {
         headers.insert(name, value.clone());
     }

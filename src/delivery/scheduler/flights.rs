@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::{Flight, Message, Scheduler, TESTS};
 use crate::delivery::attempt::Client;
+use crate::delivery::bundle::{Aloft, Bundle};
 use crate::delivery::flight::{self, Said};
 use crate::delivery::lane::{FAST, Job, Place, Standing};
 use crate::delivery::pools::{KEPT_SHARE, Pool};
-use crate::delivery::run::{Ended, Run};
+use crate::delivery::run::{Progress, Run};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::ids::DestinationKey;
@@ -20,37 +21,58 @@ use crate::domain::time::Timestamp;
 /// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
 const LEAST_YOUNG: Duration = Duration::from_millis(10);
 
+/// What waits longer for its worker, which others hold up, is taken back.
+const TAKE_BACK: Duration = Duration::from_millis(5);
+
 /// An attempt of a failing lane may be cut for room when it is older.
 const CUT_AFTER: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
-        while self.flights.len() + self.options.workers / KEPT_SHARE < self.options.workers
+        while self.threads + self.options.workers / KEPT_SHARE < self.options.workers
             && let Some(key) = self.urgent.pop_front()
         {
             if let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.urgent.pop_front()) {
-                self.send(key, VecDeque::from([job]), Pool::Free, now);
+                self.send_alone(key, VecDeque::from([job]), Pool::Free, now);
             }
         }
-        while let Some((key, pool)) = self.pools.next(self.flights.len(), self.options.workers) {
+        let mut bundle = Bundle::among(self.pools.waiting(Pool::Fast));
+        while let Some((key, pool)) = self.pools.next(self.threads, self.options.workers) {
             let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.queue.is_empty()) else {
                 self.leave(key);
                 continue;
             };
-            let jobs = lane.queue.drain(..lane.run_length()).collect();
-            self.send(key, jobs, pool, now);
+            let jobs: VecDeque<Job> = lane.queue.drain(..lane.run_length()).collect();
+            if pool != Pool::Fast || lane.goes_alone() {
+                self.send_alone(key, jobs, pool, now);
+                continue;
+            }
+            let (count, usual) = (jobs.len(), lane.usual());
+            if let Some(aloft) = self.launch(key, jobs, pool, now) {
+                bundle.add(aloft, count, usual);
+            }
+            if bundle.is_full() {
+                self.give(bundle.take());
+            }
         }
-        if self.flights.len() + 1 >= self.options.workers && self.pools.good_wait() {
+        self.give(bundle.take());
+        if self.threads + 1 >= self.options.workers && self.pools.good_wait() {
             self.cut_for_room(now);
         }
     }
 
-    pub(super) fn send(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
+    fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
+        let aloft = self.launch(key, jobs, pool, now);
+        self.give(aloft.into_iter().collect());
+    }
+
+    /// Notes what a worker is about to be given.
+    fn launch(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<Aloft> {
         self.leave(key);
         self.turn += 1;
         let number = self.next_flight;
         self.next_flight += 1;
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let lane = self.lanes.get_mut(&key)?;
         lane.in_flight += 1;
         lane.served = self.turn;
         for job in &jobs {
@@ -67,9 +89,10 @@ impl Scheduler {
         self.pools.take(pool);
         self.pools.young_failing += usize::from(young_failing);
         if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
-            self.patience.push(Reverse((now.plus(patience), number)));
+            let first_look = if pool == Pool::Fast { TAKE_BACK } else { patience };
+            self.patience.push(Reverse((now.plus(first_look), number)));
         }
-        let run = Arc::new(Run::new(jobs, now));
+        let run = Arc::new(Run::new(jobs));
         self.flights.insert(
             number,
             Flight {
@@ -81,30 +104,45 @@ impl Scheduler {
                 overdue: None,
             },
         );
-        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
-        self.workers.give(move |slot| {
-            let ended = flight::fly(&context, &client, &run, kept);
-            let _ = outbox.0.send(Message::Landed { flight: number, ended, slot });
-        });
         self.look(key);
+        Some(Aloft { number, client, run, kept })
     }
 
-    pub(super) fn landed(&mut self, number: u64, ended: Vec<Ended>) {
+    /// Gives all of it to one worker.
+    fn give(&mut self, bundle: Vec<Aloft>) {
+        if bundle.is_empty() {
+            return;
+        }
+        self.threads += 1;
+        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        self.workers.give(move |slot| {
+            flight::fly(&context, &bundle);
+            let flights = bundle.iter().map(|aloft| aloft.number).collect();
+            // The connections are free again before the scheduler hears of it.
+            drop(bundle);
+            let _ = outbox.0.send(Message::Landed { flights, slot });
+        });
+    }
+
+    /// Its worker is done with it.
+    pub(super) fn landed(&mut self, number: u64) {
+        // It may have been taken back, or was found to be done before its worker was done with all.
         let Some(flight) = self.flights.remove(&number) else { return };
-        let (key, now) = (flight.lane, self.now());
+        let (key, now, result) = (flight.lane, self.now(), flight.run.result());
         // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
-        self.context.store.finish_attempts(flight.run.take_finished());
+        self.context.store.finish_attempts(result.finished);
         self.pools.give(flight.pool);
-        self.bytes -= ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
+        self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
         if flight.young_failing {
             // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
-            self.cooling.push_back(now.max(flight.run.began().plus(LEAST_YOUNG)));
+            let began = result.ended.first().map_or(now, |attempt| attempt.began);
+            self.cooling.push_back(now.max(began.plus(LEAST_YOUNG)));
         }
         self.leave(key);
-        self.put_back(key, flight.run.recall());
+        self.put_back(key, result.left);
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.last_used = now;
-            for attempt in &ended {
+            for attempt in &result.ended {
                 match attempt.landed.said {
                     Said::Good(took) => lane.succeeded(attempt.began, took),
                     Said::Bad => lane.failed(attempt.began, now, Jitter::from_unit(fastrand::f64())),
@@ -113,7 +151,7 @@ impl Scheduler {
             }
             lane.ended(flight.overdue);
         }
-        for attempt in ended.iter().filter(|attempt| !attempt.landed.outcome) {
+        for attempt in result.ended.iter().filter(|attempt| !attempt.landed.outcome) {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 // It is still in the file, if anywhere.
                 lane.note_more();
@@ -121,6 +159,19 @@ impl Scheduler {
             self.released(key, attempt.delivery);
         }
         self.look(key);
+    }
+
+    /// Its worker is held up by another lane, and this one is not to wait for that.
+    fn take_back(&mut self, number: u64, jobs: VecDeque<Job>) {
+        let Some(flight) = self.flights.remove(&number) else { return };
+        self.pools.give(flight.pool);
+        self.leave(flight.lane);
+        self.put_back(flight.lane, jobs);
+        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+            lane.ended(None);
+            lane.was_held_up();
+        }
+        self.look(flight.lane);
     }
 
     /// What a worker was given and did not begin goes first again.
@@ -164,7 +215,21 @@ impl Scheduler {
                 self.pools.young_failing -= 1;
                 continue;
             }
-            let began = flight.run.began();
+            let began = match flight.run.progress() {
+                Progress::Began(began) => began,
+                Progress::Done => {
+                    self.landed(number);
+                    continue;
+                }
+                Progress::Waits => {
+                    match flight.run.recall_whole() {
+                        Some(jobs) => self.take_back(number, jobs),
+                        // It has begun just now.
+                        None => self.patience.push(Reverse((now.plus(flight.patience), number))),
+                    }
+                    continue;
+                }
+            };
             let due = began.plus(flight.patience);
             if due > now {
                 // One after another has ended; that which is under way now has its own time.
@@ -194,7 +259,8 @@ impl Scheduler {
             let Some(lane) = self.lanes.get(&flight.lane) else { continue };
             let hangs = lane.standing == Standing::Failing || lane.is_suspect();
             // One that is connecting does not notice; it must not stand in the way of others for ever.
-            if room > 0 && hangs && !flight.run.cut.is_set() && now.since(flight.run.began()) > CUT_AFTER {
+            let long = matches!(flight.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
+            if room > 0 && hangs && long && !flight.run.cut.is_set() {
                 lanes.insert(flight.lane);
                 room -= 1;
             }
