@@ -8,7 +8,7 @@ use super::attempt::Client;
 use super::run::Run;
 
 /// A worker is not given more while so many others could share what waits.
-const SHARED_BY: usize = 8;
+const SHARED_BY: usize = 4;
 
 /// Runs of one worker.
 const MOST_RUNS: usize = 16;
@@ -82,8 +82,8 @@ mod tests {
     #[test]
     fn the_more_lanes_wait_the_more_go_together_but_never_for_long() {
         assert_eq!(together(1, 1, QUICK), 1);
-        assert_eq!(together(15, 1, QUICK), 1, "there are workers enough");
-        assert_eq!(together(64, 1, QUICK), 8);
+        assert_eq!(together(7, 1, QUICK), 1, "there are workers enough");
+        assert_eq!(together(32, 1, QUICK), 8);
         assert_eq!(together(1_000, 1, QUICK), MOST_RUNS);
         assert_eq!(together(1_000, 8, QUICK), 2, "of 16 deliveries");
         assert_eq!(together(1_000, 1, Duration::from_millis(2)), 2, "of 2 ms each");

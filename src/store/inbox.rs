@@ -27,6 +27,10 @@ const LONGEST_LINGER: Duration = Duration::from_millis(4);
 /// A crowd's steps run in so many parts, as they come: what waits for the whole of it lets one processor idle.
 const PARTS: usize = 4;
 
+/// Where no outcomes come, a crowd is served in two: so many of a hundred first, while the rest is on its way. Nothing else
+/// would be done while the disk syncs; outcomes come with deliveries, which are work enough.
+const FIRST_OF_TWO: usize = 60;
+
 /// How long outcomes wait for a step that they can share a commit with.
 const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
 
@@ -80,6 +84,8 @@ pub struct Outlet {
     usual: usize,
     /// Whether the last transaction had some.
     answered: bool,
+    /// Whether the last transaction had outcomes.
+    settled: bool,
     /// When the last transaction began.
     given_at: Option<Instant>,
     /// How long it waited for further steps.
@@ -156,6 +162,7 @@ pub fn inbox() -> (Inbox, Outlet) {
         shared: Arc::clone(&shared),
         usual: 0,
         answered: false,
+        settled: false,
         given_at: None,
         lingered: Duration::ZERO,
         crowd: Crowd::of(0, Duration::ZERO),
@@ -237,7 +244,9 @@ impl Outlet {
         // Whoever was answered just now, and whoever waits already.
         let waiting = state.steps.len();
         let answered = std::mem::take(&mut self.answered);
-        let enough = if answered { self.usual + waiting } else { self.usual.max(waiting) }.clamp(1, BATCH);
+        let all = if answered { self.usual + waiting } else { self.usual.max(waiting) };
+        let settles = std::mem::take(&mut self.settled) || !state.outcomes.is_empty();
+        let enough = if settles { all } else { (all * FIRST_OF_TWO).div_ceil(100) }.clamp(1, BATCH);
         let since = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
         let patience = since.saturating_sub(self.lingered).mul_f64(LINGER).min(LONGEST_LINGER);
         self.lingered = Duration::ZERO;
@@ -346,6 +355,7 @@ impl Outlet {
         self.crowd.outcomes = self.crowd.outcomes.min(self.beside.outcomes(now));
         let some = state.outcomes.len().min(self.crowd.outcomes);
         outcomes.extend(state.outcomes.drain(..some));
+        self.settled |= some > 0;
         self.crowd.outcomes -= some;
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());

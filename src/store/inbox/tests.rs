@@ -137,3 +137,16 @@ fn beside_a_crowd_outcomes_run_while_it_comes() {
     assert_eq!((steps.len(), outcomes.len()), (PARTS, 16));
     assert!(!outlet.more(&mut steps, &mut outcomes));
 }
+
+#[test]
+fn where_no_outcomes_come_a_crowd_is_served_in_two() {
+    let (inbox, mut outlet) = inbox();
+    let mut enough = |outcomes: usize| {
+        (outlet.usual, outlet.answered) = (100, false);
+        inbox.outcomes((0..outcomes).map(|_| outcome()));
+        assert!(inbox.step(Box::new(Nothing)).is_ok());
+        assert_eq!(look(&mut outlet, Instant::now(), true), Some((1, outcomes)));
+        outlet.crowd.enough
+    };
+    assert_eq!([0, 1, 0, 0].map(&mut enough), [60, 100, 100, 60], "they are not over at once");
+}
