@@ -71,7 +71,9 @@ CREATE TABLE delivery (
     next_attempt_at  INTEGER NOT NULL,                  -- while pending; 0 is at once. On the engine's clock.
     last_attempt_at  INTEGER,
     status_code      INTEGER,                           -- of the last attempt
-    error            TEXT                               -- of the last attempt; NULL for a success
+    error            TEXT,                              -- of the last attempt; NULL for a success
+    first_duration_ms INTEGER,                          -- of its one attempt, where that is kept here: a success with
+    first_body       BLOB                               -- a short answer. Else NULL: all its attempts are in attempt.
 ) STRICT;
 
 CREATE INDEX delivery_by_event       ON delivery (event_id);

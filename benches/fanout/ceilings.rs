@@ -181,12 +181,9 @@ impl Rows {
                     &[&delivery, &id],
                 )?;
                 run(
-                    "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, body, body_truncated)
-                     VALUES (?1, 1, ?2, 1, 200, x'6f6b', 0)",
-                    &[&delivery, &(id >> 21)],
-                )?;
-                run(
-                    "UPDATE delivery SET state = 1, attempt_count = 1, last_attempt_at = ?2, status_code = 200 WHERE id = ?1",
+                    "UPDATE delivery SET state = 1, attempt_count = 1, next_attempt_at = 0, last_attempt_at = ?2,
+                     status_code = 200, error = NULL, first_duration_ms = 1, first_body = x'6f6b'
+                     WHERE id = ?1 AND state = 0 AND attempt_count = 0",
                     &[&delivery, &(id >> 21)],
                 )?;
             }
