@@ -21,9 +21,11 @@ const APPLICATION_ID: i64 = 0x4450_7368;
 
 /// Steps from an older version to the next: `MIGRATIONS[n]` takes a file from version n + 1 to n + 2.
 const MIGRATIONS: [&str; VERSION as usize - 1] = [
-    // A first attempt that succeeded is kept in its delivery's row.
+    // A first attempt that succeeded is kept in its delivery's row, and retention walks by id.
     "ALTER TABLE delivery ADD COLUMN first_duration_ms INTEGER;
-     ALTER TABLE delivery ADD COLUMN first_body BLOB;",
+     ALTER TABLE delivery ADD COLUMN first_body BLOB;
+     DROP INDEX event_by_time;
+     CREATE INDEX event_out_of_order ON event (received_at) WHERE received_at < (id >> 21) - 60000;",
 ];
 
 /// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
