@@ -74,7 +74,8 @@ CREATE TABLE delivery (
     status_code      INTEGER,                           -- of the last attempt
     error            TEXT,                              -- of the last attempt; NULL for a success
     first_duration_ms INTEGER,                          -- of its one attempt, where that is kept here: a success with
-    first_body       BLOB                               -- a short answer. Else NULL: all its attempts are in attempt.
+                                                        -- a short answer. Else NULL: all attempts are in attempt.
+    first_body       BLOB                               -- that answer's body; before any attempt, room for an outcome
 ) STRICT;
 
 CREATE INDEX delivery_by_event       ON delivery (event_id);

@@ -176,8 +176,8 @@ impl Rows {
             if delivered {
                 let delivery = id + 1;
                 run(
-                    "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
-                     VALUES (?1, ?2, 1, 0, 0, 0, 0)",
+                    "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at,
+                     first_body) VALUES (?1, ?2, 1, 0, 0, 0, 0, zeroblob(16))",
                     &[&delivery, &id],
                 )?;
                 run(
