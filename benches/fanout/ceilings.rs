@@ -176,17 +176,14 @@ impl Rows {
             if delivered {
                 let delivery = id + 1;
                 run(
-                    "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
-                     VALUES (?1, ?2, 1, 0, 0, 0, 0)",
+                    "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at,
+                     first_body) VALUES (?1, ?2, 1, 0, 0, 0, 0, zeroblob(16))",
                     &[&delivery, &id],
                 )?;
                 run(
-                    "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, body, body_truncated)
-                     VALUES (?1, 1, ?2, 1, 200, x'6f6b', 0)",
-                    &[&delivery, &(id >> 21)],
-                )?;
-                run(
-                    "UPDATE delivery SET state = 1, attempt_count = 1, last_attempt_at = ?2, status_code = 200 WHERE id = ?1",
+                    "UPDATE delivery SET state = 1, attempt_count = 1, next_attempt_at = 0, last_attempt_at = ?2,
+                     status_code = 200, error = NULL, first_duration_ms = 1, first_body = x'6f6b'
+                     WHERE id = ?1 AND state = 0 AND attempt_count = 0",
                     &[&delivery, &(id >> 21)],
                 )?;
             }

@@ -90,7 +90,8 @@ impl<'a> Batch<'a> {
         self.ids.take(i64::try_from(count).unwrap_or(i64::MAX), now)
     }
 
-    /// Where the events of accounts go. It forgets by itself: whatever changes an account or a destination tells so.
+    /// Where the events of accounts go, and what is sound. It forgets by itself: whatever changes an account or a
+    /// destination tells so, but for an outcome from which on a destination is failing.
     pub fn targets(&mut self) -> &mut KnownTargets {
         self.targets
     }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ToSql};
 
 use super::change::Change;
 use super::shared::Shared;
-use super::{Store, accounts, destinations, rows, sql};
+use super::{Store, accounts, attempts, destinations, rows, sql};
 use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, hot_id};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -70,14 +70,7 @@ impl Store {
         self.readers
             .api(move |connection| {
                 let delivery = existing(connection, id, &shared)?;
-                let attempts = rows::all(
-                    connection,
-                    "SELECT number, at, duration_ms, status_code, error, detail, body, body_truncated FROM attempt
-                     WHERE delivery_id = ?1 ORDER BY number",
-                    [id.0],
-                    rows::attempt,
-                )?;
-                Ok((delivery, attempts))
+                Ok((delivery, attempts::of(connection, id)?))
             })
             .await
     }

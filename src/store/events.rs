@@ -173,9 +173,10 @@ fn accept(
     let mut made = Vec::with_capacity(targets.all.len());
     let mut awaited = Vec::new();
     for (target, number) in targets.all.iter().zip(first + 1..) {
+        // Pages are filled to the brim, and would be split by outcomes that make rows longer: it is given the room.
         batch.run(
-            "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
-             VALUES (?1, ?2, ?3, 0, 0, 0, 0)",
+            "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at, first_body)
+             VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
             (number, event_id.0, target.key.0),
         )?;
         batch.tally(target.key, now).accepted += 1;

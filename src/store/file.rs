@@ -1,6 +1,7 @@
 //! The database file: its lock, its modes, what it must be to be opened, and the pragmas of its connections.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,13 +14,19 @@ use crate::error::{Error, Kind, Result};
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Version of [`SCHEMA`], kept in `PRAGMA user_version`.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// Marks a file as ours in `PRAGMA application_id`: "DPsh".
 const APPLICATION_ID: i64 = 0x4450_7368;
 
 /// Steps from an older version to the next: `MIGRATIONS[n]` takes a file from version n + 1 to n + 2.
-const MIGRATIONS: [&str; VERSION as usize - 1] = [];
+const MIGRATIONS: [&str; VERSION as usize - 1] = [
+    // A first attempt that succeeded is kept in its delivery's row, and retention walks by id.
+    "ALTER TABLE delivery ADD COLUMN first_duration_ms INTEGER;
+     ALTER TABLE delivery ADD COLUMN first_body BLOB;
+     DROP INDEX event_by_time;
+     CREATE INDEX event_out_of_order ON event (received_at) WHERE received_at < (id >> 21) - 60000;",
+];
 
 /// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
 /// somebody recovers the log.
@@ -191,7 +198,7 @@ fn migrate(path: &Path, connection: &mut Connection, version: i64) -> Result<()>
     let sql = |error: rusqlite::Error| explain(path, &error);
     let copy = companion(path, &format!(".v{version}"));
     if !copy.exists() {
-        connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(sql)?;
+        copy_aside(path, connection, &copy)?;
     }
     let transaction = connection.transaction().map_err(sql)?;
     for step in &MIGRATIONS[version as usize - 1..] {
@@ -201,6 +208,20 @@ fn migrate(path: &Path, connection: &mut Connection, version: i64) -> Result<()>
     transaction.commit().map_err(sql)?;
     tracing::info!(from = version, to = VERSION, copy = %copy.display(), "database carried forward");
     Ok(())
+}
+
+/// Makes a copy of the file that is there whole or not at all.
+fn copy_aside(path: &Path, connection: &Connection, copy: &Path) -> Result<()> {
+    let part = companion(copy, ".part");
+    let failed = |error: std::io::Error| cannot_start(path, format!("{}: {error}", part.display()));
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // SQLite fills a file that is empty, and would give a new one the umask's mode.
+    let file = private(OpenOptions::new().create_new(true).write(true)).open(&part).map_err(failed)?;
+    connection.execute("VACUUM INTO ?1", [part.to_string_lossy()]).map_err(|error| explain(path, &error))?;
+    file.sync_all().and_then(|()| std::fs::rename(&part, copy)).map_err(failed)
 }
 
 /// Why SQLite cannot open a file, for people.
@@ -260,6 +281,61 @@ mod tests {
         let path = folder.path().join("newer.db");
         open(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
         assert!(open(&path).unwrap_err().detail().contains("newer data-pusher"));
+    }
+
+    /// The first version's schema, as its files have it.
+    const FIRST: &str = include_str!("../../tests/schemas/1.sql");
+
+    fn first_version(path: &Path) -> Connection {
+        private(OpenOptions::new().create(true).truncate(false).write(true)).open(path).unwrap();
+        let file = connect(path).unwrap();
+        file.execute_batch(FIRST).unwrap();
+        file.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        file.pragma_update(None, "user_version", 1).unwrap();
+        file
+    }
+
+    /// What makes the schema, without comments and white space.
+    fn schema(file: &Connection) -> Vec<String> {
+        let mut made = file.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name").unwrap();
+        let made = made.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let bare = |line: &str| line.split("--").next().unwrap_or_default().split_whitespace().collect::<String>();
+        made.map(|sql| sql.unwrap().lines().map(bare).collect()).collect()
+    }
+
+    #[test]
+    fn a_file_that_is_carried_forward_has_the_schema_of_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+        drop(first_version(&old));
+        let (carried, fresh) = (open(&old).unwrap(), open(&new).unwrap());
+        assert_eq!(schema(&carried), schema(&fresh));
+        for pragma in ["user_version", "application_id", "auto_vacuum"] {
+            let value = |file: &Connection| file.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+            assert_eq!(value(&carried).unwrap(), value(&fresh).unwrap(), "{pragma}");
+        }
+    }
+
+    #[test]
+    fn an_older_file_is_copied_aside_before_it_is_carried_forward() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(first_version(&path));
+        // What was left of a try that ended halfway is no copy.
+        std::fs::write(companion(&path, ".v1.part"), "half").unwrap();
+        drop(open(&path).unwrap());
+        let copy = companion(&path, ".v1");
+        let file = Connection::open(&copy).unwrap();
+        assert_eq!(file.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        let in_memory = Connection::open_in_memory().unwrap();
+        in_memory.execute_batch(FIRST).unwrap();
+        assert_eq!(schema(&file), schema(&in_memory));
+        assert!(!companion(&path, ".v1.part").exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod afresh;
+mod attempts;
 mod batch;
 mod beside;
 mod change;
@@ -12,6 +13,8 @@ mod deliveries;
 mod destinations;
 mod events;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod inbox;
 mod log;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::change::Change;
-use super::{Store, destinations};
+use super::{Store, attempts, destinations};
 use crate::domain::delivery::{Attempt, DeliveryState, ErrorClass, Next, Outcome, Verdict};
 use crate::domain::destination::PausedReason;
 use crate::domain::ids::{DeliveryId, DestinationKey};
@@ -83,14 +83,45 @@ fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timest
     batch.changed(Change::Settled { destination: finished.destination, delivery: finished.delivery, due });
 }
 
-fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
-    let found = batch.row(
-        "SELECT v.state, v.attempt_count, v.step, d.failing_since IS NOT NULL
-         FROM delivery v JOIN destination d ON d.key = v.destination_key WHERE v.id = ?1 AND d.deleted_at IS NULL",
-        [finished.delivery.0],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?, row.get::<_, bool>(3)?)),
+/// What nearly all outcomes are: the first attempt of a pending delivery succeeded, and nothing was wrong with its
+/// destination. One statement writes it; gives whether it was that.
+fn write_usual(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<bool> {
+    let Some(attempt) = attempts::in_row(finished) else { return Ok(false) };
+    if !batch.targets().is_sound(finished.destination) {
+        return Ok(false);
+    }
+    let written = batch.run(
+        "UPDATE delivery SET state = 1, attempt_count = 1, next_attempt_at = 0, last_attempt_at = ?2, status_code = ?3,
+         error = NULL, first_duration_ms = ?4, first_body = ?5 WHERE id = ?1 AND state = 0 AND attempt_count = 0",
+        (
+            finished.delivery.0,
+            attempt.at.millis(),
+            attempt.outcome.status(),
+            attempts::duration_ms(attempt),
+            &attempt.body,
+        ),
     )?;
-    let Some((before, attempts, step_now, failing)) = found else {
+    if written == 0 {
+        return Ok(false);
+    }
+    batch.pending(-1);
+    count(batch, finished, DeliveryState::Pending, DeliveryState::Succeeded);
+    settled(batch, finished, None);
+    Ok(true)
+}
+
+fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
+    if write_usual(batch, finished)? {
+        return Ok(());
+    }
+    let id = finished.delivery;
+    let found = batch.row(
+        "SELECT v.state, v.attempt_count, v.step, d.failing_since IS NOT NULL, v.first_duration_ms IS NOT NULL
+         FROM delivery v JOIN destination d ON d.key = v.destination_key WHERE v.id = ?1 AND d.deleted_at IS NULL",
+        [id.0],
+        |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+    )?;
+    let Some((before, count_before, step_now, failing, one_in_row)): Option<(_, u32, u32, bool, bool)> = found else {
         settled(batch, finished, None);
         return Ok(());
     };
@@ -105,19 +136,30 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         Next::Exhausted => (DeliveryState::Exhausted, None, None),
         Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
     };
-    log(batch, finished, attempts + 1)?;
+    if one_in_row {
+        attempts::move_out(batch, id)?;
+    }
+    let in_row = attempts::in_row(finished).filter(|_| count_before == 0);
+    if let Some(attempt) = &finished.attempt
+        && in_row.is_none()
+    {
+        attempts::log(batch, id, count_before + 1, attempt)?;
+    }
     batch.run(
         "UPDATE delivery SET state = ?2, step = coalesce(?3, step), attempt_count = ?4, next_attempt_at = ?5,
-         last_attempt_at = coalesce(?6, last_attempt_at), status_code = ?7, error = ?8 WHERE id = ?1",
+         last_attempt_at = coalesce(?6, last_attempt_at), status_code = ?7, error = ?8, first_duration_ms = ?9,
+         first_body = ?10 WHERE id = ?1",
         (
-            finished.delivery.0,
+            id.0,
             state.code(),
             step,
-            attempts + u32::from(finished.attempt.is_some()),
+            count_before + u32::from(finished.attempt.is_some()),
             due.map_or(0, Timestamp::millis),
             finished.attempt.as_ref().map(|attempt| attempt.at.millis()),
             finished.outcome.status(),
             finished.outcome.error().map(ErrorClass::as_str),
+            in_row.map(attempts::duration_ms),
+            in_row.map(|attempt| &attempt.body),
         ),
     )?;
     if before == DeliveryState::Pending && state != DeliveryState::Pending {
@@ -126,26 +168,6 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
     count(batch, finished, before, state);
     record(batch, finished, failing)?;
     settled(batch, finished, due);
-    Ok(())
-}
-
-fn log(batch: &mut Batch<'_>, finished: &FinishedAttempt, number: u32) -> Result<()> {
-    let Some(attempt) = &finished.attempt else { return Ok(()) };
-    batch.run(
-        "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, detail, body, body_truncated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        (
-            finished.delivery.0,
-            number,
-            attempt.at.millis(),
-            u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX),
-            attempt.outcome.status(),
-            attempt.outcome.error().map(ErrorClass::as_str),
-            &attempt.detail,
-            &attempt.body,
-            attempt.body_truncated,
-        ),
-    )?;
     Ok(())
 }
 
@@ -167,6 +189,7 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
         if failing {
             batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
         }
+        batch.targets().keep_sound(key);
         return Ok(());
     }
     // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
@@ -194,6 +217,7 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
     };
     if let Some((None, _)) = failing {
         batch.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
+        batch.targets().failing(key);
     }
     if let Some(reason) = reason {
         destinations::pause(batch, key, reason, finished.wall)?;
@@ -202,3 +226,6 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

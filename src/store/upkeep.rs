@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::batch::Batch;
 use super::{Store, rows, tally};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, hot_id};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
@@ -28,9 +28,53 @@ const HOUR: i64 = 3_600_000;
 /// Where the background work stands.
 #[derive(Debug, Default)]
 pub struct Upkeep {
-    /// Retention goes on behind this event: those before it that are left have pending deliveries.
-    behind: (i64, i64),
+    walk: Walk,
 }
+
+/// Where retention goes on: the events before it that are left have pending deliveries.
+#[derive(Debug, Clone, Copy)]
+enum Walk {
+    /// Behind this id. Ids go by time, and one's time is never before that of its event's receipt.
+    ById(i64),
+    /// Behind this time and id, among events received more than a minute before their id's time: the clock had gone
+    /// back.
+    OutOfOrder(i64, i64),
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self::ById(0)
+    }
+}
+
+impl Walk {
+    /// Some old events in its order: when they were received, ids, and whether a delivery is pending.
+    fn look(self, connection: &Connection, before: Timestamp) -> Result<Vec<(i64, i64, bool)>> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        match self {
+            Self::ById(id) => rows::all(connection, BY_ID, (id, hot_id(before), before.millis(), LOOK), read),
+            Self::OutOfOrder(received, id) => {
+                rows::all(connection, OUT_OF_ORDER, (received, id, before.millis(), LOOK), read)
+            }
+        }
+    }
+
+    fn behind(self, (received, id, _): (i64, i64, bool)) -> Self {
+        match self {
+            Self::ById(_) => Self::ById(id),
+            Self::OutOfOrder(..) => Self::OutOfOrder(received, id),
+        }
+    }
+}
+
+const BY_ID: &str =
+    "SELECT received_at, id, EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = event.id AND v.state = 0)
+     FROM event NOT INDEXED WHERE id > ?1 AND id < ?2 AND received_at < ?3 ORDER BY id LIMIT ?4";
+
+const OUT_OF_ORDER: &str =
+    "SELECT received_at, id, EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = event.id AND v.state = 0)
+     FROM event INDEXED BY event_out_of_order WHERE received_at < (id >> 21) - 60000
+     AND (received_at, id) > (?1, ?2) AND received_at < ?3 ORDER BY received_at, id LIMIT ?4";
 
 impl Store {
     /// Does one small step of what is to be done; gives whether there may be more.
@@ -63,24 +107,13 @@ impl Store {
     }
 
     async fn retire(&self, upkeep: &mut Upkeep, before: Timestamp) -> Result<bool> {
-        let behind = upkeep.behind;
-        let looked: Vec<(i64, i64, bool)> = self
-            .readers
-            .api(move |connection| {
-                rows::all(
-                    connection,
-                    "SELECT received_at, id, EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = event.id AND v.state = 0)
-                     FROM event INDEXED BY event_by_time WHERE (received_at, id) > (?1, ?2) AND received_at < ?3
-                     ORDER BY received_at, id LIMIT ?4",
-                    (behind.0, behind.1, before.millis(), LOOK),
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-                )
-            })
-            .await?;
-        let Some(last) = looked.last().map(|(received, id, _)| (*received, *id)) else {
+        let walk = upkeep.walk;
+        let looked = self.readers.api(move |connection| walk.look(connection, before)).await?;
+        let Some(last) = looked.last().copied() else {
             // From the beginning next time: what was pending may be settled by then.
-            upkeep.behind = (0, 0);
-            return Ok(false);
+            let more = matches!(walk, Walk::ById(_));
+            upkeep.walk = if more { Walk::OutOfOrder(i64::MIN, 0) } else { Walk::default() };
+            return Ok(more);
         };
         let old: Vec<EventId> =
             looked.into_iter().filter(|(_, _, pending)| !pending).map(|(_, id, _)| EventId(id)).collect();
@@ -88,7 +121,7 @@ impl Store {
             let some = some.to_vec();
             self.writer.guarded(move |batch| retire_step(batch, &some)).await?;
         }
-        upkeep.behind = last;
+        upkeep.walk = walk.behind(last);
         Ok(true)
     }
 
@@ -196,3 +229,6 @@ fn retire_step(batch: &mut Batch<'_>, events: &[EventId]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,6 +177,7 @@ impl Thread {
             // It could not be taken for not moved while it is being moved.
             self.settle_log();
             let (connection, change) = afresh::connect(&self.path, &self.shared)?;
+            self.targets.clear();
             file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
             self.connection = Some(connection);

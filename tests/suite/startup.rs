@@ -4,10 +4,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::harness::client::text;
 use crate::harness::server::Ended;
 use crate::harness::{Receiver, Setup};
+
+/// Marks a database file as one of ours: "DPsh".
+const APPLICATION_ID: i64 = 0x4450_7368;
 
 /// Exactly one line for people, and this exit code.
 #[track_caller]
@@ -111,6 +115,63 @@ fn a_file_of_a_later_version_is_refused_and_left_alone() {
     let before = std::fs::read(setup.database_path()).unwrap();
     one_line(&setup.run(), 1, "version");
     assert!(std::fs::read(setup.database_path()).unwrap() == before);
+}
+
+/// A file as the first version left it: a delivery that succeeded at once, and one that failed and is pending.
+fn first_version(path: &Path, url: &str) {
+    let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
+    let (old, young) = (hour_ago << 21, (hour_ago << 21) + 2);
+    let file = rusqlite::Connection::open(path).unwrap();
+    file.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").unwrap();
+    file.execute_batch(include_str!("../schemas/1.sql")).unwrap();
+    file.execute_batch(&format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
+         INSERT INTO account (account_id, email, email_folded, name, token_digest, token_hint, created_at, updated_at)
+         VALUES ('acc_old', 'ada@example.com', 'ada@example.com', 'Ada', zeroblob(32), 'aaaa', 0, 0);
+         INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at, updated_at)
+         VALUES ('dst_old', 1, '{url}', 'POST', '{{}}', zeroblob(32), 0, 0);
+         INSERT INTO event (id, account_key, received_at, payload)
+         VALUES ({old}, 1, {hour_ago}, CAST('1' AS BLOB)), ({young}, 1, {hour_ago}, CAST('2' AS BLOB));
+         INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at,
+         last_attempt_at, status_code, error)
+         VALUES ({old} + 1, {old}, 1, 1, 0, 1, 0, 1000, 201, NULL), ({young} + 1, {young}, 1, 0, 1, 1, 2000, 1500, 500, 'status');
+         INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, body, body_truncated)
+         VALUES ({old} + 1, 1, 1000, 7, 201, NULL, CAST('taken' AS BLOB), 0),
+         ({young} + 1, 1, 1500, 8, 500, 'status', CAST('no' AS BLOB), 0)"
+    ))
+    .unwrap();
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_copied_aside_and_goes_on_with_all_its_attempts() {
+    let (setup, receiver) = (Setup::dev(), Receiver::start());
+    first_version(setup.database_path(), &receiver.url("/in"));
+    let server = setup.start();
+    let client = server.client();
+    let deliveries = client.all("/v1/deliveries");
+    assert_eq!(deliveries.len(), 2);
+    let [young, old] = [0, 1].map(|at| text(&deliveries[at], "delivery_id"));
+    let kept =
+        json!({"status_code": 201, "duration_ms": 7, "response_body": "taken", "at": "1970-01-01T00:00:01.000Z"});
+    let has = |attempt: &Value| kept.as_object().unwrap().iter().all(|(name, value)| attempt[name] == *value);
+    let read = client.delivery(&old);
+    assert!(read["attempts"].as_array().unwrap().len() == 1 && has(&read["attempts"][0]), "{read}");
+    // What was pending is sent, and what is sent again keeps what it had.
+    let sent = client.wait_for_state(&young, "succeeded");
+    let statuses = |delivery: &Value| {
+        let attempts = delivery["attempts"].as_array().unwrap().clone();
+        attempts.iter().map(|attempt| attempt["status_code"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&sent), [500, 200]);
+    client.send("POST", &format!("/v1/deliveries/{old}/retry"), &[], None).expect(202);
+    let again = client.wait_for_attempts(&old, 2);
+    assert!(statuses(&again) == [201, 200] && has(&again["attempts"][0]), "{again}");
+
+    let copy = server.companion(".v1");
+    assert_eq!(mode(&copy), 0o600);
+    let copy = rusqlite::Connection::open(copy).unwrap();
+    let count = "SELECT (SELECT count(*) FROM attempt) || ' of version ' || user_version FROM pragma_user_version";
+    assert_eq!(copy.query_row(count, [], |row| row.get::<_, String>(0)).unwrap(), "2 of version 1");
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! A store with an account and a destination, for the tests of this floor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::types::FromSql;
+
+use super::batch::Batch;
+use super::{Store, StoreOptions};
+use crate::domain::account::{Account, AccountFields, AccountName, Email};
+use crate::domain::destination::{Destination, DestinationFields, HttpMethod};
+use crate::domain::event::IncomingEvent;
+use crate::domain::headers::Headers;
+use crate::domain::ids::{DeliveryId, EventId};
+use crate::domain::secret::{SigningSecret, TokenDigest};
+use crate::domain::target_url::TargetUrl;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+
+/// The store and what is in it.
+pub struct Fixture {
+    pub store: Store,
+    pub account: Account,
+    pub destination: Destination,
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::EPOCH;
+        let store = Store::open(&StoreOptions { path: folder.path().join("a.db"), now }, Box::new(drop)).unwrap();
+        let fields = AccountFields {
+            email: Email::from_stored("ada@example.com".to_owned()),
+            name: AccountName::from_stored("Ada".to_owned()),
+            website: None,
+        };
+        let digest = TokenDigest::of(b"token");
+        let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
+        let fields = DestinationFields {
+            url: TargetUrl::from_stored("http://h/".to_owned()),
+            method: HttpMethod::Post,
+            headers: Headers::default(),
+            retry_schedule: None,
+            timeout: None,
+            max_concurrency: None,
+        };
+        let secret = SigningSecret::generate();
+        let destination = store.create_destination(account.id.clone(), fields, secret, now).await.unwrap();
+        Self { store, account, destination, folder }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("a.db")
+    }
+
+    /// Takes an event; gives it and its first delivery.
+    pub async fn push(&self, now: Timestamp) -> (EventId, DeliveryId) {
+        let payload = Arc::from(b"{}".as_slice());
+        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None };
+        let accepted = self.store.accept_event(event, false, now).await.unwrap();
+        (accepted.event_id, accepted.deliveries[0].id)
+    }
+
+    /// Runs a step in a transaction of its own.
+    pub async fn step<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.store.writer.step(step).await
+    }
+
+    /// The one value that a query gives.
+    pub fn value<T: FromSql>(&self, query: &str) -> T {
+        rusqlite::Connection::open(self.path()).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+}
