@@ -15,6 +15,9 @@ use super::pools::Pool;
 /// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
 pub const FAST: Duration = Duration::from_millis(50);
 
+/// One whose attempts usually take less is brisk.
+const BRISK: Duration = Duration::from_millis(5);
+
 /// First back-off of a failing lane: short, because one failure of a new destination says little, and what waits behind
 /// it waits as long. It doubles.
 const BACKOFF: Duration = Duration::from_millis(50);
@@ -166,6 +169,7 @@ impl Lane {
         match self.standing {
             Standing::New => Pool::New,
             Standing::Failing => Pool::Failing,
+            Standing::Good if self.usual < BRISK => Pool::Brisk,
             Standing::Good if self.usual < FAST => Pool::Fast,
             Standing::Good => Pool::Slow,
         }
@@ -174,7 +178,7 @@ impl Lane {
     /// How old an attempt of `pool` must be to give its permit back.
     pub fn patience(&self, pool: Pool) -> Option<Duration> {
         match pool {
-            Pool::Fast | Pool::New | Pool::Free => Some(FAST),
+            Pool::Brisk | Pool::Fast | Pool::New | Pool::Free => Some(FAST),
             // Those that usually take long are given their usual, and some; after that a hang is likelier.
             Pool::Slow => Some(self.usual * 2 + FAST * 2),
             Pool::Failing => None,
@@ -204,11 +208,13 @@ impl Lane {
         match self.standing {
             Standing::New | Standing::Failing => 1,
             Standing::Good if self.is_suspect() => 0,
-            Standing::Good => {
-                let useful = usize::try_from(self.usual.as_micros() / ROOM_STEP.as_micros()).unwrap_or(most);
-                self.cap.min(most).min(useful.max(FAST_ROOM))
-            }
+            Standing::Good => self.cap.min(most).min(self.useful()),
         }
+    }
+
+    /// Attempts at once of which none waits for another, to this destination or others that answer as soon.
+    pub fn useful(&self) -> usize {
+        usize::try_from(self.usual.as_micros() / ROOM_STEP.as_micros()).unwrap_or(usize::MAX).max(FAST_ROOM)
     }
 
     /// Jobs that it may have in hand where its share of the common room is `share` and `spare` of it are left.
@@ -236,7 +242,7 @@ impl Lane {
 
     /// Whether its worker is to be given nothing of other lanes.
     pub fn goes_alone(&self) -> bool {
-        self.held_up || self.standing != Standing::Good
+        self.held_up
     }
 
     /// It was given to a worker that another lane has held up. It goes alone until its next success.

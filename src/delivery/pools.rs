@@ -1,4 +1,4 @@
-//! Who may send next: permits in four pools, tried in this order. Within a pool the lane with the fewest attempts under
+//! Who may send next: permits in five pools, tried in this order. Within a pool the lane with the fewest attempts under
 //! way goes first.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,9 @@ use crate::domain::ids::DestinationKey;
 /// What an attempt draws on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
-    /// Good lanes that usually answer at once.
+    /// Good lanes that usually answer at once: what bounds these is the processor.
+    Brisk,
+    /// Good lanes that usually answer soon.
     Fast,
     /// Good lanes that usually take longer.
     Slow,
@@ -21,10 +23,10 @@ pub enum Pool {
 }
 
 /// The pools in the order in which they are served.
-pub const ORDER: [Pool; 4] = [Pool::Fast, Pool::Slow, Pool::New, Pool::Failing];
+pub const ORDER: [Pool; 5] = [Pool::Brisk, Pool::Fast, Pool::Slow, Pool::New, Pool::Failing];
 
 /// Permits of each pool in [`ORDER`].
-const PERMITS: [usize; 4] = [128, 256, 128, 256];
+const PERMITS: [usize; 5] = [128, 128, 256, 128, 256];
 
 /// Attempts of failing lanes that may be younger than a moment: failing fast must not become the main work.
 const YOUNG_FAILING: usize = 16;
@@ -37,8 +39,8 @@ type Ready = BTreeSet<(usize, u64, DestinationKey)>;
 /// The permits, and the lanes that could send.
 #[derive(Default)]
 pub struct Pools {
-    used: [usize; 4],
-    ready: [Ready; 4],
+    used: [usize; ORDER.len()],
+    ready: [Ready; ORDER.len()],
     /// Attempts of failing lanes that are still young.
     pub young_failing: usize,
 }
@@ -73,15 +75,20 @@ impl Pools {
         }
     }
 
-    /// How many lanes of a pool could send.
-    pub fn waiting(&self, pool: Pool) -> usize {
-        index(pool).map_or(0, |at| self.ready[at].len())
+    /// How many brisk lanes could send, and which of them would go first.
+    pub fn brisk(&self) -> (usize, Option<DestinationKey>) {
+        let ready = &self.ready[0];
+        (ready.len(), ready.first().map(|(_, _, lane)| *lane))
     }
 
-    /// The lane that sends next and its pool, while `flying` of `workers` threads are taken.
-    pub fn next(&self, flying: usize, workers: usize) -> Option<(DestinationKey, Pool)> {
+    /// The lane that sends next and its pool, while `flying` of `workers` threads are taken; a brisk one only where it
+    /// finds a processor.
+    pub fn next(&self, flying: usize, workers: usize, brisk: bool) -> Option<(DestinationKey, Pool)> {
         let kept = workers / KEPT_SHARE;
         ORDER.iter().enumerate().find_map(|(at, pool)| {
+            if *pool == Pool::Brisk && !brisk {
+                return None;
+            }
             let free = PERMITS[at].saturating_sub(self.used[at]);
             let keeps = matches!(pool, Pool::Slow | Pool::Failing);
             if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
@@ -98,7 +105,10 @@ impl Pools {
 
     /// Whether lanes that are not known to fail wait for a thread.
     pub fn good_wait(&self) -> bool {
-        [0, 2].iter().any(|at| !self.ready[*at].is_empty() && self.used[*at] < PERMITS[*at])
+        [Pool::Brisk, Pool::Fast, Pool::New]
+            .into_iter()
+            .filter_map(index)
+            .any(|at| !self.ready[at].is_empty() && self.used[at] < PERMITS[at])
     }
 
     /// Takes a permit.
@@ -130,30 +140,41 @@ mod tests {
         pools.enter(DestinationKey(1), entry(Pool::Failing, 0));
         pools.enter(DestinationKey(2), entry(Pool::Fast, 3));
         pools.enter(DestinationKey(3), entry(Pool::Fast, 1));
-        assert_eq!(pools.next(0, 64), Some((DestinationKey(3), Pool::Fast)));
+        assert_eq!(pools.next(0, 64, true), Some((DestinationKey(3), Pool::Fast)));
         pools.leave(DestinationKey(3), entry(Pool::Fast, 1));
         pools.leave(DestinationKey(2), entry(Pool::Fast, 3));
-        assert_eq!(pools.next(0, 64), Some((DestinationKey(1), Pool::Failing)));
+        assert_eq!(pools.next(0, 64, true), Some((DestinationKey(1), Pool::Failing)));
     }
 
     #[test]
     fn a_lane_takes_more_than_one_permit_only_while_half_are_left_for_others() {
         let mut pools = Pools::default();
         pools.enter(DestinationKey(1), entry(Pool::Fast, 20));
-        assert!(pools.next(0, 1_024).is_some());
+        assert!(pools.next(0, 1_024, true).is_some());
         (0..100).for_each(|_| pools.take(Pool::Fast));
-        assert_eq!(pools.next(100, 1_024), None);
+        assert_eq!(pools.next(100, 1_024, true), None);
         pools.enter(DestinationKey(2), entry(Pool::Fast, 0));
-        assert_eq!(pools.next(100, 1_024), Some((DestinationKey(2), Pool::Fast)));
+        assert_eq!(pools.next(100, 1_024, true), Some((DestinationKey(2), Pool::Fast)));
     }
 
     #[test]
     fn the_last_threads_are_kept_for_fast_and_new_lanes() {
         let mut pools = Pools::default();
         pools.enter(DestinationKey(1), entry(Pool::Failing, 0));
-        assert_eq!(pools.next(56, 64), None);
+        assert_eq!(pools.next(56, 64, true), None);
         pools.enter(DestinationKey(2), entry(Pool::New, 0));
-        assert_eq!(pools.next(56, 64), Some((DestinationKey(2), Pool::New)));
-        assert_eq!(pools.next(64, 64), None);
+        assert_eq!(pools.next(56, 64, true), Some((DestinationKey(2), Pool::New)));
+        assert_eq!(pools.next(64, 64, true), None);
+    }
+
+    #[test]
+    fn brisk_lanes_go_first_and_where_no_processor_is_free_hold_up_no_others() {
+        let mut pools = Pools::default();
+        pools.enter(DestinationKey(1), entry(Pool::Fast, 0));
+        pools.enter(DestinationKey(2), entry(Pool::Brisk, 1));
+        pools.enter(DestinationKey(3), entry(Pool::Brisk, 0));
+        assert_eq!(pools.brisk(), (2, Some(DestinationKey(3))));
+        assert_eq!(pools.next(0, 64, true), Some((DestinationKey(3), Pool::Brisk)));
+        assert_eq!(pools.next(0, 64, false), Some((DestinationKey(1), Pool::Fast)));
     }
 }

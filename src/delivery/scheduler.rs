@@ -25,6 +25,7 @@ use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::{Change, Claimed, Store};
+use flights::TAKE_BACK;
 
 /// Deliveries in hand beyond what each lane may have in any case.
 const HAND: usize = 4_096;
@@ -105,6 +106,9 @@ pub struct Scheduler {
     flights: BTreeMap<u64, Flight>,
     /// Workers that are busy with them.
     threads: usize,
+    /// Those of them that were given what brisk lanes have just now, by their first flight, and since when.
+    brisk: BTreeMap<u64, Timestamp>,
+    processors: usize,
     next_flight: u64,
     /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
     /// itself names counts.
@@ -159,6 +163,8 @@ impl Scheduler {
             pools: Pools::default(),
             flights: BTreeMap::new(),
             threads: 0,
+            brisk: BTreeMap::new(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
             next_flight: 0,
             timers: BinaryHeap::new(),
             patience: BinaryHeap::new(),
@@ -216,7 +222,8 @@ impl Scheduler {
         let now = self.now();
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let patience = self.patience.peek().map(|Reverse((at, _))| *at);
-        let next = timer.into_iter().chain(patience).chain(self.cooling.front().copied()).min();
+        let brisk = self.brisk.first_key_value().map(|(_, since)| since.plus(TAKE_BACK));
+        let next = timer.into_iter().chain(patience).chain(brisk).chain(self.cooling.front().copied()).min();
         let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
         let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         stop.map_or(wait, |stop| wait.min(stop.max(Duration::from_millis(20))))
@@ -226,9 +233,8 @@ impl Scheduler {
         match message {
             Message::Changes(changes) => changes.into_iter().for_each(|change| self.change(change)),
             Message::Landed { flights, slot } => {
-                self.threads -= 1;
                 self.workers.returned(slot);
-                flights.into_iter().for_each(|flight| self.landed(flight));
+                self.ended(flights);
             }
             Message::Tested(slot) => {
                 self.tests -= 1;

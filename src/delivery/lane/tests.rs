@@ -48,14 +48,14 @@ fn a_new_lane_that_fails_backs_off_and_a_success_makes_it_good() {
     lane.failed(at(60), at(60), Jitter::NONE);
     assert_eq!(lane.waits_until(at(60)), Some(at(160)));
     lane.succeeded(at(160), Duration::from_millis(2));
-    assert_eq!((lane.pool(), lane.waits_until(at(161))), (Pool::Fast, None));
+    assert_eq!((lane.pool(), lane.waits_until(at(161))), (Pool::Brisk, None));
 }
 
 #[test]
 fn one_failure_of_a_good_lane_does_not_hold_it_back() {
     let mut lane = good();
     lane.failed(at(2), at(3), Jitter::NONE);
-    assert_eq!((lane.pool(), lane.waits_until(at(3))), (Pool::Fast, None));
+    assert_eq!((lane.pool(), lane.waits_until(at(3))), (Pool::Brisk, None));
     lane.failed(at(3), at(4), Jitter::NONE);
     lane.failed(at(4), at(5), Jitter::NONE);
     assert_eq!(lane.standing, Standing::Failing);

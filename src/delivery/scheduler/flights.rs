@@ -21,8 +21,9 @@ use crate::domain::time::Timestamp;
 /// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
 const LEAST_YOUNG: Duration = Duration::from_millis(10);
 
-/// What waits longer for its worker, which others hold up, is taken back.
-const TAKE_BACK: Duration = Duration::from_millis(5);
+/// What waits longer for its worker, which others hold up, is taken back; and a worker that is busy for longer with what
+/// brisk lanes have probably waits and needs no processor.
+pub(super) const TAKE_BACK: Duration = Duration::from_millis(5);
 
 /// An attempt of a failing lane may be cut for room when it is older.
 const CUT_AFTER: Duration = Duration::from_secs(1);
@@ -36,14 +37,14 @@ impl Scheduler {
                 self.send_alone(key, VecDeque::from([job]), Pool::Free, now);
             }
         }
-        let mut bundle = Bundle::among(self.pools.waiting(Pool::Fast));
-        while let Some((key, pool)) = self.pools.next(self.threads, self.options.workers) {
+        let mut bundle = Bundle::among(self.pools.brisk().0);
+        while let Some((key, pool)) = self.pools.next(self.threads, self.options.workers, self.has_processor()) {
             let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.queue.is_empty()) else {
                 self.leave(key);
                 continue;
             };
             let jobs: VecDeque<Job> = lane.queue.drain(..lane.run_length()).collect();
-            if pool != Pool::Fast || lane.goes_alone() {
+            if pool != Pool::Brisk || lane.goes_alone() {
                 self.send_alone(key, jobs, pool, now);
                 continue;
             }
@@ -52,18 +53,25 @@ impl Scheduler {
                 bundle.add(aloft, count, usual);
             }
             if bundle.is_full() {
-                self.give(bundle.take());
+                self.give(bundle.take(), true);
             }
         }
-        self.give(bundle.take());
+        self.give(bundle.take(), true);
         if self.threads + 1 >= self.options.workers && self.pools.good_wait() {
             self.cut_for_room(now);
         }
     }
 
+    /// Whether the brisk lane that would go first finds a processor. More workers than are useful only keep each other, and
+    /// all else, from running.
+    fn has_processor(&self) -> bool {
+        let lane = self.pools.brisk().1.and_then(|first| self.lanes.get(&first));
+        lane.is_some_and(|lane| self.brisk.len() < lane.useful() * self.processors.div_ceil(2))
+    }
+
     fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
         let aloft = self.launch(key, jobs, pool, now);
-        self.give(aloft.into_iter().collect());
+        self.give(aloft.into_iter().collect(), pool == Pool::Brisk);
     }
 
     /// Notes what a worker is about to be given.
@@ -89,7 +97,7 @@ impl Scheduler {
         self.pools.take(pool);
         self.pools.young_failing += usize::from(young_failing);
         if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
-            let first_look = if pool == Pool::Fast { TAKE_BACK } else { patience };
+            let first_look = if pool == Pool::Brisk { TAKE_BACK } else { patience };
             self.patience.push(Reverse((now.plus(first_look), number)));
         }
         let run = Arc::new(Run::new(jobs));
@@ -109,19 +117,30 @@ impl Scheduler {
     }
 
     /// Gives all of it to one worker.
-    fn give(&mut self, bundle: Vec<Aloft>) {
-        if bundle.is_empty() {
-            return;
-        }
+    fn give(&mut self, bundle: Vec<Aloft>, brisk: bool) {
+        let Some(first) = bundle.first() else { return };
+        let number = first.number;
         self.threads += 1;
+        if brisk {
+            self.brisk.insert(number, self.now());
+        }
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
             flight::fly(&context, &bundle);
-            let flights = bundle.iter().map(|aloft| aloft.number).collect();
+            let flights: Vec<u64> = bundle.iter().map(|aloft| aloft.number).collect();
             // The connections are free again before the scheduler hears of it.
             drop(bundle);
             let _ = outbox.0.send(Message::Landed { flights, slot });
         });
+    }
+
+    /// A worker is done with what it was given.
+    pub(super) fn ended(&mut self, flights: Vec<u64>) {
+        self.threads -= 1;
+        for flight in flights {
+            self.brisk.remove(&flight);
+            self.landed(flight);
+        }
     }
 
     /// Its worker is done with it.
@@ -194,8 +213,11 @@ impl Scheduler {
         }
     }
 
-    /// Attempts of failing lanes that ended are no longer young.
+    /// Attempts of failing lanes that ended are no longer young, and workers of brisk ones that take long probably wait.
     pub(super) fn cool(&mut self, now: Timestamp) {
+        while self.brisk.first_key_value().is_some_and(|(_, since)| since.plus(TAKE_BACK) <= now) {
+            self.brisk.pop_first();
+        }
         while self.cooling.front().is_some_and(|at| *at <= now) {
             self.cooling.pop_front();
             self.pools.young_failing -= 1;
