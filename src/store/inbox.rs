@@ -30,6 +30,7 @@ const PARTS: usize = 4;
 /// Where no outcomes come, a crowd is served in two: so many of a hundred first, while the rest is on its way. Nothing else
 /// would be done while the disk syncs; outcomes come with deliveries, which are work enough.
 const FIRST_OF_TWO: usize = 60;
+const LINGER_IN_TWO: f64 = 0.1;
 
 /// How long outcomes wait for a step that they can share a commit with.
 const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
@@ -246,11 +247,12 @@ impl Outlet {
         let answered = std::mem::take(&mut self.answered);
         let all = if answered { self.usual + waiting } else { self.usual.max(waiting) };
         let settles = std::mem::take(&mut self.settled) || !state.outcomes.is_empty();
-        let enough = if settles { all } else { (all * FIRST_OF_TWO).div_ceil(100) }.clamp(1, BATCH);
+        let (enough, linger) =
+            if settles { (all, LINGER) } else { ((all * FIRST_OF_TWO).div_ceil(100), LINGER_IN_TWO) };
         let since = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
-        let patience = since.saturating_sub(self.lingered).mul_f64(LINGER).min(LONGEST_LINGER);
+        let patience = since.saturating_sub(self.lingered).mul_f64(linger).min(LONGEST_LINGER);
         self.lingered = Duration::ZERO;
-        self.crowd = Crowd::of(enough, patience);
+        self.crowd = Crowd::of(enough.clamp(1, BATCH), patience);
         loop {
             if let Some(done) = state.stop.take() {
                 state.closed = true;

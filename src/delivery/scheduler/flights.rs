@@ -66,7 +66,7 @@ impl Scheduler {
     /// all else, from running.
     fn has_processor(&self) -> bool {
         let lane = self.pools.brisk().1.and_then(|first| self.lanes.get(&first));
-        lane.is_some_and(|lane| self.brisk.len() < lane.useful() * self.processors.div_ceil(2))
+        lane.is_some_and(|lane| self.brisk.len() < lane.useful() * self.processors)
     }
 
     fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
