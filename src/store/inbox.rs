@@ -35,6 +35,10 @@ const LINGER_IN_TWO: f64 = 0.1;
 /// How long outcomes wait for a step that they can share a commit with.
 const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
 
+/// Where so many come in that time they wait longer: the more go together, the more of them share a page.
+const MANY_OUTCOMES: usize = 48;
+const MANY_OUTCOMES_LINGER: Duration = Duration::from_millis(12);
+
 /// Why a step was not queued.
 pub enum Refused {
     /// Too many wait.
@@ -271,7 +275,12 @@ impl Outlet {
             // Beside a crowd they run while it comes; the commit waits for it.
             let at_once = crowded || state.outcomes.len() >= beside::MOST;
             let outcomes_due = state.outcomes_since.filter(|_| outcomes_too);
-            let outcomes_due = outcomes_due.map(|since| if at_once { since } else { since + OUTCOMES_LINGER });
+            let linger = match state.outcomes.len() {
+                _ if at_once => Duration::ZERO,
+                ..MANY_OUTCOMES => OUTCOMES_LINGER,
+                _ => MANY_OUTCOMES_LINGER,
+            };
+            let outcomes_due = outcomes_due.map(|since| since + linger);
             let due = steps_due.into_iter().chain(outcomes_due).min();
             if due.is_some_and(|due| due <= now) {
                 if queued == 0 {
