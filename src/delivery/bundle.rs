@@ -17,7 +17,7 @@ const MOST_RUNS: usize = 16;
 const MOST_JOBS: usize = 16;
 
 /// And no more than are usually made in this time.
-const USUAL: Duration = Duration::from_millis(4);
+const USUAL: Duration = Duration::from_millis(2);
 
 /// A run that a worker makes.
 pub struct Aloft {
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(together(32, 1, QUICK), 8);
         assert_eq!(together(1_000, 1, QUICK), MOST_RUNS);
         assert_eq!(together(1_000, 8, QUICK), 2, "of 16 deliveries");
-        assert_eq!(together(1_000, 1, Duration::from_millis(2)), 2, "of 2 ms each");
+        assert_eq!(together(1_000, 1, Duration::from_millis(1)), 2, "of 1 ms each");
         assert_eq!(together(1_000, 1, Duration::from_millis(40)), 1);
     }
 

@@ -15,6 +15,9 @@ use super::pools::Pool;
 /// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
 pub const FAST: Duration = Duration::from_millis(50);
 
+/// Successes after which a brisk lane that once took long goes with others again.
+const ALONE: u32 = 16;
+
 /// One whose attempts usually take less is brisk.
 const BRISK: Duration = Duration::from_millis(5);
 
@@ -127,8 +130,8 @@ pub struct Lane {
     last_success_began: Timestamp,
     /// Attempts that are overdue and began at these times.
     overdue: Vec<Timestamp>,
-    /// Other lanes have held it up since its last success.
-    held_up: bool,
+    /// Successes until it goes with others again.
+    alone: u32,
     /// Order of service among equals.
     pub served: u64,
     /// When its timer goes off.
@@ -158,7 +161,7 @@ impl Lane {
             back_at: Timestamp::EPOCH,
             last_success_began: Timestamp::EPOCH,
             overdue: Vec::new(),
-            held_up: false,
+            alone: 0,
             served: 0,
             wakes_at: None,
         }
@@ -242,12 +245,17 @@ impl Lane {
 
     /// Whether its worker is to be given nothing of other lanes.
     pub fn goes_alone(&self) -> bool {
-        self.held_up
+        self.alone > 0
     }
 
     /// It was given to a worker that another lane has held up. It goes alone until its next success.
     pub fn was_held_up(&mut self) {
-        self.held_up = true;
+        self.alone = self.alone.max(1);
+    }
+
+    /// It took longer than others may be held up. It goes alone for a while.
+    pub fn held_others_up(&mut self) {
+        self.alone = ALONE;
     }
 
     /// An attempt that began at `began` is overdue.
@@ -261,7 +269,7 @@ impl Lane {
         self.cap = if self.standing == Standing::Good { self.cap + 1 } else { 2 };
         self.standing = Standing::Good;
         self.strikes = 0;
-        self.held_up = false;
+        self.alone = self.alone.saturating_sub(1);
         self.backoff = BACKOFF;
         self.last_success_began = self.last_success_began.max(began);
     }

@@ -83,6 +83,8 @@ pub enum Message {
 struct Flight {
     lane: DestinationKey,
     run: Arc<Run>,
+    /// The first one that its worker was given, which may be this.
+    first: Arc<Run>,
     /// The pool whose permit it holds; `Free` once it gave it back.
     pool: Pool,
     /// How old its attempt must be to give the permit back.
@@ -107,7 +109,7 @@ pub struct Scheduler {
     /// Workers that are busy with them.
     threads: usize,
     /// Those of them that were given what brisk lanes have just now, by their first flight, and since when.
-    brisk: BTreeMap<u64, Timestamp>,
+    brisk: BTreeMap<u64, (Timestamp, Arc<Run>)>,
     processors: usize,
     next_flight: u64,
     /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
@@ -210,7 +212,7 @@ impl Scheduler {
                 self.dispatch(now);
                 self.sweep(now);
             }
-            self.context.figures.now(self.flights.len(), self.lanes.len(), self.in_hand);
+            self.context.figures.now(self.threads, self.lanes.len(), self.in_hand);
         }
     }
 
@@ -222,7 +224,7 @@ impl Scheduler {
         let now = self.now();
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let patience = self.patience.peek().map(|Reverse((at, _))| *at);
-        let brisk = self.brisk.first_key_value().map(|(_, since)| since.plus(TAKE_BACK));
+        let brisk = self.brisk.values().map(|(since, _)| since.plus(TAKE_BACK)).min();
         let next = timer.into_iter().chain(patience).chain(brisk).chain(self.cooling.front().copied()).min();
         let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
         let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// Most outcomes of one transaction.
 pub const MOST: usize = 512;
 
-/// And fewest, where as many wait: not all deliveries are made by new events.
-const LEAST: usize = 16;
+/// And fewest, where as many wait: also of those that others go before.
+pub const LEAST: usize = 16;
 
 /// Outcomes beside the steps of a crowd may take so long, not counting the commit, which then takes longer as well.
 const BESIDE_CROWD: Duration = Duration::from_micros(320);
@@ -33,8 +33,7 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// Outcomes that the next transaction takes. Half as many as deliveries were made, it takes in any case, so that those
-    /// do not stand still beside a crowd that never ends.
+    /// Outcomes for which the next transaction has the time.
     pub fn outcomes(&self, now: Instant) -> usize {
         let time = match self.lately(now) {
             None => return MOST,
@@ -42,7 +41,13 @@ impl Beside {
             Some(_) => BESIDE_CROWD,
         };
         let in_time = time.as_nanos() / self.each.as_nanos().max(1);
-        usize::try_from(in_time).unwrap_or(MOST).max(self.made / 2).clamp(LEAST, MOST)
+        usize::try_from(in_time).unwrap_or(MOST).clamp(LEAST, MOST)
+    }
+
+    /// Deliveries that the last transaction with steps made. So many outcomes the next one takes in any case: else a backlog
+    /// would grow for no other reason.
+    pub fn made_last(&self) -> usize {
+        self.made
     }
 
     /// Whether a crowd was answered just now, and is likely to come again.
@@ -77,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beside_steps_there_are_as_many_as_fit_but_no_fewer_than_half_of_the_deliveries_made() {
+    fn beside_steps_there_are_as_many_as_fit() {
         let (mut beside, now) = (Beside::default(), Instant::now());
         (0..100).for_each(|_| beside.took(10, Duration::from_micros(100)));
         assert_eq!(beside.outcomes(now), MOST, "nobody waits");
@@ -87,10 +92,6 @@ mod tests {
         beside.steps_begin(now, CROWD);
         let fit = beside.outcomes(now);
         assert!((32..=33).contains(&fit), "{fit} of 10 µs in 0.32 ms");
-        beside.made(192);
-        assert_eq!(beside.outcomes(now), 96);
-        beside.made(10_000);
-        assert_eq!(beside.outcomes(now), MOST);
         assert_eq!(beside.outcomes(now + MOMENT), MOST, "nobody waits any more");
     }
 

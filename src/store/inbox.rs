@@ -47,9 +47,37 @@ pub enum Refused {
     Closed,
 }
 
+/// Outcomes that wait.
+#[derive(Default)]
+struct Outcomes {
+    /// Those of destinations that get what comes as it comes.
+    first: VecDeque<FinishedAttempt>,
+    /// Those of destinations for which much waits anyway.
+    behind: VecDeque<FinishedAttempt>,
+}
+
+impl Outcomes {
+    fn len(&self) -> usize {
+        self.first.len() + self.behind.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// At most `most`, of which at most `behind` are of destinations that are behind. Gives how many, and how many of those.
+    fn take(&mut self, most: usize, behind: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
+        let first = self.first.len().min(most);
+        to.extend(self.first.drain(..first));
+        let behind = self.behind.len().min(behind).min(most - first);
+        to.extend(self.behind.drain(..behind));
+        (first + behind, behind)
+    }
+}
+
 struct State {
     steps: VecDeque<Box<dyn Step>>,
-    outcomes: VecDeque<FinishedAttempt>,
+    outcomes: Outcomes,
     /// When the oldest outcome came.
     outcomes_since: Option<Instant>,
     stop: Option<oneshot::Sender<()>>,
@@ -108,6 +136,8 @@ struct Crowd {
     taken: usize,
     /// Outcomes that it may still take.
     outcomes: usize,
+    /// And of those, outcomes of destinations that are behind.
+    behind: usize,
     /// Steps are waited for no longer than this, once one has come or the transaction has begun.
     until: Option<Instant>,
     /// And no longer than this after the first of them.
@@ -118,7 +148,7 @@ struct Crowd {
 
 impl Crowd {
     fn of(enough: usize, patience: Duration) -> Self {
-        Self { enough, taken: 0, outcomes: usize::MAX, until: None, patience, lingers: false }
+        Self { enough, taken: 0, outcomes: usize::MAX, behind: usize::MAX, until: None, patience, lingers: false }
     }
 
     /// So many more steps are worth running.
@@ -155,7 +185,7 @@ pub enum Taken {
 pub fn inbox() -> (Inbox, Outlet) {
     let state = State {
         steps: VecDeque::new(),
-        outcomes: VecDeque::new(),
+        outcomes: Outcomes::default(),
         outcomes_since: None,
         stop: None,
         closed: false,
@@ -194,14 +224,15 @@ impl Inbox {
         Ok(())
     }
 
-    /// Queues outcomes. Their number is bounded by the deliveries in hand. A stopped thread takes none: those
-    /// deliveries are still pending in the file and are sent again.
-    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
+    /// Queues outcomes, of a destination that is `behind` or not. Their number is bounded by the deliveries in hand. A stopped
+    /// thread takes none: those deliveries are still pending in the file and are sent again.
+    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
         let mut state = self.0.state();
         if state.closed {
             return;
         }
-        state.outcomes.extend(finished);
+        let queue = if behind { &mut state.outcomes.behind } else { &mut state.outcomes.first };
+        queue.extend(finished);
         if state.outcomes_since.is_none() && !state.outcomes.is_empty() {
             state.outcomes_since = Some(Instant::now());
         }
@@ -261,7 +292,7 @@ impl Outlet {
             if let Some(done) = state.stop.take() {
                 state.closed = true;
                 steps.extend(state.steps.drain(..));
-                outcomes.extend(state.outcomes.drain(..));
+                state.outcomes.take(usize::MAX, usize::MAX, outcomes);
                 return Taken::Stop(done);
             }
             let now = Instant::now();
@@ -363,11 +394,16 @@ impl Outlet {
             self.usual = self.crowd.taken;
             self.beside.steps_begin(now, self.crowd.taken.max(self.crowd.enough));
         }
-        self.crowd.outcomes = self.crowd.outcomes.min(self.beside.outcomes(now));
-        let some = state.outcomes.len().min(self.crowd.outcomes);
-        outcomes.extend(state.outcomes.drain(..some));
+        let fit = self.beside.outcomes(now);
+        // A backlog has the time that is left.
+        let left = fit.saturating_sub(state.outcomes.first.len()).max(beside::LEAST);
+        self.crowd.outcomes =
+            self.crowd.outcomes.min(fit.max(self.beside.made_last() + beside::LEAST).min(beside::MOST));
+        self.crowd.behind = self.crowd.behind.min(left);
+        let (some, behind) = state.outcomes.take(self.crowd.outcomes, self.crowd.behind, outcomes);
         self.settled |= some > 0;
         self.crowd.outcomes -= some;
+        self.crowd.behind -= behind;
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
     }

@@ -56,9 +56,10 @@ pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Resu
 }
 
 impl Store {
-    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
-    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
-        self.writer.outcomes(finished);
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
+    /// destination that is `behind`, for which much waits anyway, let others go first.
+    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
+        self.writer.outcomes(finished, behind);
     }
 }
 

@@ -138,9 +138,10 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while.
-    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>) {
-        self.inbox.outcomes(finished);
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
+    /// destination that is `behind` let others go first.
+    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
+        self.inbox.outcomes(finished, behind);
     }
 
     /// Writes what is queued, empties the write-ahead log into the file and ends the thread.

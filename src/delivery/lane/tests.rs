@@ -118,3 +118,21 @@ fn a_worker_is_given_more_at_once_the_faster_the_destination_and_the_longer_the_
     lane.overdue(at(3));
     assert_eq!(lane.run_length(), 1, "it may hang");
 }
+
+#[test]
+fn a_lane_that_held_others_up_goes_alone_for_a_while_and_one_that_was_held_up_once() {
+    let mut lane = good();
+    let successes = |lane: &mut Lane| {
+        (0..).find(|_| {
+            let alone = lane.goes_alone();
+            lane.succeeded(at(2), Duration::from_millis(1));
+            !alone
+        })
+    };
+    assert_eq!(successes(&mut lane), Some(0));
+    lane.was_held_up();
+    assert_eq!(successes(&mut lane), Some(1));
+    lane.held_others_up();
+    lane.was_held_up();
+    assert_eq!(successes(&mut lane), Some(ALONE));
+}

@@ -9,7 +9,7 @@ use super::{Flight, Message, Scheduler, TESTS};
 use crate::delivery::attempt::Client;
 use crate::delivery::bundle::{Aloft, Bundle};
 use crate::delivery::flight::{self, Said};
-use crate::delivery::lane::{FAST, Job, Place, Standing};
+use crate::delivery::lane::{FAST, Job, Lane, Place, Standing};
 use crate::delivery::pools::{KEPT_SHARE, Pool};
 use crate::delivery::run::{Progress, Run};
 use crate::domain::delivery::Attempt;
@@ -106,6 +106,7 @@ impl Scheduler {
             Flight {
                 lane: key,
                 run: Arc::clone(&run),
+                first: Arc::clone(&run),
                 pool,
                 patience: patience.unwrap_or(FAST),
                 young_failing,
@@ -119,10 +120,15 @@ impl Scheduler {
     /// Gives all of it to one worker.
     fn give(&mut self, bundle: Vec<Aloft>, brisk: bool) {
         let Some(first) = bundle.first() else { return };
-        let number = first.number;
+        let (number, first) = (first.number, Arc::clone(&first.run));
         self.threads += 1;
+        for aloft in &bundle[1..] {
+            if let Some(flight) = self.flights.get_mut(&aloft.number) {
+                flight.first = Arc::clone(&first);
+            }
+        }
         if brisk {
-            self.brisk.insert(number, self.now());
+            self.brisk.insert(number, (self.now(), first));
         }
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
@@ -149,7 +155,8 @@ impl Scheduler {
         let Some(flight) = self.flights.remove(&number) else { return };
         let (key, now, result) = (flight.lane, self.now(), flight.run.result());
         // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
-        self.context.store.finish_attempts(result.finished);
+        let behind = self.lanes.get(&key).is_some_and(Lane::is_hungry);
+        self.context.store.finish_attempts(result.finished, behind);
         self.pools.give(flight.pool);
         self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
         if flight.young_failing {
@@ -189,6 +196,8 @@ impl Scheduler {
         if let Some(lane) = self.lanes.get_mut(&flight.lane) {
             lane.ended(None);
             lane.was_held_up();
+            // It keeps its turn.
+            lane.served = 0;
         }
         self.look(flight.lane);
     }
@@ -215,9 +224,13 @@ impl Scheduler {
 
     /// Attempts of failing lanes that ended are no longer young, and workers of brisk ones that take long probably wait.
     pub(super) fn cool(&mut self, now: Timestamp) {
-        while self.brisk.first_key_value().is_some_and(|(_, since)| since.plus(TAKE_BACK) <= now) {
-            self.brisk.pop_first();
-        }
+        // One that has not come to run still wants a processor.
+        self.brisk.retain(|_, (since, first)| {
+            if since.plus(TAKE_BACK) <= now && first.progress() == Progress::Waits {
+                *since = now;
+            }
+            since.plus(TAKE_BACK) > now
+        });
         while self.cooling.front().is_some_and(|at| *at <= now) {
             self.cooling.pop_front();
             self.pools.young_failing -= 1;
@@ -244,14 +257,21 @@ impl Scheduler {
                     continue;
                 }
                 Progress::Waits => {
-                    match flight.run.recall_whole() {
+                    // Its worker has not come to run at all: another one would not do so sooner.
+                    let unscheduled = flight.first.progress() == Progress::Waits && self.stopping.is_none();
+                    match (!unscheduled).then(|| flight.run.recall_whole()).flatten() {
                         Some(jobs) => self.take_back(number, jobs),
-                        // It has begun just now.
-                        None => self.patience.push(Reverse((now.plus(flight.patience), number))),
+                        None => self.patience.push(Reverse((now.plus(TAKE_BACK), number))),
                     }
                     continue;
                 }
             };
+            if flight.pool == Pool::Brisk
+                && now.since(began) >= TAKE_BACK
+                && let Some(lane) = self.lanes.get_mut(&flight.lane)
+            {
+                lane.held_others_up();
+            }
             let due = began.plus(flight.patience);
             if due > now {
                 // One after another has ended; that which is under way now has its own time.
@@ -263,7 +283,7 @@ impl Scheduler {
             flight.overdue = Some(began);
             let (key, left, finished) = (flight.lane, flight.run.recall(), flight.run.take_finished());
             // What went well before is not to wait for this one.
-            self.context.store.finish_attempts(finished);
+            self.context.store.finish_attempts(finished, false);
             self.put_back(key, left);
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.overdue(began);

@@ -47,7 +47,7 @@ fn look(outlet: &mut Outlet, deadline: Instant, outcomes_too: bool) -> Option<(u
 fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
     let (inbox, mut outlet) = inbox();
     outlet.beside().took(1, Duration::from_secs(8));
-    inbox.outcomes((0..3 * beside::MOST).map(|_| outcome()));
+    inbox.outcomes((0..3 * beside::MOST).map(|_| outcome()), false);
     assert!(inbox.step(Box::new(Nothing)).is_ok());
     let now = Instant::now();
     assert_eq!(look(&mut outlet, now, true), Some((1, 16)));
@@ -61,11 +61,11 @@ fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
 #[test]
 fn outcomes_alone_are_written_soon_but_not_while_the_disk_takes_none() {
     let (inbox, mut outlet) = inbox();
-    inbox.outcomes([outcome()]);
+    inbox.outcomes([outcome()], false);
     assert_eq!(look(&mut outlet, Instant::now(), false), None);
     assert!(inbox.step(Box::new(Nothing)).is_ok());
     assert_eq!(look(&mut outlet, Instant::now(), false), Some((1, 1)), "with a step they are");
-    inbox.outcomes([outcome()]);
+    inbox.outcomes([outcome()], false);
     assert_eq!(look(&mut outlet, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
 }
 
@@ -128,7 +128,7 @@ fn beside_a_crowd_outcomes_run_while_it_comes() {
     outlet.beside().steps_begin(Instant::now() + Duration::from_secs(60), 100);
     outlet.beside().took(1, Duration::from_secs(8));
     outlet.usual = PARTS;
-    inbox.outcomes((0..20).map(|_| outcome()));
+    inbox.outcomes((0..20).map(|_| outcome()), false);
     let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
     assert!(matches!(outlet.take(None, true, &mut steps, &mut outcomes), Taken::Work));
     assert_eq!((steps.len(), outcomes.len()), (0, 16), "no longer than the crowd may notice");
@@ -143,10 +143,36 @@ fn where_no_outcomes_come_a_crowd_is_served_in_two() {
     let (inbox, mut outlet) = inbox();
     let mut enough = |outcomes: usize| {
         (outlet.usual, outlet.answered) = (100, false);
-        inbox.outcomes((0..outcomes).map(|_| outcome()));
+        inbox.outcomes((0..outcomes).map(|_| outcome()), false);
         assert!(inbox.step(Box::new(Nothing)).is_ok());
         assert_eq!(look(&mut outlet, Instant::now(), true), Some((1, outcomes)));
         outlet.crowd.enough
     };
     assert_eq!([0, 1, 0, 0].map(&mut enough), [60, 100, 100, 60], "they are not over at once");
+}
+
+#[test]
+fn beside_steps_a_backlog_has_the_time_that_other_outcomes_leave() {
+    let (inbox, mut outlet) = inbox();
+    let of = |destination| FinishedAttempt { destination: DestinationKey(destination), ..outcome() };
+    let took = |outlet: &mut Outlet| {
+        let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+        assert!(inbox.step(Box::new(Nothing)).is_ok());
+        outlet.take(Some(Instant::now()), true, &mut steps, &mut outcomes);
+        let behind = outcomes.iter().filter(|finished| finished.destination == DestinationKey(2)).count();
+        (outcomes.len() - behind, behind)
+    };
+    inbox.outcomes((0..500).map(|_| of(2)), true);
+    inbox.outcomes((0..100).map(|_| of(1)), false);
+    // Time for few, and a step that made many.
+    outlet.beside().took(1, Duration::from_secs(8));
+    outlet.beside().made(60);
+    assert_eq!(took(&mut outlet), (60 + beside::LEAST, 0), "as many as were made, and some more");
+    assert_eq!(
+        took(&mut outlet),
+        (40 - beside::LEAST, beside::LEAST),
+        "then some of the backlog, though there is no time"
+    );
+    outlet.beside = Beside::default();
+    assert_eq!(took(&mut outlet), (0, 500 - beside::LEAST), "and all of it where nobody waits");
 }
