@@ -205,7 +205,7 @@ fn a_destination_of_the_same_account_that_hangs_holds_up_no_sibling() {
 #[test]
 fn one_that_answers_does_not_wait_behind_many_that_begin_to_hang_at_once() {
     // Enough of them that workers are given several, and a timeout that this test does not live to see.
-    let case = Case::new("10m");
+    let case = Case::new("5m");
     let paths: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
     for path in &paths {
         case.client.create_destination(&case.account, &case.receiver.url(path), "POST", json!({}));
