@@ -17,7 +17,7 @@ use super::buffers::Growing;
 const TOLERANCE: Duration = Duration::from_millis(20);
 
 /// Bytes that are read at once; on the stack, so that a thread that waits holds no other memory.
-const READ: usize = 4 * 1024;
+const READ: usize = 2 * 1024;
 
 /// Bytes of a request that are kept back for the rest of it.
 const HELD: usize = 32 * 1024;
