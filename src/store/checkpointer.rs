@@ -29,7 +29,7 @@ const REST: c_int = if cfg!(debug_assertions) { 25 } else { 250 };
 const MUCH_REST: c_int = 8 * REST;
 
 /// After a failure it is not tried again for so long.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
 /// When so many came while it is moved, the write thread waits for the end of that (64 MiB).
 const TOO_LONG: c_int = 16_384;
@@ -125,6 +125,17 @@ impl Checkpointer {
         }
         self.ended_at = self.pages;
         Task::Finish
+    }
+
+    /// Moves the log and waits for the end of that, however long the log is. Then no snapshot is held any more.
+    pub fn move_now(&mut self) -> Task {
+        if let failed @ Task::Failed(_) = self.settle() {
+            return failed;
+        }
+        match self.begin() {
+            Task::Nothing => self.settle(),
+            task => task,
+        }
     }
 
     /// Waits for the move under way, if there is one.

@@ -149,7 +149,12 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// # Errors
 /// As SQLite gives them.
 pub fn wait_less(connection: &Connection, locked: bool) -> rusqlite::Result<()> {
-    connection.busy_timeout(if locked { STILL_LOCKED } else { LOCKED })
+    connection.busy_timeout(usual_wait(locked))
+}
+
+/// How long that is.
+pub fn usual_wait(locked: bool) -> Duration {
+    if locked { STILL_LOCKED } else { LOCKED }
 }
 
 /// Pragmas of a read-only connection of a pool, whose cache may have so many KiB. Each commit by others empties it.

@@ -101,6 +101,22 @@ pub fn begin_anew(connection: &Connection, patience: Duration, lock: Duration) -
     Ok(())
 }
 
+/// Gives the room that the log takes back to the disk, once all of it is moved: it begins anew, and the commit that does so
+/// cuts what lies behind. Where somebody reads an old snapshot for longer than `patience` the log stays as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn shorten(connection: &Connection, patience: Duration, lock: Duration) -> rusqlite::Result<()> {
+    let limit = |bytes: i64| {
+        connection.query_row(&format!("PRAGMA journal_size_limit = {bytes}"), [], |row| row.get::<_, i64>(0))
+    };
+    let usual: i64 = connection.query_row("PRAGMA journal_size_limit", [], |row| row.get(0))?;
+    limit(0)?;
+    let begun = begin_anew(connection, patience, lock);
+    limit(usual)?;
+    begun
+}
+
 /// Takes nothing that the log holds for moved: the next checkpoint moves all of it again.
 ///
 /// # Errors
@@ -172,6 +188,23 @@ mod tests {
         assert_eq!(log.metadata().unwrap().len(), left, "a part of it would be worse than all of it");
         let bytes: i64 = now.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
         assert_eq!(bytes, 500_000);
+    }
+
+    #[test]
+    fn a_log_that_is_shortened_gives_its_room_back_and_its_usual_limit_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
+        let connection = file::open(&path).unwrap();
+        let limit = || connection.query_row("PRAGMA journal_size_limit", [], |row| row.get::<_, i64>(0)).unwrap();
+        let before = limit();
+        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
+        checkpoint(&connection).unwrap();
+        assert!(log.metadata().unwrap().len() > 5_000_000, "moved, and as long as it was");
+        shorten(&connection, Duration::ZERO, Duration::ZERO).unwrap();
+        assert!(log.metadata().unwrap().len() < 50_000);
+        assert_eq!(limit(), before);
+        let bytes: i64 = connection.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(bytes, 5_000_000);
     }
 
     #[test]

@@ -31,6 +31,12 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Between two looks whether the log has been moved, where nothing else is to be done.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Between two tries to give the log's room back, where the disk has none beyond the reserve.
+const RELIEF: Duration = Duration::from_millis(500);
+
+/// And how long one waits for those who read old snapshots.
+const RELIEF_PATIENCE: Duration = Duration::from_millis(50);
+
 /// Between two lines of the log about the same failure.
 const COMPLAINT: Duration = Duration::from_secs(5);
 
@@ -65,6 +71,7 @@ pub fn start(
         locked: false,
         complained: None,
         space: space::Watch::default(),
+        relieved_at: None,
     };
     std::thread::Builder::new()
         .name("writer".to_owned())
@@ -89,6 +96,8 @@ struct Thread {
     /// When a failure was last written to the log, and its code.
     complained: Option<(Instant, &'static str)>,
     space: space::Watch,
+    /// When the log's room was last given back, or tried to.
+    relieved_at: Option<Instant>,
 }
 
 impl Thread {
@@ -138,8 +147,12 @@ impl Thread {
                 for step in steps.drain(..) {
                     step.answer(None);
                 }
-                let task = self.checkpointer.task(log::pages(), self.space.room(&self.path));
+                let room = self.space.room(&self.path);
+                let task = self.checkpointer.task(log::pages(), room);
                 self.tend_log(task);
+                if room == Room::Low {
+                    self.relieve();
+                }
             }
             Err(failure) => {
                 self.complain(&failure, steps.len());
@@ -201,6 +214,23 @@ impl Thread {
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// The disk has no room beyond the reserve, and events are refused: the log, which keeps the length that it once had,
+    /// must not be what takes it.
+    fn relieve(&mut self) {
+        if self.relieved_at.is_some_and(|at| at.elapsed() < RELIEF) {
+            return;
+        }
+        self.relieved_at = Some(Instant::now());
+        let task = self.checkpointer.move_now();
+        let failed = matches!(task, Task::Failed(_));
+        self.tend_log(task);
+        let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
+        let wait = file::usual_wait(self.locked);
+        if let Err(error) = log::shorten(connection, RELIEF_PATIENCE, wait) {
+            self.log_failed(&super::sql(error));
         }
     }
 

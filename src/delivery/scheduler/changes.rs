@@ -122,6 +122,7 @@ impl Scheduler {
     pub(super) fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
         // What waits for a worker that is busy with others is not under way.
         self.recall(key);
+        self.look(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.is_paused() {
             lane.note_more();
