@@ -2,6 +2,9 @@
 //! waits for. They queue apart, so that a backlog of outcomes never stands before an accepted event; and an outcome
 //! waits a little for a step whose commit it can share.
 
+mod crowd;
+mod waiting;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +14,8 @@ use tokio::sync::oneshot;
 use super::beside::{self, Beside};
 use super::outcomes::FinishedAttempt;
 use super::writer::Step;
+use crowd::Crowd;
+use waiting::Outcomes;
 
 /// Steps that may wait; a further one is refused with 503.
 const QUEUE: usize = 16_384;
@@ -23,9 +28,6 @@ const BATCH: usize = 512;
 /// that comes alone waits for nobody.
 const LINGER: f64 = 0.3;
 const LONGEST_LINGER: Duration = Duration::from_millis(4);
-
-/// A crowd's steps run in so many parts, as they come: what waits for the whole of it lets one processor idle.
-const PARTS: usize = 4;
 
 /// Where no outcomes come, a crowd is served in two: so many of a hundred first, while the rest is on its way. Nothing else
 /// would be done while the disk syncs; outcomes come with deliveries, which are work enough.
@@ -45,34 +47,6 @@ pub enum Refused {
     Full,
     /// The write thread has ended.
     Closed,
-}
-
-/// Outcomes that wait.
-#[derive(Default)]
-struct Outcomes {
-    /// Those of destinations that get what comes as it comes.
-    first: VecDeque<FinishedAttempt>,
-    /// Those of destinations for which much waits anyway.
-    behind: VecDeque<FinishedAttempt>,
-}
-
-impl Outcomes {
-    fn len(&self) -> usize {
-        self.first.len() + self.behind.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// At most `most`, of which at most `behind` are of destinations that are behind. Gives how many, and how many of those.
-    fn take(&mut self, most: usize, behind: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
-        let first = self.first.len().min(most);
-        to.extend(self.first.drain(..first));
-        let behind = self.behind.len().min(behind).min(most - first);
-        to.extend(self.behind.drain(..behind));
-        (first + behind, behind)
-    }
 }
 
 struct State {
@@ -125,50 +99,6 @@ pub struct Outlet {
     lingered: Duration,
     crowd: Crowd,
     beside: Beside,
-}
-
-/// What a transaction that has begun waits for before it is committed.
-#[derive(Clone, Copy)]
-struct Crowd {
-    /// So many steps.
-    enough: usize,
-    /// Steps taken so far.
-    taken: usize,
-    /// Outcomes that it may still take.
-    outcomes: usize,
-    /// And of those, outcomes of destinations that are behind.
-    behind: usize,
-    /// Steps are waited for no longer than this, once one has come or the transaction has begun.
-    until: Option<Instant>,
-    /// And no longer than this after the first of them.
-    patience: Duration,
-    /// Whether there was a first.
-    lingers: bool,
-}
-
-impl Crowd {
-    fn of(enough: usize, patience: Duration) -> Self {
-        Self { enough, taken: 0, outcomes: usize::MAX, behind: usize::MAX, until: None, patience, lingers: false }
-    }
-
-    /// So many more steps are worth running.
-    fn part(&self) -> usize {
-        self.enough.div_ceil(PARTS).min(self.enough.saturating_sub(self.taken))
-    }
-
-    /// Sees that some wait.
-    fn see(&mut self, queued: usize, now: Instant) {
-        if queued > 0 && !self.lingers {
-            self.lingers = true;
-            let until = now + self.patience;
-            self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
-        }
-    }
-
-    /// So many queued steps wake the thread.
-    fn wanted(&self) -> usize {
-        if self.lingers { self.part() } else { 1 }
-    }
 }
 
 /// What the write thread is to do.

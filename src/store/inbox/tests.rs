@@ -1,3 +1,4 @@
+use super::crowd::PARTS;
 use super::*;
 use crate::domain::delivery::{Next, Outcome, Verdict};
 use crate::domain::ids::{DeliveryId, DestinationKey};
