@@ -92,9 +92,10 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
 /// Those of the file system.
 pub fn begin_anew(connection: &Connection, patience: Duration, lock: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(patience)?;
-    let held: c_int = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(1))?;
+    let held = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, c_int>(1));
+    // Also after a failure: the connection may go on.
     connection.busy_timeout(lock)?;
-    if held > 0 {
+    if held? > 0 {
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         connection.pragma_update(None, "user_version", version)?;
     }
