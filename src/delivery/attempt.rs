@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use ureq::Body;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
 
-use super::agents::{Agents, Lent};
+use super::agents::{Agents, Connections, Lent};
 use super::clock;
-use super::resolver::{Guard, RefusedAddress};
+use super::resolver::RefusedAddress;
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
 use crate::domain::destination::{Destination, HttpMethod};
 use crate::domain::ids::EventId;
@@ -24,7 +24,7 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// What sends to one destination as it is now: its own connections, and what is the same in every request.
+/// What sends to one destination as it is now: its connections, and what is the same in every request.
 pub struct Client {
     agents: Arc<Agents>,
     destination: Arc<Destination>,
@@ -40,10 +40,18 @@ struct Head {
 }
 
 impl Client {
-    /// The whole of an exchange may take `timeout`.
-    pub fn new(guard: &Guard, destination: Arc<Destination>, timeout: Duration) -> Self {
-        let agents = Arc::new(Agents::new(guard, destination.fields.url.is_https(), timeout));
-        Self { agents, head: Head::of(&destination), destination, timeout }
+    /// The whole of an exchange may take `timeout`. Connections are shared with others to the same origin.
+    pub fn new(connections: &Connections, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self::of(connections.to(&destination.fields.url, timeout), destination, timeout)
+    }
+
+    /// The same with a connection of its own.
+    pub fn apart(connections: &Connections, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self::of(connections.apart(&destination.fields.url, timeout), destination, timeout)
+    }
+
+    fn of(agents: Agents, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self { agents: Arc::new(agents), head: Head::of(&destination), destination, timeout }
     }
 
     /// The same connections for a destination of which something else has changed.
@@ -111,8 +119,8 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub struct NotSent(pub String);
 
-/// Makes the request. A connection that broke before anything came is tried once more on the client that `spare` makes
-/// for the time that is left: the peer may have closed a kept one just then, which says nothing about the destination.
+/// Makes the request. Where a kept connection broke before anything came it is tried once more on the client that `spare`
+/// makes for the time that is left: the peer may have closed it just then, which says nothing about the destination.
 ///
 /// # Errors
 /// The GET's URL would be too long.
@@ -132,8 +140,10 @@ pub fn send(
     };
     let at = clock::wall();
     let started = Instant::now();
+    let mut broken = false;
     let mut answer = call(request, line, url.as_deref());
-    if answer.as_ref().is_err_and(broke) {
+    if line.lent.is_connected() && answer.as_ref().is_err_and(broke) {
+        broken = true;
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(spare) = spare(left)
@@ -142,6 +152,7 @@ pub fn send(
         }
     }
     let sent = answer.and_then(read);
+    line.lent.used(!broken && sent.is_ok());
     let (outcome, detail, body, body_truncated) = match sent {
         Ok((outcome, body, truncated)) => (outcome, None, body, truncated),
         Err(error) => {

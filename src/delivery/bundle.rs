@@ -27,8 +27,6 @@ pub struct Aloft {
     pub client: Arc<Client>,
     /// Its deliveries.
     pub run: Arc<Run>,
-    /// Whether the lane may have kept connections that its peer has closed since.
-    pub kept: bool,
 }
 
 /// What is put together for the next worker.

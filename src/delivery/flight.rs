@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use super::agents::Connections;
 use super::attempt::{self, Client, Line, NotSent, Request};
 use super::bundle::Aloft;
 use super::clock::{self, Clock};
 use super::figures::Figures;
 use super::lane::Job;
-use super::resolver::Guard;
 use super::run::{Ended, Run};
 use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
@@ -53,8 +53,8 @@ pub struct Context {
     pub clock: Clock,
     /// Counted here.
     pub figures: Arc<Figures>,
-    /// Resolver of spare agents.
-    pub guard: Guard,
+    /// To all destinations.
+    pub connections: Connections,
     /// The server's schedule.
     pub retry_schedule: RetrySchedule,
     /// The server's timeout.
@@ -96,12 +96,12 @@ pub fn fly(context: &Context, bundle: &[Aloft]) {
 
 /// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
 fn make(context: &Context, aloft: &Aloft, started: Instant) {
-    let (run, mut kept) = (&*aloft.run, aloft.kept);
+    let run = &*aloft.run;
     let line = aloft.client.line();
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let attempt = || deliver(context, &line, &job, kept, run);
+        let attempt = || deliver(context, &line, &job, run);
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }
@@ -111,12 +111,11 @@ fn make(context: &Context, aloft: &Aloft, started: Instant) {
         if !good || run.cut.is_set() || started.elapsed() > LONGEST {
             break;
         }
-        kept = true;
     }
 }
 
 /// Sends `job`.
-fn deliver(context: &Context, line: &Line<'_>, job: &Job, kept: bool, run: &Run) -> Landed {
+fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
     let destination = line.destination();
     let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
@@ -135,7 +134,7 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, kept: bool, run: &Run)
     };
     let request = Request { event: job.event, document: &document };
     // A cut attempt ends like a broken connection.
-    let spare = |left| (kept && !cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
+    let spare = |left| (!cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
     let sent = attempt::send(&request, line, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
@@ -208,5 +207,5 @@ pub fn test(context: &Context, destination: Destination, document: &Arc<[u8]>) -
 
 /// A client for one request, apart from the lane's own.
 fn spare_client(context: &Context, destination: Arc<Destination>, timeout: Duration) -> Client {
-    Client::new(&context.guard, destination, timeout)
+    Client::apart(&context.connections, destination, timeout)
 }

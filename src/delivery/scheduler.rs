@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use super::agents::Connections;
 use super::figures::Figures;
 use super::flight::Context;
 use super::lane::{FLOOR, Job, Lane, Place, Standing};
@@ -144,7 +145,7 @@ impl Scheduler {
             store,
             clock: options.clock,
             figures,
-            guard: Guard::new(Arc::clone(&options.network)),
+            connections: Connections::new(Guard::new(Arc::clone(&options.network))),
             retry_schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             pause_after: options.pause_after,

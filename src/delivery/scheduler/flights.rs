@@ -86,10 +86,9 @@ impl Scheduler {
         for job in &jobs {
             lane.in_hand.insert(job.delivery, Place::Sent);
         }
-        let kept = lane.client.is_some() && lane.standing == Standing::Good;
         let client = lane.client.get_or_insert_with(|| {
             let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
-            Arc::new(Client::new(&self.context.guard, Arc::clone(&lane.destination), timeout))
+            Arc::new(Client::new(&self.context.connections, Arc::clone(&lane.destination), timeout))
         });
         let client = Arc::clone(client);
         let patience = lane.patience(pool);
@@ -114,7 +113,7 @@ impl Scheduler {
             },
         );
         self.look(key);
-        Some(Aloft { number, client, run, kept })
+        Some(Aloft { number, client, run })
     }
 
     /// Gives all of it to one worker.
