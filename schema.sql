@@ -1,7 +1,9 @@
 -- The whole schema of a Data Pusher file, at the version that `PRAGMA user_version` names (src/store/file.rs).
 -- Times are milliseconds since 1970 (UTC). Hot rows (event, delivery) have a time-ordered integer that is rowid and
 -- public id at once, so that inserts append; accounts and destinations have a random public id and a small key.
--- Every child key of a cascade has an index, else deleting one parent row reads the whole child table.
+-- Every child key of a cascade has an index, else deleting one parent row reads the whole child table. A delivery's
+-- destination has none: with many accounts such an index dirties a page of its own for every delivery. A destination's
+-- deliveries are found by its account's events, and a trigger takes the place of the cascade.
 
 CREATE TABLE account (
     key              INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice: the engine keeps state by it
@@ -42,7 +44,8 @@ CREATE TABLE destination (
     failing_since    INTEGER,                           -- first failure since the last success
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
-    deleted_at       INTEGER                            -- hidden from then on; its rows go in small steps
+    deleted_at       INTEGER,                           -- hidden from then on; its rows go in small steps
+    first_id         INTEGER NOT NULL DEFAULT 0         -- its deliveries, and their events, have higher ids
 ) STRICT;
 
 CREATE UNIQUE INDEX destination_by_id  ON destination (destination_id) WHERE deleted_at IS NULL;
@@ -65,7 +68,7 @@ CREATE INDEX event_out_of_order          ON event (received_at) WHERE received_a
 CREATE TABLE delivery (
     id               INTEGER PRIMARY KEY,               -- from the same sequence as its event's id, right behind it
     event_id         INTEGER NOT NULL REFERENCES event (id) ON DELETE CASCADE,
-    destination_key  INTEGER NOT NULL REFERENCES destination (key) ON DELETE CASCADE,
+    destination_key  INTEGER NOT NULL,                  -- of a destination; see the trigger
     state            INTEGER NOT NULL,                  -- 0 pending, 1 succeeded, 2 exhausted, 3 cancelled
     step             INTEGER NOT NULL,                  -- failures of the retry schedule that are used up
     attempt_count    INTEGER NOT NULL,
@@ -78,11 +81,17 @@ CREATE TABLE delivery (
     first_body       BLOB                               -- that answer's body; before any attempt, room for an outcome
 ) STRICT;
 
-CREATE INDEX delivery_by_event       ON delivery (event_id);
-CREATE INDEX delivery_by_destination ON delivery (destination_key, id);
+CREATE INDEX delivery_by_event       ON delivery (event_id, destination_key);
 CREATE INDEX delivery_due            ON delivery (destination_key, next_attempt_at) WHERE state = 0;
 CREATE INDEX delivery_unsettled      ON delivery (state, id) WHERE state <> 1;
 CREATE INDEX delivery_by_status      ON delivery (status_code, id) WHERE status_code NOT BETWEEN 200 AND 299;
+
+-- The server hides a destination, and has removed its deliveries when it deletes the row itself.
+CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination WHEN OLD.deleted_at IS NULL BEGIN
+    DELETE FROM delivery WHERE id IN (
+        SELECT v.id FROM event e CROSS JOIN delivery v ON v.event_id = e.id AND v.destination_key = OLD.key
+        WHERE e.account_key = OLD.account_key);
+END;
 
 CREATE TABLE attempt (
     delivery_id      INTEGER NOT NULL REFERENCES delivery (id) ON DELETE CASCADE,
@@ -110,3 +119,9 @@ CREATE TABLE tally (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX tally_by_time ON tally (start);
+
+-- Counts of commits that touched many destinations, until they are added to the tallies together.
+CREATE TABLE tally_recent (
+    id               INTEGER PRIMARY KEY,
+    counts           BLOB    NOT NULL                   -- layout: src/store/tally.rs
+) STRICT;

@@ -258,7 +258,8 @@ mod tests {
         let agents = to(&connections(), "http://127.0.0.1:1/");
         let (first, second) = (agents.lend(), agents.lend());
         assert!(!first.is_connected());
-        [&first, &second].map(|lent| lent.used(true));
+        first.used(true);
+        second.used(true);
         drop((first, second));
         assert_eq!(counts(&agents), (2, 0));
         let again = agents.lend();

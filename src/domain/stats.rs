@@ -24,6 +24,16 @@ pub struct Counts {
     pub exhausted: u64,
 }
 
+impl Counts {
+    /// Adds those of another bucket or time.
+    pub fn add(&mut self, more: Self) {
+        self.accepted += more.accepted;
+        self.succeeded += more.succeeded;
+        self.failed += more.failed;
+        self.exhausted += more.exhausted;
+    }
+}
+
 /// Which counts are wanted.
 #[derive(Debug, Clone)]
 pub struct StatsRequest {

@@ -25,7 +25,7 @@ pub struct Batch<'a> {
     changes: Vec<Change>,
     tokens: Vec<TokenChange>,
     waits: Vec<Wait>,
-    tallies: HashMap<(DestinationKey, i64), Counts>,
+    tallies: HashMap<tally::Key, Counts>,
     pending: i64,
 }
 
@@ -125,12 +125,10 @@ impl<'a> Batch<'a> {
         self.pending += by;
     }
 
-    /// Writes the counts that came together in this batch: one row a destination and minute.
+    /// Writes the counts that came together in this batch.
     pub fn write_tallies(&mut self) -> Result<()> {
-        for ((destination, start), counts) in std::mem::take(&mut self.tallies) {
-            tally::add(self, destination, start, counts)?;
-        }
-        Ok(())
+        let counts = std::mem::take(&mut self.tallies);
+        tally::write(self, counts)
     }
 
     /// Runs a step that may fail halfway. Its own failure leaves the batch as it was before; only one that ends the

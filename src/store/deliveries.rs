@@ -4,7 +4,7 @@
 //! a bounded walk, so that a page costs the same whatever the file holds. A page that the walk ends early has a cursor
 //! and fewer items.
 
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, params_from_iter};
 
 use super::change::Change;
 use super::shared::Shared;
@@ -40,10 +40,26 @@ pub struct DeliveryFilter {
 /// What of a filter indexes decide, with ids as keys.
 struct Wanted {
     account: Option<i64>,
-    destination: Option<i64>,
+    destination: Option<ToDestination>,
     event: Option<i64>,
     state: Option<i64>,
     status: Option<u16>,
+}
+
+/// A destination whose deliveries are wanted: its events are those of its account with ids from its first on.
+struct ToDestination {
+    key: i64,
+    account: i64,
+    first_id: i64,
+}
+
+/// The walk over the index that decides most: ids and what is needed to check the rest, newest first.
+struct Walk {
+    /// `?1` is the upper bound of the id, `?2` the lower, and from `?3` on what leads.
+    query: String,
+    lead: Vec<i64>,
+    /// Nothing that is wanted has a lower id.
+    from: i64,
 }
 
 impl Store {
@@ -129,7 +145,11 @@ fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wa
         }
     }
     if let Some(id) = &filter.destination_id {
-        wanted.destination = found(destinations::existing(connection, id).map(|destination| destination.key.0))?;
+        let query =
+            "SELECT key, account_key, first_id FROM destination WHERE destination_id = ?1 AND deleted_at IS NULL";
+        wanted.destination = rows::first(connection, query, [id.as_str()], |row| {
+            Ok(ToDestination { key: row.get(0)?, account: row.get(1)?, first_id: row.get(2)? })
+        })?;
         if wanted.destination.is_none() {
             return Ok(None);
         }
@@ -138,40 +158,48 @@ fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wa
 }
 
 impl Wanted {
-    /// The walk over the index that decides most: ids and what is needed to check the rest, newest first. `?1` is the
-    /// upper bound of the id, `?2` the lower, `?3` the value that leads.
-    fn walk(&self) -> (String, Option<i64>) {
+    fn walk(&self) -> Walk {
+        let by = |query: String, lead: Option<i64>| Walk { query, lead: lead.into_iter().collect(), from: 0 };
         let from_delivery = |index: &str, condition: &str| {
             format!(
                 "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code FROM delivery v {index}
                  WHERE {condition} v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC"
             )
         };
+        // The deliveries of an event have their ids in the order of their destinations' keys.
         if let Some(event) = self.event {
-            return (from_delivery("INDEXED BY delivery_by_event", "v.event_id = ?3 AND"), Some(event));
+            let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
+                 FROM delivery v INDEXED BY delivery_by_event
+                 WHERE v.event_id = ?3 AND v.id < ?1 AND v.id >= ?2 ORDER BY v.destination_key DESC";
+            return by(query.to_owned(), Some(event));
         }
-        if let Some(destination) = self.destination {
-            let index = "INDEXED BY delivery_by_destination";
-            return (from_delivery(index, "v.destination_key = ?3 AND"), Some(destination));
+        if let Some(destination) = &self.destination {
+            // Nearly every event has one for it; those that have none are counted too, so that the walk is bounded.
+            let query = "SELECT coalesce(v.id, e.id), e.id, v.destination_key, v.state, v.status_code
+                 FROM event e INDEXED BY event_by_account LEFT JOIN delivery v INDEXED BY delivery_by_event
+                 ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
+                 WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC";
+            let lead = vec![destination.account, destination.key];
+            return Walk { query: query.to_owned(), lead, from: destination.first_id };
         }
         if let Some(status) = self.status.filter(|status| !(200..=299).contains(status)) {
             let condition = "v.status_code = ?3 AND v.status_code NOT BETWEEN 200 AND 299 AND";
-            return (from_delivery("INDEXED BY delivery_by_status", condition), Some(i64::from(status)));
+            return by(from_delivery("INDEXED BY delivery_by_status", condition), Some(i64::from(status)));
         }
         if let Some(account) = self.account {
             // A delivery's id lies behind its event's and before the next event's, so this order is that of the ids.
             let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
                  FROM event e INDEXED BY event_by_account CROSS JOIN delivery v INDEXED BY delivery_by_event
                  ON v.event_id = e.id WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 AND v.id < ?1
-                 ORDER BY e.id DESC, v.id DESC";
-            return (query.to_owned(), Some(account));
+                 ORDER BY e.id DESC, v.destination_key DESC";
+            return by(query.to_owned(), Some(account));
         }
         match self.state {
             Some(state) if state != DeliveryState::Succeeded.code() => {
                 let condition = "v.state = ?3 AND v.state <> 1 AND";
-                (from_delivery("INDEXED BY delivery_unsettled", condition), Some(state))
+                by(from_delivery("INDEXED BY delivery_unsettled", condition), Some(state))
             }
-            _ => (from_delivery("NOT INDEXED", ""), None),
+            _ => by(from_delivery("NOT INDEXED", ""), None),
         }
     }
 }
@@ -186,16 +214,13 @@ fn list(
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     let mut one = connection.prepare_cached(&query).map_err(sql)?;
     let mut received = connection.prepare_cached("SELECT received_at FROM event WHERE id = ?1").map_err(sql)?;
-    let (walk, lead) = wanted.walk();
-    let mut walk = connection.prepare_cached(&walk).map_err(sql)?;
+    let way = wanted.walk();
+    let mut walk = connection.prepare_cached(&way.query).map_err(sql)?;
     let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
     // An id's milliseconds are never before the time its event was received.
-    let from = filter.since.map_or(0, hot_id);
-    let params: &[&dyn ToSql] = match &lead {
-        Some(lead) => &[&before, &from, lead],
-        None => &[&before, &from],
-    };
-    let mut found = walk.query(params).map_err(sql)?;
+    let from = filter.since.map_or(0, hot_id).max(way.from);
+    let params = [before, from].into_iter().chain(way.lead);
+    let mut found = walk.query(params_from_iter(params)).map_err(sql)?;
     let mut items: Vec<Delivery> = Vec::new();
     let mut walked = 0;
     let mut last = None;
@@ -230,7 +255,7 @@ impl Wanted {
     /// Whether a row of the walk fits what the row itself can tell.
     fn fits(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
         Ok(self.event.is_none_or(|event| row.get(1) == Ok(event))
-            && self.destination.is_none_or(|destination| row.get(2) == Ok(destination))
+            && self.destination.as_ref().is_none_or(|destination| row.get(2) == Ok(Some(destination.key)))
             && self.state.is_none_or(|state| row.get(3) == Ok(state))
             && self.status.is_none_or(|status| row.get(4) == Ok(Some(status))))
     }
@@ -247,7 +272,7 @@ mod tests {
             for (state, status) in [(0, 500), (1, 200), (2, 404)] {
                 all.push(Wanted {
                     account: on(0).then_some(1),
-                    destination: on(1).then_some(1),
+                    destination: on(1).then_some(ToDestination { key: 1, account: 1, first_id: 0 }),
                     event: on(2).then_some(1),
                     state: on(3).then_some(state),
                     status: on(4).then_some(status),
@@ -262,12 +287,9 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(super::super::SCHEMA).unwrap();
         for wanted in every_wanted() {
-            let (walk, lead) = wanted.walk();
+            let Walk { query: walk, lead, .. } = wanted.walk();
             let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {walk}")).unwrap();
-            let params: &[&dyn ToSql] = match &lead {
-                Some(lead) => &[&i64::MAX, &0, lead],
-                None => &[&i64::MAX, &0],
-            };
+            let params = params_from_iter([i64::MAX, 0].into_iter().chain(lead));
             let plan: Vec<String> =
                 explain.query_map(params, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
             for line in &plan {

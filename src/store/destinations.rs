@@ -49,10 +49,11 @@ impl Store {
                     ));
                 }
                 let id = DestinationId::generate();
+                let first_id = batch.take_ids(1, now);
                 batch.run(
                     "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
-                     updated_at) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4)",
-                    (id.as_str(), account.key.0, secret.as_bytes(), now.millis()),
+                     updated_at, first_id) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4, ?5)",
+                    (id.as_str(), account.key.0, secret.as_bytes(), now.millis(), first_id),
                 )?;
                 set_fields(batch, DestinationKey(batch.last_key()), &fields, now)?;
                 told(batch, &id)

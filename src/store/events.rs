@@ -133,9 +133,13 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u
     Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get(2)?))
 }
 
-/// An event's deliveries in the order in which they were made.
+/// An event's deliveries in the order in which they were made, which is that of their destinations' keys.
 pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Shared) -> Result<Vec<Delivery>> {
-    let query = format!("SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.id", rows::DELIVERY, rows::DELIVERY_TABLES);
+    let query = format!(
+        "SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.destination_key",
+        rows::DELIVERY,
+        rows::DELIVERY_TABLES
+    );
     rows::all(connection, &query, [event.0], |row| rows::delivery(row, shared))
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Version of [`SCHEMA`], kept in `PRAGMA user_version`.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Marks a file as ours in `PRAGMA application_id`: "DPsh".
 const APPLICATION_ID: i64 = 0x4450_7368;
@@ -26,6 +26,21 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
      ALTER TABLE delivery ADD COLUMN first_body BLOB;
      DROP INDEX event_by_time;
      CREATE INDEX event_out_of_order ON event (received_at) WHERE received_at < (id >> 21) - 60000;",
+    // Deliveries of a destination are found by events. The text of a table may be changed where it says only what refers
+    // to what (https://www.sqlite.org/lang_altertable.html, section 7), else every row would have to be copied.
+    "PRAGMA writable_schema = ON;
+     UPDATE sqlite_schema SET sql = replace(sql, 'destination_key  INTEGER NOT NULL REFERENCES destination (key) ON DELETE CASCADE', 'destination_key  INTEGER NOT NULL') WHERE type = 'table' AND name = 'delivery';
+     PRAGMA writable_schema = RESET;
+     DROP INDEX delivery_by_destination;
+     DROP INDEX delivery_by_event;
+     CREATE INDEX delivery_by_event ON delivery (event_id, destination_key);
+     ALTER TABLE destination ADD COLUMN first_id INTEGER NOT NULL DEFAULT 0;
+     CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination WHEN OLD.deleted_at IS NULL BEGIN
+         DELETE FROM delivery WHERE id IN (
+             SELECT v.id FROM event e CROSS JOIN delivery v ON v.event_id = e.id AND v.destination_key = OLD.key
+             WHERE e.account_key = OLD.account_key);
+     END;
+     CREATE TABLE tally_recent (id INTEGER PRIMARY KEY, counts BLOB NOT NULL) STRICT;",
 ];
 
 /// How long another process may hold the file's lock while the server starts; also for reads, which wait only while

@@ -118,6 +118,9 @@ impl Store {
 
     /// Writes what is queued and closes the file. Steps that come later are refused.
     pub async fn close(&self) {
+        if let Err(error) = self.settle_all_recent().await {
+            tracing::warn!(error = error.detail(), "recent counts are added to the tallies after the next start");
+        }
         self.writer.stop().await;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {

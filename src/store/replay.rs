@@ -5,11 +5,12 @@ use super::batch::Batch;
 use super::change::Change;
 use super::{Store, deliveries, destinations, rows};
 use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, hot_id};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 
-/// Deliveries that one write step of a large replay looks at.
+/// Events that one write step of a large replay looks at.
 const CHUNK: usize = 500;
 
 /// Which deliveries of a destination are to be sent again.
@@ -90,7 +91,7 @@ impl Store {
                 self.readers
                     .api(move |connection| {
                         let destination = destinations::existing(connection, &id)?;
-                        let (found, next) = chunk(connection, destination.key, &filter, from)?;
+                        let (found, next) = chunk(connection, &destination, &filter, from)?;
                         Ok((found.len(), next))
                     })
                     .await?
@@ -98,7 +99,7 @@ impl Store {
                 self.writer
                     .guarded(move |batch| {
                         let destination = destinations::existing(batch.connection(), &id)?;
-                        let (found, next) = chunk(batch.connection(), destination.key, &filter, from)?;
+                        let (found, next) = chunk(batch.connection(), &destination, &filter, from)?;
                         for delivery in &found {
                             open_again(batch, *delivery)?;
                         }
@@ -122,32 +123,35 @@ impl Store {
     }
 }
 
-/// Settled deliveries among the next [`CHUNK`] of a destination from the id `from` on, and where to go on.
+/// Settled deliveries of a destination among the next [`CHUNK`] events of its account from the id `from` on, and where to
+/// go on.
 fn chunk(
     connection: &rusqlite::Connection,
-    destination: DestinationKey,
+    destination: &Destination,
     filter: &ReplayFilter,
     from: i64,
 ) -> Result<(Vec<DeliveryId>, Option<i64>)> {
     let until = filter.until.map_or(i64::MAX, Timestamp::millis);
     let walked = rows::all(
         connection,
-        "SELECT v.id, v.state, e.received_at FROM delivery v INDEXED BY delivery_by_destination
-         CROSS JOIN event e ON e.id = v.event_id WHERE v.destination_key = ?1 AND v.id >= ?2 ORDER BY v.id LIMIT ?3",
-        (destination.0, from, CHUNK),
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+        "SELECT e.id, e.received_at, v.id, v.state FROM event e INDEXED BY event_by_account
+         LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
+         WHERE e.account_key = ?2 AND e.id >= ?3 ORDER BY e.id LIMIT ?4",
+        (destination.key.0, destination.account_key.0, from, CHUNK),
+        |row| {
+            let delivery = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, delivery))
+        },
     )?;
-    let next = walked.last().filter(|_| walked.len() == CHUNK).map(|(id, ..)| id + 1);
-    let found = walked
-        .into_iter()
-        .filter(|(_, state, received)| {
-            *state != DeliveryState::Pending.code()
-                && filter.state.is_none_or(|wanted| wanted.code() == *state)
-                && (filter.since.millis()..until).contains(received)
-        })
-        .map(|(id, ..)| DeliveryId(id))
-        .collect();
-    Ok((found, next))
+    let next = walked.last().filter(|_| walked.len() == CHUNK).map(|(event, ..)| event + 1);
+    let found = walked.into_iter().filter_map(|(_, received, delivery)| {
+        let (Some(id), Some(state)) = delivery else { return None };
+        let fits = state != DeliveryState::Pending.code()
+            && filter.state.is_none_or(|wanted| wanted.code() == state)
+            && (filter.since.millis()..until).contains(&received);
+        fits.then_some(DeliveryId(id))
+    });
+    Ok((found.collect(), next))
 }
 
 fn reopen(

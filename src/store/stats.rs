@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Params};
 
-use super::{Store, accounts, destinations, rows};
+use super::{Store, accounts, destinations, rows, tally};
 use crate::domain::ids::DestinationKey;
 use crate::domain::stats::{Counts, StatsRequest};
 use crate::domain::time::Timestamp;
@@ -38,7 +38,7 @@ impl Store {
                     )?),
                     (None, None) => None,
                 };
-                match keys {
+                match &keys {
                     Some(keys) => {
                         let query =
                             format!("{SUMS} WHERE start >= ?1 AND start < ?2 AND destination_key = ?4 GROUP BY 1");
@@ -50,6 +50,11 @@ impl Store {
                         let query =
                             format!("{SUMS} INDEXED BY tally_by_time WHERE start >= ?1 AND start < ?2 GROUP BY 1");
                         add(connection, &mut buckets, &query, (since, until, width))?;
+                    }
+                }
+                for ((destination, start), more) in tally::recent(connection)? {
+                    if keys.as_ref().is_none_or(|keys| keys.contains(&destination)) && (since..until).contains(&start) {
+                        buckets.entry(start - start % width).or_default().add(more);
                     }
                 }
                 Ok(buckets.into_iter().map(|(start, counts)| (Timestamp::from_millis(start), counts)).collect())
@@ -65,11 +70,7 @@ fn add(connection: &Connection, buckets: &mut BTreeMap<i64, Counts>, query: &str
         Ok((row.get::<_, i64>(0)?, counts))
     })?;
     for (start, more) in sums {
-        let counts = buckets.entry(start).or_default();
-        counts.accepted += more.accepted;
-        counts.succeeded += more.succeeded;
-        counts.failed += more.failed;
-        counts.exhausted += more.exhausted;
+        buckets.entry(start).or_default().add(more);
     }
     Ok(())
 }

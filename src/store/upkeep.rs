@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::batch::Batch;
 use super::{Store, rows, tally};
+use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{EventId, hot_id};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -25,10 +26,24 @@ const MINUTES_FOR: Duration = Duration::from_secs(24 * 3600);
 
 const HOUR: i64 = 3_600_000;
 
+/// Recent counts are added to the tallies when for so long no commit has left any.
+const RECENT_FOR: Duration = Duration::from_secs(1);
+
 /// Where the background work stands.
 #[derive(Debug, Default)]
 pub struct Upkeep {
     walk: Walk,
+    removal: Removal,
+    /// The last of the recent counts, and since when it is.
+    recent: Option<(i64, Timestamp)>,
+}
+
+/// Where the removal of a deleted destination's deliveries goes on.
+#[derive(Debug, Default, Clone, Copy)]
+struct Removal {
+    destination: i64,
+    /// Events behind this one are still to be looked at.
+    event: i64,
 }
 
 /// Where retention goes on: the events before it that are left have pending deliveries.
@@ -82,28 +97,48 @@ impl Store {
     /// # Errors
     /// Unavailable; the step is done later.
     pub async fn upkeep(&self, upkeep: &mut Upkeep, retention: Duration, now: Timestamp) -> Result<bool> {
-        if self.remove_deleted().await? {
+        if self.remove_account().await? || self.remove_destination(&mut upkeep.removal).await? {
             return Ok(true);
         }
         if self.retire(upkeep, now.minus(retention)).await? {
             return Ok(true);
         }
-        if self.merge_tallies(now).await? {
+        if self.settle_recent(upkeep, now).await? || self.merge_tallies(now).await? {
             return Ok(true);
         }
         self.give_back().await
     }
 
     /// A read decides whether there is anything to do, so that an idle server does not write.
-    async fn remove_deleted(&self) -> Result<bool> {
-        let due = self
+    async fn remove_account(&self) -> Result<bool> {
+        let due = self.readers.api(|connection| deleted(connection, "account", "account_deleted")).await?;
+        match due {
+            Some(key) => self.writer.guarded(move |batch| remove_from_account(batch, key)).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn remove_destination(&self, removal: &mut Removal) -> Result<bool> {
+        let from = *removal;
+        let looked = self
             .readers
-            .api(|connection| {
-                Ok(deleted(connection, "destination", "destination_deleted")?.is_some()
-                    || deleted(connection, "account", "account_deleted")?.is_some())
+            .api(move |connection| match deleted(connection, "destination", "destination_deleted")? {
+                Some(key) => Ok(Some((key, from.look(connection, key)?))),
+                None => Ok(None),
             })
             .await?;
-        if due { self.writer.guarded(remove_step).await } else { Ok(false) }
+        let Some((key, (to, deliveries))) = looked else { return Ok(false) };
+        for some in deliveries.chunks(ROWS) {
+            let some = some.to_vec();
+            self.writer
+                .guarded(move |batch| some.into_iter().try_for_each(|delivery| remove_delivery(batch, delivery)))
+                .await?;
+        }
+        match to {
+            Some(to) => *removal = to,
+            None => self.writer.guarded(move |batch| remove_empty_destination(batch, key)).await?,
+        }
+        Ok(true)
     }
 
     async fn retire(&self, upkeep: &mut Upkeep, before: Timestamp) -> Result<bool> {
@@ -123,6 +158,40 @@ impl Store {
         }
         upkeep.walk = walk.behind(last);
         Ok(true)
+    }
+
+    /// Adds all recent counts to the tallies, so that a file that nobody uses has nothing else to be read.
+    pub(super) async fn settle_all_recent(&self) -> Result<()> {
+        while self.last_recent().await?.is_some() {
+            self.writer.guarded(tally::settle).await?;
+        }
+        Ok(())
+    }
+
+    async fn last_recent(&self) -> Result<Option<i64>> {
+        let last = |connection: &Connection| rows::first(connection, tally::LAST_RECENT, [], |row| row.get(0));
+        Ok(self.readers.api(last).await?.flatten())
+    }
+
+    /// While many commits come they do it themselves.
+    async fn settle_recent(&self, upkeep: &mut Upkeep, now: Timestamp) -> Result<bool> {
+        let Some(last) = self.last_recent().await? else {
+            upkeep.recent = None;
+            return Ok(false);
+        };
+        match upkeep.recent {
+            Some((known, since)) if known == last => {
+                if now.since(since) < RECENT_FOR {
+                    return Ok(false);
+                }
+                upkeep.recent = None;
+                self.writer.guarded(tally::settle).await
+            }
+            _ => {
+                upkeep.recent = Some((last, now));
+                Ok(false)
+            }
+        }
     }
 
     async fn merge_tallies(&self, now: Timestamp) -> Result<bool> {
@@ -180,42 +249,65 @@ fn deleted(connection: &Connection, table: &str, index: &str) -> Result<Option<i
     rows::first(connection, &query, [], |row| row.get(0))
 }
 
-/// Some rows of the first deleted destination, and of the first deleted account once it has no destination left.
-fn remove_step(batch: &mut Batch<'_>) -> Result<bool> {
-    if let Some(key) = deleted(batch.connection(), "destination", "destination_deleted")? {
-        let pending = batch
-            .row(
-                "SELECT count(*) FROM (SELECT state FROM delivery INDEXED BY delivery_by_destination
-                 WHERE destination_key = ?1 ORDER BY id LIMIT ?2) WHERE state = 0",
-                (key, ROWS),
-                |row| row.get::<_, i64>(0),
-            )?
-            .unwrap_or(0);
-        let gone = batch.run(
-            "DELETE FROM delivery WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_by_destination
-             WHERE destination_key = ?1 ORDER BY id LIMIT ?2)",
-            (key, ROWS),
-        )?;
-        batch.pending(-pending);
-        if gone == 0 {
-            let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
-                (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
-            if batch.run(tallies, (key, ROWS))? == 0 {
-                batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
-            }
+impl Removal {
+    /// The next deliveries of the destination `key`, and from where on to look for more; `None` where there are none.
+    fn look(self, connection: &Connection, key: i64) -> Result<(Option<Self>, Vec<i64>)> {
+        let event = if self.destination == key { self.event } else { 0 };
+        let looked = rows::all(connection, OF_DESTINATION, (key, event, LOOK), |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
+        })?;
+        let to = looked.last().map(|(event, _)| Self { destination: key, event: *event });
+        Ok((to, looked.into_iter().filter_map(|(_, delivery)| delivery).collect()))
+    }
+}
+
+const OF_DESTINATION: &str = "SELECT e.id, v.id FROM destination d
+     CROSS JOIN event e INDEXED BY event_by_account ON e.account_key = d.account_key AND e.id > max(?2, d.first_id)
+     LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
+     WHERE d.key = ?1 ORDER BY e.id LIMIT ?3";
+
+fn remove_delivery(batch: &mut Batch<'_>, delivery: i64) -> Result<()> {
+    let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
+    let was_pending = batch.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
+    batch.pending(-i64::from(was_pending == Some(true)));
+    Ok(())
+}
+
+/// Some tallies of a deleted destination whose deliveries are gone, or itself.
+fn remove_empty_destination(batch: &mut Batch<'_>, key: i64) -> Result<()> {
+    let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
+        (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
+    if batch.run(tallies, (key, ROWS))? == 0 {
+        batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
+    }
+    Ok(())
+}
+
+/// Some rows of a deleted account: its events with their deliveries, then its destinations, then itself.
+fn remove_from_account(batch: &mut Batch<'_>, key: i64) -> Result<()> {
+    let events = "SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 ORDER BY id LIMIT ?2";
+    let events: Vec<i64> = rows::all(batch.connection(), events, (key, ROWS), |row| row.get(0))?;
+    let mut room = ROWS;
+    for event in &events {
+        // An account may have 1,000 destinations.
+        let some = "SELECT id FROM delivery WHERE event_id = ?1 LIMIT ?2";
+        let some: Vec<i64> = rows::all(batch.connection(), some, (event, room), |row| row.get(0))?;
+        room -= some.len();
+        some.into_iter().try_for_each(|delivery| remove_delivery(batch, delivery))?;
+        if room == 0 {
+            return Ok(());
         }
-        return Ok(true);
+        batch.run("DELETE FROM event WHERE id = ?1", [event])?;
+        room -= 1;
     }
-    let Some(key) = deleted(batch.connection(), "account", "account_deleted")? else { return Ok(false) };
-    let gone = batch.run(
-        "DELETE FROM event WHERE id IN (SELECT id FROM event INDEXED BY event_by_account
-         WHERE account_key = ?1 ORDER BY id LIMIT ?2)",
-        (key, ROWS),
-    )?;
-    if gone == 0 {
-        batch.run("DELETE FROM account WHERE key = ?1", [key])?;
+    if !events.is_empty() {
+        return Ok(());
     }
-    Ok(true)
+    let destination = "SELECT key FROM destination WHERE account_key = ?1 LIMIT 1";
+    match batch.row(destination, [key], |row| row.get::<_, i64>(0))? {
+        Some(destination) => remove_empty_destination(batch, destination),
+        None => batch.run("DELETE FROM account WHERE key = ?1", [key]).map(drop),
+    }
 }
 
 fn retire_step(batch: &mut Batch<'_>, events: &[EventId]) -> Result<()> {

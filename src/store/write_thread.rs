@@ -53,7 +53,8 @@ pub fn start(
 ) -> Result<JoinHandle<()>> {
     let last: i64 = connection
         .query_row(
-            "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0))",
+            "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0),
+             coalesce((SELECT max(first_id) FROM destination), 0))",
             [],
             |row| row.get(0),
         )
