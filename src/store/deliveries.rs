@@ -262,39 +262,4 @@ impl Wanted {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn every_wanted() -> Vec<Wanted> {
-        let mut all = Vec::new();
-        for bits in 0..32u8 {
-            let on = |bit: u8| bits & (1 << bit) != 0;
-            for (state, status) in [(0, 500), (1, 200), (2, 404)] {
-                all.push(Wanted {
-                    account: on(0).then_some(1),
-                    destination: on(1).then_some(ToDestination { key: 1, account: 1, first_id: 0 }),
-                    event: on(2).then_some(1),
-                    state: on(3).then_some(state),
-                    status: on(4).then_some(status),
-                });
-            }
-        }
-        all
-    }
-
-    #[test]
-    fn no_list_sorts_or_scans_a_table_that_its_order_does_not_come_from() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(super::super::SCHEMA).unwrap();
-        for wanted in every_wanted() {
-            let Walk { query: walk, lead, .. } = wanted.walk();
-            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {walk}")).unwrap();
-            let params = params_from_iter([i64::MAX, 0].into_iter().chain(lead));
-            let plan: Vec<String> =
-                explain.query_map(params, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
-            for line in &plan {
-                assert!(line.starts_with("SEARCH") && !line.contains("TEMP B-TREE"), "{walk}\n{plan:?}");
-            }
-        }
-    }
-}
+mod tests;

@@ -151,7 +151,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;
              PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192",
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096",
         )?;
     }
     connection.set_prepared_statement_cache_capacity(64);
@@ -303,15 +303,16 @@ mod tests {
         assert!(open(&path).unwrap_err().detail().contains("newer data-pusher"));
     }
 
-    /// The first version's schema, as its files have it.
-    const FIRST: &str = include_str!("../../tests/schemas/1.sql");
+    /// Schemas of earlier versions, as their files have them.
+    const EARLIER: [&str; VERSION as usize - 1] =
+        [include_str!("../../tests/schemas/1.sql"), include_str!("../../tests/schemas/2.sql")];
 
-    fn first_version(path: &Path) -> Connection {
+    fn earlier(path: &Path, version: usize) -> Connection {
         private(OpenOptions::new().create(true).truncate(false).write(true)).open(path).unwrap();
         let file = connect(path).unwrap();
-        file.execute_batch(FIRST).unwrap();
+        file.execute_batch(EARLIER[version - 1]).unwrap();
         file.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-        file.pragma_update(None, "user_version", 1).unwrap();
+        file.pragma_update(None, "user_version", version).unwrap();
         file
     }
 
@@ -325,22 +326,48 @@ mod tests {
 
     #[test]
     fn a_file_that_is_carried_forward_has_the_schema_of_a_new_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
-        drop(first_version(&old));
-        let (carried, fresh) = (open(&old).unwrap(), open(&new).unwrap());
-        assert_eq!(schema(&carried), schema(&fresh));
-        for pragma in ["user_version", "application_id", "auto_vacuum"] {
-            let value = |file: &Connection| file.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
-            assert_eq!(value(&carried).unwrap(), value(&fresh).unwrap(), "{pragma}");
+        for version in 1..=EARLIER.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+            drop(earlier(&old, version));
+            let (carried, fresh) = (open(&old).unwrap(), open(&new).unwrap());
+            assert_eq!(schema(&carried), schema(&fresh), "{version}");
+            for pragma in ["user_version", "application_id", "auto_vacuum"] {
+                let value =
+                    |file: &Connection| file.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+                assert_eq!(value(&carried).unwrap(), value(&fresh).unwrap(), "{version}: {pragma}");
+            }
         }
+    }
+
+    #[test]
+    fn a_file_that_is_carried_forward_keeps_its_rows_and_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let rows = "INSERT INTO account (account_id, email, email_folded, name, token_digest, token_hint, created_at,
+                 updated_at) VALUES ('a', 'a@a', 'a@a', 'A', x'00', 'oken', 0, 0);
+             INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
+                 updated_at) VALUES ('d', 1, 'http://h/', 'POST', '{}', x'00', 0, 0);
+             INSERT INTO event (id, account_key, received_at, payload) VALUES (1, 1, 0, x'7b7d'), (3, 1, 0, x'7b7d');
+             INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
+                 VALUES (2, 1, 1, 0, 0, 0, 0), (4, 3, 1, 0, 0, 0, 0)";
+        earlier(&path, 1).execute_batch(rows).unwrap();
+        let file = open(&path).unwrap();
+        let text = |query: &str| file.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(
+            text("SELECT group_concat(concat_ws(' ', id, event_id, destination_key)) FROM delivery"),
+            "2 1 1,4 3 1"
+        );
+        assert_eq!(text("PRAGMA integrity_check"), "ok");
+        file.execute("DELETE FROM destination WHERE key = 1", []).unwrap();
+        assert_eq!(text("SELECT concat(count(*)) FROM delivery"), "0");
     }
 
     #[test]
     fn an_older_file_is_copied_aside_before_it_is_carried_forward() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        drop(first_version(&path));
+        drop(earlier(&path, 1));
         // What was left of a try that ended halfway is no copy.
         std::fs::write(companion(&path, ".v1.part"), "half").unwrap();
         drop(open(&path).unwrap());
@@ -348,7 +375,7 @@ mod tests {
         let file = Connection::open(&copy).unwrap();
         assert_eq!(file.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
         let in_memory = Connection::open_in_memory().unwrap();
-        in_memory.execute_batch(FIRST).unwrap();
+        in_memory.execute_batch(EARLIER[0]).unwrap();
         assert_eq!(schema(&file), schema(&in_memory));
         assert!(!companion(&path, ".v1.part").exists());
         #[cfg(unix)]
@@ -369,7 +396,7 @@ mod tests {
             .unwrap()
             .map(Result::unwrap)
             .collect();
-        assert_eq!(keys.len(), 6);
+        assert_eq!(keys.len(), 5);
         for (table, column, action) in keys {
             assert_eq!(action, "CASCADE", "{table}.{column}");
             let led: i64 = connection

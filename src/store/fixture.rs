@@ -54,6 +54,16 @@ impl Fixture {
         self.folder.path().join("a.db")
     }
 
+    /// As when the server starts anew.
+    pub async fn restart(self, now: Timestamp) -> Self {
+        let path = self.path();
+        self.store.close().await;
+        // With it goes the lock.
+        drop(self.store);
+        let store = Store::open(&StoreOptions { path, now }, Box::new(drop)).unwrap();
+        Self { store, ..self }
+    }
+
     /// Takes an event; gives it and its first delivery.
     pub async fn push(&self, now: Timestamp) -> (EventId, DeliveryId) {
         let payload = Arc::from(b"{}".as_slice());

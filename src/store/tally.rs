@@ -138,3 +138,6 @@ pub fn merge(batch: &mut Batch<'_>, start: i64, width: i64) -> Result<()> {
     batch.run("DELETE FROM tally WHERE start > ?1 AND start < ?1 + ?2", (start, width))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

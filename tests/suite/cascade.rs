@@ -80,6 +80,30 @@ fn deleting_an_account_takes_all_its_rows_and_no_others() {
 }
 
 #[test]
+fn deleting_a_destination_takes_its_deliveries_and_no_others() {
+    let file = fresh();
+    for account in [1, 2] {
+        insert(&file, "account", &[("key", account)]);
+        for destination in [10 * account, 10 * account + 1] {
+            insert(&file, "destination", &[("key", destination), ("account_key", account)]);
+        }
+        for event in [100 * account, 110 * account] {
+            insert(&file, "event", &[("id", event), ("account_key", account)]);
+            for destination in [10 * account, 10 * account + 1] {
+                let delivery = event + destination;
+                insert(&file, "delivery", &[("id", delivery), ("event_id", event), ("destination_key", destination)]);
+                insert(&file, "attempt", &[("delivery_id", delivery), ("number", 1)]);
+            }
+        }
+    }
+    assert_eq!((count(&file, "delivery"), count(&file, "attempt")), (8, 8));
+    assert_eq!(file.execute("DELETE FROM destination WHERE key = 11", []).unwrap(), 1);
+    assert_eq!((count(&file, "delivery"), count(&file, "attempt"), count(&file, "event")), (6, 6, 4));
+    let left = "SELECT count(*) FROM delivery WHERE destination_key = 11";
+    assert_eq!(file.query_row(left, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+}
+
+#[test]
 fn every_reference_cascades() {
     let references = references(&fresh());
     assert!(references.len() >= 5, "{references:?}");

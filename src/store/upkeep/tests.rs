@@ -1,5 +1,7 @@
 use super::*;
+use crate::domain::destination::Destination;
 use crate::domain::ids::hot_time;
+use crate::domain::secret::SigningSecret;
 use crate::store::fixture::Fixture;
 
 const RETENTION: Duration = Duration::from_secs(1_000);
@@ -115,4 +117,98 @@ async fn a_clock_that_went_back_a_little_keeps_an_event_for_that_much_longer() {
     assert_eq!(fixture.events().len(), 2);
     fixture.keep_up(&mut upkeep, at(1_101)).await;
     assert!(fixture.events().is_empty(), "{first} and the other");
+}
+
+impl Fixture {
+    /// Another destination of the account.
+    async fn another(&self) -> Destination {
+        let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
+        self.store.create_destination(account, fields, SigningSecret::generate(), at(1)).await.unwrap()
+    }
+
+    fn deliveries(&self, destination: &Destination) -> usize {
+        let (key, file) = (destination.key.0, Connection::open(self.path()).unwrap());
+        let count = "SELECT count(*) FROM delivery WHERE destination_key = ?1";
+        file.query_row(count, [key], |row| row.get(0)).unwrap()
+    }
+
+    fn pending(&self) -> i64 {
+        self.store.figures().pending
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_destination_goes_with_its_deliveries_and_no_others() {
+    let fixture = Fixture::new().await;
+    let mut upkeep = Upkeep::default();
+    let before = LOOK + ROWS;
+    for _ in 0..before {
+        fixture.push(at(1)).await;
+    }
+    let [first, second] = [fixture.another().await, fixture.another().await];
+    // More than one look, and than one step.
+    let after = LOOK + ROWS + 1;
+    for _ in 0..after {
+        fixture.push(at(2)).await;
+    }
+    fixture.store.delete_destination(second.id.clone(), at(3)).await.unwrap();
+    // One more is deleted meanwhile, which goes before it.
+    assert!(fixture.store.upkeep(&mut upkeep, RETENTION, at(3)).await.unwrap());
+    assert!(fixture.deliveries(&second) > 0);
+    fixture.store.delete_destination(first.id.clone(), at(3)).await.unwrap();
+    fixture.keep_up(&mut upkeep, at(3)).await;
+    assert_eq!((fixture.deliveries(&first), fixture.deliveries(&second)), (0, 0));
+    assert_eq!(fixture.value::<usize>("SELECT count(*) FROM destination"), 1);
+    assert_eq!(fixture.value::<usize>("SELECT count(DISTINCT destination_key) FROM tally"), 1);
+    assert_eq!(fixture.deliveries(&fixture.destination), before + after);
+    assert_eq!(fixture.pending(), (before + after) as i64);
+}
+
+#[tokio::test]
+async fn a_deleted_account_goes_with_all_it_has() {
+    let fixture = Fixture::new().await;
+    let mut upkeep = Upkeep::default();
+    // More deliveries of one event than a step removes.
+    for _ in 0..ROWS + 1 {
+        fixture.another().await;
+    }
+    for _ in 0..3 {
+        fixture.push(at(2)).await;
+    }
+    assert_eq!(fixture.pending(), 3 * (ROWS as i64 + 2));
+    fixture.store.delete_account(fixture.account.id.clone(), at(3)).await.unwrap();
+    fixture.keep_up(&mut upkeep, at(3)).await;
+    for table in ["account", "destination", "event", "delivery", "attempt", "tally"] {
+        assert_eq!(fixture.value::<usize>(&format!("SELECT count(*) FROM {table}")), 0, "{table}");
+    }
+    assert_eq!(fixture.pending(), 0);
+}
+
+#[tokio::test]
+async fn recent_counts_are_tallied_once_no_more_come() {
+    let fixture = Fixture::new().await;
+    let mut upkeep = Upkeep::default();
+    for _ in 0..20 {
+        fixture.another().await;
+    }
+    fixture.push(at(2)).await;
+    let recent = || fixture.value::<usize>("SELECT count(*) FROM tally_recent");
+    assert_eq!(recent(), 1);
+    fixture.keep_up(&mut upkeep, at(3)).await;
+    fixture.push(at(4)).await;
+    fixture.keep_up(&mut upkeep, at(4)).await;
+    assert_eq!(recent(), 2, "there was one in between");
+    fixture.keep_up(&mut upkeep, at(5)).await;
+    assert_eq!(recent(), 0);
+    assert_eq!(fixture.value::<usize>("SELECT sum(accepted) FROM tally"), 42);
+}
+
+#[test]
+fn the_removal_goes_by_indexes_in_their_order() {
+    let connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(super::super::SCHEMA).unwrap();
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {OF_DESTINATION}")).unwrap();
+    let plan: Vec<String> =
+        explain.query_map([0; 3], |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
+    assert!(plan.iter().all(|line| line.starts_with("SEARCH")), "{plan:?}");
 }
