@@ -43,10 +43,14 @@ pub fn open_whole(database: &Path) -> Connection {
     file.execute_batch("PRAGMA synchronous = OFF").unwrap();
     let result: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     let dangling: i64 = file.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).unwrap();
-    // No reference says this; see schema.sql.
-    let lost = "SELECT count(*) FROM delivery WHERE destination_key NOT IN (SELECT key FROM destination)";
-    let lost: i64 = file.query_row(lost, [], |row| row.get(0)).unwrap();
-    assert_eq!((result.as_str(), dangling, lost), ("ok", 0, 0), "{}", database.display());
+    assert_eq!((result.as_str(), dangling), ("ok", 0), "{}", database.display());
+    let number = |query: &str| file.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
+    // A file may have been cut off before it got its tables.
+    if number("SELECT count(*) FROM sqlite_schema") > 0 {
+        // No reference says this; see schema.sql.
+        let lost = "SELECT count(*) FROM delivery WHERE destination_key NOT IN (SELECT key FROM destination)";
+        assert_eq!(number(lost), 0, "{}", database.display());
+    }
     file
 }
 

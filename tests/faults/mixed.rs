@@ -241,6 +241,9 @@ impl Campaign {
         }
 
         // Counters agree with the rows.
+        wait_until("recent counts are in the tallies", || {
+            (count("SELECT count(*) FROM tally_recent") == 0).then_some(())
+        });
         let rows = count("SELECT count(*) FROM delivery");
         let states = count("SELECT count(*) FROM delivery WHERE state = 1");
         let failures = count("SELECT count(*) FROM attempt WHERE error IS NOT NULL");
