@@ -27,6 +27,8 @@ pub struct Aloft {
     pub client: Arc<Client>,
     /// Its deliveries.
     pub run: Arc<Run>,
+    /// Whether the lane does not fail: where a kept connection breaks, its peer has probably closed it before.
+    pub sound: bool,
 }
 
 /// What is put together for the next worker.

@@ -86,6 +86,7 @@ impl Scheduler {
         for job in &jobs {
             lane.in_hand.insert(job.delivery, Place::Sent);
         }
+        let sound = lane.standing != Standing::Failing;
         let client = lane.client.get_or_insert_with(|| {
             let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
             Arc::new(Client::new(&self.context.connections, Arc::clone(&lane.destination), timeout))
@@ -113,7 +114,7 @@ impl Scheduler {
             },
         );
         self.look(key);
-        Some(Aloft { number, client, run })
+        Some(Aloft { number, client, run, sound })
     }
 
     /// Gives all of it to one worker.
