@@ -86,11 +86,10 @@ CREATE INDEX delivery_due            ON delivery (destination_key, next_attempt_
 CREATE INDEX delivery_unsettled      ON delivery (state, id) WHERE state <> 1;
 CREATE INDEX delivery_by_status      ON delivery (status_code, id) WHERE status_code NOT BETWEEN 200 AND 299;
 
--- The server hides a destination, and has removed its deliveries when it deletes the row itself.
-CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination WHEN OLD.deleted_at IS NULL BEGIN
+CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination BEGIN
     DELETE FROM delivery WHERE id IN (
         SELECT v.id FROM event e CROSS JOIN delivery v ON v.event_id = e.id AND v.destination_key = OLD.key
-        WHERE e.account_key = OLD.account_key);
+        WHERE e.account_key = OLD.account_key AND e.id > OLD.first_id);
 END;
 
 CREATE TABLE attempt (

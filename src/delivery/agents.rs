@@ -25,6 +25,9 @@ const OUTPUT_BUFFER: usize = 2 * 1024;
 /// A connection that was idle for so long is closed, as in ureq's own pool.
 const IDLE: Duration = Duration::from_secs(15);
 
+/// One that is so old is not used again, so that deliveries follow a name that leads elsewhere by now.
+const OLD: Duration = Duration::from_secs(300);
+
 /// Origins that may be remembered before those that no lane leads to are looked for.
 const FEW: usize = 64;
 
@@ -65,6 +68,14 @@ impl Connections {
         Agents::of(origin)
     }
 
+    /// Closes what has been idle for long.
+    pub fn sweep(&self, now: Instant) {
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let known: Vec<Arc<Origin>> = origins.known.values().filter_map(Weak::upgrade).collect();
+        drop(origins);
+        known.iter().for_each(|origin| origin.sweep(now));
+    }
+
     /// The same with connections that nobody shares, and so with none that is open yet.
     pub fn apart(&self, url: &TargetUrl, timeout: Duration) -> Agents {
         Agents::of(self.origin(url, timeout))
@@ -97,12 +108,18 @@ struct Origin {
     /// `None` for plain HTTP.
     tls: Option<Shared<DefaultConnector>>,
     guard: Guard,
-    /// Those with a connection that nobody uses and since when, the one that was used last at the end.
-    idle: Mutex<VecDeque<(Instant, Agent)>>,
+    /// Those with a connection that nobody uses, the one that was used last at the end.
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+struct Idle {
+    agent: Agent,
+    born: Instant,
+    since: Instant,
 }
 
 impl Origin {
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, Agent)>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -113,13 +130,16 @@ impl Origin {
         }
     }
 
-    /// Takes an agent back, and closes what has been idle for long.
-    fn keep(&self, agent: Agent) {
-        let now = Instant::now();
+    fn keep(&self, agent: Agent, born: Instant, now: Instant) {
+        if now.duration_since(born) <= OLD {
+            self.idle().push_back(Idle { agent, born, since: now });
+        }
+    }
+
+    fn sweep(&self, now: Instant) {
         let mut idle = self.idle();
-        idle.push_back((now, agent));
-        let old = idle.iter().take_while(|(since, _)| now.duration_since(*since) > IDLE).count();
-        let closed: Vec<(Instant, Agent)> = idle.drain(..old).collect();
+        let old = idle.iter().take_while(|idle| now.duration_since(idle.since) > IDLE).count();
+        let closed: Vec<Idle> = idle.drain(..old).collect();
         drop(idle);
         drop(closed);
     }
@@ -144,19 +164,26 @@ impl Agents {
         Self { origin, lent: Mutex::default() }
     }
 
-    /// An agent that nobody else uses meanwhile; the one that was used last, whose connection is likeliest to be open.
-    pub fn lend(&self) -> Lent<'_> {
-        let idle = self.origin.idle().pop_back();
+    /// An agent that nobody else uses meanwhile. Where `shared`, it is the one of this origin that was used last, whose
+    /// connection is likeliest to be open; a lane that fails would only break the connections of others.
+    pub fn lend(&self, shared: bool) -> Lent<'_> {
+        let ended = self.lent().ended;
+        let idle = if shared && !ended { self.origin.idle().pop_back() } else { None };
         let connected = Cell::new(idle.is_some());
-        let agent = idle.map_or_else(|| self.origin.make(), |(_, agent)| agent);
+        let (agent, born) = match idle {
+            Some(idle) => (idle.agent, idle.born),
+            None => (self.origin.make(), Instant::now()),
+        };
         let mut lent = self.lent();
-        if lent.ended {
-            agent.clone().shutdown();
-        }
         lent.number += 1;
         let number = lent.number;
         lent.agents.push((number, agent.clone()));
-        Lent { agents: self, number, agent, connected }
+        let ended = lent.ended;
+        drop(lent);
+        if ended {
+            agent.clone().shutdown();
+        }
+        Lent { agents: self, number, agent, born, connected }
     }
 
     /// Cuts what is under way, and what would begin. Other lanes' agents go on.
@@ -179,6 +206,7 @@ pub struct Lent<'a> {
     agents: &'a Agents,
     number: u64,
     agent: Agent,
+    born: Instant,
     /// Whether it may have a connection from an earlier exchange.
     connected: Cell<bool>,
 }
@@ -189,14 +217,14 @@ impl Lent<'_> {
         &self.agent
     }
 
-    /// Whether it may have a connection from an earlier exchange, which the peer may have closed since.
-    pub fn is_connected(&self) -> bool {
-        self.connected.get()
+    /// Before an exchange: whether there may be a connection from an earlier one, which the peer may have closed since.
+    pub fn begin(&self) -> bool {
+        self.connected.replace(false)
     }
 
-    /// How an exchange ended: where it failed there is no connection left.
-    pub fn used(&self, well: bool) {
-        self.connected.set(well);
+    /// After an exchange that went well, and so may have left a connection.
+    pub fn done(&self) {
+        self.connected.set(true);
     }
 }
 
@@ -210,7 +238,7 @@ impl Drop for Lent<'_> {
             lent.ended
         };
         if !ended && self.connected.get() {
-            self.agents.origin.keep(self.agent.clone());
+            self.agents.origin.keep(self.agent.clone(), self.born, Instant::now());
         }
     }
 }
@@ -253,54 +281,99 @@ mod tests {
         (agents.origin.idle().len(), agents.lent().agents.len())
     }
 
+    /// An exchange that went well.
+    fn exchange(agents: &Agents) {
+        agents.lend(true).done();
+    }
+
+    fn finds_a_connection(agents: &Agents) -> bool {
+        let lent = agents.lend(true);
+        let found = lent.begin();
+        if found {
+            lent.done();
+        }
+        found
+    }
+
     #[test]
     fn those_who_send_at_once_have_agents_of_their_own_that_are_used_again() {
         let agents = to(&connections(), "http://127.0.0.1:1/");
-        let (first, second) = (agents.lend(), agents.lend());
-        assert!(!first.is_connected());
-        first.used(true);
-        second.used(true);
+        let (first, second) = (agents.lend(true), agents.lend(true));
+        assert!(!first.begin());
+        first.done();
+        second.done();
         drop((first, second));
         assert_eq!(counts(&agents), (2, 0));
-        let again = agents.lend();
-        assert!(again.is_connected());
+        let again = agents.lend(true);
+        assert!(again.begin());
         assert_eq!(counts(&agents), (1, 1));
     }
 
     #[test]
-    fn one_whose_exchange_failed_is_not_used_again() {
+    fn one_whose_exchange_failed_or_did_not_end_is_not_used_again() {
         let agents = to(&connections(), "http://127.0.0.1:1/");
-        agents.lend().used(false);
+        exchange(&agents);
+        assert!(agents.lend(true).begin());
         assert_eq!(counts(&agents), (0, 0));
+    }
+
+    #[test]
+    fn a_lane_that_fails_leaves_what_is_idle_to_others_and_gives_what_goes_well() {
+        let agents = to(&connections(), "http://127.0.0.1:1/");
+        exchange(&agents);
+        let own = agents.lend(false);
+        assert!(!own.begin());
+        own.done();
+        drop(own);
+        assert_eq!(counts(&agents), (2, 0));
+    }
+
+    #[test]
+    fn what_is_idle_for_long_is_closed_and_what_is_old_not_kept() {
+        let connections = connections();
+        let agents = to(&connections, "http://127.0.0.1:1/");
+        exchange(&agents);
+        let now = Instant::now();
+        connections.sweep(now);
+        assert_eq!(counts(&agents), (1, 0));
+        connections.sweep(now + IDLE + SECOND);
+        assert_eq!(counts(&agents), (0, 0));
+        for (age, kept) in [(OLD - SECOND, 1), (OLD + SECOND, 0)] {
+            agents.origin.idle().clear();
+            agents.origin.keep(agents.origin.make(), now, now + age);
+            assert_eq!(counts(&agents).0, kept);
+        }
     }
 
     #[test]
     fn lanes_to_one_origin_share_what_is_idle_and_others_do_not() {
         let connections = connections();
+        exchange(&to(&connections, "http://127.0.0.1:1/a"));
+        // As long as a lane leads there.
+        assert!(!finds_a_connection(&to(&connections, "http://127.0.0.1:1/a")));
         let first = to(&connections, "http://127.0.0.1:1/a");
-        first.lend().used(true);
-        let others = ["http://127.0.0.1:2/a", "https://127.0.0.1:1/a", "http://localhost:1/a"];
-        for other in others {
-            assert!(!to(&connections, other).lend().is_connected(), "{other}");
+        exchange(&first);
+        for other in ["http://127.0.0.1:2/a", "https://127.0.0.1:1/a", "http://localhost:1/a"] {
+            assert!(!finds_a_connection(&to(&connections, other)), "{other}");
         }
-        let later = TargetUrl::from_stored("http://127.0.0.1:1/a".to_owned());
-        assert!(!connections.to(&later, 2 * SECOND).lend().is_connected(), "it would have the other's timeout");
-        assert!(!connections.apart(&later, SECOND).lend().is_connected());
-        assert!(to(&connections, "http://127.0.0.1:1/b").lend().is_connected());
+        let same = TargetUrl::from_stored("http://127.0.0.1:1/a".to_owned());
+        assert!(!finds_a_connection(&connections.to(&same, 2 * SECOND)), "it would have the other's timeout");
+        assert!(!finds_a_connection(&connections.apart(&same, SECOND)));
+        assert!(finds_a_connection(&to(&connections, "http://127.0.0.1:1/b")));
     }
 
     #[test]
     fn a_lane_that_is_cut_leaves_others_alone() {
         let connections = connections();
         let (cut, other) = (to(&connections, "http://127.0.0.1:1/a"), to(&connections, "http://127.0.0.1:1/b"));
-        let before = cut.lend();
-        before.used(true);
-        other.lend().used(true);
+        let before = cut.lend(true);
+        before.done();
+        exchange(&other);
         cut.shutdown();
         drop(before);
         assert_eq!(counts(&other), (1, 0), "what was cut is not kept");
-        for (agents, is_cut) in [(&cut, true), (&to(&connections, "http://127.0.0.1:1/a"), false)] {
-            let answer = agents.lend().agent().get("http://127.0.0.1:1/").call();
+        for (agents, is_cut) in [(&cut, true), (&other, false)] {
+            let answer = agents.lend(true).agent().get("http://127.0.0.1:1/").call();
             let shut =
                 matches!(answer, Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotConnected);
             assert_eq!(shut, is_cut);

@@ -59,9 +59,9 @@ impl Client {
         Self { agents: Arc::clone(&self.agents), head: Head::of(&destination), destination, timeout: self.timeout }
     }
 
-    /// To send one request after the other.
-    pub fn line(&self) -> Line<'_> {
-        Line { client: self, lent: self.agents.lend() }
+    /// To send one request after the other; where `shared`, maybe on a connection that another lane has used.
+    pub fn line(&self, shared: bool) -> Line<'_> {
+        Line { client: self, lent: self.agents.lend(shared) }
     }
 
     /// Cuts what is under way.
@@ -140,19 +140,21 @@ pub fn send(
     };
     let at = clock::wall();
     let started = Instant::now();
-    let mut broken = false;
+    let (kept, mut broken) = (line.lent.begin(), false);
     let mut answer = call(request, line, url.as_deref());
-    if line.lent.is_connected() && answer.as_ref().is_err_and(broke) {
+    if kept && answer.as_ref().is_err_and(broke) {
         broken = true;
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(spare) = spare(left)
         {
-            answer = call(request, &spare.line(), url.as_deref());
+            answer = call(request, &spare.line(false), url.as_deref());
         }
     }
     let sent = answer.and_then(read);
-    line.lent.used(!broken && sent.is_ok());
+    if sent.is_ok() && !broken {
+        line.lent.done();
+    }
     let (outcome, detail, body, body_truncated) = match sent {
         Ok((outcome, body, truncated)) => (outcome, None, body, truncated),
         Err(error) => {

@@ -97,11 +97,12 @@ pub fn fly(context: &Context, bundle: &[Aloft]) {
 /// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
 fn make(context: &Context, aloft: &Aloft, started: Instant) {
     let (run, mut sound) = (&*aloft.run, aloft.sound);
-    let line = aloft.client.line();
+    let mut line = None;
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let attempt = || deliver(context, &line, &job, sound, run);
+        let line = line.get_or_insert_with(|| aloft.client.line(sound));
+        let attempt = || deliver(context, line, &job, sound, run);
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }
@@ -195,7 +196,7 @@ pub fn test(context: &Context, destination: Destination, document: &Arc<[u8]>) -
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { event, document };
     let client = spare_client(context, Arc::new(destination), timeout);
-    attempt::send(&request, &client.line(), &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
+    attempt::send(&request, &client.line(false), &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
         at: clock::wall(),
         duration: Duration::ZERO,
         outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),

@@ -37,7 +37,7 @@ const DOCUMENTS: usize = 16 * 1024 * 1024;
 /// Tests under way at once, beyond the workers.
 const TESTS: usize = 64;
 
-/// A lane without work for this long gives its connections up.
+/// A lane without work for this long gives up what it sends with; connections are closed before.
 const AGENT_IDLE: Duration = Duration::from_secs(60);
 
 /// Longest wait for a message: the clock of due times goes on while the machine sleeps, the wait's does not.
@@ -379,13 +379,14 @@ impl Scheduler {
         }
     }
 
-    /// Now and then: connections of idle lanes are closed, and lanes that were short of room are looked at again.
+    /// Now and then: idle connections are closed, and lanes that were short of room are looked at again.
     fn sweep(&mut self, now: Timestamp) {
         if now.since(self.swept) < TICK {
             return;
         }
         self.swept = now;
         self.workers.prune();
+        self.context.connections.sweep(Instant::now());
         let mut waiting = Vec::new();
         for (key, lane) in &mut self.lanes {
             if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > AGENT_IDLE {

@@ -28,17 +28,22 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
      CREATE INDEX event_out_of_order ON event (received_at) WHERE received_at < (id >> 21) - 60000;",
     // Deliveries of a destination are found by events. The text of a table may be changed where it says only what refers
     // to what (https://www.sqlite.org/lang_altertable.html, section 7), else every row would have to be copied.
-    "PRAGMA writable_schema = ON;
-     UPDATE sqlite_schema SET sql = replace(sql, 'destination_key  INTEGER NOT NULL REFERENCES destination (key) ON DELETE CASCADE', 'destination_key  INTEGER NOT NULL') WHERE type = 'table' AND name = 'delivery';
+    "ALTER TABLE destination ADD COLUMN first_id INTEGER NOT NULL DEFAULT 0;
+     UPDATE destination SET first_id = coalesce(
+         (SELECT event_id - 1 FROM delivery INDEXED BY delivery_by_destination
+          WHERE destination_key = destination.key ORDER BY id LIMIT 1),
+         (SELECT max(id) FROM delivery), 0);
+     PRAGMA writable_schema = ON;
+     UPDATE sqlite_schema SET sql = replace(sql, 'destination_key  INTEGER NOT NULL REFERENCES destination (key) ON DELETE CASCADE',
+         'destination_key  INTEGER NOT NULL') WHERE type = 'table' AND name = 'delivery';
      PRAGMA writable_schema = RESET;
      DROP INDEX delivery_by_destination;
      DROP INDEX delivery_by_event;
      CREATE INDEX delivery_by_event ON delivery (event_id, destination_key);
-     ALTER TABLE destination ADD COLUMN first_id INTEGER NOT NULL DEFAULT 0;
-     CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination WHEN OLD.deleted_at IS NULL BEGIN
+     CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination BEGIN
          DELETE FROM delivery WHERE id IN (
              SELECT v.id FROM event e CROSS JOIN delivery v ON v.event_id = e.id AND v.destination_key = OLD.key
-             WHERE e.account_key = OLD.account_key);
+             WHERE e.account_key = OLD.account_key AND e.id > OLD.first_id);
      END;
      CREATE TABLE tally_recent (id INTEGER PRIMARY KEY, counts BLOB NOT NULL) STRICT;",
 ];
@@ -220,12 +225,21 @@ fn migrate(path: &Path, connection: &mut Connection, version: i64) -> Result<()>
     if !copy.exists() {
         copy_aside(path, connection, &copy)?;
     }
+    tracing::info!(from = version, to = VERSION, copy = %copy.display(), "carrying the database forward; that may take a while");
+    // An index of many rows is sorted, and that would be in memory.
+    connection.execute_batch("PRAGMA temp_store = FILE").map_err(sql)?;
     let transaction = connection.transaction().map_err(sql)?;
     for step in &MIGRATIONS[version as usize - 1..] {
         transaction.execute_batch(step).map_err(sql)?;
     }
+    let parents = "SELECT group_concat(\"table\") FROM pragma_foreign_key_list('delivery')";
+    let parents: Option<String> = transaction.query_row(parents, [], |row| row.get(0)).map_err(sql)?;
+    if parents.as_deref() != Some("event") {
+        return Err(cannot_start(path, "another program has changed its schema, so it cannot be carried forward"));
+    }
     transaction.pragma_update(None, "user_version", VERSION).map_err(sql)?;
     transaction.commit().map_err(sql)?;
+    connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(sql)?;
     tracing::info!(from = version, to = VERSION, copy = %copy.display(), "database carried forward");
     Ok(())
 }
@@ -347,7 +361,7 @@ mod tests {
         let rows = "INSERT INTO account (account_id, email, email_folded, name, token_digest, token_hint, created_at,
                  updated_at) VALUES ('a', 'a@a', 'a@a', 'A', x'00', 'oken', 0, 0);
              INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
-                 updated_at) VALUES ('d', 1, 'http://h/', 'POST', '{}', x'00', 0, 0);
+                 updated_at) VALUES ('d', 1, 'http://h/', 'POST', '{}', x'00', 0, 0), ('e', 1, '', '', '', x'00', 0, 0);
              INSERT INTO event (id, account_key, received_at, payload) VALUES (1, 1, 0, x'7b7d'), (3, 1, 0, x'7b7d');
              INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
                  VALUES (2, 1, 1, 0, 0, 0, 0), (4, 3, 1, 0, 0, 0, 0)";
@@ -359,8 +373,24 @@ mod tests {
             "2 1 1,4 3 1"
         );
         assert_eq!(text("PRAGMA integrity_check"), "ok");
+        assert_eq!(text("SELECT group_concat(concat_ws(' ', key, first_id)) FROM destination"), "1 0,2 4");
         file.execute("DELETE FROM destination WHERE key = 1", []).unwrap();
         assert_eq!(text("SELECT concat(count(*)) FROM delivery"), "0");
+    }
+
+    #[test]
+    fn a_file_whose_schema_another_program_changed_is_refused_and_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        earlier(&path, 2)
+            .execute_batch(
+                "PRAGMA writable_schema = ON;
+                 UPDATE sqlite_schema SET sql = replace(sql, 'destination_key  INTEGER', 'destination_key INTEGER')",
+            )
+            .unwrap();
+        assert!(open(&path).unwrap_err().detail().contains("another program"));
+        let version: i64 = connect(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(version, 2);
     }
 
     #[test]

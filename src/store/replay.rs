@@ -136,7 +136,8 @@ fn chunk(
         connection,
         "SELECT e.id, e.received_at, v.id, v.state FROM event e INDEXED BY event_by_account
          LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
-         WHERE e.account_key = ?2 AND e.id >= ?3 ORDER BY e.id LIMIT ?4",
+         WHERE e.account_key = ?2 AND e.id >= max(?3, (SELECT first_id FROM destination WHERE key = ?1))
+         ORDER BY e.id LIMIT ?4",
         (destination.key.0, destination.account_key.0, from, CHUNK),
         |row| {
             let delivery = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);

@@ -1,6 +1,6 @@
 //! Reading the tallies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, Params};
 
@@ -52,8 +52,11 @@ impl Store {
                         add(connection, &mut buckets, &query, (since, until, width))?;
                     }
                 }
+                let wanted: Option<HashSet<DestinationKey>> = keys.map(|keys| keys.into_iter().collect());
                 for ((destination, start), more) in tally::recent(connection)? {
-                    if keys.as_ref().is_none_or(|keys| keys.contains(&destination)) && (since..until).contains(&start) {
+                    if wanted.as_ref().is_none_or(|wanted| wanted.contains(&destination))
+                        && (since..until).contains(&start)
+                    {
                         buckets.entry(start - start % width).or_default().add(more);
                     }
                 }

@@ -1,14 +1,14 @@
 //! Counts by destination and minute, kept while things happen, so that nobody counts rows to draw a chart.
 //!
-//! A commit that touches many destinations would change as many rows all over the table. It writes its counts as one row of
-//! `tally_recent` instead, and many commits' are added to the tallies together. Who reads the tallies adds these.
+//! A commit that touches many destinations would change as many rows all over the table. It appends its counts to
+//! `tally_recent` instead, and those of many commits are added to the tallies together. Who reads the tallies adds these.
 
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
 
 use super::batch::Batch;
-use super::rows;
+use super::{rows, sql};
 use crate::domain::ids::DestinationKey;
 use crate::domain::stats::Counts;
 use crate::domain::time::Timestamp;
@@ -20,10 +20,13 @@ pub const MINUTE: i64 = 60_000;
 /// Counts of so many destinations are added to their rows at once.
 const FEW: usize = 8;
 
-/// After so many commits the recent counts are added to the tallies.
-const COMMITS: i64 = 64;
+/// Rows of recent counts that may wait.
+const WAITING: i64 = 64;
 
-/// Rows of tallies that are changed together, so that nobody waits long.
+/// Counts of one such row at most.
+const IN_A_ROW: usize = 250;
+
+/// Rows are added to the tallies until they are of so many buckets.
 const TOGETHER: usize = 1_000;
 
 /// Destination and beginning of the bucket.
@@ -39,25 +42,51 @@ pub fn write(batch: &mut Batch<'_>, counts: HashMap<Key, Counts>) -> Result<()> 
     if counts.len() <= FEW {
         return counts.into_iter().try_for_each(|(key, counts)| add(batch, key, counts));
     }
-    keep_recent(batch, counts.into_iter())?;
-    if batch.last_key() >= COMMITS {
+    let counts: Vec<_> = counts.into_iter().collect();
+    for some in counts.chunks(IN_A_ROW) {
+        let bytes: Vec<u8> = some.iter().copied().flat_map(bytes).collect();
+        batch.run("INSERT INTO tally_recent (counts) VALUES (?1)", [bytes])?;
+    }
+    // As many go as come, so what waits stays bounded.
+    while waiting(batch)? > WAITING {
         settle(batch)?;
     }
     Ok(())
 }
 
-/// Adds recent counts to the tallies, those of [`TOGETHER`] buckets at most; gives whether some are left.
+fn waiting(batch: &mut Batch<'_>) -> Result<i64> {
+    // The first ones go first, so there are no gaps.
+    let rows = "SELECT 1 + (SELECT max(id) FROM tally_recent) - (SELECT min(id) FROM tally_recent)";
+    Ok(batch.row(rows, [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
+}
+
+/// Adds the first recent counts to the tallies; gives whether some are left.
 pub fn settle(batch: &mut Batch<'_>) -> Result<bool> {
-    let mut counts = recent(batch.connection())?.into_iter();
-    batch.run("DELETE FROM tally_recent", [])?;
-    for (key, counts) in counts.by_ref().take(TOGETHER) {
+    let (mut sums, mut last) = (BTreeMap::new(), None);
+    {
+        let mut prepared = batch.connection().prepare_cached(RECENT).map_err(sql)?;
+        let mut rows = prepared.query([]).map_err(sql)?;
+        while sums.len() < TOGETHER
+            && let Some(row) = rows.next().map_err(sql)?
+        {
+            last = Some(row.get::<_, i64>(0).map_err(sql)?);
+            sum(&mut sums, &row.get::<_, Vec<u8>>(1).map_err(sql)?);
+        }
+    }
+    let Some(last) = last else { return Ok(false) };
+    batch.run("DELETE FROM tally_recent WHERE id <= ?1", [last])?;
+    for (key, counts) in sums {
         add(batch, key, counts)?;
     }
-    let left = counts.len() > 0;
-    if left {
-        keep_recent(batch, counts)?;
+    Ok(waiting(batch)? > 0)
+}
+
+const RECENT: &str = "SELECT id, counts FROM tally_recent ORDER BY id";
+
+fn sum(sums: &mut BTreeMap<Key, Counts>, bytes: &[u8]) {
+    for (key, counts) in bytes.chunks_exact(BYTES).map(read) {
+        sums.entry(key).or_default().add(counts);
     }
-    Ok(left)
 }
 
 /// The last of the recent counts.
@@ -65,19 +94,11 @@ pub const LAST_RECENT: &str = "SELECT max(id) FROM tally_recent";
 
 /// All recent counts.
 pub fn recent(connection: &Connection) -> Result<BTreeMap<Key, Counts>> {
-    let mut sums: BTreeMap<Key, Counts> = BTreeMap::new();
-    for commit in rows::all(connection, "SELECT counts FROM tally_recent", [], |row| row.get::<_, Vec<u8>>(0))? {
-        for (key, counts) in commit.chunks_exact(BYTES).map(read) {
-            sums.entry(key).or_default().add(counts);
-        }
+    let mut sums = BTreeMap::new();
+    for bytes in rows::all(connection, RECENT, [], |row| row.get::<_, Vec<u8>>(1))? {
+        sum(&mut sums, &bytes);
     }
     Ok(sums)
-}
-
-fn keep_recent(batch: &mut Batch<'_>, counts: impl Iterator<Item = (Key, Counts)>) -> Result<()> {
-    let bytes: Vec<u8> = counts.flat_map(bytes).collect();
-    batch.run("INSERT INTO tally_recent (counts) VALUES (?1)", [bytes])?;
-    Ok(())
 }
 
 /// Numbers of a recent count: destination, bucket, and the four counts, each in eight bytes, little end first.

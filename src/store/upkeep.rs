@@ -26,16 +26,13 @@ const MINUTES_FOR: Duration = Duration::from_secs(24 * 3600);
 
 const HOUR: i64 = 3_600_000;
 
-/// Recent counts are added to the tallies when for so long no commit has left any.
-const RECENT_FOR: Duration = Duration::from_secs(1);
-
 /// Where the background work stands.
 #[derive(Debug, Default)]
 pub struct Upkeep {
     walk: Walk,
     removal: Removal,
-    /// The last of the recent counts, and since when it is.
-    recent: Option<(i64, Timestamp)>,
+    /// The last of the recent counts at the look before.
+    recent: Option<i64>,
 }
 
 /// Where the removal of a deleted destination's deliveries goes on.
@@ -44,6 +41,8 @@ struct Removal {
     destination: i64,
     /// Events behind this one are still to be looked at.
     event: i64,
+    /// And none behind this one: those that came later do not go there.
+    last: i64,
 }
 
 /// Where retention goes on: the events before it that are left have pending deliveries.
@@ -103,7 +102,7 @@ impl Store {
         if self.retire(upkeep, now.minus(retention)).await? {
             return Ok(true);
         }
-        if self.settle_recent(upkeep, now).await? || self.merge_tallies(now).await? {
+        if self.settle_recent(upkeep).await? || self.merge_tallies(now).await? {
             return Ok(true);
         }
         self.give_back().await
@@ -134,10 +133,10 @@ impl Store {
                 .guarded(move |batch| some.into_iter().try_for_each(|delivery| remove_delivery(batch, delivery)))
                 .await?;
         }
-        match to {
-            Some(to) => *removal = to,
-            None => self.writer.guarded(move |batch| remove_empty_destination(batch, key)).await?,
+        if to.event >= to.last {
+            self.writer.guarded(move |batch| remove_empty_destination(batch, key)).await?;
         }
+        *removal = to;
         Ok(true)
     }
 
@@ -173,25 +172,14 @@ impl Store {
         Ok(self.readers.api(last).await?.flatten())
     }
 
-    /// While many commits come they do it themselves.
-    async fn settle_recent(&self, upkeep: &mut Upkeep, now: Timestamp) -> Result<bool> {
-        let Some(last) = self.last_recent().await? else {
-            upkeep.recent = None;
-            return Ok(false);
-        };
-        match upkeep.recent {
-            Some((known, since)) if known == last => {
-                if now.since(since) < RECENT_FOR {
-                    return Ok(false);
-                }
-                upkeep.recent = None;
-                self.writer.guarded(tally::settle).await
-            }
-            _ => {
-                upkeep.recent = Some((last, now));
-                Ok(false)
-            }
+    /// Where more come it is done with them.
+    async fn settle_recent(&self, upkeep: &mut Upkeep) -> Result<bool> {
+        let last = self.last_recent().await?;
+        if last.is_some() && last == upkeep.recent {
+            return self.writer.guarded(tally::settle).await;
         }
+        upkeep.recent = last;
+        Ok(false)
     }
 
     async fn merge_tallies(&self, now: Timestamp) -> Result<bool> {
@@ -250,21 +238,29 @@ fn deleted(connection: &Connection, table: &str, index: &str) -> Result<Option<i
 }
 
 impl Removal {
-    /// The next deliveries of the destination `key`, and from where on to look for more; `None` where there are none.
-    fn look(self, connection: &Connection, key: i64) -> Result<(Option<Self>, Vec<i64>)> {
-        let event = if self.destination == key { self.event } else { 0 };
-        let looked = rows::all(connection, OF_DESTINATION, (key, event, LOOK), |row| {
+    /// The next deliveries of the destination `key`, and how far the removal is then.
+    fn look(self, connection: &Connection, key: i64) -> Result<(Self, Vec<i64>)> {
+        let mut to = self;
+        if self.destination != key {
+            let bounds = rows::first(connection, BOUNDS, [key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (event, last) = bounds.unwrap_or_default();
+            to = Self { destination: key, event, last };
+        }
+        let looked = rows::all(connection, OF_DESTINATION, (key, to.event, to.last, LOOK), |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
         })?;
-        let to = looked.last().map(|(event, _)| Self { destination: key, event: *event });
+        to.event = looked.last().map_or(to.last, |(event, _)| *event);
         Ok((to, looked.into_iter().filter_map(|(_, delivery)| delivery).collect()))
     }
 }
 
+const BOUNDS: &str = "SELECT d.first_id, coalesce((SELECT max(e.id) FROM event e INDEXED BY event_by_account
+     WHERE e.account_key = d.account_key), 0) FROM destination d WHERE d.key = ?1";
+
 const OF_DESTINATION: &str = "SELECT e.id, v.id FROM destination d
-     CROSS JOIN event e INDEXED BY event_by_account ON e.account_key = d.account_key AND e.id > max(?2, d.first_id)
+     CROSS JOIN event e INDEXED BY event_by_account ON e.account_key = d.account_key AND e.id > ?2 AND e.id <= ?3
      LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
-     WHERE d.key = ?1 ORDER BY e.id LIMIT ?3";
+     WHERE d.key = ?1 ORDER BY e.id LIMIT ?4";
 
 fn remove_delivery(batch: &mut Batch<'_>, delivery: i64) -> Result<()> {
     let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
@@ -278,6 +274,8 @@ fn remove_empty_destination(batch: &mut Batch<'_>, key: i64) -> Result<()> {
     let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
         (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
     if batch.run(tallies, (key, ROWS))? == 0 {
+        // The schema's trigger then looks for deliveries in no event.
+        batch.run("UPDATE destination SET first_id = ?2 WHERE key = ?1", (key, i64::MAX))?;
         batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
     }
     Ok(())

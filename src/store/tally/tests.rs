@@ -79,26 +79,34 @@ async fn counts_of_few_destinations_are_tallied_at_once_and_of_many_together() {
     fixture.commit(&many[..FEW]).await;
     assert_eq!((fixture.recent(), fixture.tallied()), (0, FEW as u64));
     let mut made = FEW as u64;
-    for commit in 1..=COMMITS {
-        assert_eq!(fixture.shown().await, made, "before commit {commit}");
+    for _ in 0..WAITING {
+        assert_eq!(fixture.shown().await, made);
         fixture.commit(&many).await;
         made += MANY as u64;
     }
+    assert_eq!((fixture.recent() as i64, fixture.tallied()), (WAITING, FEW as u64));
+    fixture.commit(&many).await;
+    made += MANY as u64;
     assert_eq!((fixture.recent(), fixture.tallied()), (0, made));
     assert_eq!(fixture.shown().await, made);
 }
 
 #[tokio::test]
-async fn more_than_can_be_tallied_together_stays_and_is_not_counted_twice() {
+async fn what_waits_is_bounded_and_goes_in_steps_that_count_nothing_twice() {
     let fixture = Fixture::new().await;
-    let many = fixture.destinations(2 * TOGETHER + 1).await;
-    fixture.commit(&many).await;
-    for left in [true, true, false] {
-        assert_eq!(fixture.shown().await, many.len() as u64);
-        assert_eq!(fixture.step(settle).await.unwrap(), left);
-        assert_eq!(fixture.recent(), usize::from(left));
+    let many = fixture.destinations(3 * TOGETHER).await;
+    for commit in 1..=10 {
+        fixture.commit(&many).await;
+        assert!(fixture.recent() as i64 <= WAITING, "{commit}: {}", fixture.recent());
+        assert_eq!(fixture.shown().await, commit * many.len() as u64);
     }
-    assert_eq!(fixture.tallied(), many.len() as u64);
+    let mut steps = 1;
+    while fixture.step(settle).await.unwrap() {
+        steps += 1;
+        assert_eq!(fixture.shown().await, 10 * many.len() as u64);
+    }
+    assert!(steps as i64 <= WAITING && fixture.recent() == 0, "{steps}");
+    assert_eq!(fixture.tallied(), 10 * many.len() as u64);
 }
 
 #[tokio::test]
