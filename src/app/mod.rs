@@ -230,7 +230,7 @@ fn ignore_file_size_signal() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Each destination keeps connections, and the usual soft limit of 1,024 files would be reached by a thousand of them.
+/// Each host keeps connections, and the usual soft limit of 1,024 files would be reached by a thousand of them.
 /// Returns what the limit is then.
 fn raise_open_files(workers: usize) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -277,3 +277,20 @@ fn a_stale_connection_burns_no_attempt() {
     assert_eq!(requests[1].connection, requests[0].connection);
     assert_ne!(requests[2].connection, requests[1].connection);
 }
+
+#[test]
+fn destinations_of_one_host_share_connections_one_after_the_other() {
+    let server = Setup::dev().start();
+    let (client, receiver) = (server.client(), Receiver::start());
+    for number in 0..20 {
+        let account = client.create_account(&format!("account-{number}"));
+        let path = format!("/{number}");
+        client.create_destination(&account, &receiver.url(&path), "POST", json!({}));
+        for _ in 0..2 {
+            let delivery = client.push_one(&account, "{}");
+            client.wait_for_state(&delivery, "succeeded");
+        }
+        assert_eq!(receiver.requests_to(&path).len(), 2);
+    }
+    assert!(receiver.connections() <= 2, "{} connections", receiver.connections());
+}
