@@ -125,6 +125,8 @@ test('the login form takes the token, refuses a wrong one, and logging out ends 
     await picture(page, 'logout');
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByLabel('Admin token').waitFor();
+    // Its text is there before its request has ended.
+    await page.waitForLoadState();
     await page.goto(`${server.url}/docs`);
     assert.equal((await tryOut(page, 'Accounts', 'listAccounts')).status, 401);
   }));
