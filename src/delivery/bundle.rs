@@ -27,7 +27,8 @@ pub struct Aloft {
     pub client: Arc<Client>,
     /// Its deliveries.
     pub run: Arc<Run>,
-    /// Whether the lane does not fail: where a kept connection breaks, its peer has probably closed it before.
+    /// Whether the lane does not fail, and so may use a kept connection: where that breaks, its peer has probably closed it
+    /// before.
     pub sound: bool,
 }
 

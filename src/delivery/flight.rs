@@ -96,27 +96,27 @@ pub fn fly(context: &Context, bundle: &[Aloft]) {
 
 /// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
 fn make(context: &Context, aloft: &Aloft, started: Instant) {
-    let (run, mut sound) = (&*aloft.run, aloft.sound);
+    let run = &*aloft.run;
     let mut line = None;
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let line = line.get_or_insert_with(|| aloft.client.line(sound));
-        let attempt = || deliver(context, line, &job, sound, run);
+        let line = line.get_or_insert_with(|| aloft.client.line(aloft.sound));
+        let attempt = || deliver(context, line, &job, run);
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }
         });
         run.ended(Ended { delivery: job.delivery, bytes: job.bytes(), began, landed });
-        sound = matches!(landed.said, Said::Good(_));
-        if !sound || run.cut.is_set() || started.elapsed() > LONGEST {
+        let good = matches!(landed.said, Said::Good(_));
+        if !good || run.cut.is_set() || started.elapsed() > LONGEST {
             break;
         }
     }
 }
 
 /// Sends `job`.
-fn deliver(context: &Context, line: &Line<'_>, job: &Job, sound: bool, run: &Run) -> Landed {
+fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
     let destination = line.destination();
     let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
@@ -135,7 +135,7 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, sound: bool, run: &Run
     };
     let request = Request { event: job.event, document: &document };
     // A cut attempt ends like a broken connection.
-    let spare = |left| (sound && !cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
+    let spare = |left| (!cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
     let sent = attempt::send(&request, line, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {

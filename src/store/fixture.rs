@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::types::FromSql;
 
@@ -16,6 +17,11 @@ use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
+
+/// So many seconds after 1970.
+pub fn at(second: u64) -> Timestamp {
+    Timestamp::EPOCH.plus(Duration::from_secs(second))
+}
 
 /// The store and what is in it.
 pub struct Fixture {
@@ -62,6 +68,12 @@ impl Fixture {
         drop(self.store);
         let store = Store::open(&StoreOptions { path, now }, Box::new(drop)).unwrap();
         Self { store, ..self }
+    }
+
+    /// Another destination of the account.
+    pub async fn another(&self, now: Timestamp) -> Destination {
+        let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
+        self.store.create_destination(account, fields, SigningSecret::generate(), now).await.unwrap()
     }
 
     /// Takes an event; gives it and its first delivery.

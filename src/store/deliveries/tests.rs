@@ -1,7 +1,5 @@
 use super::*;
-use crate::domain::secret::SigningSecret;
-use crate::store::fixture::Fixture;
-use std::time::Duration;
+use crate::store::fixture::{Fixture, at};
 
 fn every_wanted() -> Vec<Wanted> {
     let mut all = Vec::new();
@@ -36,17 +34,7 @@ fn no_list_sorts_or_scans_a_table_that_its_order_does_not_come_from() {
     }
 }
 
-fn at(second: u64) -> Timestamp {
-    Timestamp::EPOCH.plus(Duration::from_secs(second))
-}
-
 impl Fixture {
-    /// Another destination of the account.
-    async fn second(&self, now: Timestamp) -> DestinationId {
-        let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
-        self.store.create_destination(account, fields, SigningSecret::generate(), now).await.unwrap().id
-    }
-
     /// Events of a destination's deliveries as pages of `limit` list them, and the number of pages.
     async fn listed(&self, filter: &DeliveryFilter, limit: u16) -> (Vec<EventId>, usize) {
         let (mut found, mut pages, mut cursor) = (Vec::new(), 0, None);
@@ -68,7 +56,7 @@ async fn a_destinations_deliveries_are_listed_from_its_making_on() {
     for _ in 0..10 {
         fixture.push(at(100)).await;
     }
-    let destination = fixture.second(at(100)).await;
+    let destination = fixture.another(at(100)).await.id;
     let mut expected = Vec::new();
     // The clock goes back meanwhile.
     for second in [100, 50, 101, 101, 300] {
@@ -91,7 +79,7 @@ async fn a_destinations_deliveries_are_listed_from_its_making_on() {
 #[tokio::test]
 async fn no_event_is_older_than_its_destination_though_the_clock_went_back_over_a_start() {
     let fixture = Fixture::new().await;
-    let destination = fixture.second(at(1_000)).await;
+    let destination = fixture.another(at(1_000)).await.id;
     let fixture = fixture.restart(at(10)).await;
     let (event, _) = fixture.push(at(10)).await;
     let of = DeliveryFilter { destination_id: Some(destination), ..DeliveryFilter::default() };

@@ -1,14 +1,9 @@
 use super::*;
 use crate::domain::destination::Destination;
 use crate::domain::ids::hot_time;
-use crate::domain::secret::SigningSecret;
-use crate::store::fixture::Fixture;
+use crate::store::fixture::{Fixture, at};
 
 const RETENTION: Duration = Duration::from_secs(1_000);
-
-fn at(second: u64) -> Timestamp {
-    Timestamp::EPOCH.plus(Duration::from_secs(second))
-}
 
 impl Fixture {
     /// Takes an event, and calls its delivery off so that nothing of it is pending.
@@ -120,12 +115,6 @@ async fn a_clock_that_went_back_a_little_keeps_an_event_for_that_much_longer() {
 }
 
 impl Fixture {
-    /// Another destination of the account.
-    async fn another(&self) -> Destination {
-        let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
-        self.store.create_destination(account, fields, SigningSecret::generate(), at(1)).await.unwrap()
-    }
-
     fn deliveries(&self, destination: &Destination) -> usize {
         let (key, file) = (destination.key.0, Connection::open(self.path()).unwrap());
         let count = "SELECT count(*) FROM delivery WHERE destination_key = ?1";
@@ -145,7 +134,7 @@ async fn a_deleted_destination_goes_with_its_deliveries_and_no_others() {
     for _ in 0..before {
         fixture.push(at(1)).await;
     }
-    let [first, second] = [fixture.another().await, fixture.another().await];
+    let [first, second] = [fixture.another(at(1)).await, fixture.another(at(1)).await];
     // More than one look, and than one step.
     let after = LOOK + ROWS + 1;
     for _ in 0..after {
@@ -168,7 +157,7 @@ async fn a_deleted_destination_goes_with_its_deliveries_and_no_others() {
 async fn a_deleted_destination_goes_though_its_account_goes_on() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    let destination = fixture.another().await;
+    let destination = fixture.another(at(1)).await;
     for _ in 0..2 * LOOK {
         fixture.push(at(2)).await;
     }
@@ -189,7 +178,7 @@ async fn a_deleted_account_goes_with_all_it_has() {
     let mut upkeep = Upkeep::default();
     // More deliveries of one event than a step removes.
     for _ in 0..ROWS + 1 {
-        fixture.another().await;
+        fixture.another(at(1)).await;
     }
     for _ in 0..3 {
         fixture.push(at(2)).await;
@@ -208,7 +197,7 @@ async fn recent_counts_are_tallied_once_no_more_come() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
     for _ in 0..20 {
-        fixture.another().await;
+        fixture.another(at(1)).await;
     }
     fixture.push(at(2)).await;
     let recent = || fixture.value::<usize>("SELECT count(*) FROM tally_recent");
