@@ -9,7 +9,7 @@ CREATE TABLE account (
     key              INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice: the engine keeps state by it
     account_id       TEXT    NOT NULL,
     email            TEXT    NOT NULL,
-    email_folded     TEXT    NOT NULL,                  -- lower case; what must be unique
+    email_folded     TEXT    NOT NULL,                  -- case folded; what must be unique
     name             TEXT    NOT NULL,
     website          TEXT,
     token_digest     BLOB    NOT NULL,                  -- SHA-256 of the app secret token
@@ -104,6 +104,12 @@ CREATE TABLE attempt (
     body_truncated   INTEGER NOT NULL,
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
+
+-- Ties the write-ahead log to its file: the log begins with the mark that the file carries. Layout: src/store/mark.rs
+CREATE TABLE log_mark (
+    id               INTEGER PRIMARY KEY CHECK (id = 1),
+    mark             BLOB    NOT NULL
+) STRICT;
 
 -- What became of how much, by destination and time, so that nobody counts rows to draw a chart. Buckets of a minute;
 -- those older than a day are merged into hours.

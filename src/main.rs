@@ -1,40 +1,49 @@
 //! The `data-pusher` program.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use data_pusher::app::cli::{self, Command, Stop};
+use data_pusher::error::Error;
+use data_pusher::process::output;
 use data_pusher::{api, app};
+
+/// How long the end waits for the last line, where nobody reads it.
+const LAST_LINE: Duration = Duration::from_secs(1);
+
+/// Of a command line that cannot be understood.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
-        Ok(Command::Serve(config)) => match app::serve(*config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Ok(Command::OpenApi { yaml }) => {
-            print!("{}", if yaml { api::document_yaml() } else { api::document_json() });
-            ExitCode::SUCCESS
-        }
+        Ok(Command::Serve(config)) => ended(app::serve(*config)),
+        Ok(Command::OpenApi { yaml }) => print(&if yaml { api::document_yaml() } else { api::document_json() }),
         Ok(Command::LoginLink(database)) => match app::login_link(&database) {
-            Ok(link) => {
-                println!("{link}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
+            Ok(link) => print(&format!("{link}\n")),
+            Err(error) => ended(Err(error)),
         },
-        Err(Stop::Asked(text)) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(Stop::Bad(line)) => {
-            eprintln!("error: {line}");
-            ExitCode::from(2)
-        }
+        Err(Stop::Asked(text)) => print(&text),
+        Err(Stop::Bad(line)) => failed(&line, ExitCode::from(USAGE)),
     }
+}
+
+fn print(text: &str) -> ExitCode {
+    match output::print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("cannot write to standard output: {error}"), ExitCode::FAILURE),
+    }
+}
+
+fn ended(result: Result<(), Error>) -> ExitCode {
+    let code = match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string(), ExitCode::FAILURE),
+    };
+    output::flush(LAST_LINE);
+    code
+}
+
+fn failed(why: &str, code: ExitCode) -> ExitCode {
+    output::log_line(format!("error: {why}\n").as_bytes());
+    code
 }

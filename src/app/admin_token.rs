@@ -1,19 +1,19 @@
 //! The admin token where none is given: made at the first start and kept beside the database.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::Path;
 
 use crate::domain::secret::AdminToken;
 use crate::error::{Error, Kind, Result};
 use crate::store;
 
-/// Reads `DATABASE.admin-token`, or makes it with mode 0600.
+/// Reads `DATABASE.admin-token`, or makes it with mode 0600. `database` is the file's one true path; `named` is how it was
+/// named, perhaps a link: earlier versions kept the token beside that.
 ///
 /// # Errors
 /// One line that says why it can be neither read nor made.
-pub fn load_or_make(database: &Path) -> Result<AdminToken> {
-    let path = store::companion(database, ".admin-token");
+pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
+    let path = store::companion(database, ENDING);
+    let earlier = store::companion(named, ENDING);
     let failed = |why: String| {
         Error::new(
             Kind::Internal,
@@ -21,17 +21,27 @@ pub fn load_or_make(database: &Path) -> Result<AdminToken> {
             format!("cannot use the admin token file {}: {why}", path.display()),
         )
     };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => return AdminToken::parse(text.trim()).map_err(failed),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error.to_string())),
+    for place in [&path, &earlier] {
+        let text = match std::fs::read_to_string(place) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        if text.trim().is_empty() {
+            return Err(failed("it is empty; remove it, and the next start makes a new token".to_owned()));
+        }
+        let token = AdminToken::parse(text.trim()).map_err(failed)?;
+        if place != &path {
+            store::write_whole(&path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
+            tracing::info!(path = %path.display(), from = %earlier.display(), "admin token copied to where the database lies");
+        }
+        return Ok(token);
     }
     let token = AdminToken::generate();
-    let written = store::private(OpenOptions::new().create_new(true).write(true)).open(&path).and_then(|mut file| {
-        writeln!(file, "{}", token.reveal())?;
-        file.sync_all()
-    });
-    written.map_err(|error| failed(error.to_string()))?;
+    store::write_whole(&path, format!("{}\n", token.reveal()).as_bytes()).map_err(|error| failed(error.to_string()))?;
     tracing::info!(path = %path.display(), "admin token made");
     Ok(token)
 }
+
+/// Ending of the file's name.
+const ENDING: &str = ".admin-token";

@@ -1,24 +1,65 @@
 //! Logs go to stderr: for people on a terminal, as JSON otherwise.
 
 use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::cli::LogFormat;
+use crate::error::{Error, Result};
+use crate::process::output::{self, LogLines};
 
-/// What is never logged more finely, whatever `RUST_LOG` says.
-const SILENCED: [&str; 4] = ["ureq=warn", "ureq_proto=warn", "rustls=warn", "hyper=info"];
+/// What is logged where `RUST_LOG` does not say.
+const USUAL: &str = "warn,data_pusher=info";
 
-/// Starts logging. `RUST_LOG` chooses levels; without it, this program's at info and all others' at warn.
-pub fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,data_pusher=info"));
-    // At finer levels these log the headers and bodies that they send: secrets of destinations.
-    let filter = SILENCED.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+/// What is never logged more finely than this, whatever `RUST_LOG` says: at finer levels these log the headers and bodies
+/// that they send and receive, and so secrets.
+fn cap() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target("data_pusher", LevelFilter::TRACE)
+        .with_targets(["ureq", "ureq_proto", "rustls"].map(|library| (library, LevelFilter::WARN)))
+}
+
+/// Starts logging. `RUST_LOG` chooses levels; without it, or where it is empty, this program's at info and all others' at
+/// warn.
+///
+/// # Errors
+/// The operating system gives no thread.
+pub fn start(format: LogFormat) -> Result<()> {
+    output::start().map_err(|error| Error::internal(format!("cannot start the log's thread: {error}")))?;
+    let asked = std::env::var("RUST_LOG").ok().filter(|levels| !levels.trim().is_empty());
+    let (filter, wrong) = match asked.as_deref().map(EnvFilter::try_new) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(USUAL), Some(error)),
+        None => (EnvFilter::new(USUAL), None),
+    };
     let terminal = std::io::stderr().is_terminal();
-    match format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Auto if !terminal => builder.json().flatten_event(true).init(),
-        LogFormat::Auto | LogFormat::Text => builder.with_target(false).with_ansi(terminal).init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines).log_internal_errors(false);
+    let as_json = format == LogFormat::Json || (format == LogFormat::Auto && !terminal);
+    let lines = if as_json {
+        lines.json().flatten_event(true).boxed()
+    } else {
+        lines.with_target(false).with_ansi(terminal).boxed()
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter.and(cap()))).init();
+    // The default hook writes to standard error itself, and would wait for who reads it.
+    std::panic::set_hook(Box::new(log_panic));
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "RUST_LOG is wrong and does not count; write it as info or as warn,data_pusher=debug");
     }
+    Ok(())
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    tracing::error!(
+        thread = thread.name(),
+        location = panic.location().map(ToString::to_string),
+        reason = panic.payload_as_str(),
+        "panicked"
+    );
 }

@@ -3,8 +3,7 @@
 //! While it runs, the server keeps `DATABASE.login` (mode 0600): where it is, and the key that signs its login codes. The
 //! key is made at each start, so a file that a crash left behind opens nothing.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,14 +60,8 @@ pub fn link(base: &str, key: &LoginKey) -> String {
 pub fn post(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) -> Result<Posted> {
     let path = path(database);
     let note = Note { address: reachable(address), url: url.to_owned(), key: key.reveal() };
-    let written = serde_json::to_vec(&note).map_err(std::io::Error::other).and_then(|text| {
-        // A file that is there keeps its mode, whatever that is.
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        store::private(OpenOptions::new().create_new(true).write(true)).open(&path)?.write_all(&text)
-    });
+    let written = serde_json::to_vec(&note).map_err(std::io::Error::other);
+    let written = written.and_then(|text| store::write_whole(&path, &text));
     match written {
         Ok(()) => Ok(Posted(path)),
         Err(error) => {

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -25,6 +25,8 @@ use crate::domain::login::LoginKey;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
+use crate::process;
+use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::{Store, StoreOptions, Upkeep};
 pub use config::Config;
 use login_link::Posted;
@@ -42,6 +44,9 @@ const UPKEEP_PAUSE: Duration = Duration::from_millis(10);
 /// Between two comparisons of the clocks.
 const CLOCK_WATCH: Duration = Duration::from_secs(1);
 
+/// Between two looks at the file, where nothing is written to it.
+const FILE_WATCH: Duration = Duration::from_millis(500);
+
 /// What the limit of open files is raised to where the system allows it.
 const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
 
@@ -56,7 +61,7 @@ const CLOCK_TOLERANCE_MILLIS: i64 = 500;
 /// # Errors
 /// One line that says why it cannot start.
 pub fn serve(config: Config) -> Result<()> {
-    logging::start(config.log_format);
+    logging::start(config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -64,13 +69,21 @@ pub fn serve(config: Config) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
-        let running = Running::start(config)?;
+        // It may wait for the file's lock, or carry an older file forward; neither is to hold up a stop.
+        let starting = tokio::task::spawn_blocking(|| Running::start(config));
+        let running = tokio::select! {
+            started = starting => started.map_err(|error| Error::internal(format!("the start ended early: {error}")))??,
+            name = stop.wait() => {
+                tracing::info!(signal = name, "stopped before it listened; the database is as it was");
+                process::end(0);
+            }
+        };
         let name = stop.wait().await;
         tracing::info!(signal = name, "stopping");
         tokio::spawn(async move {
             let name = stop.wait().await;
             tracing::warn!(signal = name, "stopping at once; attempts under way are made again at the next start");
-            std::process::exit(1);
+            process::end(1);
         });
         running.stop().await;
         Ok(())
@@ -85,23 +98,29 @@ pub fn login_link(database: &Path) -> Result<String> {
     login_link::ask(database)
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT, and SIGHUP unless it is ignored: `nohup` asks for that.
 struct StopSignals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Option<Signal>,
 }
 
 impl StopSignals {
     fn new() -> Result<Self> {
         let listen =
             |kind| signal(kind).map_err(|error| Error::internal(format!("cannot listen for signals: {error}")));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: if is_ignored(libc::SIGHUP) { None } else { Some(listen(SignalKind::hangup())?) },
+        })
     }
 
     async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            Some(_) = async { self.hang_up.as_mut()?.recv().await } => "SIGHUP",
         }
     }
 }
@@ -112,7 +131,7 @@ struct Running {
     engine: Engine,
     serving: Serving,
     stopping: watch::Sender<bool>,
-    background: [JoinHandle<()>; 2],
+    background: [JoinHandle<()>; 3],
     grace: Duration,
     /// What `login-link` reads, while it is right; none under `--dev`.
     login: Option<Posted>,
@@ -120,9 +139,9 @@ struct Running {
 
 impl Running {
     fn start(config: Config) -> Result<Self> {
-        // The port first: where it is taken, nothing else is touched.
-        let (listener, address) =
-            serving::listen(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
+        // The port first: where it is taken, nothing else is touched. Nobody can connect before there is an answer.
+        let bound = serving::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
+        let address = bound.address();
         ignore_file_size_signal();
         let open_files = raise_open_files(config.workers);
         let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
@@ -139,10 +158,13 @@ impl Running {
         let (gate, login) = if config.dev {
             (Gate::Dev, None)
         } else {
-            let token = config.admin_token.map_or_else(|| admin_token::load_or_make(&config.database), Ok)?;
+            let make = || admin_token::load_or_make(store.path(), &config.database);
+            let token = config.admin_token.map_or_else(make, Ok)?;
             let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
-            let posted = login_link::post(&config.database, address, &base, &login_key)?;
-            (Gate::Door(Door::new(token, login_key.clone(), cookie)), Some(posted))
+            let posted = login_link::post(store.path(), address, &base, &login_key);
+            // A disk that is full keeps nobody from logging in with the link of the start.
+            let posted = posted.inspect_err(|error| tracing::warn!(%error, "data-pusher login-link will not work"));
+            (Gate::Door(Door::new(token, login_key.clone(), cookie)), posted.ok())
         };
         store.load_pending()?;
         let engine = Engine::start(
@@ -174,10 +196,12 @@ impl Running {
         });
         let grace = config.shutdown_grace;
         let most = serving::most_connections(open_files);
+        let listener = bound.listen().map_err(|error| cannot_listen(config.listen, &error))?;
         let serving = Serving::start(listener, routes, most, config.request_timeout, grace);
         let background = [
             tokio::spawn(upkeep(store.clone(), clock, config.retention)),
             tokio::spawn(watch_clock(store.clone(), clock)),
+            tokio::spawn(watch_file(store.clone())),
         ];
         tracing::info!(
             address = %address,
@@ -224,6 +248,16 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
     Error::new(Kind::Internal, "cannot_listen", format!("cannot listen on {address}: {error}"))
 }
 
+/// Whether whoever started this process has it ignore `signal`.
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut known = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: `known` is room for one `sigaction`, which the call fills when it gives 0; nothing is changed.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), known.as_mut_ptr()) == 0
+            && known.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// A write past the limit of file sizes is to fail like one to a full disk, and not to kill the process.
 fn ignore_file_size_signal() {
     // SAFETY: ignoring a signal installs no handler that could run at a bad moment.
@@ -254,8 +288,10 @@ fn raise_open_files(workers: usize) -> libc::rlim_t {
 }
 
 async fn upkeep(store: Store, clock: Clock, retention: Duration) {
+    let _ends = EndsProcess("background work");
     let mut state = Upkeep::default();
     loop {
+        panic_point("upkeep");
         // The earlier of the two: a wall clock that somebody set a year ahead must not take everything for old.
         let now = clock::wall().min(clock.now());
         match store.upkeep(&mut state, retention, now).await {
@@ -269,9 +305,25 @@ async fn upkeep(store: Store, clock: Clock, retention: Duration) {
     }
 }
 
+/// Notices a file that was moved, replaced or removed.
+async fn watch_file(store: Store) {
+    let _ends = EndsProcess("watch over the file");
+    loop {
+        panic_point("file");
+        let look = store.clone();
+        // It ends early only where it panics.
+        if let Err(error) = tokio::task::spawn_blocking(move || look.look_at_file()).await {
+            std::panic::resume_unwind(error.into_panic());
+        }
+        tokio::time::sleep(FILE_WATCH).await;
+    }
+}
+
 async fn watch_clock(store: Store, clock: Clock) {
+    let _ends = EndsProcess("watch over the clock");
     let mut known = 0;
     loop {
+        panic_point("clock");
         let skew = clock.skew();
         if (skew - known).abs() > CLOCK_TOLERANCE_MILLIS {
             tracing::warn!(moved_millis = skew - known, "the wall clock was set; due times are not affected");

@@ -16,6 +16,7 @@ use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{EventId, hot_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
+use crate::process::critical::panic_point;
 use crate::store::{FinishedAttempt, Store};
 
 /// A worker that has been busy for so long with what it was given leaves the rest to others.
@@ -102,7 +103,10 @@ fn make(context: &Context, aloft: &Aloft, started: Instant) {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
         let line = line.get_or_insert_with(|| aloft.client.line(aloft.sound));
-        let attempt = || deliver(context, line, &job, run);
+        let attempt = || {
+            panic_point("attempt");
+            deliver(context, line, &job, run)
+        };
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             Landed { said: Said::Bad, outcome: false }

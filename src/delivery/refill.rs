@@ -10,6 +10,7 @@ use super::scheduler::Message;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::Store;
 
 /// Threads, each with a connection of the engine's pool.
@@ -68,7 +69,9 @@ impl Refills {
             std::thread::Builder::new()
                 .name("refill".to_owned())
                 .spawn(move || {
+                    let _ends = EndsProcess("refill thread");
                     while let Some(wish) = queue.next() {
+                        panic_point("refill");
                         fulfil(&store, &outbox, &queue, wish);
                     }
                 })

@@ -25,6 +25,7 @@ use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
+use crate::process::critical::panic_point;
 use crate::store::{Change, Claimed, Store};
 use flights::TAKE_BACK;
 
@@ -187,6 +188,7 @@ impl Scheduler {
     /// Runs until stopped.
     pub fn run(mut self, inbox: &Receiver<Message>) {
         loop {
+            panic_point("scheduler");
             match inbox.recv_timeout(self.wait()) {
                 Ok(message) => {
                     self.take(message);

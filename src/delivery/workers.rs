@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::process::critical::{EndsProcess, panic_point};
+
 /// A worker without work ends after this.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -76,11 +78,14 @@ impl Workers {
         let starting = Arc::clone(&self.starting);
         let start = || {
             runtime.spawn_blocking(move || {
+                // Whatever it was given would never come back.
+                let _ends = EndsProcess("delivery worker");
                 lower_priority();
                 let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
                 let Some(first) = locked(&starting).pop_front() else { return };
                 first(Arc::clone(&slot));
                 while let Some(work) = slot.next() {
+                    panic_point("worker");
                     work(Arc::clone(&slot));
                 }
             })

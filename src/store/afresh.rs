@@ -1,18 +1,17 @@
 //! After a failure that a connection cannot be trusted after, nothing is believed that was kept in memory beside the
 //! file: whatever a commit moved there is read again, and the log is moved into the file again.
 
-use std::path::Path;
-
 use rusqlite::Connection;
 
 use super::change::Change;
+use super::file::HeldFile;
 use super::shared::Shared;
 use super::{accounts, claims, destinations, file, log, sql};
 use crate::error::Result;
 
 /// Opens the read-write connection anew; gives it, and what the engine is to be told.
-pub fn connect(path: &Path, shared: &Shared) -> Result<(Connection, Change)> {
-    let connection = file::connect(path).map_err(sql)?;
+pub fn connect(held: &HeldFile, shared: &Shared) -> Result<(Connection, Change)> {
+    let connection = file::connect(held.path()).map_err(sql)?;
     log::watch(&connection);
     log::distrust(&connection)?;
     let destinations = destinations::all(&connection)?;

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::space::Room;
 use super::{file, log, sql};
 use crate::error::{Error, Result};
+use crate::process::critical::{EndsProcess, panic_point};
 
 /// The log is moved when it has this many pages (4 KiB each). Where many accounts are active most of their pages are
 /// written again before that, and so are moved once. In builds for tests it is a short one, so that they meet this often.
@@ -81,7 +82,9 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || {
+                let _ends = EndsProcess("checkpoint thread");
                 while ordered.recv() == Ok(()) {
+                    panic_point("checkpointer");
                     if report.send(mover.move_most()).is_err() {
                         return;
                     }
@@ -188,10 +191,9 @@ impl Checkpointer {
 impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the checkpoint thread panicked");
+        if let Some(thread) = self.thread.take() {
+            // It cannot have panicked; see `EndsProcess`.
+            let _ = thread.join();
         }
     }
 }
@@ -262,12 +264,16 @@ impl Mover {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
 
     /// A file whose log has more than `pages`.
     fn with_log(pages: c_int) -> (tempfile::TempDir, Connection, Checkpointer) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let connection = file::open(&path).unwrap();
+        let held = file::HeldFile::take(&path).unwrap();
+        let (connection, _) = file::open(&held, Timestamp::EPOCH).unwrap();
+        // As for as long as a server runs.
+        std::mem::forget(held);
         log::watch(&connection);
         let checkpointer = Checkpointer::start(&path).unwrap();
         connection.execute_batch("CREATE TABLE t (a)").unwrap();

@@ -19,8 +19,24 @@ use crate::error::{Error, Result};
 /// Size of the first part of the log's index, and in it the place of the number of frames that were moved
 /// (<https://sqlite.org/walformat.html>, section 2.1), and the lock that a checkpoint takes (section 2.3).
 const INDEX_PART: c_int = 32_768;
+const FRAMES: usize = 16;
+const SALT: usize = 32;
 const MOVED_FRAMES: usize = 96;
 const CHECKPOINT_LOCK: c_int = 1;
+
+/// What tells a log from the one before it under the same name.
+pub type Salt = [u32; 2];
+
+/// Where the log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// Changes when it begins anew.
+    pub salt: Salt,
+    /// Its frames.
+    pub frames: u32,
+    /// Those of them that are in the file.
+    pub moved: u32,
+}
 
 thread_local! {
     /// Pages of the log after the last commit of this thread.
@@ -80,42 +96,64 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
     }
 }
 
-/// Moves all that an earlier process left in the log into the file, and begins the log anew. A commit whose fsync failed
-/// just before that process ended may be there, but only in the page cache, since a failed fsync marks as clean what it
-/// could not write; commits that came after it in the log would be lost with it. Where another program reads an old
-/// snapshot for longer than `patience`, the log goes on as it is. For the file's lock it waits up to `lock`.
+/// Moves all that an earlier process left in the log into the file, so that the next commit begins the log anew. A commit
+/// whose fsync failed just before that process ended may be there, but only in the page cache, since a failed fsync marks as
+/// clean what it could not write; commits that came after it in the log would be lost with it. Where another program reads an
+/// old snapshot for longer than `patience`, the log goes on as it is.
 ///
 /// The log is not cut to nothing: were only a part of it left after a power cut, its older pages would be read in place of
-/// the file's newer ones. A commit that changes nothing writes a new header over it, which takes all of it away at once.
+/// the file's newer ones. The next commit writes a new header over it, which takes all of it away at once.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn begin_anew(connection: &Connection, patience: Duration, lock: Duration) -> rusqlite::Result<()> {
+pub fn move_all(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    let before: i64 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
     connection.busy_timeout(patience)?;
-    let held = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, c_int>(1));
+    let moved = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
     // Also after a failure: the connection may go on.
-    connection.busy_timeout(lock)?;
-    if held? > 0 {
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-        connection.pragma_update(None, "user_version", version)?;
-    }
-    Ok(())
+    connection.busy_timeout(Duration::from_millis(before.unsigned_abs()))?;
+    moved
 }
 
-/// Gives the room that the log takes back to the disk, once all of it is moved: it begins anew, and the commit that does so
-/// cuts what lies behind. Where somebody reads an old snapshot for longer than `patience` the log stays as it is.
+/// Gives the room that the log takes back to the disk, once all of it is moved: `commit` begins it anew, and cuts what lies
+/// behind. Where somebody reads an old snapshot for longer than `patience` the log stays as it is.
 ///
 /// # Errors
-/// Those of the file system.
-pub fn shorten(connection: &Connection, patience: Duration, lock: Duration) -> rusqlite::Result<()> {
+/// Those of the file system, and of the commit.
+pub fn shorten(connection: &Connection, patience: Duration, commit: impl FnOnce() -> Result<()>) -> Result<()> {
     let limit = |bytes: i64| {
-        connection.query_row(&format!("PRAGMA journal_size_limit = {bytes}"), [], |row| row.get::<_, i64>(0))
+        let set = format!("PRAGMA journal_size_limit = {bytes}");
+        connection.query_row(&set, [], |row| row.get::<_, i64>(0)).map_err(sql)
     };
-    let usual: i64 = connection.query_row("PRAGMA journal_size_limit", [], |row| row.get(0))?;
+    let usual = connection.query_row("PRAGMA journal_size_limit", [], |row| row.get(0)).map_err(sql)?;
     limit(0)?;
-    let begun = begin_anew(connection, patience, lock);
+    let begun = move_all(connection, patience).map_err(sql).and_then(|()| commit());
     limit(usual)?;
     begun
+}
+
+/// Where the log stands. What is asked inside a write transaction holds until its end, but for `moved`, which may grow.
+///
+/// # Errors
+/// The log's index cannot be read.
+pub fn state(connection: &Connection) -> Result<State> {
+    let (file, methods) = opened_file(connection)?;
+    let index = index(file, methods)?;
+    // SAFETY: see `index`; each number is aligned and lies in the index's first part.
+    let number = |at: usize| unsafe { (*index.add(at).cast::<AtomicU32>()).load(Ordering::SeqCst) };
+    Ok(State { salt: [number(SALT), number(SALT + 4)], frames: number(FRAMES), moved: number(MOVED_FRAMES) })
+}
+
+/// The first part of the log's index, mapped into memory while the connection is open, since it has read in WAL mode.
+fn index(file: *mut ffi::sqlite3_file, methods: &ffi::sqlite3_io_methods) -> Result<*mut u8> {
+    let map = methods.xShmMap.ok_or_else(|| failed("index", "found", ffi::SQLITE_OK))?;
+    let mut index: *mut std::ffi::c_void = ptr::null_mut();
+    // SAFETY: the open file of a connection, which nobody else uses meanwhile.
+    let code = unsafe { map(file, 0, INDEX_PART, 0, (&raw mut index).cast()) };
+    if code != ffi::SQLITE_OK || index.is_null() {
+        return Err(failed("index", "read", code));
+    }
+    Ok(index.cast())
 }
 
 /// Takes nothing that the log holds for moved: the next checkpoint moves all of it again.
@@ -124,22 +162,15 @@ pub fn shorten(connection: &Connection, patience: Duration, lock: Duration) -> r
 /// Unavailable where another program is at a checkpoint just now.
 pub fn distrust(connection: &Connection) -> Result<()> {
     let (file, methods) = opened_file(connection)?;
-    let (Some(map), Some(lock)) = (methods.xShmMap, methods.xShmLock) else {
-        return Err(failed("index", "found", ffi::SQLITE_OK));
-    };
-    let mut index: *mut std::ffi::c_void = ptr::null_mut();
-    // SAFETY: the first part of the index is mapped while the connection is open, since it has read in WAL mode; the
-    // number in it is aligned, and SQLite too reads and writes it atomically, under this lock.
+    let index = index(file, methods)?;
+    let lock = methods.xShmLock.ok_or_else(|| failed("index", "found", ffi::SQLITE_OK))?;
+    // SAFETY: the number is aligned, and SQLite too reads and writes it atomically, under this lock.
     unsafe {
-        let code = map(file, 0, INDEX_PART, 0, (&raw mut index).cast());
-        if code != ffi::SQLITE_OK || index.is_null() {
-            return Err(failed("index", "read", code));
-        }
         let code = lock(file, CHECKPOINT_LOCK, 1, ffi::SQLITE_SHM_LOCK | ffi::SQLITE_SHM_EXCLUSIVE);
         if code != ffi::SQLITE_OK {
             return Err(failed("index", "locked", code));
         }
-        (*index.cast::<u8>().add(MOVED_FRAMES).cast::<AtomicU32>()).store(0, Ordering::SeqCst);
+        (*index.add(MOVED_FRAMES).cast::<AtomicU32>()).store(0, Ordering::SeqCst);
         lock(file, CHECKPOINT_LOCK, 1, ffi::SQLITE_SHM_UNLOCK | ffi::SQLITE_SHM_EXCLUSIVE);
     }
     Ok(())
@@ -147,8 +178,16 @@ pub fn distrust(connection: &Connection) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::file;
+    use super::super::file::{self, HeldFile};
+    use super::super::mark::Marker;
     use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn open(path: &std::path::Path) -> (HeldFile, Connection, Marker) {
+        let held = HeldFile::take(path).unwrap();
+        let (connection, marker) = file::open(&held, Timestamp::EPOCH).unwrap();
+        (held, connection, marker)
+    }
 
     /// Frames of the log, and those of them that were moved now.
     fn moved(connection: &Connection) -> (i64, i64) {
@@ -159,7 +198,7 @@ mod tests {
     fn what_is_distrusted_is_moved_into_the_file_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let connection = file::open(&path).unwrap();
+        let (_held, connection, _) = open(&path);
         connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
         let (frames, all) = moved(&connection);
         assert!(frames > 20 && all == frames);
@@ -179,12 +218,13 @@ mod tests {
     fn what_an_earlier_process_left_in_the_log_is_in_the_file_after_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
-        let earlier = file::open(&path).unwrap();
+        let (held, earlier, _) = open(&path);
         earlier.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(500000))").unwrap();
         let left = log.metadata().unwrap().len();
         // A kill leaves the files as they are; the connection's own end would tidy them.
         std::mem::forget(earlier);
-        let now = file::open(&path).unwrap();
+        drop(held);
+        let (_held, now, _) = open(&path);
         assert_eq!(moved(&now).0, 1, "it began anew");
         assert_eq!(log.metadata().unwrap().len(), left, "a part of it would be worse than all of it");
         let bytes: i64 = now.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
@@ -195,13 +235,13 @@ mod tests {
     fn a_log_that_is_shortened_gives_its_room_back_and_its_usual_limit_stays() {
         let folder = tempfile::tempdir().unwrap();
         let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
-        let connection = file::open(&path).unwrap();
+        let (held, connection, mut marker) = open(&path);
         let limit = || connection.query_row("PRAGMA journal_size_limit", [], |row| row.get::<_, i64>(0)).unwrap();
         let before = limit();
         connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
         checkpoint(&connection).unwrap();
         assert!(log.metadata().unwrap().len() > 5_000_000, "moved, and as long as it was");
-        shorten(&connection, Duration::ZERO, Duration::ZERO).unwrap();
+        shorten(&connection, Duration::ZERO, || marker.commit(&connection, &held, true)).unwrap();
         assert!(log.metadata().unwrap().len() < 50_000);
         assert_eq!(limit(), before);
         let bytes: i64 = connection.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
@@ -211,7 +251,7 @@ mod tests {
     #[test]
     fn the_log_s_pages_are_counted_until_it_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = file::open(&folder.path().join("a.db")).unwrap();
+        let (_held, connection, _) = open(&folder.path().join("a.db"));
         watch(&connection);
         connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
         assert!(pages() > 1_200);

@@ -18,6 +18,7 @@ mod fixture;
 mod follow;
 mod inbox;
 mod log;
+mod mark;
 mod outcomes;
 mod probe;
 mod readers;
@@ -34,8 +35,7 @@ mod waits;
 mod write_thread;
 mod writer;
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -45,7 +45,8 @@ pub use change::{Change, NewEvent, Observer};
 pub use claims::{Claim, Claimed};
 pub use deliveries::DeliveryFilter;
 pub use events::Accepted;
-pub use file::{SCHEMA, companion, private};
+pub use file::SCHEMA;
+pub use file::companions::{companion, write_whole};
 pub use follow::{Follow, FollowFilter, Followed};
 pub use outcomes::FinishedAttempt;
 pub use replay::ReplayFilter;
@@ -77,8 +78,8 @@ pub struct Store {
     readers: readers::Readers,
     shared: Arc<shared::Shared>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
-    /// Held until the last clone is gone.
-    _lock: Arc<File>,
+    /// Held until the last connection is closed.
+    held: Arc<file::HeldFile>,
 }
 
 impl Store {
@@ -88,15 +89,28 @@ impl Store {
     /// # Errors
     /// One line that says why the file cannot be used: held by another server, foreign, damaged, not writable.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
-        let lock = file::lock(&options.path)?;
-        let connection = file::open(&options.path)?;
+        let held = Arc::new(file::HeldFile::take(&options.path)?);
+        let (connection, marker) = file::open(&held, options.now)?;
         log::watch(&connection);
         outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
         shared.tokens.replace(accounts::tokens(&connection)?);
-        let readers = readers::Readers::new(&options.path)?;
-        let (writer, thread) = writer::Writer::start(options.path.clone(), connection, Arc::clone(&shared), observer)?;
-        Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), _lock: Arc::new(lock) })
+        let readers = readers::Readers::new(&held);
+        let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
+        let (writer, thread) = writer::Writer::start(opened, Arc::clone(&shared), observer)?;
+        Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), held })
+    }
+
+    /// The one true path of the file; its companions lie beside it.
+    pub fn path(&self) -> &Path {
+        self.held.path()
+    }
+
+    /// Looks whether the file is still where it was, and is still what this process has written; from then on, or until it
+    /// is there again, all is refused. To be called now and then; it blocks for as long as the file system does.
+    pub fn look_at_file(&self) {
+        // What is wrong is in the log, and in each answer.
+        let _ = self.held.check_content();
     }
 
     /// Figures of the write thread.
@@ -121,6 +135,9 @@ impl Store {
         if let Err(error) = self.settle_all_recent().await {
             tracing::warn!(error = error.detail(), "recent counts are added to the tallies after the next start");
         }
+        let readers = self.readers.clone();
+        // What goes wrong there is in the log.
+        let _ = tokio::task::spawn_blocking(move || readers.close()).await;
         self.writer.stop().await;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {

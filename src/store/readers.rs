@@ -1,15 +1,15 @@
 //! Read-only connections. The API's reads and the engine's have pools of their own, so that neither waits for the
 //! other; a read in WAL mode never waits for the write thread.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::Semaphore;
 
+use super::file::HeldFile;
 use super::{file, sql};
 use crate::error::{Error, Result};
 
@@ -27,21 +27,30 @@ const ENGINE_CACHE_KIB: u32 = 512;
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
-/// Both pools.
+/// Between two looks whether the last reads have ended, at a stop; and the longest wait for them.
+const LOOK: Duration = Duration::from_millis(2);
+const LAST_READS: Duration = Duration::from_secs(5);
+
+/// Both pools; none once they are closed.
 #[derive(Clone)]
 pub struct Readers {
-    api: Pool,
-    engine: Pool,
+    pools: Arc<RwLock<Option<Arc<Pools>>>>,
     /// A read takes a blocking thread only when it has a connection to use there.
     turns: Arc<Semaphore>,
 }
 
+struct Pools {
+    api: Pool,
+    engine: Pool,
+    file: Arc<HeldFile>,
+}
+
 impl Readers {
     /// Opens no connection yet.
-    pub fn new(path: &Path) -> Result<Self> {
+    pub fn new(held: &Arc<HeldFile>) -> Self {
         let thread = housekeeping();
         let pool = |size, cache_kib| {
-            let manager = SqliteConnectionManager::file(path)
+            let manager = SqliteConnectionManager::file(held.path())
                 .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
                 .with_init(move |connection| file::prepare_reader(connection, cache_kib));
             r2d2::Pool::builder()
@@ -54,7 +63,28 @@ impl Readers {
                 .build_unchecked(manager)
         };
         let (api, engine) = (pool(API, API_CACHE_KIB), pool(ENGINE, ENGINE_CACHE_KIB));
-        Ok(Self { api, engine, turns: Arc::new(Semaphore::new(API as usize)) })
+        let pools = Arc::new(Pools { api, engine, file: Arc::clone(held) });
+        Self { pools: Arc::new(RwLock::new(Some(pools))), turns: Arc::new(Semaphore::new(API as usize)) }
+    }
+
+    /// Closes all connections, once the reads that have begun are done; further ones are refused. A connection that only
+    /// reads can neither move the log nor remove it, so that it must not be the last one. Blocks.
+    pub fn close(&self) {
+        let pools = self.pools.write().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(left) = pools.map(|pools| Arc::downgrade(&pools)) else { return };
+        let end = Instant::now() + LAST_READS;
+        while left.strong_count() > 0 {
+            if Instant::now() > end {
+                tracing::warn!("a read goes on for longer than the stop waits");
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn pools(&self) -> Result<Arc<Pools>> {
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools.clone().ok_or_else(super::writer::stopping)
     }
 
     /// Runs a read for the API on tokio's blocking pool.
@@ -64,22 +94,25 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
-        let pool = self.api.clone();
+        let pools = self.pools()?;
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            in_transaction(&pool, read)
+            in_transaction(&pools.api, &pools.file, read)
         });
         task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))?
     }
 
     /// Runs a read for the engine on the calling thread, which must be one that may block.
     pub fn engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        in_transaction(&self.engine, read)
+        let pools = self.pools()?;
+        in_transaction(&pools.engine, &pools.file, read)
     }
 }
 
 /// One snapshot for all statements of a read.
-fn in_transaction<T>(pool: &Pool, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+fn in_transaction<T>(pool: &Pool, file: &HeldFile, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    // A new connection would open whatever is at the path now.
+    file.usable()?;
     let mut connection = pool
         .get()
         .map_err(|error| Error::unavailable(super::IO_FAILURE, format!("The database cannot be read now: {error}.")))?;

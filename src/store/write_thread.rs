@@ -2,16 +2,19 @@
 //! answers everybody (group commit). So nobody ever meets a locked database, and the cost of an fsync is shared.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use super::batch::Batch;
 use super::checkpointer::{Checkpointer, Task};
+use super::file::HeldFile;
+use super::file::held::Lost;
 use super::inbox::{Outlet, Taken};
+use super::mark::Marker;
 use super::outcomes::{self, FinishedAttempt};
 use super::shared::Shared;
 use super::space::Room;
@@ -20,6 +23,7 @@ use super::writer::Step;
 use super::{Observer, afresh, file, log, space};
 use crate::domain::ids::HotIds;
 use crate::error::{Error, Kind, Result};
+use crate::process::critical::{EndsProcess, panic_point};
 
 /// Between two tries to write outcomes that could not be written.
 const RETRY: Duration = Duration::from_millis(250);
@@ -40,17 +44,22 @@ const RELIEF_PATIENCE: Duration = Duration::from_millis(50);
 /// Between two lines of the log about the same failure.
 const COMPLAINT: Duration = Duration::from_secs(5);
 
-/// Starts it on an opened connection; it ends when the other end of `outlet` says so.
+/// A file that was opened.
+pub struct Opened {
+    /// The file.
+    pub held: Arc<HeldFile>,
+    /// The read-write connection.
+    pub connection: Connection,
+    /// Where its marks go on.
+    pub marker: Marker,
+}
+
+/// Starts it on an opened file; it ends when the other end of `outlet` says so.
 ///
 /// # Errors
 /// Those of reading the file or starting a thread.
-pub fn start(
-    path: PathBuf,
-    connection: Connection,
-    shared: Arc<Shared>,
-    observer: Observer,
-    outlet: Outlet,
-) -> Result<JoinHandle<()>> {
+pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Outlet) -> Result<JoinHandle<()>> {
+    let Opened { held, connection, marker } = opened;
     let last: i64 = connection
         .query_row(
             "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0),
@@ -61,9 +70,9 @@ pub fn start(
         .map_err(|error| Error::internal(error.to_string()))?;
     file::wait_less(&connection, false).map_err(super::sql)?;
     let thread = Thread {
-        checkpointer: Checkpointer::start(&path)?,
-        path,
         connection: Some(connection),
+        checkpointer: Checkpointer::start(held.path())?,
+        marker,
         shared,
         observer,
         ids: HotIds::after(last),
@@ -73,19 +82,23 @@ pub fn start(
         complained: None,
         space: space::Watch::default(),
         relieved_at: None,
+        held,
     };
     std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || thread.run(outlet))
+        .spawn(move || {
+            let _ends = EndsProcess("write thread");
+            thread.run(outlet);
+        })
         .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))
 }
 
 struct Thread {
-    path: PathBuf,
     /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
     connection: Option<Connection>,
     /// Outlives every connection that is opened anew.
     checkpointer: Checkpointer,
+    marker: Marker,
     shared: Arc<Shared>,
     observer: Observer,
     ids: HotIds,
@@ -99,6 +112,8 @@ struct Thread {
     space: space::Watch,
     /// When the log's room was last given back, or tried to.
     relieved_at: Option<Instant>,
+    /// Outlives the connections; see there.
+    held: Arc<HeldFile>,
 }
 
 impl Thread {
@@ -107,6 +122,7 @@ impl Thread {
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
         loop {
+            panic_point("writer");
             let rest = if self.checkpointer.is_under_way() { LOOK_AGAIN } else { IDLE };
             let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
             // While outcomes could not be written, new ones wait with them for the next try.
@@ -148,7 +164,7 @@ impl Thread {
                 for step in steps.drain(..) {
                     step.answer(None);
                 }
-                let room = self.space.room(&self.path);
+                let room = self.space.room(self.held.path());
                 let task = self.checkpointer.task(log::pages(), room);
                 self.tend_log(task);
                 if room == Room::Low {
@@ -187,10 +203,11 @@ impl Thread {
     }
 
     fn transaction(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) -> Result<Vec<super::Change>> {
+        self.check_file()?;
         if self.connection.is_none() {
             // It could not be taken for not moved while it is being moved.
             self.settle_log();
-            let (connection, change) = afresh::connect(&self.path, &self.shared)?;
+            let (connection, change) = afresh::connect(&self.held, &self.shared)?;
             self.targets.clear();
             file::wait_less(&connection, self.locked).map_err(super::sql)?;
             (self.observer)(vec![change]);
@@ -198,9 +215,10 @@ impl Thread {
             tracing::info!("database connection opened anew");
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
-        let room = self.space.room(&self.path);
+        let room = self.space.room(self.held.path());
         let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet);
+        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet, &mut self.marker)
+            .and_then(|()| self.marker.committed(connection, &self.held));
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
@@ -218,6 +236,17 @@ impl Thread {
         }
     }
 
+    /// Nothing is written to a file that is not where it was: what would come of it?
+    fn check_file(&mut self) -> Result<()> {
+        let checked = self.held.check();
+        if self.held.lost() == Some(Lost::Log) {
+            // It is in this process still, and nowhere else.
+            self.settle_log();
+            self.checkpoint();
+        }
+        checked
+    }
+
     /// The disk has no room beyond the reserve, and events are refused: the log, which keeps the length that it once had,
     /// must not be what takes it.
     fn relieve(&mut self) {
@@ -229,9 +258,9 @@ impl Thread {
         let failed = matches!(task, Task::Failed(_));
         self.tend_log(task);
         let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
-        let wait = file::usual_wait(self.locked);
-        if let Err(error) = log::shorten(connection, RELIEF_PATIENCE, wait) {
-            self.log_failed(&super::sql(error));
+        let shortened = log::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held, true));
+        if let Err(error) = shortened {
+            self.log_failed(&error);
         }
     }
 
@@ -265,15 +294,36 @@ impl Thread {
         }
     }
 
-    fn close(&mut self) {
+    /// Moves all of the log into the file, and closes the file; then it stands alone.
+    fn close(mut self) {
         self.settle_log();
-        self.checkpoint();
-        self.connection = None;
         if !self.unwritten.is_empty() {
             tracing::error!(
                 outcomes = self.unwritten.len(),
                 "outcomes could not be written; those deliveries are sent again"
             );
+        }
+        let Self { held, mut marker, checkpointer, connection, .. } = self;
+        drop(checkpointer);
+        // One that was given up has left all in the log, and the next start goes on from there.
+        let Some(connection) = connection else { return };
+        let closed = match held.check_content() {
+            // A log that was removed is in this connection still, which moves it.
+            Err(error) if held.lost() != Some(Lost::Log) => Err(error),
+            _ => marker.commit(&connection, &held, false),
+        };
+        match closed {
+            Ok(()) => {
+                drop(connection);
+                file::leave_alone(&held);
+            }
+            Err(error) => {
+                tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
+                // Else the end of the connection would move it, over whatever stands there, and remove it.
+                if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+                    tracing::error!(%error, "the log cannot be kept");
+                }
+            }
         }
     }
 }
@@ -284,6 +334,7 @@ fn run_batch(
     steps: &mut Vec<Box<dyn Step>>,
     outcomes: &mut VecDeque<FinishedAttempt>,
     outlet: &mut Outlet,
+    marker: &mut Marker,
 ) -> Result<()> {
     batch.run("BEGIN IMMEDIATE", [])?;
     let (mut settled, mut done) = (0, 0);
@@ -302,6 +353,7 @@ fn run_batch(
         }
     }
     batch.write_tallies()?;
+    marker.before_commit(batch.connection())?;
     batch.run("COMMIT", [])?;
     Ok(())
 }

@@ -1,19 +1,18 @@
 //! Hands work to the write thread: each caller's as one step of a transaction that it shares with others, and whose
 //! commit it waits for.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::Observer;
 use super::batch::Batch;
 use super::inbox::{self, Inbox, Refused};
 use super::outcomes::FinishedAttempt;
 use super::shared::Shared;
-use super::{Observer, write_thread};
+use super::write_thread::{self, Opened};
 use crate::error::{Error, Result};
 
 /// Bytes of documents that may wait; further ones are refused with 503.
@@ -70,18 +69,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on an opened connection.
+    /// Starts the thread on an opened file.
     ///
     /// # Errors
     /// Those of reading the file or starting a thread.
-    pub fn start(
-        path: PathBuf,
-        connection: Connection,
-        shared: Arc<Shared>,
-        observer: Observer,
-    ) -> Result<(Self, JoinHandle<()>)> {
+    pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer) -> Result<(Self, JoinHandle<()>)> {
         let (inbox, outlet) = inbox::inbox();
-        let thread = write_thread::start(path, connection, shared, observer, outlet)?;
+        let thread = write_thread::start(opened, shared, observer, outlet)?;
         Ok((Self { inbox, bytes: Arc::default() }, thread))
     }
 

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use super::connection::Connection;
 use super::connections::{Connections, Ends};
 use super::stream::Guarded;
+use crate::process::critical::panic_point;
 
 /// Between two looks for room, while every connection is being served or those that make room are being closed;
 /// meanwhile the kernel queues those that come.
@@ -71,6 +72,7 @@ impl Acceptor for BoundedAcceptor {
 
     async fn accept(&mut self) -> io::Result<(Guarded, LocalAddr, RemoteAddr, Scheme)> {
         loop {
+            panic_point("acceptor");
             match self.listener.accept().await {
                 Ok((stream, remote)) => {
                     // Either fails only where the peer is already gone.

@@ -26,6 +26,8 @@ use acceptor::BoundedAcceptor;
 use connections::Connections;
 use tracked::Tracked;
 
+use crate::process::critical::{EndsProcess, panic_point};
+
 /// Connections that the kernel completes while nobody accepts: a burst must not wait for a repeated SYN.
 const BACKLOG: u32 = 4_096;
 
@@ -40,18 +42,38 @@ pub struct Serving {
     stop: oneshot::Sender<()>,
 }
 
-/// Binds `address`.
+/// An address that is taken, and where nobody can connect yet.
+pub struct Bound {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// The address, with the port that was found where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on connections are accepted.
+    ///
+    /// # Errors
+    /// Those of the system: another process may listen there by now.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.socket.listen(BACKLOG)
+    }
+}
+
+/// Takes `address`.
 ///
 /// # Errors
 /// Those of the system.
-pub fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub fn bind(address: SocketAddr) -> io::Result<Bound> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As the standard library does: a port is free again right after a restart.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    let listener = socket.listen(BACKLOG)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+    let address = socket.local_addr()?;
+    Ok(Bound { socket, address })
 }
 
 /// How many connections fit a limit of open files; the other half is for deliveries and the database.
@@ -78,6 +100,10 @@ impl Serving {
         let acceptor = BoundedAcceptor::new(listener, Arc::clone(&connections));
         let tracked = Tracked::new(routes, Arc::clone(&connections));
         let server = poem::Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(tracked, signal, Some(grace));
+        let server = async {
+            let _ends = EndsProcess("HTTP server");
+            server.await
+        };
         Self { server: tokio::spawn(server), sweeper: tokio::spawn(sweep(Arc::clone(&connections))), connections, stop }
     }
 
@@ -96,9 +122,11 @@ impl Serving {
 
 /// Closes what is overdue.
 async fn sweep(connections: Arc<Connections>) {
+    let _ends = EndsProcess("watch over connections");
     let mut pause = tokio::time::interval(connections.sweep_every());
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        panic_point("sweeper");
         pause.tick().await;
         connections.close_overdue(Instant::now());
     }

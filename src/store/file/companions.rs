@@ -1,0 +1,114 @@
+//! Files that stand beside the database and have its name: where they lie, who may read them, and how they are made.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The path of a companion of the database file, such as `data.db.login`.
+pub fn companion(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Makes what is created readable by its owner only.
+#[cfg(unix)]
+pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600)
+}
+
+/// Elsewhere the folder's permissions apply.
+#[cfg(not(unix))]
+pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+/// Writes a file that is there whole, with mode 0600 and on disk, or not at all: beside its place, and then moved there. One
+/// that stands there is replaced.
+///
+/// # Errors
+/// Those of the file system; nothing is left behind.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let part = companion(path, ".part");
+    remove_if_there(&part)?;
+    let written = owner_only(OpenOptions::new().create_new(true).write(true)).open(&part).and_then(|mut file| {
+        file.write_all(content)?;
+        file.sync_all()
+    });
+    let moved = written.and_then(|()| std::fs::rename(&part, path)).and_then(|()| sync_folder(path));
+    if moved.is_err() {
+        // The disk may be full: what is left of it only takes room.
+        let _ = remove_if_there(&part);
+    }
+    moved
+}
+
+/// Moves a file to a name that nobody has yet, and sees to it that the move is on disk.
+///
+/// # Errors
+/// The name is taken, or those of the file system.
+pub fn move_to_new_name(from: &Path, to: &Path) -> io::Result<()> {
+    // A rename would replace what stands there; a link does not.
+    match std::fs::hard_link(from, to) {
+        Ok(()) => std::fs::remove_file(from)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+        // Some file systems have no links.
+        Err(_) if !to.exists() => std::fs::rename(from, to)?,
+        Err(error) => return Err(error),
+    }
+    sync_folder(to)
+}
+
+/// Removes a file; that there is none is no error.
+///
+/// # Errors
+/// Those of the file system.
+pub fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sees to it that what was made, moved or removed in the folder of `path` is on disk.
+///
+/// # Errors
+/// Those of the file system.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all_and_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(companion(&path, ".part"), "what a crash left").unwrap();
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert!(!companion(&path, ".part").exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(write_whole(&folder.path().join("no/such/folder"), b"x").is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+        std::fs::write(&from, "new").unwrap();
+        std::fs::write(&to, "old").unwrap();
+        assert!(move_to_new_name(&from, &to).is_err() && std::fs::read(&to).unwrap() == b"old");
+        std::fs::remove_file(&to).unwrap();
+        move_to_new_name(&from, &to).unwrap();
+        assert!(!from.exists() && std::fs::read(&to).unwrap() == b"new");
+    }
+}

@@ -1,0 +1,118 @@
+//! Carries files of earlier versions forward, each after a copy of its own.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::companions::{companion, move_to_new_name, owner_only, remove_if_there};
+use super::{VERSION, cannot_start, explain, make_ours};
+use crate::domain::account::Email;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+
+/// Steps from an older version to the next: `MIGRATIONS[n]` takes a file from version n + 1 to n + 2.
+const MIGRATIONS: [&str; VERSION as usize - 1] = [
+    // A first attempt that succeeded is kept in its delivery's row, and retention walks by id.
+    "ALTER TABLE delivery ADD COLUMN first_duration_ms INTEGER;
+     ALTER TABLE delivery ADD COLUMN first_body BLOB;
+     DROP INDEX event_by_time;
+     CREATE INDEX event_out_of_order ON event (received_at) WHERE received_at < (id >> 21) - 60000;",
+    // Deliveries of a destination are found by events. The text of a table may be changed where it says only what refers
+    // to what (https://www.sqlite.org/lang_altertable.html, section 7), else every row would have to be copied.
+    "ALTER TABLE destination ADD COLUMN first_id INTEGER NOT NULL DEFAULT 0;
+     UPDATE destination SET first_id = coalesce(
+         (SELECT event_id - 1 FROM delivery INDEXED BY delivery_by_destination
+          WHERE destination_key = destination.key ORDER BY id LIMIT 1),
+         (SELECT max(id) FROM delivery), 0);
+     PRAGMA writable_schema = ON;
+     UPDATE sqlite_schema SET sql = replace(sql, 'destination_key  INTEGER NOT NULL REFERENCES destination (key) ON DELETE CASCADE',
+         'destination_key  INTEGER NOT NULL') WHERE type = 'table' AND name = 'delivery';
+     PRAGMA writable_schema = RESET;
+     DROP INDEX delivery_by_destination;
+     DROP INDEX delivery_by_event;
+     CREATE INDEX delivery_by_event ON delivery (event_id, destination_key);
+     CREATE TRIGGER destination_deleted_with_its_deliveries AFTER DELETE ON destination BEGIN
+         DELETE FROM delivery WHERE id IN (
+             SELECT v.id FROM event e CROSS JOIN delivery v ON v.event_id = e.id AND v.destination_key = OLD.key
+             WHERE e.account_key = OLD.account_key AND e.id > OLD.first_id);
+     END;
+     CREATE TABLE tally_recent (id INTEGER PRIMARY KEY, counts BLOB NOT NULL) STRICT;",
+    // The log that belongs to the file is known by a mark. E-mails are folded anew; see `fold_emails`.
+    "CREATE TABLE log_mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT;",
+];
+
+/// Carries an older file forward, after a copy beside it. `now` is in the copy's name.
+///
+/// # Errors
+/// One line that says what failed; the file is as it was.
+pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Timestamp) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(path, &error);
+    let copy = copy_aside(path, connection, version, now)?;
+    tracing::info!(from = version, to = VERSION, copy = %copy.display(), "carrying the database forward; that may take a while");
+    // An index of many rows is sorted, and that would be in memory.
+    connection.execute_batch("PRAGMA temp_store = FILE").map_err(sql)?;
+    let transaction = connection.transaction().map_err(sql)?;
+    for step in &MIGRATIONS[version as usize - 1..] {
+        transaction.execute_batch(step).map_err(sql)?;
+    }
+    let parents = "SELECT group_concat(\"table\") FROM pragma_foreign_key_list('delivery')";
+    let parents: Option<String> = transaction.query_row(parents, [], |row| row.get(0)).map_err(sql)?;
+    if parents.as_deref() != Some("event") {
+        return Err(cannot_start(path, "another program has changed its schema, so it cannot be carried forward"));
+    }
+    fold_emails(&transaction).map_err(sql)?;
+    make_ours(&transaction).map_err(sql)?;
+    transaction.commit().map_err(sql)?;
+    connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(sql)?;
+    tracing::info!(from = version, to = VERSION, copy = %copy.display(), "database carried forward");
+    Ok(())
+}
+
+/// Earlier versions folded e-mails by lower case alone. Where two accounts have what is now one address both stay as they
+/// are, and no third one gets it.
+fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
+    let mut accounts = transaction.prepare("SELECT key, email FROM account ORDER BY key")?;
+    let accounts = accounts.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let mut fold = transaction.prepare("UPDATE OR IGNORE account SET email_folded = ?2 WHERE key = ?1")?;
+    for account in accounts {
+        let (key, email) = account?;
+        fold.execute((key, Email::from_stored(email).folded()))?;
+    }
+    Ok(())
+}
+
+/// Makes a copy of the file that is there whole or not at all, under a name that says of what version and time it is. Copies
+/// of earlier upgrades stay.
+fn copy_aside(path: &Path, connection: &Connection, version: i64, now: Timestamp) -> Result<PathBuf> {
+    let part = companion(path, &format!(".v{version}.part"));
+    let failed = |error: std::io::Error| cannot_start(path, format!("cannot copy it to {}: {error}", part.display()));
+    remove_if_there(&part).map_err(failed)?;
+    let made = copy_to(&part, connection).and_then(|()| {
+        let time = now.to_string().replace(['-', ':'], "");
+        for number in 1.. {
+            let again = if number == 1 { String::new() } else { format!("-{number}") };
+            let copy = companion(path, &format!(".v{version}-{time}{again}"));
+            match move_to_new_name(&part, &copy) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                moved => return moved.map(|()| copy),
+            }
+        }
+        unreachable!("there is a name that is not taken")
+    });
+    made.map_err(|error| {
+        // The disk may be full: what is left of the copy only takes room.
+        let _ = remove_if_there(&part);
+        failed(error)
+    })
+}
+
+fn copy_to(part: &Path, connection: &Connection) -> std::io::Result<()> {
+    // SQLite fills a file that is empty, and would give a new one the umask's mode.
+    let file = owner_only(OpenOptions::new().create_new(true).write(true)).open(part)?;
+    // A plain path, as SQLite may take a name for a URI.
+    let name = part.to_str().ok_or_else(|| std::io::Error::other("its path is not UTF-8"))?;
+    connection.execute("VACUUM INTO ?1", [name]).map_err(std::io::Error::other)?;
+    file.sync_all()
+}
