@@ -59,7 +59,11 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(
         thread = thread.name(),
         location = panic.location().map(ToString::to_string),
-        reason = panic.payload_as_str(),
+        reason = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.payload().downcast_ref::<String>().map(String::as_str)),
         "panicked"
     );
 }

@@ -206,7 +206,7 @@ impl Running {
         tracing::info!(
             address = %address,
             docs = format!("{base}/docs"),
-            database = %config.database.display(),
+            database = %store.path().display(),
             dev = config.dev,
             version = env!("CARGO_PKG_VERSION"),
             "listening"

@@ -95,7 +95,7 @@ fn commit(held: &HeldFile, file: &Connection, marker: &mut crate::store::mark::M
 
 /// `x.db` after a clean stop with note 1, `backup.db` as `how` makes it then, and a server on `x.db` again that has note 2,
 /// some of it moved; what a kill leaves of that is `x.db` and its log.
-fn killed(world: &World, how: fn(&World)) {
+fn killed(world: &World, how: Backup) {
     let (held, connection) = open_at(&world.path("live.db")).unwrap();
     note(&connection, 1);
     close(held, connection);
@@ -113,6 +113,9 @@ fn killed(world: &World, how: fn(&World)) {
     world.copy("live.db", "x.db", &["", "-wal"]);
     close(held, connection);
 }
+
+/// How a backup is made.
+type Backup = fn(&World);
 
 fn nothing(_: &World) {}
 
@@ -151,7 +154,7 @@ fn at_every_moment_of_a_start_and_of_a_log_that_begins_anew_the_log_belongs_to_t
 
 #[test]
 fn a_log_is_not_played_over_a_backup_that_was_restored() {
-    let backups: [(&str, fn(&World)); 4] = [
+    let backups: [(&str, Backup); 4] = [
         ("a plain copy after a clean stop", |world| world.copy("stopped.db", "backup.db", &[""])),
         ("VACUUM INTO while it ran", |world| {
             let into = world.path("backup.db").display().to_string();
