@@ -46,6 +46,8 @@ const PASSES: usize = 6;
 pub enum Task {
     /// Nothing.
     Nothing,
+    /// A part of it was moved; what is left is for the next time.
+    Moved,
     /// Move what is left of it.
     Finish,
     /// Take nothing of it for moved: this went wrong.
@@ -179,7 +181,7 @@ impl Checkpointer {
         match report {
             // What a reader was in the way of, or came too fast, is for the next time and not for the write thread.
             Ok(moved) if self.pages - moved <= MUCH_REST => Task::Finish,
-            Ok(_) => Task::Nothing,
+            Ok(_) => Task::Moved,
             Err(error) => {
                 self.failed_at = Some(Instant::now());
                 Task::Failed(error)
@@ -313,7 +315,7 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
         connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing));
-        assert!(matches!(checkpointer.settle(), Task::Nothing), "else the write thread would move all of it at last");
+        assert!(matches!(checkpointer.settle(), Task::Moved), "else the write thread would move all of it at last");
         assert!(moved(&connection) < log::pages());
         connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());

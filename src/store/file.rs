@@ -79,7 +79,7 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
     for _ in 0..2 {
         log::move_all(&connection, STILL_LOCKED).map_err(sql)?;
         connection.busy_handler(Some(wait_at_start)).map_err(sql)?;
-        marker.commit(&connection, held, true)?;
+        marker.commit(&connection, held)?;
     }
     connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
     held.log_is_open();

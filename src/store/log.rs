@@ -241,7 +241,7 @@ mod tests {
         connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
         checkpoint(&connection).unwrap();
         assert!(log.metadata().unwrap().len() > 5_000_000, "moved, and as long as it was");
-        shorten(&connection, Duration::ZERO, || marker.commit(&connection, &held, true)).unwrap();
+        shorten(&connection, Duration::ZERO, || marker.commit(&connection, &held)).unwrap();
         assert!(log.metadata().unwrap().len() < 50_000);
         assert_eq!(limit(), before);
         let bytes: i64 = connection.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();

@@ -19,7 +19,7 @@ const MAGIC: &[u8; 8] = b"DPshMark";
 /// Bytes of one of its two random parts.
 const RANDOM: usize = 16;
 
-/// Bytes of a mark: magic, the mark before, its own random part, the cookie, whether a server is at work.
+/// Bytes of a mark: magic, the mark before, its own random part, the cookie, whether the log is needed.
 const BYTES: usize = MAGIC.len() + 2 * RANDOM + 4 + 1;
 
 /// The cell of a mark's row, up to the mark: length of the record, rowid 1, and a header of two columns, NULL for the
@@ -38,18 +38,24 @@ pub struct Mark {
     pub own: Random,
     /// The file's schema cookie.
     pub cookie: u32,
-    /// Whether a server is at work on the file, or ended without a clean stop.
-    pub open: bool,
+    /// Whether the log is needed beside the file. The log's own copies of a mark say no: where SQLite moves one into the
+    /// file, it moves what followed as well, unless a server is at work, which then says yes again.
+    pub needs_log: bool,
 }
 
 impl Mark {
     /// The mark of a new file.
     pub fn first() -> Self {
-        Self { before: Random::default(), own: random(), cookie: 0, open: false }
+        Self { before: Random::default(), own: random(), cookie: 0, needs_log: false }
     }
 
-    fn next(self, cookie: u32, open: bool) -> Self {
-        Self { before: self.own, own: random(), cookie, open }
+    fn next(self, cookie: u32) -> Self {
+        Self { before: self.own, own: random(), cookie, needs_log: false }
+    }
+
+    /// Whether it ties a log to the same file.
+    pub fn is(&self, other: &Self) -> bool {
+        self.own == other.own
     }
 
     /// As the file holds it.
@@ -60,7 +66,7 @@ impl Mark {
         rest[..RANDOM].copy_from_slice(&self.before);
         rest[RANDOM..2 * RANDOM].copy_from_slice(&self.own);
         rest[2 * RANDOM..2 * RANDOM + 4].copy_from_slice(&self.cookie.to_be_bytes());
-        rest[2 * RANDOM + 4] = self.open.into();
+        rest[2 * RANDOM + 4] = self.needs_log.into();
         bytes
     }
 
@@ -72,7 +78,7 @@ impl Mark {
             before: part(0)?,
             own: part(RANDOM)?,
             cookie: number(rest, 2 * RANDOM),
-            open: rest[2 * RANDOM + 4] != 0,
+            needs_log: rest[2 * RANDOM + 4] != 0,
         })
     }
 
@@ -130,13 +136,13 @@ impl Marker {
         let log = log::state(connection)?;
         // SQLite begins the log anew where all of it was moved before the transaction began.
         if self.carried != Some(log.salt) || log.frames == log.moved {
-            self.write(connection, true)?;
+            self.write(connection)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, connection: &Connection, open: bool) -> Result<()> {
-        let mark = self.last.next(self.cookie, open);
+    fn write(&mut self, connection: &Connection) -> Result<()> {
+        let mark = self.last.next(self.cookie);
         let update = connection.prepare_cached("UPDATE log_mark SET mark = ?1 WHERE id = 1");
         update.and_then(|mut update| update.execute([mark.bytes()])).map_err(sql)?;
         self.writing = Some(mark);
@@ -149,25 +155,35 @@ impl Marker {
     /// # Errors
     /// The disk failed. The commit is on disk, but may not count after a crash.
     pub fn committed(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
-        if let Some(mark) = self.writing.take() {
+        let written = self.writing.take();
+        if let Some(mark) = written {
             self.last = mark;
             file.expect_mark(mark);
         }
         let log = log::state(connection)?;
-        if self.carried != Some(log.salt) {
-            file.write_mark(&self.last)?;
+        if written.is_some() || self.carried != Some(log.salt) {
+            self.tell_file(file, true)?;
             self.carried = Some(log.salt);
         }
         Ok(())
     }
 
-    /// A commit of a mark by itself, which begins the log anew where all of it was moved. `open` is false at a clean stop.
+    /// Says in the file whether its log is needed beside it: it is, from a commit until all of the log is moved. A part that
+    /// was moved has another word on it.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn tell_file(&self, file: &HeldFile, needs_log: bool) -> Result<()> {
+        file.write_mark(&Mark { needs_log, ..self.last })
+    }
+
+    /// A commit of a mark by itself, which begins the log anew where all of it was moved.
     ///
     /// # Errors
     /// Those of the commit.
-    pub fn commit(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
+    pub fn commit(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
-        let committed = self.write(connection, open).and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
+        let committed = self.write(connection).and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
         if committed.is_err() && !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
@@ -182,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        let mark = Mark::first().next(7, true);
+        let mark = Mark::first().next(7);
         assert_eq!(Mark::parse(&mark.bytes()), Some(mark));
         assert_eq!(Mark::parse(&mark.bytes()[1..]), None);
     }

@@ -258,7 +258,7 @@ impl Thread {
         let failed = matches!(task, Task::Failed(_));
         self.tend_log(task);
         let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
-        let shortened = log::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held, true));
+        let shortened = log::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held));
         if let Err(error) = shortened {
             self.log_failed(&error);
         }
@@ -273,6 +273,7 @@ impl Thread {
     fn tend_log(&mut self, task: Task) {
         match task {
             Task::Nothing => {}
+            Task::Moved => self.tell_file(),
             Task::Finish => self.checkpoint(),
             Task::Failed(failure) => self.log_failed(&failure),
         }
@@ -281,7 +282,16 @@ impl Thread {
     /// Moves what the log holds into the file.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        if let Err(failure) = log::checkpoint(connection) {
+        match log::checkpoint(connection) {
+            // Else all of it is in the file.
+            Ok(moved) if moved < log::pages() => self.tell_file(),
+            Ok(_) => {}
+            Err(failure) => self.log_failed(&failure),
+        }
+    }
+
+    fn tell_file(&mut self) {
+        if let Err(failure) = self.marker.tell_file(&self.held, true) {
             self.log_failed(&failure);
         }
     }
@@ -310,7 +320,7 @@ impl Thread {
         let closed = match held.check_content() {
             // A log that was removed is in this connection still, which moves it.
             Err(error) if held.lost() != Some(Lost::Log) => Err(error),
-            _ => marker.commit(&connection, &held, false),
+            _ => marker.commit(&connection, &held),
         };
         match closed {
             Ok(()) => {
@@ -319,6 +329,12 @@ impl Thread {
             }
             Err(error) => {
                 tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
+                // Whoever is in the way may take care of the log later.
+                if held.lost().is_none()
+                    && let Err(error) = marker.tell_file(&held, false)
+                {
+                    tracing::warn!(error = error.detail(), "the database says that it needs its log");
+                }
                 // Else the end of the connection would move it, over whatever stands there, and remove it.
                 if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
                     tracing::error!(%error, "the log cannot be kept");

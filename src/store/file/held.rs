@@ -250,7 +250,9 @@ impl HeldFile {
         let known: Vec<Mark> = if state.many { Vec::new() } else { state.marks.iter().copied().collect() };
         drop(state);
         let (Ok(Some(header)), Ok(Some(mark))) = (self.header(), self.mark_at(at)) else { return false };
-        header.is_ours() && header.cookie == expected.cookie && mark.open && (known.is_empty() || known.contains(&mark))
+        header.is_ours()
+            && header.cookie == expected.cookie
+            && (known.is_empty() || known.iter().any(|known| known.is(&mark)))
     }
 
     fn mark_at(&self, at: u64) -> std::io::Result<Option<Mark>> {
@@ -269,8 +271,8 @@ impl HeldFile {
         }
     }
 
-    /// Writes the mark of a log that has just begun into the file, and syncs that. A file that has no mark yet gets its first
-    /// one with the log.
+    /// Writes a mark that the log has into the file; on disk at the end, unless the file had it but for whether it needs its
+    /// log. A file that has no mark yet gets its first one with the log.
     ///
     /// # Errors
     /// Unavailable: the disk failed.
@@ -290,13 +292,19 @@ impl HeldFile {
             }
         };
         let Some(at) = at else { return Ok(()) };
+        let before = self.mark_at(at)?;
+        if before == Some(*mark) {
+            return Ok(());
+        }
         self.file.write_all_at(&mark.bytes(), at)?;
-        self.file.sync_data()?;
+        if before.is_none_or(|before| !before.is(mark)) {
+            self.file.sync_data()?;
+        }
         let mut state = self.state();
         state.mark_at = Some(at);
         // The file has this one or later ones.
         state.many = false;
-        while state.marks.front().is_some_and(|first| first != mark) {
+        while state.marks.front().is_some_and(|first| !first.is(mark)) {
             state.marks.pop_front();
         }
         Ok(())

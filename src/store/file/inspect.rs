@@ -47,7 +47,7 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
     let mark = held.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
     match (in_log, mark) {
         (Some(log), mark) if !belongs(&header, mark, log) => Err(foreign_log(held)),
-        (None, Some(mark)) if mark.open && mark.cookie == header.cookie => match log {
+        (None, Some(mark)) if mark.needs_log && mark.cookie == header.cookie => match log {
             None => Err(log_is_missing(held)),
             // Somebody took care of it: SQLite cuts a log to nothing once all of it is in the file.
             Some(_) => Ok(()),
@@ -70,7 +70,7 @@ fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
     let Some(first) = log.marks.first() else { return false };
     header.cookie == mark.cookie
         && first.cookie == mark.cookie
-        && (log.marks.contains(&mark) || (first.before == mark.own && log.first_mark_is_last))
+        && (log.marks.iter().any(|known| known.is(&mark)) || (first.before == mark.own && log.first_mark_is_last))
 }
 
 /// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.

@@ -106,6 +106,8 @@ fn killed(world: &World, how: Backup) {
         commit(&held, &connection, &mut marker, number);
         if number % 5 == 0 {
             move_log(&connection);
+            // As where readers were in the way of a part.
+            marker.tell_file(&held, true).unwrap();
         }
     }
     how(world);
@@ -212,6 +214,18 @@ fn who_says_that_there_is_no_log_goes_on_without() {
     killed(&world, nothing);
     std::fs::write(world.path("x.db-wal"), "").unwrap();
     assert_eq!(world.refused("x.db"), None);
+}
+
+#[test]
+fn a_file_whose_log_another_program_has_moved_into_it_needs_none() {
+    let world = World::new();
+    killed(&world, nothing);
+    // As the `sqlite3` shell does where somebody looks at what a crash left.
+    let shell = Connection::open(world.path("x.db")).unwrap();
+    assert_eq!(notes(&shell).len(), 20);
+    drop(shell);
+    assert!(!world.path("x.db-wal").exists());
+    assert_eq!(world.notes("x.db"), (1..=20).collect::<Vec<_>>());
 }
 
 #[test]
