@@ -49,7 +49,7 @@ impl Admin {
             },
         };
         if let Some(caller) = caller {
-            context.site.check(caller, request.method(), request.uri(), request.headers())?;
+            context.site.check(caller, request.method(), request.headers())?;
         }
         Paths::shared().check_query(request.method(), request.original_uri())?;
         Ok(Self)

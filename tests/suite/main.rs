@@ -20,6 +20,7 @@ mod examples;
 mod flags;
 mod fuzz;
 mod http_forms;
+mod http_versions;
 mod idempotency;
 mod incoming;
 mod incoming_body;
