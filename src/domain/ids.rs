@@ -113,9 +113,10 @@ fn decode(text: &str) -> Option<i64> {
     })
 }
 
-/// Lowest hot id of the millisecond `at`.
+/// Lowest hot id of the millisecond `at`; before 1970 the lowest of all, and after May 2109 that of the last millisecond
+/// that has any.
 pub fn hot_id(at: Timestamp) -> i64 {
-    at.millis().min(i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
+    at.millis().clamp(0, i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
 }
 
 /// The millisecond in which a hot id was handed out; later than the clock said only while the clock stood still or
@@ -162,6 +163,13 @@ mod tests {
     fn made_ids_are_valid_ids() {
         assert_eq!(AccountId::generate().as_str().parse::<AccountId>().map(|id| id.as_str().len()), Ok(25));
         assert!(DestinationId::generate().as_str().starts_with("dst_"));
+    }
+
+    #[test]
+    fn no_time_is_beyond_the_ids() {
+        assert_eq!(hot_id(Timestamp::EARLIEST), 0);
+        assert_eq!(hot_id(Timestamp::from_millis(-1)), 0);
+        assert!(hot_id(Timestamp::LATEST) > hot_id(Timestamp::from_millis(4_000_000_000_000)));
     }
 
     #[test]

@@ -42,4 +42,5 @@ mod stats;
 mod steering;
 mod stream;
 mod targets;
+mod times;
 mod token;
