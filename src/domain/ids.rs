@@ -70,6 +70,20 @@ macro_rules! text_id {
 text_id!(AccountId, "an account", "acc_");
 text_id!(DestinationId, "a destination", "dst_");
 
+impl AccountId {
+    /// An id that a client chooses. A path with `.` or `..` in it is another path to most clients (RFC 3986, 5.2.4), so
+    /// neither can be chosen; an account that has it from before can still be asked for.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn choose(text: &str) -> Result<Self, String> {
+        match text {
+            "." | ".." => Err(format!("must not be `{text}`, which clients take out of a path")),
+            _ => text.parse(),
+        }
+    }
+}
+
 macro_rules! hot_id_type {
     ($name:ident, $what:literal, $prefix:literal) => {
         #[doc = concat!("Id of ", $what, ": a time-ordered number, shown as `", $prefix, "` and 13 base-32 digits.")]
@@ -170,6 +184,17 @@ mod tests {
         assert_eq!(hot_id(Timestamp::EARLIEST), 0);
         assert_eq!(hot_id(Timestamp::from_millis(-1)), 0);
         assert!(hot_id(Timestamp::LATEST) > hot_id(Timestamp::from_millis(4_000_000_000_000)));
+    }
+
+    #[test]
+    fn what_clients_take_out_of_a_path_is_no_id_to_choose() {
+        for text in [".", ".."] {
+            assert!(AccountId::choose(text).is_err() && text.parse::<AccountId>().is_ok(), "{text}");
+        }
+        for text in ["...", ".a", "a.", "-"] {
+            assert!(AccountId::choose(text).is_ok(), "{text}");
+        }
+        assert!(AccountId::choose("a/b").is_err());
     }
 
     #[test]
