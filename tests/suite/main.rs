@@ -42,5 +42,6 @@ mod stats;
 mod steering;
 mod stream;
 mod targets;
+mod texts;
 mod times;
 mod token;
