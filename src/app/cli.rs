@@ -1,5 +1,7 @@
 //! The command line: flags, their environment variables and defaults. Parsed once, at start.
 
+mod values;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use self::values::{boolean, network, origin, retention, schedule, timeout};
 use super::config::Config;
 use crate::domain::duration;
 use crate::domain::origin::Origin;
@@ -102,7 +105,7 @@ struct Serve {
 
     /// Delays between attempts; when they are used up the delivery is exhausted. With `--retry-schedule=` there are none,
     /// and each delivery is tried once
-    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = RetrySchedule::parse)]
+    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = schedule)]
     retry_schedule: RetrySchedule,
 
     /// Pause a destination after nothing but failures for this long
@@ -264,40 +267,6 @@ fn token_in(path: &Path) -> Result<AdminToken, String> {
     AdminToken::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn boolean(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "on" => Ok(true),
-        "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err("write 1 or 0, true or false, yes or no, on or off".to_owned()),
-    }
-}
-
-/// Of a list whose items may have blanks around them.
-fn origin(text: &str) -> Result<Origin, String> {
-    Origin::parse(text.trim())
-}
-
-/// Of a list whose items may have blanks around them.
-fn network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    text.parse()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| "write a network such as 10.1.0.0/16 or an address such as 127.0.0.1".to_owned())
-}
-
-fn timeout(text: &str) -> Result<Duration, String> {
-    let timeout = duration::parse(text)?;
-    if timeout.is_zero() || timeout > crate::domain::destination::LONGEST_TIMEOUT {
-        return Err("must be more than 0 and at most 5m".to_owned());
-    }
-    Ok(timeout)
-}
-
-fn retention(text: &str) -> Result<Duration, String> {
-    let retention = duration::parse(text)?;
-    if retention.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(retention) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,16 +307,6 @@ mod tests {
         ] {
             let line = config(flags).unwrap_err();
             assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");
-        }
-    }
-
-    #[test]
-    fn words_for_yes_and_no_are_read_in_any_case() {
-        for (words, value) in [(["1", "true", "Yes", "ON"], true), (["0", "FALSE", "no", "oFF"], false)] {
-            assert!(words.iter().all(|word| boolean(word) == Ok(value)));
-        }
-        for word in ["", "2", "maybe", "y", "true "] {
-            assert!(boolean(word).is_err(), "{word}");
         }
     }
 

@@ -29,6 +29,7 @@ fn a_bad_flag_is_one_line_and_exit_2() {
         ("--timeout", "soon"),
         ("--retry-schedule", "5s,later"),
         ("--retry-schedule", "5s,,5m"),
+        ("--retry-schedule", " "),
         ("--max-body", "x"),
         ("--max-body", "0"),
         ("--retention", "forever"),
