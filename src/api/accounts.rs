@@ -51,8 +51,7 @@ impl AccountsApi {
         /// Only the account with this e-mail address, case aside.
         email: Query<Email>,
     ) -> ApiResult<Found<AccountPage>> {
-        let email = email.0.map(|email| email.as_str().to_owned());
-        Ok(Found(self.0.store.accounts(page(limit, cursor), email).await?.into()))
+        Ok(Found(self.0.store.accounts(page(limit, cursor), email.0).await?.into()))
     }
 
     /// Read an account

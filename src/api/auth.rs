@@ -49,7 +49,7 @@ impl Admin {
             },
         };
         if let Some(caller) = caller {
-            context.site.check(caller, request.method(), request.uri(), request.headers())?;
+            context.site.check(caller, request.method(), request.headers())?;
         }
         Paths::shared().check_query(request.method(), request.original_uri())?;
         Ok(Self)
@@ -84,16 +84,51 @@ impl<'a> ApiExtractor<'a> for Admin {
 
 /// Digest of the account token that came, if exactly one did. Whose it is the handler asks the store.
 #[derive(Debug)]
-pub struct GivenToken(pub Option<TokenDigest>);
+pub struct GivenToken(pub Result<TokenDigest, NoToken>);
+
+/// Why an account token is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoToken {
+    /// There is no header for it.
+    Missing,
+    /// The header is there, and nothing in it.
+    Empty,
+    /// Several came that are not the same.
+    Several,
+    /// It is of no account.
+    Unknown,
+}
 
 impl GivenToken {
     /// Both header names count; two that differ are none.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(TOKEN_HEADER).iter().chain(headers.get_all(TOKEN_HEADER_ALIAS));
-        let Some(first) = lines.next().map(|line| line.as_bytes()).filter(|token| !token.is_empty()) else {
-            return Self(None);
-        };
-        Self(lines.all(|line| line.as_bytes() == first).then(|| TokenDigest::of(first)))
+        let Some(first) = lines.next().map(|line| line.as_bytes()) else { return Self(Err(NoToken::Missing)) };
+        if !lines.all(|line| line.as_bytes() == first) {
+            return Self(Err(NoToken::Several));
+        }
+        Self(if first.is_empty() { Err(NoToken::Empty) } else { Ok(TokenDigest::of(first)) })
+    }
+}
+
+impl NoToken {
+    /// What is said to who sent it; never the token.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Missing => "There is no token: send the app secret token of an account in the CL-XTOKEN header.",
+            Self::Empty => "The CL-XTOKEN header is empty: send the app secret token of an account in it.",
+            Self::Several => "Tokens that differ came in CL-XTOKEN and CL-X-TOKEN headers: send one.",
+            Self::Unknown => {
+                "The token in the CL-XTOKEN header is wrong: no account has it. It may be mistyped or rotated, or its \
+                 account deleted."
+            }
+        }
+    }
+}
+
+impl From<NoToken> for ApiError {
+    fn from(none: NoToken) -> Self {
+        Self::unauthorized("CL-XTOKEN", "invalid_token", none.detail())
     }
 }
 
@@ -153,12 +188,24 @@ mod tests {
 
     #[test]
     fn one_token_counts_under_either_name() {
-        let digest = Some(TokenDigest::of(b"abc"));
         let given = |lines: &[(&'static str, &str)]| GivenToken::of(&headers(lines)).0;
+        let digest = Ok(TokenDigest::of(b"abc"));
         assert!(given(&[("cl-xtoken", "abc")]) == digest && given(&[("cl-x-token", "abc")]) == digest);
         assert!(given(&[("cl-xtoken", "abc"), ("cl-x-token", "abc")]) == digest);
-        assert!(given(&[("cl-xtoken", "abc"), ("cl-x-token", "abd")]).is_none());
-        assert!(given(&[("cl-xtoken", "abc"), ("cl-xtoken", "abd")]).is_none());
-        assert!(given(&[("cl-xtoken", "")]).is_none() && given(&[]).is_none());
+    }
+
+    #[test]
+    fn what_is_no_token_is_told_apart() {
+        let none = |lines: &[(&'static str, &str)]| GivenToken::of(&headers(lines)).0.err();
+        assert_eq!(none(&[]), Some(NoToken::Missing));
+        for lines in [&[("cl-xtoken", "")][..], &[("cl-x-token", "")], &[("cl-xtoken", ""), ("cl-x-token", "")]] {
+            assert_eq!(none(lines), Some(NoToken::Empty));
+        }
+        for (name, value) in [("cl-x-token", "abd"), ("cl-xtoken", "abd"), ("cl-x-token", "")] {
+            assert_eq!(none(&[("cl-xtoken", "abc"), (name, value)]), Some(NoToken::Several));
+        }
+        let all = [NoToken::Missing, NoToken::Empty, NoToken::Several, NoToken::Unknown];
+        let details: std::collections::HashSet<_> = all.map(NoToken::detail).into();
+        assert_eq!(details.len(), all.len());
     }
 }

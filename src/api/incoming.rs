@@ -13,7 +13,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOpti
 
 use super::Context;
 use super::answers;
-use super::auth::GivenToken;
+use super::auth::{GivenToken, NoToken};
 use super::limit;
 use super::media_type::{self, Accepts};
 use super::model::deliveries::Delivery;
@@ -107,7 +107,7 @@ impl IncomingApi {
         let accepted = self.0.store.accept_event(event, wait.is_some(), (self.0.clock)()).await;
         let accepted = accepted.map_err(|error| match error.kind() {
             // The account was deleted since its token was looked up.
-            Kind::NotFound => unknown_token(),
+            Kind::NotFound => ApiError::from(NoToken::Unknown),
             _ => error.into(),
         })?;
         Ok(match wait {
@@ -119,8 +119,7 @@ impl IncomingApi {
     /// What can be said before the body is read: whose it is, whether that is too much, and whether it is JSON by its
     /// headers.
     fn admit(&self, token: &GivenToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
-        let account = token.0.and_then(|digest| self.0.store.account_by_token(&digest, (self.0.clock)()));
-        let account = account.ok_or_else(unknown_token)?;
+        let account = self.0.store.account_by_token(&token.0?, (self.0.clock)()).ok_or(NoToken::Unknown)?;
         self.1.admit(account)?;
         media_type::check(headers, Accepts::AnyJson)?;
         Ok(account)
@@ -161,11 +160,6 @@ impl<E: Endpoint<Output = Response>> Endpoint for InFront<E> {
         let sent = self.incoming.send(GivenToken::of(request.headers()), arrival).await;
         Ok(sent.map_or_else(ApiError::into_response, Receipt::into_response))
     }
-}
-
-fn unknown_token() -> ApiError {
-    let detail = "Send the app secret token of an account in the CL-XTOKEN header.";
-    ApiError::unauthorized("CL-XTOKEN", "invalid_token", detail)
 }
 
 fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {

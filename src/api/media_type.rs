@@ -41,15 +41,36 @@ pub fn check(headers: &HeaderMap, accepts: Accepts) -> ApiResult<()> {
 }
 
 fn is_json(given: &str, accepts: Accepts) -> bool {
-    let (essence, parameters) = given.split_once(';').unwrap_or((given, ""));
-    let essence = essence.trim();
+    let Some(parts) = parts(given) else { return false };
+    let mut parts = parts.into_iter().map(str::trim);
+    let essence = parts.next().unwrap_or_default();
     let is = |name: &str| essence.eq_ignore_ascii_case(name);
     let fits = match accepts {
         Accepts::Json => is("application/json"),
         Accepts::MergePatch => is("application/json") || is("application/merge-patch+json"),
         Accepts::AnyJson => is("application/json") || has_json_suffix(essence),
     };
-    fits && parameters.split(';').all(fits_charset)
+    fits && parts.all(fits_charset)
+}
+
+/// What stands between semicolons outside quoted strings (RFC 9110, 5.6.4); `None` where a string does not end.
+fn parts(given: &str) -> Option<Vec<&str>> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, byte) in given.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b';' if !quoted => {
+                parts.push(&given[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&given[begin..]);
+    (!quoted).then_some(parts)
 }
 
 fn has_json_suffix(essence: &str) -> bool {
@@ -66,12 +87,20 @@ fn has_json_suffix(essence: &str) -> bool {
         && name.bytes().all(is_token)
 }
 
-/// Whether a parameter is not a charset, or is UTF-8.
+/// Names of UTF-8, and of ASCII, which is a part of it (IANA's registry, and the Encoding standard for `utf8`).
+const CHARSETS: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
+
+/// Whether a parameter is not a charset, or is one whose texts are UTF-8.
 fn fits_charset(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return true };
+    if !name.trim().eq_ignore_ascii_case("charset") {
+        return true;
+    }
     let value = value.trim();
     let unquoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    !name.trim().eq_ignore_ascii_case("charset") || unquoted.eq_ignore_ascii_case("utf-8")
+    // Within quotes any character may have a backslash before it.
+    let plain = unquoted.replace('\\', "");
+    CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(&plain))
 }
 
 #[cfg(test)]
@@ -89,6 +118,14 @@ mod tests {
             "application/cloudevents+json",
             "application/vnd.api+JSON",
             "application/json;",
+            "application/json; charset=utf8",
+            "application/json; charset=\"UTF8\"",
+            "application/json; charset=\"u\\tf-8\"",
+            "application/json; charset=us-ascii",
+            "application/json; Charset=ASCII",
+            "application/json; profile=\"a;charset=latin1\"; charset=utf-8",
+            "application/json; profile=\"a\\\";charset=latin1;b\"",
+            "application/json; profile=\"\"",
         ] {
             assert!(is_json(given, Accepts::AnyJson), "{given}");
         }
@@ -106,6 +143,13 @@ mod tests {
             "json",
             "application/json; charset=latin1",
             "application/json; charset=utf-16",
+            "application/json; charset=",
+            "application/json; charset=iso-8859-1",
+            "application/json; charset=utf-8; charset=latin1",
+            "application/json; profile=\"a;b\"; charset=latin1",
+            "application/json; profile=\"a",
+            "application/json; charset=\"utf-8",
+            "application/json; charset=\"utf-8\\\"",
             "application/ld json",
             "application/json, application/json",
             "application/x+json+xml",

@@ -12,6 +12,7 @@ mod document;
 mod door;
 mod events;
 mod fields;
+mod host;
 mod incoming;
 mod json_tree;
 mod limit;

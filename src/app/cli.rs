@@ -1,14 +1,18 @@
 //! The command line: flags, their environment variables and defaults. Parsed once, at start.
 
+mod values;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use self::values::{boolean, network, origin, retention, schedule, timeout};
 use super::config::Config;
 use crate::domain::duration;
 use crate::domain::origin::Origin;
@@ -68,11 +72,11 @@ struct Serve {
     admin_token: Option<String>,
 
     /// File that holds the token of the admin API
-    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "admin_token")]
+    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
 
     /// For a laptop: no admin token, destinations on loopback allowed; listens on loopback only
-    #[arg(long, env = "DATA_PUSHER_DEV")]
+    #[arg(long, env = "DATA_PUSHER_DEV", value_parser = boolean)]
     dev: bool,
 
     /// Where people reach the server, if not at --listen, such as `https://push.example.com` behind a reverse proxy
@@ -80,7 +84,7 @@ struct Serve {
     public_url: Option<Origin>,
 
     /// Origin whose pages may call the API with a token of their own, such as `https://app.example.com` (repeatable)
-    #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = Origin::parse)]
+    #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<Origin>,
 
     /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
@@ -99,8 +103,9 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_TIMEOUT", default_value = "15s", value_parser = timeout)]
     timeout: Duration,
 
-    /// Delays between attempts; when they are used up the delivery is exhausted
-    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = RetrySchedule::parse)]
+    /// Delays between attempts; when they are used up the delivery is exhausted. With `--retry-schedule=` there are none,
+    /// and each delivery is tried once
+    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = schedule)]
     retry_schedule: RetrySchedule,
 
     /// Pause a destination after nothing but failures for this long
@@ -119,7 +124,8 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
     account_rate: Option<Rate>,
 
-    /// Keep events, deliveries and attempts for this long; those with a pending delivery stay
+    /// Keep events, deliveries and attempts for this long; those with a pending delivery stay, and those with an
+    /// Idempotency-Key for 24 hours at least
     #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
     retention: Duration,
 
@@ -158,16 +164,32 @@ pub enum Stop {
 /// # Errors
 /// What to print instead, and whether it was asked for.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Stop> {
-    let cli = Cli::try_parse_from(args).map_err(|error| match error.kind() {
+    let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty_variable));
+    let matches = command.try_get_matches_from(args).map_err(|error| stop(&error))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error))?;
+    match cli.command {
+        Commands::Serve(mut serve) => {
+            let given = matches.subcommand_matches("serve").map_or(Ok(()), |matches| serve.choose_token(matches));
+            let config = given.and_then(|()| serve.config()).map_err(Stop::Bad)?;
+            Ok(Command::Serve(Box::new(config)))
+        }
+        Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
+        Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
+    }
+}
+
+/// A variable that is empty is as if unset: that is how files of variables and Compose say that there is none.
+fn without_empty_variable(arg: Arg) -> Arg {
+    let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    if is_empty { arg.env(None::<&'static str>) } else { arg }
+}
+
+fn stop(error: &clap::Error) -> Stop {
+    match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Stop::Asked(error.render().to_string())
         }
-        _ => Stop::Bad(one_line(&error)),
-    })?;
-    match cli.command {
-        Commands::Serve(serve) => serve.config().map(|config| Command::Serve(Box::new(config))).map_err(Stop::Bad),
-        Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
-        Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
+        _ => Stop::Bad(one_line(error)),
     }
 }
 
@@ -179,6 +201,28 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 impl Serve {
+    /// Of the two ways to give an admin token: a flag wins over the other way's variable, as it does over its own.
+    fn choose_token(&mut self, matches: &ArgMatches) -> Result<(), String> {
+        use ValueSource::{CommandLine, EnvVariable};
+        match (matches.value_source("admin_token"), matches.value_source("admin_token_file")) {
+            (Some(CommandLine), Some(CommandLine)) => {
+                Err("--admin-token and --admin-token-file are both given; give one of them".to_owned())
+            }
+            (Some(EnvVariable), Some(EnvVariable)) => {
+                Err("DATA_PUSHER_ADMIN_TOKEN and DATA_PUSHER_ADMIN_TOKEN_FILE are both set; set one of them".to_owned())
+            }
+            (Some(CommandLine), _) => {
+                self.admin_token_file = None;
+                Ok(())
+            }
+            (_, Some(CommandLine)) => {
+                self.admin_token = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn config(self) -> Result<Config, String> {
         if self.dev && !self.listen.ip().is_loopback() {
             return Err(format!(
@@ -223,25 +267,6 @@ fn token_in(path: &Path) -> Result<AdminToken, String> {
     AdminToken::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
-    text.parse()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| "write a network such as 10.1.0.0/16 or an address such as 127.0.0.1".to_owned())
-}
-
-fn timeout(text: &str) -> Result<Duration, String> {
-    let timeout = duration::parse(text)?;
-    if timeout.is_zero() || timeout > crate::domain::destination::LONGEST_TIMEOUT {
-        return Err("must be more than 0 and at most 5m".to_owned());
-    }
-    Ok(timeout)
-}
-
-fn retention(text: &str) -> Result<Duration, String> {
-    let retention = duration::parse(text)?;
-    if retention.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(retention) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,7 +282,7 @@ mod tests {
 
     #[test]
     fn durations_networks_and_schedules_read_as_people_write_them() {
-        let flags = ["--timeout", "200ms", "--allow-network", "10.0.0.0/8,::1", "--allow-network", "192.168.1.7"];
+        let flags = ["--timeout", "200ms", "--allow-network", "10.0.0.0/8, ::1", "--allow-network", "192.168.1.7"];
         let config = config(&flags).unwrap();
         assert_eq!(config.timeout, Duration::from_millis(200));
         assert_eq!(config.allow_network.len(), 3);
@@ -283,6 +308,11 @@ mod tests {
             let line = config(flags).unwrap_err();
             assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");
         }
+    }
+
+    #[test]
+    fn a_schedule_that_is_given_empty_tries_once() {
+        assert_eq!(config(&["--retry-schedule="]).unwrap().retry_schedule.delays(), []);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use unicase::UniCase;
+
 use super::ids::{AccountId, AccountKey};
+use super::text::{check_address, check_name};
 use super::time::Timestamp;
 
 /// An e-mail address, unique among accounts, case aside.
@@ -21,9 +24,9 @@ impl Email {
         &self.0
     }
 
-    /// The form that must be unique.
+    /// The form that must be unique: folded fully, as Unicode does where no language is known (CaseFolding.txt, C and F).
     pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+        UniCase::new(self.as_str()).to_folded_case()
     }
 }
 
@@ -40,6 +43,7 @@ impl FromStr for Email {
     /// it receives mail only a mail could tell.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || Err("must be an e-mail address such as ada@example.com".to_owned());
+        check_address(text)?;
         if text.len() > 254 {
             return Err("must be at most 254 bytes long".to_owned());
         }
@@ -63,7 +67,7 @@ impl FromStr for Email {
     }
 }
 
-/// An account's name: 1 to 200 characters after trimming, no control characters.
+/// An account's name: 1 to 200 characters after trimming, no control characters, and none that nobody sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountName(String);
 
@@ -96,6 +100,7 @@ impl FromStr for AccountName {
         if name.chars().any(char::is_control) {
             return Err("must have no control characters".to_owned());
         }
+        check_name(name)?;
         Ok(Self(name.to_owned()))
     }
 }
@@ -127,6 +132,7 @@ impl FromStr for Website {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || "must be an absolute http or https URL such as https://example.com".to_owned();
+        check_address(text)?;
         if text.len() > 2_048 {
             return Err("must be at most 2048 bytes long".to_owned());
         }
@@ -216,6 +222,40 @@ mod tests {
         {
             assert!(text.parse::<Email>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn addresses_are_the_same_whatever_their_case_in_any_script() {
+        let folded = |text: &str| text.parse::<Email>().unwrap().folded();
+        for same in [
+            ["ada@example.com", "ADA@Example.COM"],
+            ["stra\u{df}e@example.com", "STRASSE@example.com"],
+            ["stra\u{1e9e}e@example.com", "strasse@example.com"],
+            // Sigma within a word, at its end, and as a capital.
+            ["\u{3c3}\u{3cc}\u{3c2}@example.com", "\u{3a3}\u{38c}\u{3a3}@example.com"],
+            ["\u{3c3}\u{3cc}\u{3c3}@example.com", "\u{3c3}\u{3cc}\u{3c2}@example.com"],
+            ["\u{fb01}n@example.com", "FIN@example.com"],
+            ["k@ex\u{e4}mple.org", "\u{212a}@EX\u{c4}MPLE.ORG"],
+        ] {
+            assert_eq!(folded(same[0]), folded(same[1]), "{same:?}");
+        }
+        // No language is special: the Turkish dotless i is a letter of its own.
+        assert_ne!(folded("\u{131}@example.com"), folded("I@example.com"));
+        assert_eq!(folded("I@example.com"), "i@example.com");
+        let once = folded("STRA\u{1e9e}E@example.com");
+        assert_eq!(folded(&once), once);
+    }
+
+    #[test]
+    fn what_nobody_sees_is_refused_by_name() {
+        for text in ["a\u{200d}da@example.com", "ada@exam\u{ad}ple.com", "\u{feff}ada@example.com"] {
+            assert!(text.parse::<Email>().unwrap_err().contains("invisible characters, and has U+"), "{text:?}");
+        }
+        for text in ["https://exam\u{ad}ple.com/", "https://example.com/\u{202e}gpj", "\u{200b}https://example.com"] {
+            assert!(text.parse::<Website>().unwrap_err().contains("invisible characters, and has U+"), "{text:?}");
+        }
+        assert!("Ada\u{202e}".parse::<AccountName>().unwrap_err().contains("U+202E"));
+        assert!("\u{1f469}\u{200d}\u{1f467} & co".parse::<AccountName>().is_ok());
     }
 
     #[test]

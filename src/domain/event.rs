@@ -8,8 +8,13 @@ use super::delivery::Delivery;
 use super::ids::{AccountId, AccountKey, EventId};
 use super::time::Timestamp;
 
-/// An `Idempotency-Key` is remembered for this long.
-pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// An `Idempotency-Key` is remembered for this long, whatever the retention is.
+const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// The last time of receipt whose key is over `now`; those of events that were received later still hold.
+pub fn keys_over(now: Timestamp) -> Timestamp {
+    now.minus(IDEMPOTENCY_WINDOW)
+}
 
 /// A client's `Idempotency-Key`: 1 to 255 characters of visible ASCII and space.
 #[derive(Debug, Clone, PartialEq, Eq)]

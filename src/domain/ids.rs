@@ -70,6 +70,20 @@ macro_rules! text_id {
 text_id!(AccountId, "an account", "acc_");
 text_id!(DestinationId, "a destination", "dst_");
 
+impl AccountId {
+    /// An id that a client chooses. A path with `.` or `..` in it is another path to most clients (RFC 3986, 5.2.4), so
+    /// neither can be chosen; an account that has it from before can still be asked for.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn choose(text: &str) -> Result<Self, String> {
+        match text {
+            "." | ".." => Err(format!("must not be `{text}`, which clients take out of a path")),
+            _ => text.parse(),
+        }
+    }
+}
+
 macro_rules! hot_id_type {
     ($name:ident, $what:literal, $prefix:literal) => {
         #[doc = concat!("Id of ", $what, ": a time-ordered number, shown as `", $prefix, "` and 13 base-32 digits.")]
@@ -113,9 +127,10 @@ fn decode(text: &str) -> Option<i64> {
     })
 }
 
-/// Lowest hot id of the millisecond `at`.
+/// Lowest hot id of the millisecond `at`; before 1970 the lowest of all, and after May 2109 that of the last millisecond
+/// that has any.
 pub fn hot_id(at: Timestamp) -> i64 {
-    at.millis().min(i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
+    at.millis().clamp(0, i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
 }
 
 /// The millisecond in which a hot id was handed out; later than the clock said only while the clock stood still or
@@ -162,6 +177,24 @@ mod tests {
     fn made_ids_are_valid_ids() {
         assert_eq!(AccountId::generate().as_str().parse::<AccountId>().map(|id| id.as_str().len()), Ok(25));
         assert!(DestinationId::generate().as_str().starts_with("dst_"));
+    }
+
+    #[test]
+    fn no_time_is_beyond_the_ids() {
+        assert_eq!(hot_id(Timestamp::EARLIEST), 0);
+        assert_eq!(hot_id(Timestamp::from_millis(-1)), 0);
+        assert!(hot_id(Timestamp::LATEST) > hot_id(Timestamp::from_millis(4_000_000_000_000)));
+    }
+
+    #[test]
+    fn what_clients_take_out_of_a_path_is_no_id_to_choose() {
+        for text in [".", ".."] {
+            assert!(AccountId::choose(text).is_err() && text.parse::<AccountId>().is_ok(), "{text}");
+        }
+        for text in ["...", ".a", "a.", "-"] {
+            assert!(AccountId::choose(text).is_ok(), "{text}");
+        }
+        assert!(AccountId::choose("a/b").is_err());
     }
 
     #[test]

@@ -20,5 +20,6 @@ pub mod secret;
 pub mod signature;
 pub mod stats;
 pub mod target_url;
+pub mod text;
 pub mod time;
 mod words;

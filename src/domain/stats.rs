@@ -68,8 +68,9 @@ impl StatsRequest {
             return Err("`until` must lie after `since`".to_owned());
         }
         let width = i64::try_from(bucket.as_millis()).unwrap_or(i64::MAX);
-        let first = since.millis() / width;
-        let end = (until.millis() - 1) / width + 1;
+        // No bucket begins in a year before the first: it could not be shown.
+        let first = since.millis().div_euclid(width).max(-(-Timestamp::EARLIEST.millis() / width));
+        let end = (until.millis() - 1).div_euclid(width) + 1;
         if end - first > MOST_BUCKETS {
             return Err(format!("the window holds over {MOST_BUCKETS} buckets; narrow it or widen the buckets"));
         }
@@ -92,6 +93,16 @@ mod tests {
     fn the_window_is_widened_to_whole_buckets() {
         assert_eq!(window(61_000, 119_000, 60), Ok((60_000, 120_000)));
         assert_eq!(window(60_000, 120_000, 60), Ok((60_000, 120_000)));
+    }
+
+    #[test]
+    fn a_window_may_begin_and_end_with_all_time() {
+        let decade = 3_650 * 86_400;
+        let all = StatsRequest::new(None, None, Timestamp::EARLIEST, Timestamp::LATEST, Duration::from_secs(decade));
+        let (all, width) = (all.unwrap(), decade as i64 * 1000);
+        assert!(all.since >= Timestamp::EARLIEST && all.since.millis() % width == 0);
+        assert_eq!(all.until, Timestamp::LATEST);
+        assert_eq!(window(-61_000, -1_000, 60), Ok((-120_000, 0)));
     }
 
     #[test]

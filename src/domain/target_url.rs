@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use url::{Host, Url};
 
 use super::network::NetworkPolicy;
+use super::text::check_address;
 
 /// Longest URL, as given and as stored.
 pub const MAX_URL_BYTES: usize = 2_048;
@@ -111,6 +112,7 @@ fn check_text(text: &str) -> Result<(), String> {
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("must have no spaces, tabs, line breaks or control characters; a space is written %20".to_owned());
     }
+    check_address(text)?;
     if text.contains('\\') {
         return Err("must have no backslash; it is / between the parts, and %5C within one".to_owned());
     }

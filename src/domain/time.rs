@@ -4,23 +4,33 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, date};
+use jiff::fmt::temporal::Pieces;
+
 /// Milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with three decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// 9999-12-31T23:59:59.999Z: RFC 3339 years have four digits.
-const LATEST: i64 = 253_402_300_799_999;
+/// The epoch on the calendar. jiff's own `Timestamp` ends a day before the year 9999 does, its calendar with the year.
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// From milliseconds since the epoch, held within the years 1970 to 9999.
+    /// 0001-01-01T00:00:00Z: RFC 3339 years have four digits, and many clients know no year 0.
+    pub const EARLIEST: Self = Self(-62_135_596_800_000);
+
+    /// 9999-12-31T23:59:59.999Z.
+    pub const LATEST: Self = Self(253_402_300_799_999);
+
+    /// From milliseconds since the epoch, held within the years 1 to 9999.
     pub fn from_millis(millis: i64) -> Self {
-        Self(millis.clamp(0, LATEST))
+        Self(millis.clamp(Self::EARLIEST.0, Self::LATEST.0))
     }
 
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch; before it less than 0.
     pub fn millis(self) -> i64 {
         self.0
     }
@@ -48,15 +58,15 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
-        write!(f, "{time:.3}")
+        let time = EPOCH.checked_add(SignedDuration::from_millis(self.0)).map_err(|_| fmt::Error)?;
+        write!(f, "{time:.3}Z")
     }
 }
 
 impl FromStr for Timestamp {
     type Err = String;
 
-    /// Reads RFC 3339 with any offset; finer than a millisecond is cut off.
+    /// Reads RFC 3339 with any offset; finer than a millisecond is cut off. In UTC it must lie in the years 1 to 9999.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || format!("`{text}` is not an RFC 3339 time such as 2026-01-31T12:00:00Z");
         // jiff reads more (ISO 8601 basic forms, bracketed zones) than the contract's RFC 3339.
@@ -64,9 +74,13 @@ impl FromStr for Timestamp {
         if shape.len() < 20 || shape[4] != b'-' || shape[7] != b'-' || shape[13] != b':' || text.contains('[') {
             return Err(wrong());
         }
-        let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
-        let millis = time.as_millisecond();
-        if (0..=LATEST).contains(&millis) { Ok(Self(millis)) } else { Err(wrong()) }
+        let pieces = Pieces::parse(text).map_err(|_| wrong())?;
+        let (Some(time), Some(offset)) = (pieces.time(), pieces.to_numeric_offset()) else { return Err(wrong()) };
+        let since = pieces.date().to_datetime(time).duration_since(EPOCH);
+        let millis = since.as_secs() * 1000 + i64::from(since.subsec_nanos()).div_euclid(1_000_000)
+            - i64::from(offset.seconds()) * 1000;
+        let at = Self::from_millis(millis);
+        if at.0 == millis { Ok(at) } else { Err(format!("`{text}` lies outside the years 0001 to 9999 in UTC")) }
     }
 }
 
@@ -87,8 +101,49 @@ mod tests {
     }
 
     #[test]
+    fn the_first_and_the_last_time_are_times() {
+        for (text, time) in [
+            ("0001-01-01T00:00:00.000Z", Timestamp::EARLIEST),
+            ("1969-12-31T23:59:59.999Z", Timestamp::from_millis(-1)),
+            ("9999-12-31T23:59:59.999Z", Timestamp::LATEST),
+        ] {
+            assert_eq!((text.parse(), time.to_string().as_str()), (Ok(time), text));
+        }
+        assert_eq!("0001-01-01T01:00:00+01:00".parse(), Ok(Timestamp::EARLIEST));
+        assert_eq!("9999-12-31T22:59:59.999999999-01:00".parse(), Ok(Timestamp::LATEST));
+        assert_eq!("1969-12-31T23:59:59.9999Z".parse(), Ok(Timestamp::from_millis(-1)));
+        for text in ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "0000-12-31T23:59:59Z"] {
+            assert!(text.parse::<Timestamp>().unwrap_err().contains("0001 to 9999"), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_length_of_time_leads_beyond_them() {
+        let long = Duration::MAX;
+        assert_eq!(
+            (Timestamp::EPOCH.plus(long), Timestamp::EPOCH.minus(long)),
+            (Timestamp::LATEST, Timestamp::EARLIEST)
+        );
+        assert_eq!(Timestamp::LATEST.since(Timestamp::EARLIEST).as_millis(), 315_537_897_599_999);
+        assert_eq!(Timestamp::EARLIEST.since(Timestamp::LATEST), Duration::ZERO);
+    }
+
+    #[test]
     fn other_texts_are_no_times() {
-        for text in ["", "now", "2026-01-01", "20260101T000000Z", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z"] {
+        for text in [
+            "",
+            "now",
+            "2026-01-01",
+            "20260101T000000Z",
+            "2026-01-01T00:00:00",
+            "2026-13-01T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00+99:00",
+            "2026-01-01T00:00:00Z[UTC]",
+            "+002026-01-01T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+        ] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
     }

@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::change::Change;
 use super::tokens::TokenChange;
 use super::{Store, rows, sql};
-use crate::domain::account::{Account, AccountFields, AccountPatch, Website};
+use crate::domain::account::{Account, AccountFields, AccountPatch, Email, Website};
 use crate::domain::ids::{AccountId, AccountKey, DestinationKey};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::secret::TokenDigest;
@@ -61,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn accounts(&self, page: PageRequest, email: Option<String>) -> Result<Page<Account>> {
+    pub async fn accounts(&self, page: PageRequest, email: Option<Email>) -> Result<Page<Account>> {
         self.readers
             .api(move |connection| {
                 let items = rows::all(
@@ -71,7 +71,7 @@ impl Store {
                          AND (?2 IS NULL OR email_folded = ?2) ORDER BY key LIMIT ?3",
                         rows::ACCOUNT
                     ),
-                    (after(page.cursor), email.map(|email| email.to_lowercase()), page.limit + 1),
+                    (after(page.cursor), email.as_ref().map(Email::folded), page.limit + 1),
                     rows::account,
                 )?;
                 Ok(cut(items, page.limit, |account| account.key.0))

@@ -12,7 +12,7 @@ use super::targets::{Target, Targets};
 use super::waits::Wait;
 use super::{Store, accounts, rows, space};
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::event::{Event, IDEMPOTENCY_WINDOW, IdempotencyKey, IncomingEvent};
+use crate::domain::event::{Event, IdempotencyKey, IncomingEvent, keys_over};
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
@@ -256,7 +256,7 @@ fn repeated(
         |row| Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get::<_, bool>(2)?)),
     )?;
     let Some((id, received_at, same)) = found else { return Ok(None) };
-    if now.since(received_at) >= IDEMPOTENCY_WINDOW {
+    if received_at <= keys_over(now) {
         batch.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [id.0])?;
         return Ok(None);
     }

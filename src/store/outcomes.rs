@@ -7,7 +7,7 @@ use super::change::Change;
 use super::{Store, attempts, destinations};
 use crate::domain::delivery::{Attempt, DeliveryState, ErrorClass, Next, Outcome, Verdict};
 use crate::domain::destination::PausedReason;
-use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey};
 use crate::domain::retry::{LONGEST_DELAY, LONGEST_HOLD};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
@@ -205,25 +205,29 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
         destinations::tell(batch, key)?;
     }
     let now = finished.ended_at;
-    let failing = batch.row(
-        "SELECT failing_since, paused_reason IS NOT NULL FROM destination WHERE key = ?1",
+    let found = batch.row(
+        "SELECT failing_since, paused_reason IS NOT NULL, destination_id FROM destination WHERE key = ?1",
         [key.0],
-        |row| Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?)),
+        |row| {
+            let id = DestinationId::from_stored(row.get(2)?);
+            Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?, id))
+        },
     )?;
-    let reason = match failing {
-        None | Some((_, true)) => None,
+    let Some((failing_since, paused, id)) = found else { return Ok(()) };
+    let reason = match failing_since {
+        _ if paused => None,
         _ if finished.verdict.next == Next::PauseDestination => Some(PausedReason::Gone),
-        Some((Some(since), false)) if now.since(since) >= finished.pause_after => Some(PausedReason::Failing),
-        Some(_) => None,
+        Some(since) if now.since(since) >= finished.pause_after => Some(PausedReason::Failing),
+        _ => None,
     };
-    if let Some((None, _)) = failing {
+    if failing_since.is_none() {
         batch.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
         batch.targets().failing(key);
     }
     if let Some(reason) = reason {
         destinations::pause(batch, key, reason, finished.wall)?;
         destinations::tell(batch, key)?;
-        tracing::warn!(destination.key = key.0, reason = reason.as_str(), "destination paused");
+        tracing::warn!(destination.id = %id, reason = reason.as_str(), "destination paused");
     }
     Ok(())
 }

@@ -25,8 +25,9 @@ impl Store {
                 let account = request.account_id.as_ref().map(|id| accounts::existing(connection, id)).transpose()?;
                 let one =
                     request.destination_id.as_ref().map(|id| destinations::existing(connection, id)).transpose()?;
-                let mut buckets: BTreeMap<i64, Counts> =
-                    (0..(until - since) / width).map(|n| (since + n * width, Counts::default())).collect();
+                // The last one may end after the last time that there is.
+                let starts = (0..).map(|n| since + n * width).take_while(|start| *start < until);
+                let mut buckets: BTreeMap<i64, Counts> = starts.map(|start| (start, Counts::default())).collect();
                 let keys = match (&account, &one) {
                     (Some(account), Some(one)) if one.account_key != account.key => Some(Vec::new()),
                     (_, Some(one)) => Some(vec![one.key]),

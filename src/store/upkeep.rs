@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::batch::Batch;
 use super::{Store, rows, tally};
 use crate::domain::delivery::DeliveryState;
+use crate::domain::event::keys_over;
 use crate::domain::ids::{EventId, hot_id};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -45,7 +46,16 @@ struct Removal {
     last: i64,
 }
 
-/// Where retention goes on: the events before it that are left have pending deliveries.
+/// Which events retention takes.
+#[derive(Debug, Clone, Copy)]
+struct Age {
+    /// Those that were received before this.
+    before: Timestamp,
+    /// But not later than this where they have an `Idempotency-Key`, which would go with them.
+    keyed_until: Timestamp,
+}
+
+/// Where retention goes on: the events before it that are left have pending deliveries, or a key that still holds.
 #[derive(Debug, Clone, Copy)]
 enum Walk {
     /// Behind this id. Ids go by time, and one's time is never before that of its event's receipt.
@@ -62,13 +72,14 @@ impl Default for Walk {
 }
 
 impl Walk {
-    /// Some old events in its order: when they were received, ids, and whether a delivery is pending.
-    fn look(self, connection: &Connection, before: Timestamp) -> Result<Vec<(i64, i64, bool)>> {
+    /// Some old events in its order: when they were received, ids, and whether they stay.
+    fn look(self, connection: &Connection, age: Age) -> Result<Vec<(i64, i64, bool)>> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let (before, keyed_until) = (age.before.millis(), age.keyed_until.millis());
         match self {
-            Self::ById(id) => rows::all(connection, BY_ID, (id, hot_id(before), before.millis(), LOOK), read),
+            Self::ById(id) => rows::all(connection, BY_ID, (keyed_until, id, hot_id(age.before), before, LOOK), read),
             Self::OutOfOrder(received, id) => {
-                rows::all(connection, OUT_OF_ORDER, (received, id, before.millis(), LOOK), read)
+                rows::all(connection, OUT_OF_ORDER, (keyed_until, received, id, before, LOOK), read)
             }
         }
     }
@@ -81,14 +92,28 @@ impl Walk {
     }
 }
 
-const BY_ID: &str =
-    "SELECT received_at, id, EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = event.id AND v.state = 0)
-     FROM event NOT INDEXED WHERE id > ?1 AND id < ?2 AND received_at < ?3 ORDER BY id LIMIT ?4";
+/// Whether an event stays though it is old: a delivery is pending, or it has a key and was received after `?1`.
+macro_rules! stays {
+    () => {
+        "(EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = event.id AND v.state = 0)
+          OR received_at > ?1 AND idempotency_key IS NOT NULL)"
+    };
+}
 
-const OUT_OF_ORDER: &str =
-    "SELECT received_at, id, EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = event.id AND v.state = 0)
-     FROM event INDEXED BY event_out_of_order WHERE received_at < (id >> 21) - 60000
-     AND (received_at, id) > (?1, ?2) AND received_at < ?3 ORDER BY received_at, id LIMIT ?4";
+const BY_ID: &str = concat!(
+    "SELECT received_at, id, ",
+    stays!(),
+    " FROM event NOT INDEXED WHERE id > ?2 AND id < ?3 AND received_at < ?4 ORDER BY id LIMIT ?5"
+);
+
+const OUT_OF_ORDER: &str = concat!(
+    "SELECT received_at, id, ",
+    stays!(),
+    " FROM event INDEXED BY event_out_of_order WHERE received_at < (id >> 21) - 60000
+     AND (received_at, id) > (?2, ?3) AND received_at < ?4 ORDER BY received_at, id LIMIT ?5"
+);
+
+const RETIRE: &str = concat!("DELETE FROM event WHERE id = ?2 AND NOT ", stays!());
 
 impl Store {
     /// Does one small step of what is to be done; gives whether there may be more.
@@ -99,7 +124,7 @@ impl Store {
         if self.remove_account().await? || self.remove_destination(&mut upkeep.removal).await? {
             return Ok(true);
         }
-        if self.retire(upkeep, now.minus(retention)).await? {
+        if self.retire(upkeep, Age { before: now.minus(retention), keyed_until: keys_over(now) }).await? {
             return Ok(true);
         }
         if self.settle_recent(upkeep).await? || self.merge_tallies(now).await? {
@@ -140,20 +165,20 @@ impl Store {
         Ok(true)
     }
 
-    async fn retire(&self, upkeep: &mut Upkeep, before: Timestamp) -> Result<bool> {
+    async fn retire(&self, upkeep: &mut Upkeep, age: Age) -> Result<bool> {
         let walk = upkeep.walk;
-        let looked = self.readers.api(move |connection| walk.look(connection, before)).await?;
+        let looked = self.readers.api(move |connection| walk.look(connection, age)).await?;
         let Some(last) = looked.last().copied() else {
-            // From the beginning next time: what was pending may be settled by then.
+            // From the beginning next time: what was pending may be settled by then, and keys over.
             let more = matches!(walk, Walk::ById(_));
             upkeep.walk = if more { Walk::OutOfOrder(i64::MIN, 0) } else { Walk::default() };
             return Ok(more);
         };
         let old: Vec<EventId> =
-            looked.into_iter().filter(|(_, _, pending)| !pending).map(|(_, id, _)| EventId(id)).collect();
+            looked.into_iter().filter(|(_, _, stays)| !stays).map(|(_, id, _)| EventId(id)).collect();
         for some in old.chunks(ROWS) {
             let some = some.to_vec();
-            self.writer.guarded(move |batch| retire_step(batch, &some)).await?;
+            self.writer.guarded(move |batch| retire_step(batch, &some, age)).await?;
         }
         upkeep.walk = walk.behind(last);
         Ok(true)
@@ -308,14 +333,10 @@ fn remove_from_account(batch: &mut Batch<'_>, key: i64) -> Result<()> {
     }
 }
 
-fn retire_step(batch: &mut Batch<'_>, events: &[EventId]) -> Result<()> {
+fn retire_step(batch: &mut Batch<'_>, events: &[EventId], age: Age) -> Result<()> {
     for event in events {
         // Looked at again: a replay may have opened a delivery since.
-        batch.run(
-            "DELETE FROM event WHERE id = ?1
-             AND NOT EXISTS (SELECT 1 FROM delivery v WHERE v.event_id = ?1 AND v.state = 0)",
-            [event.0],
-        )?;
+        batch.run(RETIRE, (age.keyed_until.millis(), event.0))?;
     }
     Ok(())
 }

@@ -122,6 +122,8 @@ fn a_content_type_that_is_not_json_is_415_before_size_and_form() {
         "",
         "application/json; charset=latin1",
         "application/json; charset=utf-16",
+        "application/json; charset=utf-8; charset=latin1",
+        "application/json; profile=\"a;b\"; charset=latin1",
         "application/vnd.x+xml",
         "image/svg+json",
     ] {
@@ -150,6 +152,10 @@ fn every_way_to_say_json_is_taken() {
         "application/vnd.api+json; charset=utf-8",
         "application/problem+json",
         "application/json; version=1",
+        "application/json; charset=utf8",
+        "application/json; charset=us-ascii",
+        "application/json; charset=ascii",
+        "application/json; profile=\"a;charset=latin1\"; charset=\"utf-8\"",
     ] {
         case.post(&[token, ("content-type", media_type)], b"{}").expect(202);
     }

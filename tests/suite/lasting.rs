@@ -106,3 +106,17 @@ fn what_is_younger_than_the_retention_stays() {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+#[test]
+fn an_idempotency_key_holds_though_the_retention_is_shorter() {
+    let server = Setup::dev().flags(&["--retention", "1s"]).start();
+    let client = server.client();
+    let account = client.create_account("ada");
+    let push = || client.push_with(&account.token, &[("idempotency-key", "k")], b"1").expect(202).json();
+    let first = push();
+    let plain = client.push(&account, "2")["event_id"].as_str().unwrap().to_owned();
+    wait_until("the event without a key is gone", || is_gone(&client, &format!("/v1/events/{plain}")));
+    let again = push();
+    assert_eq!((&again["event_id"], &again["duplicate"]), (&first["event_id"], &json!(true)));
+    client.push_with(&account.token, &[("idempotency-key", "k")], b"3").problem(422);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::client::{NewAccount, text};
-use crate::harness::{Behaviour, Client, Gate, Receiver, Reply, Server, Setup};
+use crate::harness::{Behaviour, Client, Gate, Receiver, Reply, Server, Setup, wait_until};
 
 struct Case {
     client: Client,
@@ -124,6 +124,13 @@ fn a_410_pauses_the_destination_and_loses_nothing() {
         (&kept["state"], &kept["attempt_count"], &kept["status_code"]),
         (&json!("pending"), &json!(1), &json!(410))
     );
+    let logged = wait_until("the pause is logged", || {
+        let mut records =
+            case.server.log.lines().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        records.find(|record| record["message"] == "destination paused")
+    });
+    assert_eq!((&logged["destination.id"], &logged["reason"]), (&json!(destination), &json!("gone")));
+    assert!(logged.get("destination.key").is_none());
     let second = case.client.push_one(&case.account, "2");
     case.receiver.on("/in", Behaviour::status(200));
     case.client.post(&format!("/v1/destinations/{destination}/resume"), &json!({})).expect(200);

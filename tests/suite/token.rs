@@ -134,3 +134,56 @@ fn a_token_of_no_account_is_refused_wherever_it_is() {
     let query = format!("{INCOMING}?cl-xtoken={}", account.token);
     client.send("POST", &query, &[("content-type", "application/json")], Some(b"{}")).problem(401);
 }
+
+#[test]
+fn a_token_that_is_wrong_missing_empty_or_doubled_is_told_so() {
+    let server = Setup::dev().start();
+    let client = server.client();
+    let (ada, bob) = (client.create_account("ada").token, client.create_account("bob").token);
+    let json = ("content-type", "application/json");
+    let told = |headers: &[(&str, &str)]| {
+        let answer = client.send("POST", INCOMING, &[headers, &[json]].concat(), Some(b"{}"));
+        let problem = answer.problem(401);
+        assert_eq!((&problem["title"], &problem["code"]), (&json!("Un Authenticate"), &json!("invalid_token")));
+        let detail = text(&problem, "detail");
+        assert!(!answer.text().contains(&ada) && !answer.text().contains("mistyped-token"), "{detail}");
+        detail
+    };
+    for (headers, word) in [
+        (&[][..], "no token"),
+        (&[("cl-xtoken", "")], "empty"),
+        (&[("cl-x-token", "")], "empty"),
+        (&[("cl-xtoken", "mistyped-token")], "wrong"),
+        (&[("cl-x-token", "mistyped-token")], "wrong"),
+        (&[("cl-xtoken", ada.as_str()), ("cl-xtoken", bob.as_str())], "differ"),
+        (&[("cl-xtoken", ada.as_str()), ("cl-x-token", "")], "differ"),
+    ] {
+        let detail = told(headers);
+        assert!(detail.contains(word), "{detail}");
+    }
+    let account = client.create_account("carl");
+    client.delete(&format!("/v1/accounts/{}", account.id)).expect(204);
+    assert!(told(&[("cl-xtoken", &account.token)]).contains("wrong"));
+}
+
+#[test]
+fn an_admin_token_that_is_missing_none_or_wrong_is_told_so() {
+    let server = Setup::guarded().start();
+    let client = server.client().with_admin_token(None);
+    let token = server.admin_token().unwrap();
+    let bearer = format!("Bearer {token}");
+    for (lines, word) in [
+        (&[][..], "Send the admin token"),
+        (&[("authorization", "Basic YWRhOmFkYQ==")], "must be one `Bearer TOKEN`"),
+        (&[("authorization", token.as_str())], "must be one `Bearer TOKEN`"),
+        (&[("authorization", "Bearer")], "must be one `Bearer TOKEN`"),
+        (&[("authorization", bearer.as_str()), ("authorization", bearer.as_str())], "must be one `Bearer TOKEN`"),
+        (&[("authorization", "Bearer mistyped-token")], "wrong"),
+    ] {
+        let answer = client.send("GET", "/v1/accounts", lines, None);
+        let problem = answer.problem(401);
+        assert_eq!(problem["code"], "unauthorized");
+        assert!(text(&problem, "detail").contains(word), "{lines:?}: {problem}");
+        assert!(!answer.text().contains(&token) && !answer.text().contains("mistyped-token"), "{problem}");
+    }
+}

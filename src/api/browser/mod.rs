@@ -7,6 +7,7 @@ mod requests;
 use poem::http::Method;
 use poem::{Endpoint, Request, Response};
 
+use crate::api::host;
 use crate::domain::origin::Origin;
 
 pub use requests::Caller;
@@ -20,7 +21,7 @@ pub struct Site {
     pub friends: Vec<Origin>,
 }
 
-/// The front of every answer: CORS for the origins that were named, and the headers that keep browsers safe.
+/// The front of every answer: a look at `Host`, CORS for the origins that were named, and the headers that keep browsers safe.
 pub struct Fronted<E> {
     endpoint: E,
     friends: Vec<Origin>,
@@ -36,11 +37,13 @@ impl<E: Endpoint<Output = Response>> Endpoint for Fronted<E> {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let friend = cors::friend(&self.friends, request.headers());
-        let mut response = match friend {
-            Some(_) if request.method() == Method::OPTIONS && cors::is_preflight(request.headers()) => {
+        let mut response = match (host::check(request.version(), request.headers()), friend) {
+            // Boxed, since next to no request needs it.
+            (Err(error), _) => Box::pin(host::refuse(request, error)).await,
+            (Ok(()), Some(_)) if request.method() == Method::OPTIONS && cors::is_preflight(request.headers()) => {
                 cors::preflight()
             }
-            _ => self.endpoint.call(request).await?,
+            (Ok(()), _) => self.endpoint.call(request).await?,
         };
         let headers = response.headers_mut();
         if !self.friends.is_empty() {

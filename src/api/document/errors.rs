@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::api::auth::NoToken;
 use crate::api::problem::{ApiError, FieldFault, MEDIA_TYPE};
 use crate::api::{door, incoming};
 use crate::error::Fault;
@@ -41,8 +42,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
         error(400, "A query parameter cannot be read.", "invalid_parameter", detail);
     }
     if is_data {
-        let detail = "Send the app secret token of an account in the CL-XTOKEN header.";
-        error(401, "The token is missing or of no account.", "invalid_token", detail);
+        error(401, "The token is missing or of no account.", "invalid_token", NoToken::Missing.detail());
     } else if is_secured {
         error(401, "The admin token is missing or wrong.", "unauthorized", door::UNAUTHORIZED);
     }

@@ -15,8 +15,14 @@ use crate::domain::login::LoginKey;
 use crate::domain::secret::AdminToken;
 use crate::domain::time::Timestamp;
 
-/// What is said to whoever shows nothing that opens.
+/// What is said to whoever shows nothing at all.
 pub const UNAUTHORIZED: &str = "Send the admin token as `Authorization: Bearer TOKEN`, or log in with a browser at /.";
+
+/// What is said to whoever shows something that is no bearer token.
+const NO_BEARER: &str = "The Authorization header must be one `Bearer TOKEN`, with the admin token.";
+
+/// What is said to whoever shows a bearer token that does not open.
+const WRONG: &str = "The token in the Authorization header is wrong: it is not the admin token.";
 
 /// What a browser shows once, in place of a session.
 pub enum Credential<'a> {
@@ -56,12 +62,13 @@ impl Door {
     /// # Errors
     /// 401; after a pause where a wrong token was given, and 429 where too many wrong ones pause already.
     pub async fn admit(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<Pass> {
-        let refused = ApiError::unauthorized("Bearer", "unauthorized", UNAUTHORIZED);
+        let refused = |detail| ApiError::unauthorized("Bearer", "unauthorized", detail);
         match bearer(headers) {
             Some(given) if self.token.matches(given) => Ok(Pass::Token),
-            Some(_) => Err(self.tries.refuse(refused).await),
+            Some(_) => Err(self.tries.refuse(refused(WRONG)).await),
             None if self.has_session(headers, now) => Ok(Pass::Session),
-            None => Err(refused),
+            None if headers.contains_key(AUTHORIZATION) => Err(refused(NO_BEARER)),
+            None => Err(refused(UNAUTHORIZED)),
         }
     }
 
@@ -96,12 +103,12 @@ impl Door {
     }
 }
 
-/// The token of the one `Authorization: Bearer` header. Other schemes are a proxy's business.
+/// The token of the one `Authorization: Bearer` header, if there is something in it. Other schemes are a proxy's business.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
     let (scheme, token) = line.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -141,6 +148,24 @@ mod tests {
         assert_eq!(bearer(&headers(&[("authorization", "Basic abc")])), None);
         assert_eq!(bearer(&headers(&[("authorization", "Bearer abc"), ("authorization", "Bearer abd")])), None);
         assert_eq!(bearer(&headers(&[("authorization", "Bear")])), None);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_open_is_told_apart() {
+        let (door, _) = door();
+        let told = async |lines: &[(&'static str, &str)]| {
+            let error = door.admit(&headers(lines), now()).await.unwrap_err();
+            assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "unauthorized"));
+            error.problem.detail
+        };
+        assert_eq!(told(&[]).await, UNAUTHORIZED);
+        assert_eq!(told(&[("cookie", "a=b")]).await, UNAUTHORIZED);
+        for value in ["Basic YTpi", "Bearer", "Bearer ", TOKEN, ""] {
+            assert_eq!(told(&[("authorization", value)]).await, NO_BEARER, "{value}");
+        }
+        let bearer = format!("Bearer {TOKEN}");
+        assert_eq!(told(&[("authorization", &bearer), ("authorization", &bearer)]).await, NO_BEARER);
+        assert_eq!(told(&[("authorization", "Bearer wrong")]).await, WRONG);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use poem_openapi::types::Example;
 use serde::Serialize;
 
 use crate::api::body::FromBody;
-use crate::api::fields::{Fields, parsed, whole};
+use crate::api::fields::{Fields, parsed, text, whole};
 use crate::api::media_type::Accepts;
 use crate::domain;
 use crate::domain::account::{AccountFields, AccountName, AccountPatch, Email, Website};
@@ -31,7 +31,7 @@ pub struct AccountCreate {
     /// Web site: an absolute http or https URL.
     #[oai(nullable)]
     pub website: Option<Website>,
-    /// Id of your own choice; made if it is not given.
+    /// Id of your own choice, but not `.` or `..`; made if it is not given.
     #[oai(nullable, validator(pattern = "^[A-Za-z0-9._-]{1,64}$"))]
     pub account_id: Option<String>,
 }
@@ -133,7 +133,7 @@ impl FromBody for AccountCreate {
 
     fn read(fields: &mut Fields, _: &NetworkPolicy) -> Option<NewAccount> {
         let rest = account_fields(fields);
-        let id = fields.optional("account_id", parsed);
+        let id = fields.optional("account_id", |value| Ok(AccountId::choose(&text(value)?)?));
         Some(NewAccount { id: id?, fields: rest? })
     }
 }

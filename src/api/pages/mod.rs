@@ -94,7 +94,7 @@ impl PagesApi {
     /// The door, once the request is known to come from a page of ours; none under `--dev`.
     fn door(&self, request: &Request) -> ApiResult<Option<&Door>> {
         let Gate::Door(door) = &self.0.gate else { return Ok(None) };
-        self.0.site.check(Caller::Browser, request.method(), request.uri(), request.headers())?;
+        self.0.site.check(Caller::Browser, request.method(), request.headers())?;
         Ok(Some(door))
     }
 }

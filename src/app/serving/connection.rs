@@ -17,7 +17,7 @@ const LAST_CALL: Duration = Duration::from_secs(1);
 /// Longest head of a request; hyper alone would buffer 400 KiB for each connection.
 pub const LONGEST_HEAD: usize = 64 * 1024;
 
-/// One connection, as its stream, its requests and the sweeper share it.
+/// One connection, as its stream, its request and the sweeper share it.
 #[derive(Debug)]
 pub struct Connection(Mutex<State>);
 
@@ -27,10 +27,6 @@ struct State {
     since: Instant,
     /// Bytes of the head that came so far.
     head: usize,
-    /// Requests whose head came and that are not answered. More than one only over HTTP/2.
-    requests: usize,
-    /// Those of them whose answer is a stream of events.
-    streams: usize,
     /// Since when the peer takes nothing of what is to be written.
     blocked: Option<Instant>,
     closed: bool,
@@ -38,11 +34,15 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// What it does while no request is under way.
+/// What it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// It is new, or has begun to send a head.
     Head,
+    /// A request whose head came is not yet answered.
+    Request,
+    /// The answer to its request is a stream of events.
+    Stream,
     /// All that was asked has been answered.
     Idle,
     /// Its head was refused; the answer goes out and the rest is thrown away.
@@ -67,8 +67,6 @@ impl Connection {
             phase: Phase::Head,
             since: now,
             head: 0,
-            requests: 0,
-            streams: 0,
             blocked: None,
             closed: false,
             reader: None,
@@ -87,7 +85,7 @@ impl Connection {
         match state.phase {
             _ if state.closed => May::End,
             // The server has seen all of it and still asks for more.
-            Phase::Head if state.requests == 0 && state.head >= LONGEST_HEAD => May::Refuse,
+            Phase::Head if state.head >= LONGEST_HEAD => May::Refuse,
             _ => May::Proceed,
         }
     }
@@ -98,7 +96,7 @@ impl Connection {
         wake_later(&mut state.writer, context);
         match state.phase {
             _ if state.closed => May::End,
-            Phase::Head if state.requests == 0 => May::Refuse,
+            Phase::Head => May::Refuse,
             _ => May::Proceed,
         }
     }
@@ -106,10 +104,10 @@ impl Connection {
     /// `bytes` came.
     pub fn read(&self, bytes: usize, now: Instant) {
         let mut state = self.state();
-        if state.requests == 0 {
-            if state.phase == Phase::Idle {
-                (state.phase, state.since, state.head) = (Phase::Head, now, 0);
-            }
+        if state.phase == Phase::Idle {
+            (state.phase, state.since, state.head) = (Phase::Head, now, 0);
+        }
+        if state.phase == Phase::Head {
             state.head = state.head.saturating_add(bytes);
         }
     }
@@ -136,28 +134,24 @@ impl Connection {
 
     /// The head of a request is there.
     pub fn begin(&self) {
-        self.state().requests += 1;
+        self.state().phase = Phase::Request;
     }
 
-    /// The answer to a request goes on as a stream of events.
+    /// The answer to its request goes on as a stream of events.
     pub fn stream(&self) {
-        self.state().streams += 1;
+        self.state().phase = Phase::Stream;
     }
 
-    /// A request is answered, or its client is gone.
-    pub fn end(&self, streamed: bool, now: Instant) {
+    /// Its request is answered, or its client is gone.
+    pub fn end(&self, now: Instant) {
         let mut state = self.state();
-        state.requests -= 1;
-        state.streams -= usize::from(streamed);
-        if state.requests == 0 {
-            (state.phase, state.since, state.head) = (Phase::Idle, now, 0);
-        }
+        (state.phase, state.since, state.head) = (Phase::Idle, now, 0);
     }
 
     /// Since when it has neither a request under way nor moved on; `None` while one is.
     pub fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
-        (state.requests == 0).then_some(state.since)
+        (!matches!(state.phase, Phase::Request | Phase::Stream)).then_some(state.since)
     }
 
     /// Whether it has had its time: `patience` for a head and for each piece of an answer, less once the server stops.
@@ -168,10 +162,9 @@ impl Connection {
         if let Some(blocked) = state.blocked {
             return passed(blocked, patience);
         }
-        if state.requests > 0 {
-            return last_call && state.streams == state.requests;
-        }
         let allowed = match state.phase {
+            Phase::Request => return false,
+            Phase::Stream => return last_call,
             Phase::Head => patience,
             Phase::Idle => IDLE,
             Phase::Refused => LINGER,
@@ -226,7 +219,7 @@ mod tests {
         connection.begin();
         assert!(!connection.is_overdue(at(start, 3_600), PATIENCE, None));
         assert_eq!(connection.waiting_since(), None);
-        connection.end(false, at(start, 3_600));
+        connection.end(at(start, 3_600));
         assert!(!connection.is_overdue(at(start, 3_674), PATIENCE, None));
         assert!(connection.is_overdue(at(start, 3_675), PATIENCE, None), "it idles");
     }
@@ -236,7 +229,7 @@ mod tests {
         let start = Instant::now();
         let connection = Connection::new(start);
         connection.begin();
-        connection.end(false, start);
+        connection.end(start);
         connection.read(1, at(start, 60));
         assert!(!connection.is_overdue(at(start, 74), PATIENCE, None));
         assert!(connection.is_overdue(at(start, 75), PATIENCE, None));
@@ -262,14 +255,14 @@ mod tests {
         streaming.begin();
         streaming.stream();
         slow.begin();
-        slow.end(false, start);
+        slow.end(start);
         slow.blocked(start);
         let stop = Some(at(start, 5));
         let overdue =
             |seconds| [&half, &asked, &streaming, &slow].map(|c| c.is_overdue(at(start, seconds), PATIENCE, stop));
         assert_eq!(overdue(5), [false; 4]);
         assert_eq!(overdue(6), [true, false, true, false], "an answer is still being read");
-        asked.end(false, at(start, 7));
+        asked.end(at(start, 7));
         assert_eq!(overdue(7), [true, false, true, false], "its answer is just going out");
         assert_eq!(overdue(8), [true, true, true, false]);
     }
@@ -295,7 +288,7 @@ mod tests {
         assert_eq!(connection.may_write(&context), May::Refuse);
         connection.begin();
         assert_eq!(connection.may_write(&context), May::Proceed);
-        connection.end(false, start);
+        connection.end(start);
         assert_eq!(connection.may_write(&context), May::Proceed, "the answer goes out");
         connection.read(1, start);
         assert_eq!(connection.may_write(&context), May::Refuse);

@@ -8,6 +8,7 @@
 mod acceptor;
 mod connection;
 mod connections;
+mod preface;
 mod refusal;
 mod stream;
 mod tracked;

@@ -11,10 +11,14 @@ use tokio::net::TcpStream;
 
 use super::connection::{Connection, May};
 use super::connections::{Connections, Ends};
+use super::preface::Preface;
 use super::refusal::Refusal;
 
 /// Status where a head is longer than it may be.
 const HEAD_TOO_LONG: u16 = 431;
+
+/// Status where what comes is no HTTP/1.
+const NO_REQUEST: u16 = 400;
 
 /// Most bytes of one read. hyper's buffer of a connection grows with what reads give, to 400 KiB where they give all.
 const READ_BYTES: u64 = 16 * 1024;
@@ -25,13 +29,14 @@ pub struct Guarded {
     ends: Ends,
     connection: Arc<Connection>,
     connections: Arc<Connections>,
+    preface: Preface,
     refusal: Option<Refusal>,
 }
 
 impl Guarded {
     /// Watches `stream` on behalf of `connection`.
     pub fn new(stream: TcpStream, ends: Ends, connection: Arc<Connection>, connections: Arc<Connections>) -> Self {
-        Self { stream, ends, connection, connections, refusal: None }
+        Self { stream, ends, connection, connections, preface: Preface::NEW, refusal: None }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -58,17 +63,25 @@ impl AsyncRead for Guarded {
             May::End => return Poll::Ready(Err(closed())),
             May::Refuse => this.refuse(Refusal::of_status(HEAD_TOO_LONG)),
         }
-        if let Some(refusal) = &mut this.refusal {
+        if this.refusal.is_none() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut (&mut this.stream).take(READ_BYTES)).poll_read(context, buffer))?;
+            let came = &buffer.filled()[before..];
+            if !this.preface.is_there(came) {
+                if !came.is_empty() {
+                    this.connection.read(came.len(), Instant::now());
+                }
+                return Poll::Ready(Ok(()));
+            }
+            // The server never sees enough of it to begin.
+            buffer.set_filled(before);
+            this.refuse(Refusal::of_status(NO_REQUEST));
+        }
+        match &mut this.refusal {
             // Then its end: the server has nothing to say to it.
-            return refusal.poll(&mut this.stream, context);
+            Some(refusal) => refusal.poll(&mut this.stream, context),
+            None => Poll::Ready(Ok(())),
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut (&mut this.stream).take(READ_BYTES)).poll_read(context, buffer))?;
-        let came = buffer.filled().len() - before;
-        if came > 0 {
-            this.connection.read(came, Instant::now());
-        }
-        Poll::Ready(Ok(()))
     }
 }
 

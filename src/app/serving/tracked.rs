@@ -36,10 +36,10 @@ impl<E: Endpoint<Output = Response>> Endpoint for Tracked<E> {
         let ends = acceptor::ends(request.local_addr(), request.remote_addr());
         let under_way = ends.and_then(|ends| self.connections.find(&ends)).map(UnderWay::begin);
         let mut response = self.endpoint.call(request).await?;
-        if let Some(mut under_way) = under_way
+        if let Some(under_way) = under_way
             && response.content_type().is_some_and(|media_type| media_type.starts_with(EVENT_STREAM))
         {
-            under_way.stream();
+            under_way.connection.stream();
             let body = response.take_body().into_async_read();
             response.set_body(Body::from_async_read(Streamed { body, _under_way: under_way }));
         }
@@ -50,24 +50,18 @@ impl<E: Endpoint<Output = Response>> Endpoint for Tracked<E> {
 /// A request, until it is answered or its client is gone.
 struct UnderWay {
     connection: Arc<Connection>,
-    streams: bool,
 }
 
 impl UnderWay {
     fn begin(connection: Arc<Connection>) -> Self {
         connection.begin();
-        Self { connection, streams: false }
-    }
-
-    fn stream(&mut self) {
-        self.connection.stream();
-        self.streams = true;
+        Self { connection }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.connection.end(self.streams, Instant::now());
+        self.connection.end(Instant::now());
     }
 }
 

@@ -1,6 +1,10 @@
 use super::*;
+use std::sync::Arc;
+
 use crate::domain::destination::Destination;
+use crate::domain::event::IncomingEvent;
 use crate::domain::ids::hot_time;
+use crate::store::Accepted;
 use crate::store::fixture::{Fixture, at};
 
 const RETENTION: Duration = Duration::from_secs(1_000);
@@ -29,11 +33,11 @@ fn both_walks_go_by_an_index_in_its_order() {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(super::super::SCHEMA).unwrap();
     let by_id = "SEARCH event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)";
-    let out_of_order = "SEARCH event USING COVERING INDEX event_out_of_order (received_at>? AND received_at<?)";
+    let out_of_order = "SEARCH event USING INDEX event_out_of_order (received_at>? AND received_at<?)";
     for (query, expected) in [(BY_ID, by_id), (OUT_OF_ORDER, out_of_order)] {
         let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
         let plan: Vec<String> =
-            explain.query_map([0; 4], |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
+            explain.query_map([0; 5], |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
         assert_eq!(plan[0], expected);
         assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE") || line.starts_with("SCAN")), "{plan:?}");
     }
@@ -64,6 +68,75 @@ async fn what_is_pending_stays_until_it_is_settled() {
     fixture.store.cancel_delivery(delivery).await.unwrap();
     fixture.keep_up(&mut upkeep, at(5_000)).await;
     assert!(fixture.events().is_empty());
+}
+
+impl Fixture {
+    /// As [`settled`](Self::settled), under an `Idempotency-Key`.
+    async fn settled_under(&self, key: &str, now: Timestamp) -> EventId {
+        let accepted = self.repeat(key, now).await;
+        assert!(!accepted.duplicate);
+        self.store.cancel_delivery(accepted.deliveries[0].id).await.unwrap();
+        accepted.event_id
+    }
+
+    async fn repeat(&self, key: &str, now: Timestamp) -> Accepted {
+        let payload = Arc::from(b"{}".as_slice());
+        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: Some(key.parse().unwrap()) };
+        self.store.accept_event(event, false, now).await.unwrap()
+    }
+}
+
+const DAY: u64 = 24 * 3_600;
+
+#[tokio::test]
+async fn an_event_stays_until_its_key_is_over_though_its_retention_is() {
+    let fixture = Fixture::new().await;
+    let mut upkeep = Upkeep::default();
+    let keyed = fixture.settled_under("k", at(100)).await;
+    fixture.settled(at(100)).await;
+    fixture.keep_up(&mut upkeep, at(100 + DAY - 1)).await;
+    assert_eq!(fixture.events(), [keyed.0], "only what has no key goes by retention alone");
+    let again = fixture.repeat("k", at(100 + DAY - 1)).await;
+    assert_eq!((again.event_id, again.duplicate), (keyed, true));
+    fixture.keep_up(&mut upkeep, at(100 + DAY)).await;
+    assert!(fixture.events().is_empty());
+    assert!(!fixture.repeat("k", at(100 + DAY)).await.duplicate);
+}
+
+#[tokio::test]
+async fn keys_that_still_hold_keep_nothing_behind_them() {
+    let fixture = Fixture::new().await;
+    let mut upkeep = Upkeep::default();
+    // More than one look.
+    for number in 0..LOOK + 1 {
+        fixture.settled_under(&number.to_string(), at(100)).await;
+    }
+    let behind = fixture.settled(at(101)).await;
+    fixture.keep_up(&mut upkeep, at(2_000)).await;
+    assert_eq!(fixture.events().len(), LOOK + 1);
+    assert!(!fixture.events().contains(&behind.0));
+}
+
+#[tokio::test]
+async fn a_key_holds_in_the_walk_of_a_clock_that_was_set_back_too() {
+    let fixture = Fixture::new().await;
+    let mut upkeep = Upkeep::default();
+    fixture.settled(at(400 * DAY)).await;
+    let keyed = fixture.settled_under("k", at(100)).await;
+    let plain = fixture.settled(at(101)).await;
+    fixture.keep_up(&mut upkeep, at(2_000)).await;
+    assert!(fixture.events().contains(&keyed.0) && !fixture.events().contains(&plain.0));
+    fixture.keep_up(&mut upkeep, at(100 + DAY)).await;
+    assert!(!fixture.events().contains(&keyed.0));
+}
+
+#[tokio::test]
+async fn a_key_is_looked_at_again_when_its_event_is_taken() {
+    let fixture = Fixture::new().await;
+    let keyed = fixture.settled_under("k", at(100)).await;
+    let age = Age { before: at(2_000), keyed_until: at(99) };
+    fixture.step(move |batch| retire_step(batch, &[keyed], age)).await.unwrap();
+    assert_eq!(fixture.events(), [keyed.0]);
 }
 
 #[tokio::test]
