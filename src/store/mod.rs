@@ -44,7 +44,7 @@ use rusqlite::ErrorCode;
 pub use change::{Change, NewEvent, Observer};
 pub use claims::{Claim, Claimed};
 pub use deliveries::DeliveryFilter;
-pub use events::Accepted;
+pub use events::{Accepted, MadeDeliveries};
 pub use file::SCHEMA;
 pub use file::companions::{companion, write_whole};
 pub use follow::{Follow, FollowFilter, Followed};
