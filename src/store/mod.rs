@@ -21,6 +21,7 @@ mod log;
 mod mark;
 mod outcomes;
 mod probe;
+mod read_gate;
 mod readers;
 mod replay;
 mod rows;
@@ -95,7 +96,7 @@ impl Store {
         outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
         shared.tokens.replace(accounts::tokens(&connection)?);
-        let readers = readers::Readers::new(&held);
+        let readers = readers::Readers::new(&held, &shared);
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
         let (writer, thread) = writer::Writer::start(opened, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), held })

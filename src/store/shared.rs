@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::follow::Followers;
 use super::probe::Proof;
+use super::read_gate::ReadGate;
 use super::tokens::Tokens;
 use super::waits::Waits;
 use crate::domain::time::Timestamp;
@@ -18,6 +19,8 @@ pub struct Shared {
     pub waits: Waits,
     /// Who follows deliveries as they change.
     pub followers: Followers,
+    /// Keeps reads back where the log grows too long.
+    pub read_gate: ReadGate,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Whether the disk was seen to take writes.

@@ -41,6 +41,9 @@ const RELIEF: Duration = Duration::from_millis(500);
 /// And how long one waits for those who read old snapshots.
 const RELIEF_PATIENCE: Duration = Duration::from_millis(50);
 
+/// Between two looks whether the file is where it was, while there is something to write.
+const LOOK_AT_FILE: Duration = Duration::from_millis(50);
+
 /// Between two lines of the log about the same failure.
 const COMPLAINT: Duration = Duration::from_secs(5);
 
@@ -82,6 +85,7 @@ pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Ou
         complained: None,
         space: space::Watch::default(),
         relieved_at: None,
+        seen_at: None,
         held,
     };
     std::thread::Builder::new()
@@ -112,6 +116,8 @@ struct Thread {
     space: space::Watch,
     /// When the log's room was last given back, or tried to.
     relieved_at: Option<Instant>,
+    /// When the file was last seen to be where it was.
+    seen_at: Option<Instant>,
     /// Outlives the connections; see there.
     held: Arc<HeldFile>,
 }
@@ -123,14 +129,16 @@ impl Thread {
         let mut log_holds_some = true;
         loop {
             panic_point("writer");
-            let rest = if self.checkpointer.is_under_way() { LOOK_AGAIN } else { IDLE };
+            let busy = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
+            let rest = if busy { LOOK_AGAIN } else { IDLE };
             let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
             // While outcomes could not be written, new ones wait with them for the next try.
             let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
             if matches!(taken, Taken::Nothing) && retry_at.is_none() {
                 let task = self.checkpointer.idle_task();
                 self.tend_log(task);
-                log_holds_some = self.checkpointer.is_under_way();
+                self.tend_gate();
+                log_holds_some = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
                 continue;
             }
             log_holds_some = true;
@@ -167,6 +175,7 @@ impl Thread {
                 let room = self.space.room(self.held.path());
                 let task = self.checkpointer.task(log::pages(), room);
                 self.tend_log(task);
+                self.tend_gate();
                 if room == Room::Low {
                     self.relieve();
                 }
@@ -238,6 +247,10 @@ impl Thread {
 
     /// Nothing is written to a file that is not where it was: what would come of it?
     fn check_file(&mut self) -> Result<()> {
+        if self.held.lost().is_none() && self.seen_at.is_some_and(|at| at.elapsed() < LOOK_AT_FILE) {
+            return Ok(());
+        }
+        self.seen_at = Some(Instant::now());
         let checked = self.held.check();
         if self.held.lost() == Some(Lost::Log) {
             // It is in this process still, and nowhere else.
@@ -261,6 +274,15 @@ impl Thread {
         let shortened = log::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held));
         if let Err(error) = shortened {
             self.log_failed(&error);
+        }
+    }
+
+    /// Where the log has grown too long for want of a moment without reads, makes one: all of it is moved then, and the next
+    /// commit begins it anew.
+    fn tend_gate(&mut self) {
+        if self.shared.read_gate.log_has(log::pages().unsigned_abs(), Instant::now()) {
+            let task = self.checkpointer.move_now();
+            self.tend_log(task);
         }
     }
 
