@@ -6,8 +6,8 @@ pub mod held;
 mod inspect;
 mod migrations;
 mod raw_log;
+pub mod start;
 
-use std::ffi::c_int;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use super::mark::{Mark, Marker};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 pub use held::HeldFile;
+use start::{Interruptible, LOCKED_AT_START, TRY_LOCK};
 
 /// The current schema.
 pub const SCHEMA: &str = include_str!("../../schema.sql");
@@ -30,14 +31,6 @@ const MARKED_SINCE: i64 = 4;
 
 /// Marks a file as ours in `PRAGMA application_id`: "DPsh".
 const APPLICATION_ID: i64 = 0x4450_7368;
-
-/// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
-/// somebody recovers the log.
-const LOCKED_AT_START: Duration = Duration::from_secs(60);
-
-/// When a start that waits for the lock says so, and between two tries to get it.
-const SAY_LOCKED: Duration = Duration::from_secs(1);
-const TRY_LOCK: Duration = Duration::from_millis(25);
 
 /// How long a stop tries to leave the file alone.
 const LEAVE_ALONE: Duration = Duration::from_secs(2);
@@ -73,13 +66,14 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
     let path = held.path();
     let sql = |error: rusqlite::Error| explain(path, &error);
     let mut connection = connect(path).map_err(sql)?;
+    let _start = Interruptible::new(&connection)?;
     prepare(path, &mut connection, now)?;
     let mut marker = Marker::new(&connection)?;
     // Twice: a copy made after the last clean stop has the mark that the first one follows.
     for _ in 0..2 {
         log::move_all(&connection, STILL_LOCKED).map_err(sql)?;
-        connection.busy_handler(Some(wait_at_start)).map_err(sql)?;
-        marker.commit(&connection, held)?;
+        connection.busy_handler(Some(start::wait)).map_err(sql)?;
+        marker.commit(&connection, held, true)?;
     }
     connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
     held.log_is_open();
@@ -111,19 +105,6 @@ pub fn leave_alone(held: &HeldFile) {
     }
 }
 
-/// Waits for another program's lock while the server starts, `tries` times so far; says so once.
-fn wait_at_start(tries: c_int) -> bool {
-    let waited = TRY_LOCK * tries.unsigned_abs();
-    if (SAY_LOCKED..SAY_LOCKED + TRY_LOCK).contains(&waited) {
-        tracing::warn!(
-            at_most_seconds = LOCKED_AT_START.as_secs(),
-            "waiting for another program that has locked the database"
-        );
-    }
-    std::thread::sleep(TRY_LOCK);
-    waited < LOCKED_AT_START
-}
-
 /// Opens the read-write connection to a file that [`open`] has prepared.
 ///
 /// # Errors
@@ -132,7 +113,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
-    connection.busy_handler(Some(wait_at_start))?;
+    connection.busy_handler(Some(start::wait))?;
     let (application, tables): (i64, i64) = connection.query_row(
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
         [],
@@ -200,11 +181,12 @@ fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<(
 
 /// What a file of the current version has besides its schema.
 fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
-    transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first().bytes()])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
     // Unlike that of any other file; see `Header::cookie`.
-    transaction.pragma_update(None, "schema_version", fastrand::i32(1 << 24..i32::MAX - (1 << 24)))
+    let cookie = fastrand::u32(1 << 24..(1 << 31) - (1 << 24));
+    transaction.pragma_update(None, "schema_version", cookie)?;
+    transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)
 }
 
 /// Why SQLite cannot open a file, for people.

@@ -48,6 +48,7 @@ pub use deliveries::DeliveryFilter;
 pub use events::{Accepted, MadeDeliveries};
 pub use file::SCHEMA;
 pub use file::companions::{companion, write_whole};
+pub use file::start::end as end_start;
 pub use follow::{Follow, FollowFilter, Followed};
 pub use outcomes::FinishedAttempt;
 pub use replay::ReplayFilter;
@@ -108,10 +109,25 @@ impl Store {
     }
 
     /// Looks whether the file is still where it was, and is still what this process has written; from then on, or until it
-    /// is there again, all is refused. To be called now and then; it blocks for as long as the file system does.
-    pub fn look_at_file(&self) {
-        // What is wrong is in the log, and in each answer.
-        let _ = self.held.check_content();
+    /// is there again, all is refused. A log that another program has begun gets a mark. To be called now and then.
+    pub async fn look_at_file(&self) {
+        let held = Arc::clone(&self.held);
+        let look = tokio::task::spawn_blocking(move || {
+            // What is wrong is in the log, and in each answer.
+            let _ = held.watch_content();
+            held.wants_mark()
+        });
+        match look.await {
+            // It goes before whatever is written next.
+            Ok(true) => drop(self.writer.step(|_| Ok(())).await),
+            Ok(false) => {}
+            // Not waited for any longer, or it panicked.
+            Err(error) => {
+                if error.is_panic() {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
+        }
     }
 
     /// Figures of the write thread.
