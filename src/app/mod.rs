@@ -30,7 +30,7 @@ use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::{self, Store, StoreOptions, Upkeep};
 pub use config::Config;
 use login_link::Posted;
-use serving::Serving;
+use serving::{Bound, Serving};
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
 const BLOCKING_THREADS: usize = 32;
@@ -167,11 +167,7 @@ impl Running {
     fn start(config: Config) -> Result<Self> {
         // The port first: where it is taken, nothing else is touched. Nobody can connect before there is an answer.
         let bound = serving::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
-        let address = bound.address();
         ignore_file_size_signal();
-        let open_files = raise_open_files(config.workers);
-        let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
-        let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let clock = Clock::start();
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();
@@ -179,6 +175,25 @@ impl Running {
             &StoreOptions { path: config.database.clone(), now: clock.now() },
             Box::new(move |changes| told.changes(changes)),
         )?;
+        let started = Self::start_on(store.clone(), config, bound, clock, (outbox, inbox));
+        if started.is_err() {
+            // The file is to stand alone after this end as well.
+            tokio::runtime::Handle::current().block_on(store.close());
+        }
+        started
+    }
+
+    fn start_on(
+        store: Store,
+        config: Config,
+        bound: Bound,
+        clock: Clock,
+        (outbox, inbox): (delivery::Outbox, delivery::Inbox),
+    ) -> Result<Self> {
+        let address = bound.address();
+        let open_files = raise_open_files(config.workers);
+        let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
+        let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let base = login_link::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
         let (gate, login) = if config.dev {

@@ -12,6 +12,7 @@ use crate::error::Result;
 /// Opens the read-write connection anew, and takes nothing of the log for moved.
 pub fn reopen(held: &HeldFile) -> Result<Connection> {
     let connection = file::connect(held.path()).map_err(sql)?;
+    file::keep_log(&connection, true).map_err(sql)?;
     log::watch(&connection);
     log::distrust(&connection)?;
     Ok(connection)

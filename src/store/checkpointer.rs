@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::file::HeldFile;
@@ -223,7 +222,7 @@ impl Mover {
         let connection = file::connect(path).map_err(sql)?;
         connection.execute_batch("PRAGMA synchronous = OFF").map_err(sql)?;
         // What failed must not be taken for moved at the end.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+        file::keep_log(&connection, true).map_err(sql)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let anchor = Connection::open_with_flags(path, flags).map_err(sql)?;
         file::prepare_reader(&anchor, ANCHOR_CACHE_KIB).map_err(sql)?;
@@ -255,8 +254,10 @@ impl Mover {
     /// Moves what the log holds now, and syncs the file; gives how many of its pages are moved. After a failure the
     /// anchor holds, so that the log goes on until the write thread has heard of it.
     fn pass(&self) -> Result<c_int> {
-        // The log is not moved over what somebody put there.
-        self.held.watch_content()?;
+        // The log is not moved over what somebody put there. Where the write thread has to decide, it is moved later.
+        if let Err(error) = self.held.watch_content() {
+            return if self.held.lost().is_some() { Err(error) } else { Ok(0) };
+        }
         if !self.anchor.is_autocommit() {
             self.anchor.execute_batch("ROLLBACK").map_err(sql)?;
         }

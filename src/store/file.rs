@@ -11,6 +11,7 @@ pub mod start;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::log;
@@ -66,19 +67,53 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
     let path = held.path();
     let sql = |error: rusqlite::Error| explain(path, &error);
     let mut connection = connect(path).map_err(sql)?;
-    let _start = Interruptible::new(&connection)?;
-    prepare(path, &mut connection, now)?;
-    let mut marker = Marker::new(&connection)?;
-    // Twice: a copy made after the last clean stop has the mark that the first one follows.
-    for _ in 0..2 {
-        log::move_all(&connection, STILL_LOCKED).map_err(sql)?;
-        connection.busy_handler(Some(start::wait)).map_err(sql)?;
-        marker.commit(&connection, held, true)?;
+    let start = Interruptible::new(&connection)?;
+    let opened = prepare(path, &mut connection, now)
+        .and_then(|()| Marker::new(&connection))
+        .and_then(|mut marker| begin_log(&connection, &mut marker, held).map(|()| marker));
+    drop(start);
+    match opened {
+        Ok(marker) => {
+            connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
+            keep_log(&connection, true).map_err(sql)?;
+            held.log_is_open();
+            warn_if_open_to_others(path);
+            Ok((connection, marker))
+        }
+        Err(error) => {
+            // What was interrupted stays so until a statement has run, and the end of the connection moves the log.
+            let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+            Err(error)
+        }
     }
-    connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
-    held.log_is_open();
-    warn_if_open_to_others(path);
-    Ok((connection, marker))
+}
+
+/// Begins the log anew, twice: a copy made after the last clean stop has the mark that the first one follows.
+fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(held.path(), &error);
+    let begin = |marker: &mut Marker| {
+        log::move_all(connection, STILL_LOCKED).map_err(sql)?;
+        connection.busy_handler(Some(start::wait)).map_err(sql)?;
+        marker.commit(connection, held, true)
+    };
+    let begun = begin(marker).and_then(|()| begin(marker));
+    if begun.is_err() {
+        let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+        if marker.commit(connection, held, false).is_err() {
+            // The file may say that it needs its log.
+            keep_log(connection, true).map_err(sql)?;
+        }
+    }
+    begun
+}
+
+/// Whether the end of a connection that is the last one leaves the log as it is; else SQLite moves and removes it. It is to be
+/// left until the file says that it needs none.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// After the last connection was closed: sees to it that the file stands alone, and that this is on disk. A connection that

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
 use super::batch::Batch;
 use super::checkpointer::{Checkpointer, Task};
@@ -335,7 +334,8 @@ impl Thread {
         let again = || held.check().and_then(|()| afresh::reopen(&held)).inspect_err(stays).ok();
         // One that cannot be opened anew has left all in the log, and the next start goes on from there.
         let Some(connection) = connection.or_else(again) else { return };
-        match marker.commit(&connection, &held, false) {
+        let closed = marker.commit(&connection, &held, false);
+        match closed.and_then(|()| file::keep_log(&connection, false).map_err(super::sql)) {
             Ok(()) => {
                 drop(connection);
                 file::leave_alone(&held);
@@ -350,10 +350,6 @@ impl Thread {
                         false => Ok(()),
                     });
                     let _ = told.inspect_err(stays);
-                }
-                // Else the end of the connection would move it, over whatever stands there, and remove it.
-                if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
-                    tracing::error!(%error, "the log cannot be kept");
                 }
             }
         }
