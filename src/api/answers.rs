@@ -1,8 +1,9 @@
 //! Answers of handlers: JSON with a status of its own, written once, without a tree in between.
 
+use bytes::Bytes;
 use poem::http::header::LOCATION;
 use poem::http::{HeaderValue, StatusCode};
-use poem::{IntoResponse, Response};
+use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{
     MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
@@ -10,7 +11,9 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type;
 use serde::Serialize;
 
+use super::limit;
 use super::problem::ApiError;
+use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
 
 /// 200.
 pub struct Found<T>(pub T);
@@ -32,14 +35,74 @@ pub struct Gone;
 /// Room for an answer to begin with: an event's receipt with a delivery.
 const USUAL_BYTES: usize = 512;
 
+/// Longer answers take part of the memory that all clients share, until they are sent: who reads slowly, or nothing, holds
+/// them for long.
+const LARGE_BYTES: usize = 32 * 1024;
+
+/// Marks an answer for [`Bounded`].
+#[derive(Debug, Clone, Copy)]
+struct Large;
+
 /// Writes `body`.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    json_in(None, status, body)
+}
+
+/// Writes `body`, for which `memory` was reserved.
+pub fn json_in(memory: Option<Reservation>, status: StatusCode, body: &impl Serialize) -> Response {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    match serde_json::to_writer(&mut bytes, body) {
-        Ok(()) => Response::builder().status(status).content_type("application/json").body(bytes),
-        Err(error) => {
-            tracing::error!(%error, "an answer cannot be written");
-            ApiError::internal().into_response()
+    if let Err(error) = serde_json::to_writer(&mut bytes, body) {
+        tracing::error!(%error, "an answer cannot be written");
+        return ApiError::internal().into_response();
+    }
+    let response = Response::builder().status(status).content_type("application/json");
+    match memory {
+        Some(memory) => response.body(held(bytes, memory)),
+        None if bytes.len() > LARGE_BYTES => response.extension(Large).body(bytes),
+        None => response.body(bytes),
+    }
+}
+
+/// A body that gives its memory back once it is sent, or its connection gone.
+fn held(bytes: impl AsRef<[u8]> + Send + 'static, memory: Reservation) -> Body {
+    struct Held<B>(B, #[expect(dead_code, reason = "given back when it is dropped")] Reservation);
+    impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
+        fn as_ref(&self) -> &[u8] {
+            self.0.as_ref()
+        }
+    }
+    Body::from(Bytes::from_owner(Held(bytes, memory)))
+}
+
+/// An endpoint whose large answers take part of the memory that all clients share.
+pub struct Bounded<E> {
+    endpoint: E,
+    memory: MemoryBudget,
+}
+
+impl<E> Bounded<E> {
+    /// Bounds the answers of `endpoint`.
+    pub fn new(endpoint: E, memory: MemoryBudget) -> Self {
+        Self { endpoint, memory }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Bounded<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let mut response = self.endpoint.call(request).await?;
+        if response.extensions_mut().remove::<Large>().is_none() {
+            return Ok(response);
+        }
+        // It was made in one piece, and is not copied.
+        let bytes = response.take_body().into_bytes().await.map_err(|_| ApiError::internal())?;
+        match self.memory.reserve(bytes.len()) {
+            Ok(memory) => {
+                response.set_body(held(bytes, memory));
+                Ok(response)
+            }
+            Err(NoMemory) => Ok(limit::no_memory().into_response()),
         }
     }
 }

@@ -48,7 +48,7 @@ impl<T: FromBody> Body<T> {
                 Err(error)
             }
             refused => {
-                let bytes = limit::read(body, headers, &context.bodies).await?;
+                let (bytes, _memory) = limit::read(body, headers, &context.bodies).await?;
                 if may_be_none && bytes.is_empty() {
                     return Self::convert(Json::Object(Vec::new()), &context.network);
                 }

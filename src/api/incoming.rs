@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use poem::http::header::RETRY_AFTER;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use poem::{Body, Endpoint, IntoResponse, Request, RequestBody, Response};
 use poem_openapi::registry::{
@@ -24,11 +25,24 @@ use super::throttle::Throttle;
 use crate::domain::event::{IdempotencyKey, IncomingEvent};
 use crate::domain::ids::AccountKey;
 use crate::domain::json;
+use crate::domain::memory::{NoMemory, Reservation};
 use crate::error::Kind;
-use crate::store::Accepted;
+use crate::store::{Accepted, MadeDeliveries};
 
 /// Where it is.
 pub const PATH: &str = "/server/incoming_data";
+
+/// Up to so many deliveries an answer is short, and takes no part of the memory that is shared.
+const FEW_DELIVERIES: usize = 64;
+
+/// An account has no more destinations, and so an event no more deliveries.
+const MOST_DELIVERIES: usize = 1_000;
+
+/// What a delivery takes in an answer, about.
+const DELIVERY_BYTES: usize = 400;
+
+/// Between two tries to get memory for an answer.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// The data handler.
 #[derive(Clone)]
@@ -43,9 +57,21 @@ pub struct Arrival<'a> {
 /// Answer to a document that was taken.
 pub enum Receipt {
     /// 200: each delivery whose destination is not paused has had its first attempt within the wait.
-    Attempted(EventReceipt, Duration),
+    Attempted(Written, Duration),
     /// 202: it is on disk. Where a wait was asked for, it passed first.
-    Accepted(EventReceipt, Option<Duration>),
+    Accepted(Written, Option<Duration>),
+}
+
+/// A receipt, and memory for it where it is long.
+pub struct Written {
+    receipt: EventReceipt,
+    memory: Option<Reservation>,
+}
+
+impl Written {
+    fn answer(self, status: StatusCode) -> Response {
+        answers::json_in(self.memory, status, &self.receipt)
+    }
 }
 
 #[OpenApi(tag = "Tag::Data")]
@@ -98,7 +124,7 @@ impl IncomingApi {
                 return Err(error);
             }
         };
-        let bytes = limit::read(body, headers, &self.0.bodies).await?;
+        let (bytes, _memory) = limit::read(body, headers, &self.0.bodies).await?;
         let malformed = |detail| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
         json::check(&bytes).map_err(malformed)?;
         let event = IncomingEvent { account, payload: bytes.into(), idempotency_key: idempotency_key(headers)? };
@@ -109,13 +135,9 @@ impl IncomingApi {
             Kind::NotFound => ApiError::from(NoToken::Unknown),
             _ => error.into(),
         })?;
-        match (wait, &accepted.made) {
-            (None, Some(made)) => Ok(Receipt::Accepted(EventReceipt::new(&accepted, made.iter()), None)),
-            (None, None) => {
-                let deliveries = self.0.store.event_deliveries(accepted.event_id).await?;
-                Ok(Receipt::Accepted(EventReceipt::new(&accepted, deliveries.into_iter()), None))
-            }
-            (Some(wait), _) => self.attempted(accepted, wait).await,
+        match wait {
+            None => Ok(Receipt::Accepted(self.receipt(&accepted, false).await?, None)),
+            Some(wait) => self.attempted(accepted, wait).await,
         }
     }
 
@@ -142,13 +164,41 @@ impl IncomingApi {
             }
         };
         let in_time = tokio::time::timeout(wait, attempts).await.unwrap_or(false);
-        let receipt = match (store.event_deliveries(event).await, &accepted.made) {
-            (Ok(deliveries), _) => EventReceipt::new(&accepted, deliveries.into_iter()),
-            // It is on disk all the same: the receipt then shows the deliveries as they began.
-            (Err(_), Some(made)) => EventReceipt::new(&accepted, made.iter()),
-            (Err(error), None) => return Err(error.into()),
-        };
+        let receipt = self.receipt(&accepted, true).await?;
         Ok(if in_time { Receipt::Attempted(receipt, wait) } else { Receipt::Accepted(receipt, Some(wait)) })
+    }
+
+    /// What is answered, and memory for it where it is long: `anew` where the deliveries may have changed since they were
+    /// made.
+    async fn receipt(&self, accepted: &Accepted, anew: bool) -> ApiResult<Written> {
+        let memory = match accepted.made.as_ref().map_or(MOST_DELIVERIES, MadeDeliveries::count) {
+            ..=FEW_DELIVERIES => None,
+            count => Some(self.reserve(count * DELIVERY_BYTES).await?),
+        };
+        let receipt = match &accepted.made {
+            Some(made) if !anew => EventReceipt::new(accepted, made.iter()),
+            made => match (self.0.store.event_deliveries(accepted.event_id).await, made) {
+                (Ok(deliveries), _) => EventReceipt::new(accepted, deliveries.into_iter()),
+                // It is on disk all the same: the receipt then shows the deliveries as they began.
+                (Err(_), Some(made)) => EventReceipt::new(accepted, made.iter()),
+                (Err(error), None) => return Err(error.into()),
+            },
+        };
+        Ok(Written { receipt, memory })
+    }
+
+    /// Waits for memory: the event is taken, and to be told so is worth some time.
+    async fn reserve(&self, bytes: usize) -> ApiResult<Reservation> {
+        let bodies = &self.0.bodies;
+        let reserved = async {
+            loop {
+                match bodies.memory.reserve(bytes) {
+                    Ok(reservation) => return reservation,
+                    Err(NoMemory) => tokio::time::sleep(TRY_AGAIN).await,
+                }
+            }
+        };
+        tokio::time::timeout(bodies.time, reserved).await.map_err(|_| no_memory_for_answer())
     }
 }
 
@@ -171,6 +221,13 @@ impl<E: Endpoint<Output = Response>> Endpoint for InFront<E> {
         let sent = self.incoming.send(GivenToken::of(request.headers()), arrival).await;
         Ok(sent.map_or_else(ApiError::into_response, Receipt::into_response))
     }
+}
+
+fn no_memory_for_answer() -> ApiError {
+    let detail = "The event was taken, but there is no memory for its long answer now. Sent again under the same \
+                  Idempotency-Key it is not taken twice; its deliveries are in the lists.";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_much_at_once", detail)
+        .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
@@ -224,8 +281,8 @@ impl<'a> ApiExtractor<'a> for Arrival<'a> {
 impl IntoResponse for Receipt {
     fn into_response(self) -> Response {
         let (mut response, wait) = match self {
-            Self::Attempted(receipt, wait) => (answers::json(StatusCode::OK, &receipt), Some(wait)),
-            Self::Accepted(receipt, wait) => (answers::json(StatusCode::ACCEPTED, &receipt), wait),
+            Self::Attempted(written, wait) => (written.answer(StatusCode::OK), Some(wait)),
+            Self::Accepted(written, wait) => (written.answer(StatusCode::ACCEPTED), wait),
         };
         if let Some(applied) = wait.and_then(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok()) {
             response.headers_mut().insert("preference-applied", applied);

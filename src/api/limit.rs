@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::problem::{ApiError, ApiResult};
-use super::room::Room;
+use crate::domain::memory::{MemoryBudget, Reservation};
 
 /// Most that is drained of a body that is refused.
 const DRAINED_BYTES: usize = 8 * 1024 * 1024;
@@ -39,8 +39,8 @@ pub struct BodyLimits {
     pub bytes: usize,
     /// For a body to come; longer ones get a second more for each 8 KiB that came.
     pub time: Duration,
-    /// Memory for all of them.
-    pub room: Room,
+    /// Memory for all of them, and for what else is held for clients and destinations.
+    pub memory: MemoryBudget,
     /// True once the server stops.
     pub stopping: watch::Receiver<bool>,
 }
@@ -53,8 +53,8 @@ enum Late {
 
 impl BodyLimits {
     /// Bodies of at most `bytes`, each of which has `time` to come.
-    pub fn new(bytes: usize, time: Duration, stopping: watch::Receiver<bool>) -> Self {
-        Self { bytes, time, room: Room::new(bytes), stopping }
+    pub fn new(bytes: usize, time: Duration, memory: MemoryBudget, stopping: watch::Receiver<bool>) -> Self {
+        Self { bytes, time, memory, stopping }
     }
 
     /// What `read` gives, if it does so in time for a body that began then and of which so many bytes have come.
@@ -77,27 +77,27 @@ impl BodyLimits {
     }
 }
 
-/// The whole body.
+/// The whole body, and the memory that it takes.
 ///
 /// # Errors
 /// 413 if it is longer than the limit; 400 if it breaks off; 408 if it takes too long; 503 if the server stops first, or
-/// holds as many bodies as it has room for.
-pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiResult<Vec<u8>> {
+/// holds as much as it has memory for.
+pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiResult<(Vec<u8>, Reservation)> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|told| told > limits.bytes) {
         refuse(body, headers).await;
         return Err(too_large(limits.bytes));
     }
-    if told.is_some_and(|told| !limits.room.fits(told)) {
+    if told.is_some_and(|told| !limits.memory.fits(told)) {
         refuse(body, headers).await;
-        return Err(no_room());
+        return Err(no_memory());
     }
     // One byte more than told, so that the end is seen without growing.
     let most = told.unwrap_or(limits.bytes) + 1;
     let first = told.map_or(FIRST_BYTES.0, |told| told.min(FIRST_BYTES.1) + 1);
-    let Ok(mut held) = limits.room.hold(first) else {
+    let Ok(mut held) = limits.memory.reserve(first) else {
         refuse(body, headers).await;
-        return Err(no_room());
+        return Err(no_memory());
     };
     let began = Instant::now();
     let mut reader = body.into_async_read();
@@ -105,7 +105,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
     loop {
         let came = bytes.len();
         match limits.in_time(began, came, reader.read_buf(&mut bytes)).await {
-            Ok(Ok(0)) => return Ok(bytes),
+            Ok(Ok(0)) => return Ok((bytes, held)),
             Ok(Ok(_)) if bytes.len() > limits.bytes => {
                 drop((bytes, held));
                 drain(reader).await;
@@ -117,7 +117,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
                     // What came makes room for the others at once.
                     drop((bytes, held));
                     drain(reader).await;
-                    return Err(no_room());
+                    return Err(no_memory());
                 }
                 bytes.reserve_exact(wanted - bytes.len());
             }
@@ -179,7 +179,8 @@ fn too_large(limit: usize) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
 }
 
-fn no_room() -> ApiError {
+/// More is held for clients than there is memory for.
+pub fn no_memory() -> ApiError {
     let detail = "More is being sent at once than the server keeps in memory. Nothing was taken: send it again later.";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_much_at_once", detail)
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -191,7 +192,7 @@ mod tests {
 
     fn limits(bytes: usize, time: Duration) -> (BodyLimits, watch::Sender<bool>) {
         let (stop, stopping) = watch::channel(false);
-        (BodyLimits::new(bytes, time, stopping), stop)
+        (BodyLimits::new(bytes, time, MemoryBudget::new(64 << 20, bytes), stopping), stop)
     }
 
     async fn read_back(body: Vec<u8>, told: Option<usize>, limit: usize) -> Result<usize, u16> {
@@ -200,7 +201,10 @@ mod tests {
             headers.insert(CONTENT_LENGTH, told.into());
         }
         let (limits, _stop) = limits(limit, Duration::from_secs(15));
-        read(Body::from(body), &headers, &limits).await.map(|body| body.len()).map_err(|error| error.problem.status)
+        read(Body::from(body), &headers, &limits)
+            .await
+            .map(|(body, _)| body.len())
+            .map_err(|error| error.problem.status)
     }
 
     #[tokio::test]
@@ -220,17 +224,17 @@ mod tests {
             let limits = limits.clone();
             async move {
                 let body = read(Body::from(vec![b'x'; length]), &HeaderMap::new(), &limits).await;
-                body.map(|body| body.len()).map_err(|error| (error.problem.status, error.problem.code))
+                body.map(|(body, _)| body.len()).map_err(|error| (error.problem.status, error.problem.code))
             }
         };
-        let others = limits.room.hold(46 << 20).unwrap();
+        let others = limits.memory.reserve(46 << 20).unwrap();
         assert_eq!(read(1 << 19).await, Ok(1 << 19));
         assert_eq!(read(1 << 20).await, Ok(1 << 20), "it grows to its length and not beyond");
-        let more = limits.room.hold(2 << 20).unwrap();
+        let more = limits.memory.reserve(2 << 20).unwrap();
         assert_eq!(read(1 << 19).await, Err((503, "too_much_at_once".to_owned())));
         assert_eq!(read(4_000).await, Ok(4_000));
         drop((others, more));
-        assert!(limits.room.fits(48 << 20), "nothing of them is left");
+        assert!(limits.memory.fits(48 << 20), "nothing of them is left");
     }
 
     #[tokio::test]

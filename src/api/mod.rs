@@ -24,7 +24,6 @@ mod params;
 mod paths;
 mod prefer;
 mod problem;
-mod room;
 mod shape;
 mod stream;
 mod tags;
@@ -37,6 +36,7 @@ use poem::http::StatusCode;
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
 use poem_openapi::OpenApiService;
 
+use self::answers::Bounded;
 pub use self::auth::Gate;
 pub use self::browser::Site;
 pub use self::document::{json as document_json, yaml as document_yaml};
@@ -103,9 +103,10 @@ pub fn routes(options: ApiOptions) -> impl Endpoint<Output = Response> + 'static
         pages::PagesApi(Arc::clone(&context)),
     );
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
-    let site = context.site.clone();
+    let (site, memory) = (context.site.clone(), context.bodies.memory.clone());
     let endpoint = shape::shaped(service.into_endpoint().data(context), Paths::shared());
-    browser::fronted(shape::calm(incoming.in_front_of(endpoint)), &site)
+    let endpoint = Bounded::new(incoming.in_front_of(endpoint), memory);
+    browser::fronted(shape::calm(endpoint), &site)
 }
 
 /// The reason phrase of `status`, and the body of an error that no endpoint answers.

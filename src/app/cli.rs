@@ -12,7 +12,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use self::values::{boolean, network, origin, retention, schedule, timeout};
+use self::values::{boolean, max_body, memory, network, origin, retention, schedule, timeout};
 use super::config::Config;
 use crate::domain::duration;
 use crate::domain::origin::Origin;
@@ -112,9 +112,13 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_PAUSE_AFTER", default_value = "5d", value_parser = duration::parse)]
     pause_after: Duration,
 
-    /// Largest request body, in bytes
-    #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value_t = 1024 * 1024, value_parser = clap::value_parser!(u32).range(1..=64 * 1024 * 1024))]
-    max_body: u32,
+    /// Largest request body, such as 1MiB, 1MB or 1048576
+    #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value = "1MiB", value_name = "SIZE", value_parser = max_body)]
+    max_body: usize,
+
+    /// Memory for documents and answers, all of them together; what does not fit waits in the file or is answered 503
+    #[arg(long, env = "DATA_PUSHER_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = memory)]
+    memory: usize,
 
     /// Time for a request's head, then for its body (a second more for each 8 KiB), then for each piece of the answer
     #[arg(long, env = "DATA_PUSHER_REQUEST_TIMEOUT", default_value = "15s", value_parser = timeout)]
@@ -251,7 +255,8 @@ impl Serve {
             timeout: self.timeout,
             retry_schedule: self.retry_schedule,
             pause_after: self.pause_after,
-            max_body: self.max_body as usize,
+            max_body: self.max_body,
+            memory: self.memory,
             request_timeout: self.request_timeout,
             account_rate: self.account_rate,
             retention: self.retention,

@@ -41,6 +41,8 @@ pub struct Config {
     pub pause_after: Duration,
     /// Largest request body, in bytes.
     pub max_body: usize,
+    /// For documents and answers in memory, all of them together, in bytes.
+    pub memory: usize,
     /// For the head of a request, then for its body, then for each piece of the answer to be taken.
     pub request_timeout: Duration,
     /// Events that one account may send; all of them where none is given.

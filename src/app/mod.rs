@@ -22,6 +22,7 @@ use crate::api::{self, ApiOptions, BodyLimits, Cookie, Door, Gate, Site};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
 use crate::domain::login::LoginKey;
+use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
@@ -191,6 +192,7 @@ impl Running {
         (outbox, inbox): (delivery::Outbox, delivery::Inbox),
     ) -> Result<Self> {
         let address = bound.address();
+        let memory = MemoryBudget::new(config.memory, config.max_body);
         let open_files = raise_open_files(config.workers);
         let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
         let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
@@ -229,7 +231,7 @@ impl Running {
             gate,
             site: Site { public: config.public_url.clone(), friends: config.cors_origins },
             network,
-            bodies: BodyLimits::new(config.max_body, config.request_timeout, stopped),
+            bodies: BodyLimits::new(config.max_body, config.request_timeout, memory, stopped),
             account_rate: config.account_rate,
             test_sender: engine.tester(),
             metrics: Arc::new(move || metrics::render(&figures.read(), &writes.figures())),

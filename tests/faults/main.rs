@@ -18,6 +18,7 @@ mod full_disk;
 mod harness;
 mod kills;
 mod ledger;
+mod lists;
 mod locks;
 mod mixed;
 mod power;
@@ -37,6 +38,7 @@ const FAULTS: &[Fault] = faults![
     power::a_power_cut_after_fsyncs_that_failed_loses_nothing_that_was_acknowledged,
     locks::another_process_holds_the_write_lock,
     locks::another_process_reads_an_old_snapshot,
+    lists::clients_that_page_through_long_lists,
     clocks::the_clock_goes_back_an_hour,
     clocks::the_clock_goes_a_year_ahead,
     clocks::a_clock_a_year_ahead_makes_nothing_old,

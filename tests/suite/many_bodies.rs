@@ -15,7 +15,7 @@ const CROWD: usize = 200;
 
 #[test]
 fn bodies_on_many_connections_fill_no_more_memory_than_is_set_aside_for_them() {
-    let server = Setup::dev().flags(&["--request-timeout", "5m"]).start();
+    let server = Setup::dev().flags(&["--request-timeout", "5m", "--memory", "64MiB"]).start();
     let client = server.client();
     let account = client.create_account("ada");
     let document = format!("\"{}\"", "x".repeat(LONGEST - 2));

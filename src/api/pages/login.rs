@@ -33,7 +33,8 @@ impl Login {
     /// 400, 413 and 415 as everywhere.
     pub async fn read(request: &Request, body: Body, limits: &BodyLimits) -> ApiResult<Self> {
         media_type::check(request.headers(), Accepts::Json)?;
-        let bytes = limit::read(body, request.headers(), &BodyLimits { bytes: MAX_BODY, ..limits.clone() }).await?;
+        let (bytes, _memory) =
+            limit::read(body, request.headers(), &BodyLimits { bytes: MAX_BODY, ..limits.clone() }).await?;
         serde_json::from_slice(&bytes).map_err(|_| malformed())
     }
 

@@ -8,6 +8,13 @@ use crate::domain::destination::LONGEST_TIMEOUT;
 use crate::domain::duration;
 use crate::domain::origin::Origin;
 use crate::domain::retry::RetrySchedule;
+use crate::domain::size;
+
+/// Longest body that may be allowed.
+const MAX_BODY: u64 = 64 << 20;
+
+/// Least memory that documents can do with.
+const MIN_MEMORY: u64 = 16 << 20;
 
 /// What a variable says of a flag without a value.
 pub fn boolean(text: &str) -> Result<bool, String> {
@@ -47,6 +54,25 @@ pub fn schedule(text: &str) -> Result<RetrySchedule, String> {
         return Err("write delays with commas between them, such as 5s,5m,30m".to_owned());
     }
     RetrySchedule::parse(text)
+}
+
+/// Longest body.
+pub fn max_body(text: &str) -> Result<usize, String> {
+    let bytes = size::parse(text)?;
+    if !(1..=MAX_BODY).contains(&bytes) {
+        return Err("must be more than 0 and at most 64MiB".to_owned());
+    }
+    in_this_machine(bytes)
+}
+
+/// Of documents and answers.
+pub fn memory(text: &str) -> Result<usize, String> {
+    let bytes = size::parse(text)?;
+    if bytes < MIN_MEMORY { Err("must be at least 16MiB".to_owned()) } else { in_this_machine(bytes) }
+}
+
+fn in_this_machine(bytes: u64) -> Result<usize, String> {
+    usize::try_from(bytes).map_err(|_| "is more than this machine can have".to_owned())
 }
 
 /// How long events are kept.
