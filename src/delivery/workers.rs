@@ -9,13 +9,10 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::process::critical::{EndsProcess, panic_point};
+use crate::process::priority;
 
 /// A worker without work ends after this.
 const IDLE: Duration = Duration::from_secs(20);
-
-/// Below accepting: at equal priority a million queued deliveries left a quarter of the accepts.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 
 /// What a worker is given to do; it gets its own slot, to hand back.
 type Work = Box<dyn FnOnce(Arc<Slot>) + Send>;
@@ -80,7 +77,7 @@ impl Workers {
             runtime.spawn_blocking(move || {
                 // Whatever it was given would never come back.
                 let _ends = EndsProcess("delivery worker");
-                lower_priority();
+                priority::lower();
                 let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
                 let Some(first) = locked(&starting).pop_front() else { return };
                 first(Arc::clone(&slot));
@@ -160,12 +157,3 @@ impl Slot {
         }
     }
 }
-
-#[cfg(target_os = "linux")]
-fn lower_priority() {
-    // SAFETY: plain numbers; 0 is the calling thread. Where it is refused the thread stays at its priority.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn lower_priority() {}

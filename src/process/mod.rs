@@ -1,7 +1,9 @@
-//! What concerns the process as a whole: its standard streams, and its end. Nothing of what the program is for belongs here.
+//! What concerns the process as a whole: its standard streams, the priority of its threads, and
+//! its end. Nothing of what the program is for belongs here.
 
 pub mod critical;
 pub mod output;
+pub mod priority;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ use super::file::HeldFile;
 use super::shared::Shared;
 use super::{file, sql};
 use crate::error::{Error, Result};
+use crate::process::priority;
 
 /// Connections for the API. More would only compete for two cores and for memory.
 const API: u32 = 4;
@@ -99,6 +100,8 @@ impl Readers {
         let pools = self.pools()?;
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
+            // Lists wait for events, and not the other way round.
+            priority::lower();
             in_transaction(&pools.api, &pools, read)
         });
         task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))?
