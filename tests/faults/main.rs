@@ -20,6 +20,7 @@ mod kills;
 mod ledger;
 mod locks;
 mod mixed;
+mod operator;
 mod power;
 mod process;
 mod sinks;
@@ -47,6 +48,7 @@ const FAULTS: &[Fault] = faults![
     crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
     mixed::mixed_load_with_random_faults,
+    operator::restores::each_backup_put_back_in_each_way_after_each_stop_is_served_or_refused_in_a_line_that_helps,
 ];
 
 fn main() -> std::process::ExitCode {
