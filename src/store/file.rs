@@ -5,6 +5,7 @@ pub mod header;
 pub mod held;
 mod inspect;
 mod migrations;
+mod pasted;
 mod raw_log;
 
 use std::ffi::c_int;
@@ -49,7 +50,8 @@ const LOCKED: Duration = Duration::from_secs(5);
 const STILL_LOCKED: Duration = Duration::from_millis(250);
 
 fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {}: {why}", path.display()))
+    let path = pasted::word(path);
+    Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {path}: {why}"))
 }
 
 /// Warns of a file that others than its owner may read.

@@ -2,12 +2,13 @@
 //! and play a log over whatever file stands beside it.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use super::companions::companion;
 use super::header::Header;
 use super::held::HeldFile;
 use super::raw_log::RawLog;
-use super::{MARKED_SINCE, VERSION, cannot_start};
+use super::{MARKED_SINCE, VERSION, cannot_start, pasted};
 use crate::error::{Error, Result};
 use crate::store::mark::Mark;
 
@@ -23,7 +24,7 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
     let failed = |error: std::io::Error| cannot_start(path, error);
     let log_path = held.log_path();
     let log =
-        RawLog::read(&log_path).map_err(|error| cannot_start(path, format!("{}: {error}", log_path.display())))?;
+        RawLog::read(&log_path).map_err(|error| cannot_start(path, format!("{}: {error}", pasted::word(&log_path))))?;
     let in_log = log.as_ref().filter(|log| log.commits > 0);
     let Some(header) = held.header().map_err(failed)? else {
         return match (held.length().map_err(failed)?, in_log) {
@@ -80,32 +81,34 @@ fn has_journal(held: &HeldFile) -> bool {
     journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
 }
 
+/// A file, and where it is out of the way, as words of a shell.
+fn with_aside(path: PathBuf) -> (String, String) {
+    (pasted::word(&path), pasted::word(&companion(&path, ".aside")))
+}
+
 fn empty_with_log(held: &HeldFile) -> Error {
-    let log = held.log_path();
-    let log = log.display();
+    let (log, aside) = with_aside(held.log_path());
     cannot_start(
         held.path(),
         format!(
-            "it is missing or empty, but its log {log} holds data; put the database back, or begin anew: mv {log} {log}.aside"
+            "it is missing or empty, but its log {log} holds data; put the database back, or begin anew: mv {log} {aside}"
         ),
     )
 }
 
 fn foreign_log(held: &HeldFile) -> Error {
-    let log = held.log_path();
-    let log = log.display();
+    let (log, aside) = with_aside(held.log_path());
     cannot_start(
         held.path(),
         format!(
             "the log {log} beside it belongs to another file, such as the one that stood here before a backup was restored; to \
-             use this file as it is: mv {log} {log}.aside; to use what the log holds, put that other file back"
+             use this file as it is: mv {log} {aside}; to use what the log holds, put that other file back"
         ),
     )
 }
 
 fn log_is_missing(held: &HeldFile) -> Error {
-    let log = held.log_path();
-    let log = log.display();
+    let log = pasted::word(&held.log_path());
     cannot_start(
         held.path(),
         format!(
@@ -116,11 +119,10 @@ fn log_is_missing(held: &HeldFile) -> Error {
 }
 
 fn foreign_journal(held: &HeldFile) -> Error {
-    let journal = companion(held.path(), "-journal");
-    let journal = journal.display();
+    let (journal, aside) = with_aside(companion(held.path(), "-journal"));
     cannot_start(
         held.path(),
-        format!("the journal {journal} beside it is another program's; move it away: mv {journal} {journal}.aside"),
+        format!("the journal {journal} beside it is another program's; move it away: mv {journal} {aside}"),
     )
 }
 
