@@ -3,7 +3,7 @@
 //! what came meanwhile, since the log begins anew only where nothing is left to move.
 
 use std::ffi::c_int;
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::file::HeldFile;
 use super::space::Room;
 use super::{file, log, sql};
 use crate::error::{Error, Result};
@@ -75,8 +76,8 @@ impl Checkpointer {
     ///
     /// # Errors
     /// Those of opening the file or starting a thread.
-    pub fn start(path: &Path) -> Result<Self> {
-        let mover = Mover::open(path)?;
+    pub fn start(held: &Arc<HeldFile>) -> Result<Self> {
+        let mover = Mover::open(held)?;
         let (orders, ordered) = sync_channel(1);
         let (report, reports) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -211,10 +212,12 @@ struct Mover {
     connection: Connection,
     /// Reads while pages are moved and not yet synced: SQLite begins no log anew that somebody reads.
     anchor: Connection,
+    held: Arc<HeldFile>,
 }
 
 impl Mover {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(held: &Arc<HeldFile>) -> Result<Self> {
+        let path = held.path();
         let connection = file::connect(path).map_err(sql)?;
         connection.execute_batch("PRAGMA synchronous = OFF").map_err(sql)?;
         // What failed must not be taken for moved at the end.
@@ -224,7 +227,7 @@ impl Mover {
         file::prepare_reader(&anchor, ANCHOR_CACHE_KIB).map_err(sql)?;
         // The log's index is opened by the first read.
         anchor.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
-        Ok(Self { connection, anchor })
+        Ok(Self { connection, anchor, held: Arc::clone(held) })
     }
 
     /// Moves the log until little comes meanwhile.
@@ -254,6 +257,7 @@ impl Mover {
             self.anchor.execute_batch("ROLLBACK").map_err(sql)?;
         }
         self.anchor.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(sql)?;
+        self.held.check_before_move()?;
         let moved = log::checkpoint(&self.connection)?;
         log::sync_file(&self.connection)?;
         self.anchor.execute_batch("COMMIT").map_err(sql)?;
@@ -270,14 +274,11 @@ mod tests {
     fn with_log(pages: c_int) -> (tempfile::TempDir, Connection, Checkpointer) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let held = file::HeldFile::take(&path).unwrap();
+        let held = Arc::new(HeldFile::take(&path).unwrap());
         let (connection, _) = file::open(&held, Timestamp::EPOCH).unwrap();
-        // As for as long as a server runs.
-        std::mem::forget(held);
         log::watch(&connection);
-        let checkpointer = Checkpointer::start(&path).unwrap();
-        connection.execute_batch("CREATE TABLE t (a)").unwrap();
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [pages * 4_096]).unwrap();
+        let checkpointer = Checkpointer::start(&held).unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [pages * 4_096]).unwrap();
         assert!(log::pages() >= pages);
         (folder, connection, checkpointer)
     }
@@ -293,7 +294,7 @@ mod tests {
         assert!(matches!(checkpointer.settle(), Task::Finish));
         assert_eq!(moved(&connection), log::pages(), "nothing came meanwhile");
         log::checkpoint(&connection).unwrap();
-        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'')").unwrap();
         assert!(log::pages() < 10);
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
     }
@@ -310,14 +311,14 @@ mod tests {
     fn while_a_reader_holds_an_old_snapshot_what_is_new_is_not_looked_at_with_each_commit() {
         let (folder, connection, mut checkpointer) = with_log(LONG);
         let reader = Connection::open(folder.path().join("a.db")).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM tally_recent").unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing));
         assert!(matches!(checkpointer.settle(), Task::Nothing), "else the write thread would move all of it at last");
         assert!(moved(&connection) < log::pages());
-        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'')").unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();
         checkpointer.task(log::pages(), Room::Ample);
         assert!(checkpointer.is_under_way());
     }
@@ -327,7 +328,7 @@ mod tests {
         let (_folder, connection, mut checkpointer) = with_log(2);
         checkpointer.task(log::pages(), Room::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Finish));
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [2 * REST * 4_096]).unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [2 * REST * 4_096]).unwrap();
         checkpointer.task(log::pages(), Room::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Nothing) && checkpointer.is_under_way());
         assert!(matches!(checkpointer.settle(), Task::Finish));

@@ -125,20 +125,22 @@ impl Marker {
     ///
     /// # Errors
     /// Those of the transaction.
-    pub fn before_commit(&mut self, connection: &Connection) -> Result<()> {
+    pub fn before_commit(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
         self.writing = None;
         let log = log::state(connection)?;
         // SQLite begins the log anew where all of it was moved before the transaction began.
         if self.carried != Some(log.salt) || log.frames == log.moved {
-            self.write(connection, true)?;
+            self.write(connection, file, true)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, connection: &Connection, open: bool) -> Result<()> {
+    fn write(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
         let mark = self.last.next(self.cookie, open);
         let update = connection.prepare_cached("UPDATE log_mark SET mark = ?1 WHERE id = 1");
         update.and_then(|mut update| update.execute([mark.bytes()])).map_err(sql)?;
+        // Before the commit: from then on somebody else may move it into the file.
+        file.expect_mark(mark);
         self.writing = Some(mark);
         Ok(())
     }
@@ -151,7 +153,6 @@ impl Marker {
     pub fn committed(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
         if let Some(mark) = self.writing.take() {
             self.last = mark;
-            file.expect_mark(mark);
         }
         let log = log::state(connection)?;
         if self.carried != Some(log.salt) {
@@ -167,7 +168,8 @@ impl Marker {
     /// Those of the commit.
     pub fn commit(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
-        let committed = self.write(connection, open).and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
+        let committed =
+            self.write(connection, file, open).and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
         if committed.is_err() && !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(sql)?;
         }

@@ -71,7 +71,7 @@ pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Ou
     file::wait_less(&connection, false).map_err(super::sql)?;
     let thread = Thread {
         connection: Some(connection),
-        checkpointer: Checkpointer::start(held.path())?,
+        checkpointer: Checkpointer::start(&held)?,
         marker,
         shared,
         observer,
@@ -217,7 +217,7 @@ impl Thread {
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         let room = self.space.room(self.held.path());
         let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet, &mut self.marker)
+        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet, (&mut self.marker, &self.held))
             .and_then(|()| self.marker.committed(connection, &self.held));
         match done {
             Ok(()) => Ok(batch.committed()),
@@ -281,7 +281,7 @@ impl Thread {
     /// Moves what the log holds into the file.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        if let Err(failure) = log::checkpoint(connection) {
+        if let Err(failure) = self.held.check_before_move().and_then(|()| log::checkpoint(connection)) {
             self.log_failed(&failure);
         }
     }
@@ -334,7 +334,7 @@ fn run_batch(
     steps: &mut Vec<Box<dyn Step>>,
     outcomes: &mut VecDeque<FinishedAttempt>,
     outlet: &mut Outlet,
-    marker: &mut Marker,
+    (marker, held): (&mut Marker, &HeldFile),
 ) -> Result<()> {
     batch.run("BEGIN IMMEDIATE", [])?;
     let (mut settled, mut done) = (0, 0);
@@ -353,7 +353,7 @@ fn run_batch(
         }
     }
     batch.write_tallies()?;
-    marker.before_commit(batch.connection())?;
+    marker.before_commit(batch.connection(), held)?;
     batch.run("COMMIT", [])?;
     Ok(())
 }

@@ -195,14 +195,21 @@ impl HeldFile {
     /// # Errors
     /// Unavailable: what is wrong, and what to do.
     pub fn check_content(&self) -> Result<()> {
-        let seen = self.look().or_else(|| {
-            if self.has_its_content() {
-                return None;
-            }
-            std::thread::sleep(LOOK_AGAIN);
-            (!self.has_its_content()).then_some(Lost::Content)
-        });
+        // First of all: a log that was removed would be moved over what was written there.
+        let seen = if self.is_written_over() { Some(Lost::Content) } else { self.look() };
         self.note(seen)
+    }
+
+    /// To be called before anything is moved into the file: that would damage what somebody else has written over it, and
+    /// hide that it was.
+    ///
+    /// # Errors
+    /// Unavailable: it was written over.
+    pub fn check_before_move(&self) -> Result<()> {
+        match self.check_content() {
+            Err(error) if self.lost() == Some(Lost::Content) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// What is wrong, as far as was seen.
@@ -244,6 +251,14 @@ impl HeldFile {
         (!there).then_some(Lost::Log)
     }
 
+    fn is_written_over(&self) -> bool {
+        if self.has_its_content() {
+            return false;
+        }
+        std::thread::sleep(LOOK_AGAIN);
+        !self.has_its_content()
+    }
+
     fn has_its_content(&self) -> bool {
         let state = self.state();
         let (Some(at), Some(expected)) = (state.mark_at, state.marks.back().copied()) else { return true };
@@ -259,7 +274,7 @@ impl HeldFile {
         Ok(Mark::parse(&bytes))
     }
 
-    /// The file may carry this mark from now on, since the log has it.
+    /// The file may carry this mark from now on, since the log is about to have it.
     pub fn expect_mark(&self, mark: Mark) {
         let mut state = self.state();
         state.marks.push_back(mark);
@@ -273,8 +288,9 @@ impl HeldFile {
     /// one with the log.
     ///
     /// # Errors
-    /// Unavailable: the disk failed.
+    /// Unavailable: the disk failed, or the file was written over.
     pub fn write_mark(&self, mark: &Mark) -> Result<()> {
+        self.check_before_move()?;
         self.write_mark_bytes(mark).map_err(|error| {
             Error::unavailable(crate::store::IO_FAILURE, format!("The database cannot be written now: {error}."))
         })

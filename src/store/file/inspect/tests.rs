@@ -88,7 +88,7 @@ fn move_log(file: &Connection) {
 fn commit(held: &HeldFile, file: &Connection, marker: &mut crate::store::mark::Marker, number: i64) {
     file.execute_batch("BEGIN IMMEDIATE").unwrap();
     note(file, number);
-    marker.before_commit(file).unwrap();
+    marker.before_commit(file, held).unwrap();
     file.execute_batch("COMMIT").unwrap();
     marker.committed(file, held).unwrap();
 }
@@ -135,7 +135,7 @@ fn at_every_moment_of_a_start_and_of_a_log_that_begins_anew_the_log_belongs_to_t
     for number in 1..=12 {
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         note(&connection, number);
-        marker.before_commit(&connection).unwrap();
+        marker.before_commit(&connection, &held).unwrap();
         connection.execute_batch("COMMIT").unwrap();
         // Killed between the commit and the file's mark.
         world.copy("live.db", "x.db", &["", "-wal"]);
@@ -385,6 +385,33 @@ fn a_file_that_is_moved_replaced_or_removed_is_noticed_and_one_that_comes_back_t
         assert_eq!(check(), Ok(()));
     }
     drop(file);
+}
+
+#[test]
+fn what_is_written_over_the_file_is_noticed_before_the_log_is_moved_over_that() {
+    let world = World::new();
+    let held = HeldFile::take(&world.path("x.db")).unwrap();
+    let (file, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
+    let (other, backup) = open_at(&world.path("backup.db")).unwrap();
+    close(other, backup);
+    commit(&held, &file, &mut marker, 1);
+    held.check_before_move().unwrap();
+    // Its name is another one's now, and its log is gone: what was written there counts all the same.
+    for (lost, back) in [("x.db-wal", true), ("x.db", false)] {
+        std::fs::rename(world.path(lost), world.path("away")).unwrap();
+        assert!(held.check_content().is_err());
+        held.check_before_move().unwrap();
+        if back {
+            std::fs::rename(world.path("away"), world.path(lost)).unwrap();
+        }
+    }
+    world.copy("backup.db", "away", &[""]);
+    assert!(held.check_before_move().unwrap_err().detail().contains("written over"));
+    // A log that begins anew puts no mark there, which would hide it.
+    let backup = std::fs::read(world.path("backup.db")).unwrap();
+    assert!(held.write_mark(&crate::store::mark::Mark::first()).is_err());
+    assert!(std::fs::read(world.path("away")).unwrap() == backup);
+    std::mem::forget(file);
 }
 
 #[test]
