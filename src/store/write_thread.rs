@@ -86,10 +86,7 @@ pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Ou
     };
     std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || {
-            let _ends = EndsProcess("write thread");
-            thread.run(outlet);
-        })
+        .spawn(move || thread.run(outlet))
         .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))
 }
 
@@ -118,6 +115,8 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, mut outlet: Outlet) {
+        // Here, so that it comes before the end of the connections, which waits for the move of the log.
+        let _ends = EndsProcess("write thread");
         let mut steps: Vec<Box<dyn Step>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
