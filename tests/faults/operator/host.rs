@@ -79,7 +79,8 @@ impl Start {
     pub fn spawn(&self, address: SocketAddr, streams: impl FnOnce(&mut Command)) -> Child {
         let mut command = shell(&self.redirection, &self.wrapper);
         command.current_dir(&self.folder).args(["serve", "--dev", "--log-format", "json", "--listen"]);
-        command.arg(address.to_string()).arg("--database").arg(&self.database).args(&self.flags);
+        let database = OsString::from_iter([OsStr::new("--database="), &self.database]);
+        command.arg(address.to_string()).arg(database).args(&self.flags);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         streams(&mut command);

@@ -106,6 +106,19 @@ pub fn back_up(from: &Path, to: &Path) {
     }
 }
 
+/// Has the server write lines: two for each time that its file is moved and moved back.
+#[track_caller]
+pub fn chatter(client: &Client, database: &Path, times: usize) {
+    let away = with_ending(database, "-moved");
+    let says = |status| wait_until("it has noticed", || (client.get("/readyz").status == status).then_some(()));
+    for _ in 0..times {
+        mv(database, &away);
+        says(503);
+        mv(&away, database);
+        says(200);
+    }
+}
+
 /// A file of version 3 with events of these numbers, as a clean stop left it; gives its account.
 pub fn of_version_3(database: &Path, events: &Numbers) -> NewAccount {
     let file = Connection::open(database).unwrap();

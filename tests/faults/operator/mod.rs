@@ -5,4 +5,8 @@
 mod advice;
 mod host;
 mod keep;
+pub mod moved;
+pub mod names;
+pub mod panics;
 pub mod restores;
+pub mod streams;
