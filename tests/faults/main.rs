@@ -59,6 +59,7 @@ const FAULTS: &[Fault] = faults![
     operator::panics::a_panic_of_each_part_ends_the_process_and_loses_nothing,
     operator::panics::a_panic_of_an_attempt_costs_that_attempt_alone,
     operator::panics::a_panic_of_the_log_s_thread_costs_lines_alone,
+    operator::sequences::random_sequences_of_acts_lose_nothing_and_each_refusal_helps,
 ];
 
 fn main() -> std::process::ExitCode {

@@ -81,9 +81,16 @@ fn has_journal(held: &HeldFile) -> bool {
     journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
 }
 
-/// A file, and where it is out of the way, as words of a shell.
+/// A file, and where it is out of the way and of nothing else that was moved there, as words of a shell.
 fn with_aside(path: PathBuf) -> (String, String) {
-    (pasted::word(&path), pasted::word(&companion(&path, ".aside")))
+    let mut aside = companion(&path, ".aside");
+    for number in 2.. {
+        if !aside.exists() {
+            break;
+        }
+        aside = companion(&path, &format!(".aside-{number}"));
+    }
+    (pasted::word(&path), pasted::word(&aside))
 }
 
 fn empty_with_log(held: &HeldFile) -> Error {

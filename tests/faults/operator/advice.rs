@@ -8,7 +8,7 @@ fn paste(line: &str, word: &str, last: &str) {
     let from = line.find(&format!(" {word} ")).unwrap_or_else(|| panic!("no {word} in: {line}")) + 1;
     let rest = &line[from..];
     let end = rest.rfind(last).unwrap_or_else(|| panic!("no end of {word} in: {line}")) + last.len();
-    let quotes = rest[end..].chars().take_while(|closing| "')\"".contains(*closing)).count();
+    let quotes = rest[end..].find([' ', ';']).unwrap_or(rest.len() - end);
     let said = &rest[..end + quotes];
     let ran = Command::new("sh").arg("-c").arg(said).current_dir(std::env::temp_dir()).output().unwrap();
     assert!(ran.status.success(), "{said:?}: {ran:?}");
