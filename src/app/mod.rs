@@ -12,7 +12,7 @@ mod serving;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -47,6 +47,13 @@ const CLOCK_WATCH: Duration = Duration::from_secs(1);
 /// Between two looks at the file, where nothing is written to it.
 const FILE_WATCH: Duration = Duration::from_millis(500);
 
+/// A start that is told to stop may still come to its end within this, and then stops in order.
+const REST_OF_START: Duration = Duration::from_secs(2);
+
+/// Signals that come so soon one after the other are one wish: `timeout` and the like send theirs to the process and to its
+/// group.
+const ONE_WISH: Duration = Duration::from_millis(250);
+
 /// What the limit of open files is raised to where the system allows it.
 const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
 
@@ -69,19 +76,31 @@ pub fn serve(config: Config) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
-        // It may wait for the file's lock, or carry an older file forward; neither is to hold up a stop.
-        let starting = tokio::task::spawn_blocking(|| Running::start(config));
-        let running = tokio::select! {
-            started = starting => started.map_err(|error| Error::internal(format!("the start ended early: {error}")))??,
-            name = stop.wait() => {
-                tracing::info!(signal = name, "stopped before it listened; the database is as it was");
-                process::end(0);
-            }
+        // It may wait for the file's lock, or carry an older file forward; neither is to hold up a stop for long.
+        let mut starting = tokio::task::spawn_blocking(|| Running::start(config));
+        let (started, name) = tokio::select! {
+            started = &mut starting => (started, None),
+            name = stop.wait() => match tokio::time::timeout(REST_OF_START, &mut starting).await {
+                // It may have taken events already, and the file is to stand alone.
+                Ok(started) => (started, Some(name)),
+                Err(_) => {
+                    tracing::info!(signal = name, "stopped before it listened; the database is as it was");
+                    process::end(0);
+                }
+            },
         };
-        let name = stop.wait().await;
+        let running = started.map_err(|error| Error::internal(format!("the start ended early: {error}")))??;
+        let name = match name {
+            Some(name) => name,
+            None => stop.wait().await,
+        };
         tracing::info!(signal = name, "stopping");
+        let told = Instant::now();
         tokio::spawn(async move {
-            let name = stop.wait().await;
+            let mut name = stop.wait().await;
+            while told.elapsed() < ONE_WISH {
+                name = stop.wait().await;
+            }
             tracing::warn!(signal = name, "stopping at once; attempts under way are made again at the next start");
             process::end(1);
         });

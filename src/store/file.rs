@@ -205,8 +205,12 @@ fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
     transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first().bytes()])?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
-    // Unlike that of any other file; see `Header::cookie`.
-    transaction.pragma_update(None, "schema_version", fastrand::i32(1 << 24..i32::MAX - (1 << 24)))
+    transaction.pragma_update(None, "schema_version", new_cookie())
+}
+
+/// A schema cookie unlike that of any other file; see `Header::cookie`.
+pub fn new_cookie() -> i32 {
+    fastrand::i32(1 << 24..i32::MAX - (1 << 24))
 }
 
 /// Why SQLite cannot open a file, for people.

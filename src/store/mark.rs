@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::file::HeldFile;
 use super::file::header::number;
-use super::{log, sql};
+use super::{file, log, sql};
 use crate::error::{Error, Result};
 
 /// What a mark begins with.
@@ -46,6 +46,11 @@ impl Mark {
     /// The mark of a new file.
     pub fn first() -> Self {
         Self { before: Random::default(), own: random(), cookie: 0, open: false }
+    }
+
+    /// Whether its file had none before.
+    pub fn is_first(&self) -> bool {
+        self.before == Random::default()
     }
 
     fn next(self, cookie: u32, open: bool) -> Self {
@@ -142,6 +147,18 @@ impl Marker {
         // Before the commit: from then on somebody else may move it into the file.
         file.expect_mark(mark);
         self.writing = Some(mark);
+        Ok(())
+    }
+
+    /// A copy that SQLite made gets a cookie unlike any other's: `.backup` gives each the same one, so that a copy of a copy
+    /// could not be told from what it was made of.
+    fn renew_cookie(&mut self, connection: &Connection) -> Result<()> {
+        if self.last.is_first() || self.last.cookie == self.cookie {
+            return Ok(());
+        }
+        let cookie = file::new_cookie();
+        connection.pragma_update(None, "schema_version", cookie).map_err(sql)?;
+        self.cookie = cookie.unsigned_abs();
         Ok(())
     }
 

@@ -66,12 +66,18 @@ fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
             header.changes.wrapping_add(1).wrapping_sub(first.changes) <= last.changes.wrapping_sub(first.changes) + 1
         };
         let older = i64::from(header.version) < MARKED_SINCE;
-        return older && log.first_pages.is_none_or(fits);
+        return older
+            && match log.marks.first() {
+                Some(mark) => mark.is_first() && log.first_pages.is_some_and(fits),
+                None => log.first_pages.is_none_or(fits),
+            };
     };
     let Some(first) = log.marks.first() else { return false };
-    header.cookie == mark.cookie
-        && first.cookie == mark.cookie
-        && (log.marks.contains(&mark) || (first.before == mark.own && log.first_mark_is_last))
+    // A copy that SQLite made gets a mark and a cookie of its own with its first log.
+    let renews = log.commits == 1 && log.first_pages.is_some_and(|(_, last)| last.cookie == first.cookie);
+    let just_begun = first.before == mark.own && log.first_mark_is_last;
+    (just_begun && (first.cookie == header.cookie || renews))
+        || (log.marks.contains(&mark) && (header.cookie == mark.cookie || renews))
 }
 
 /// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.

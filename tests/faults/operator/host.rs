@@ -211,12 +211,13 @@ impl Host {
         }
     }
 
-    /// A clean stop by this signal.
+    /// A clean stop by this signal; gives what it has said.
     #[track_caller]
-    pub fn stop(mut self, signal: i32) {
+    pub fn stop(mut self, signal: i32) -> String {
         self.signal(signal);
         let status = self.ended_within(DEADLINE);
         assert_eq!(status.code(), Some(0), "signal {signal}: {}", self.log());
+        self.log()
     }
 
     /// SIGTERM.

@@ -230,7 +230,7 @@ impl Case {
     fn stop(&mut self, stop: Stop) {
         let host = self.host.take().expect("it runs");
         match stop {
-            Stop::Signal(signal) => host.stop(signal),
+            Stop::Signal(signal) => _ = host.stop(signal),
             Stop::KillIdle => {
                 let client = host.client();
                 wait_until("no delivery is pending", || {

@@ -12,8 +12,10 @@ impl Operator<'_> {
         let signal = self.choice(&SIGNALS).expect("a signal");
         let (host, name) = self.running.take().expect("it runs");
         self.says(format!("stop by {signal}"));
-        host.stop(signal);
+        let said = host.stop(signal);
+        self.says(said);
         stands_alone(&self.path(&name));
+        self.done.pop();
         self.model.stopped(&name);
     }
 
