@@ -12,7 +12,7 @@ mod serving;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -47,6 +47,10 @@ const CLOCK_WATCH: Duration = Duration::from_secs(1);
 
 /// Between two looks at the file, where nothing is written to it.
 const FILE_WATCH: Duration = Duration::from_millis(500);
+
+/// Signals that come so soon one after the other are one wish: `timeout` and the like send theirs to the process and to its
+/// group.
+const ONE_WISH: Duration = Duration::from_millis(250);
 
 /// What the limit of open files is raised to where the system allows it.
 const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
@@ -87,8 +91,12 @@ pub fn serve(config: Config) -> Result<()> {
         };
         let name = stop.wait().await;
         tracing::info!(signal = name, "stopping");
+        let told = Instant::now();
         tokio::spawn(async move {
-            let name = stop.wait().await;
+            let mut name = stop.wait().await;
+            while told.elapsed() < ONE_WISH {
+                name = stop.wait().await;
+            }
             tracing::warn!(signal = name, "stopping at once; attempts under way are made again at the next start");
             process::end(1);
         });

@@ -8,6 +8,8 @@ use std::os::fd::FromRawFd as _;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::critical::panic_point;
+
 /// Bytes of lines that may wait to be written; further ones are dropped and counted.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
@@ -49,6 +51,7 @@ fn write_lines() {
         let dropped = std::mem::take(&mut state.dropped);
         state.writing = true;
         drop(state);
+        panic_point("log");
         write_to_stderr(&lines);
         lines.clear();
         if dropped > 0 {

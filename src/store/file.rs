@@ -5,6 +5,7 @@ pub mod header;
 pub mod held;
 mod inspect;
 mod migrations;
+mod pasted;
 mod raw_log;
 pub mod start;
 
@@ -43,7 +44,8 @@ const LOCKED: Duration = Duration::from_secs(5);
 const STILL_LOCKED: Duration = Duration::from_millis(250);
 
 fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {}: {why}", path.display()))
+    let path = pasted::word(path);
+    Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {path}: {why}"))
 }
 
 /// Warns of a file that others than its owner may read.
@@ -217,11 +219,16 @@ fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<(
 /// What a file of the current version has besides its schema.
 fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
     // Unlike that of any other file; see `Header::cookie`.
-    let cookie = fastrand::u32(1 << 24..(1 << 31) - (1 << 24));
+    let cookie = new_cookie();
     transaction.pragma_update(None, "schema_version", cookie)?;
     transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()])?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)
+}
+
+/// A schema cookie unlike that of any other file.
+pub fn new_cookie() -> u32 {
+    fastrand::u32(1 << 24..(1 << 31) - (1 << 24))
 }
 
 /// Why SQLite cannot open a file, for people.

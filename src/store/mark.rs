@@ -7,9 +7,9 @@
 
 use rusqlite::Connection;
 
-use super::file::HeldFile;
 use super::file::header::number;
 use super::file::held::Lost;
+use super::file::{HeldFile, new_cookie};
 use super::{log, sql};
 use crate::error::{Error, Result};
 
@@ -111,6 +111,9 @@ pub struct Marker {
     carried: Option<log::Salt>,
     /// `PRAGMA data_version` when the last mark was made; another program's commit changes it.
     data_version: i64,
+    /// Whether the file is a copy that SQLite made, which gets a schema cookie of its own with its first mark: copies of the
+    /// copy are told from it by that.
+    is_copy: bool,
 }
 
 impl Marker {
@@ -121,7 +124,8 @@ impl Marker {
     pub fn new(connection: &Connection) -> Result<Self> {
         let bytes: Vec<u8> = connection.query_row("SELECT mark FROM log_mark", [], |row| row.get(0)).map_err(sql)?;
         let last = Mark::parse(&bytes).ok_or_else(|| Error::internal("the mark is damaged"))?;
-        Ok(Self { last, carried: None, data_version: 0 })
+        let cookie: u32 = connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(sql)?;
+        Ok(Self { last, carried: None, data_version: 0, is_copy: cookie != last.cookie })
     }
 
     /// To be called before a transaction begins: where it could be the first of a log, or the log is another program's, a mark
@@ -173,6 +177,7 @@ impl Marker {
             connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
         self.last = committed?;
+        self.is_copy = false;
         self.data_version = data_version(connection)?;
         file.expect(self.last);
         file.write_mark(&self.last)?;
@@ -185,6 +190,9 @@ impl Marker {
     /// The mark, and the first page: what the log has of that tells copies from the file.
     fn write(&self, connection: &Connection, open: bool) -> Result<Mark> {
         let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0)).map_err(sql);
+        if self.is_copy {
+            connection.pragma_update(None, "schema_version", new_cookie()).map_err(sql)?;
+        }
         let (cookie, version) = (number("PRAGMA schema_version")?, number("PRAGMA user_version")?);
         let mark = Mark { before: self.last.own, own: random(), cookie, open };
         connection.execute("UPDATE log_mark SET mark = ?1 WHERE id = 1", [mark.bytes()]).map_err(sql)?;

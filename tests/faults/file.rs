@@ -33,7 +33,9 @@ pub fn copy(database: &Path, folder: &Path) -> PathBuf {
 
 /// The path of a companion of the file.
 pub fn with_ending(database: &Path, ending: &str) -> PathBuf {
-    PathBuf::from(format!("{}{ending}", database.display()))
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Opens a file that nobody else uses, and fails where it is damaged.

@@ -82,6 +82,11 @@ impl Ledger {
         self.acknowledged.lock().unwrap().clone()
     }
 
+    /// The number that comes next.
+    pub fn sent(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     pub fn count(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }

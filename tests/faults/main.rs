@@ -21,6 +21,7 @@ mod ledger;
 mod lists;
 mod locks;
 mod mixed;
+mod operator;
 mod power;
 mod process;
 mod sinks;
@@ -49,6 +50,18 @@ const FAULTS: &[Fault] = faults![
     crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
     mixed::mixed_load_with_random_faults,
+    operator::restores::each_backup_put_back_in_each_way_after_each_stop_is_served_or_refused_in_a_line_that_helps,
+    operator::names::each_name_is_that_of_a_file_and_each_refusal_can_be_pasted,
+    operator::names::links_lead_to_one_file_with_one_log_and_one_server,
+    operator::names::a_mount_of_the_file_at_another_place_has_the_same_lock,
+    operator::moved::what_is_done_to_the_files_of_a_running_server_is_noticed_and_costs_nothing,
+    operator::streams::no_sort_of_standard_stream_keeps_it_from_its_work,
+    operator::streams::lines_on_the_database_s_own_full_disk_cost_no_event,
+    operator::streams::commands_end_with_a_sensible_code_whatever_becomes_of_what_they_say,
+    operator::panics::a_panic_of_each_part_ends_the_process_and_loses_nothing,
+    operator::panics::a_panic_of_an_attempt_costs_that_attempt_alone,
+    operator::panics::a_panic_of_the_log_s_thread_costs_lines_alone,
+    operator::sequences::random_sequences_of_acts_lose_nothing_and_each_refusal_helps,
 ];
 
 fn main() -> std::process::ExitCode {

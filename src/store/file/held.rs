@@ -386,7 +386,6 @@ impl HeldFile {
         state.mark_wanted = false;
         if anew {
             state.marks = vec![mark];
-            state.cookies = vec![mark.cookie];
         }
     }
 

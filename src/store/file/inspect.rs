@@ -2,12 +2,13 @@
 //! and play a log over whatever file stands beside it.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use super::companions::companion;
 use super::header::Header;
 use super::held::HeldFile;
 use super::raw_log::RawLog;
-use super::{MARKED_SINCE, VERSION, cannot_start};
+use super::{MARKED_SINCE, VERSION, cannot_start, pasted};
 use crate::error::{Error, Result};
 use crate::store::mark::Mark;
 
@@ -23,7 +24,7 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
     let failed = |error: std::io::Error| cannot_start(path, error);
     let log_path = held.log_path();
     let log =
-        RawLog::read(&log_path).map_err(|error| cannot_start(path, format!("{}: {error}", log_path.display())))?;
+        RawLog::read(&log_path).map_err(|error| cannot_start(path, format!("{}: {error}", pasted::word(&log_path))))?;
     let in_log = log.as_ref().filter(|log| log.commits > 0);
     let Some(header) = held.header().map_err(failed)? else {
         return match (held.length().map_err(failed)?, in_log) {
@@ -80,8 +81,9 @@ fn has_first_page(header: &Header, log: &RawLog) -> bool {
     }
     let as_long = log.sizes_before.iter().all(|pages| *pages == header.pages);
     let Some(first) = log.first_pages.first() else { return as_long };
-    let upgraded = header.version < first.version;
-    as_long && (header.cookie == first.cookie || upgraded) && header.changes <= first.changes
+    // A start gives a copy, as an upgrade does its file, another schema cookie; by then nothing else is in the log.
+    let renewed = header.version < first.version || !log.has_data;
+    as_long && (header.cookie == first.cookie || renewed) && header.changes <= first.changes
 }
 
 /// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.
@@ -91,20 +93,30 @@ fn has_journal(held: &HeldFile) -> bool {
     journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
 }
 
+/// A file, and a place for it that is out of the way and of nothing else that was moved there, as words of a shell.
+fn with_aside(path: PathBuf) -> (String, String) {
+    let mut aside = companion(&path, ".aside");
+    for number in 2.. {
+        if !aside.exists() {
+            break;
+        }
+        aside = companion(&path, &format!(".aside-{number}"));
+    }
+    (pasted::word(&path), pasted::word(&aside))
+}
+
 fn empty_with_log(held: &HeldFile) -> Error {
-    let log = held.log_path();
-    let log = log.display();
+    let (log, aside) = with_aside(held.log_path());
     cannot_start(
         held.path(),
         format!(
-            "it is missing or empty, but its log {log} holds data; put the database back, or begin anew: mv {log} {log}.aside"
+            "it is missing or empty, but its log {log} holds data; put the database back, or begin anew: mv {log} {aside}"
         ),
     )
 }
 
 fn foreign_log(held: &HeldFile, needs_log: bool) -> Error {
-    let log = held.log_path();
-    let log = log.display();
+    let (log, aside) = with_aside(held.log_path());
     // A plain copy of a running server's file.
     let copied =
         if needs_log { format!(" && touch {log} (what its own log held is missing in it)") } else { String::new() };
@@ -112,27 +124,25 @@ fn foreign_log(held: &HeldFile, needs_log: bool) -> Error {
         held.path(),
         format!(
             "the log {log} belongs to another file, such as the one that stood here before a backup was restored, and may hold \
-             what that one lacks; to use it, put that file back; to use this file without: mv {log} {log}.aside{copied}"
+             what that one lacks; to use it, put that file back; to use this file without: mv {log} {aside}{copied}"
         ),
     )
 }
 
 fn unmarked_log(held: &HeldFile) -> Error {
-    let path = held.path().display();
-    let log = held.log_path();
-    let log = log.display();
+    let path = pasted::word(held.path());
+    let (log, aside) = with_aside(held.log_path());
     cannot_start(
         held.path(),
         format!(
             "another program began the log {log} and did not end it; if it wrote to this very file, move the log into it: \
-             sqlite3 '{path}' 'PRAGMA wal_checkpoint(TRUNCATE)'; if a backup was put here since: mv {log} {log}.aside"
+             sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'; if a backup was put here since: mv {log} {aside}"
         ),
     )
 }
 
 fn log_is_missing(held: &HeldFile) -> Error {
-    let log = held.log_path();
-    let log = log.display();
+    let log = pasted::word(&held.log_path());
     cannot_start(
         held.path(),
         format!(
@@ -144,11 +154,10 @@ fn log_is_missing(held: &HeldFile) -> Error {
 }
 
 fn foreign_journal(held: &HeldFile) -> Error {
-    let journal = companion(held.path(), "-journal");
-    let journal = journal.display();
+    let (journal, aside) = with_aside(companion(held.path(), "-journal"));
     cannot_start(
         held.path(),
-        format!("the journal {journal} beside it is another program's; move it away: mv {journal} {journal}.aside"),
+        format!("the journal {journal} beside it is another program's; move it away: mv {journal} {aside}"),
     )
 }
 

@@ -296,6 +296,44 @@ fn copies_that_sqlite_made_while_it_ran_need_no_log() {
 }
 
 #[test]
+fn the_first_log_of_a_copy_that_sqlite_made_is_its_own_before_the_copy_has_the_mark() {
+    for made_by in [".backup", "VACUUM INTO"] {
+        let world = World::new();
+        let (held, live) = open_at(&world.path("live.db")).unwrap();
+        note(&live, 1);
+        match made_by {
+            ".backup" => back_up(&world.path("live.db"), &world.path("copy.db")),
+            _ => _ = live.execute("VACUUM INTO ?1", [world.path("copy.db").display().to_string()]).unwrap(),
+        }
+        close(held, live);
+        let copy = file::connect(&world.path("copy.db")).unwrap();
+        let held = HeldFile::take(&world.path("copy.db")).unwrap();
+        let before = std::fs::read(world.path("copy.db")).unwrap();
+        crate::store::mark::Marker::new(&copy).unwrap().commit(&copy, &held, true).unwrap();
+        // With the mark, and without it.
+        world.copy("copy.db", "y.db", &["", "-wal"]);
+        world.copy("copy.db", "x.db", &["-wal"]);
+        std::fs::write(world.path("x.db"), before).unwrap();
+        for name in ["x.db", "y.db"] {
+            assert_eq!(world.refused(name), None, "{made_by}");
+            assert_eq!(world.notes(name), [1]);
+        }
+    }
+}
+
+#[test]
+fn a_copy_of_a_copy_is_told_from_it() {
+    let world = World::new();
+    let (held, live) = open_at(&world.path("live.db")).unwrap();
+    back_up(&world.path("live.db"), &world.path("copy.db"));
+    close(held, live);
+    let (_held, copy) = open_at(&world.path("copy.db")).unwrap();
+    note(&copy, 1);
+    back_up(&world.path("copy.db"), &world.path("second.db"));
+    assert_eq!(world.notes("second.db"), [1]);
+}
+
+#[test]
 fn a_log_without_its_file_is_not_thrown_away() {
     let world = World::new();
     killed(&world, nothing);

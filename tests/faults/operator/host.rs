@@ -1,0 +1,245 @@
+//! A server as an operator starts it: in a folder, by whatever name of the file, with whatever streams and limits.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Client, DEADLINE, wait_until};
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_data-pusher");
+
+/// How it is started.
+#[derive(Clone)]
+pub struct Start {
+    folder: PathBuf,
+    database: OsString,
+    /// Of the shell, after the command, such as `2>&-`.
+    redirection: String,
+    /// Words before the command; what they name becomes the command.
+    wrapper: Vec<String>,
+    variables: Vec<(String, String)>,
+    flags: Vec<String>,
+}
+
+/// One that listens, until it is dropped.
+pub struct Host {
+    pub child: Child,
+    pub address: SocketAddr,
+    /// What it says, unless it was told to say it elsewhere.
+    said: PathBuf,
+}
+
+/// One that ended before it listened.
+#[derive(Debug)]
+pub struct Refusal {
+    pub code: Option<i32>,
+    pub said: String,
+}
+
+impl Start {
+    /// On a file as it is named from `folder`.
+    pub fn on(folder: &Path, database: impl AsRef<OsStr>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            database: database.as_ref().to_owned(),
+            redirection: String::new(),
+            wrapper: Vec::new(),
+            variables: Vec::new(),
+            flags: Vec::new(),
+        }
+    }
+
+    pub fn redirected(mut self, redirection: &str) -> Self {
+        redirection.clone_into(&mut self.redirection);
+        self
+    }
+
+    pub fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self
+    }
+
+    /// Spawns it with what the caller makes of its streams.
+    pub fn spawn(&self, address: SocketAddr, streams: impl FnOnce(&mut Command)) -> Child {
+        let mut command = shell(&self.redirection, &self.wrapper);
+        command.current_dir(&self.folder).args(["serve", "--dev", "--log-format", "json", "--listen"]);
+        let database = OsString::from_iter([OsStr::new("--database="), &self.database]);
+        command.arg(address.to_string()).arg(database).args(&self.flags);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        streams(&mut command);
+        command.spawn().expect("a shell starts")
+    }
+
+    /// Starts it; it listens or it ends.
+    #[track_caller]
+    pub fn go(&self) -> Result<Host, Refusal> {
+        self.go_with(|_| {})
+    }
+
+    /// The same with other streams.
+    #[track_caller]
+    pub fn go_with(&self, mut streams: impl FnMut(&mut Command)) -> Result<Host, Refusal> {
+        static SAID: AtomicUsize = AtomicUsize::new(0);
+        loop {
+            let said = self.folder.join(format!("said-{}", SAID.fetch_add(1, Ordering::Relaxed)));
+            let address = free_address();
+            let child = self.spawn(address, |command| {
+                command.stderr(File::create(&said).unwrap());
+                streams(command);
+            });
+            let mut host = Host { child, address, said };
+            match host.wait_until_it_listens() {
+                Ok(()) => return Ok(host),
+                // Somebody was faster.
+                Err(refusal) if refusal.said.contains("cannot listen") => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// Starts it, and it must listen.
+    #[track_caller]
+    pub fn served(&self) -> Host {
+        self.go().unwrap_or_else(|refusal| panic!("it is refused: {refusal:?}"))
+    }
+
+    /// Starts it, and it must be refused in one line, which is given.
+    #[track_caller]
+    pub fn refused(&self) -> String {
+        match self.go() {
+            Ok(host) => panic!("it is not refused, on {}: {}", self.database.display(), host.log()),
+            Err(refusal) => refusal.line(),
+        }
+    }
+}
+
+/// The program with a redirection of the shell's.
+pub fn shell(redirection: &str, wrapper: &[String]) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("exec \"$@\" {redirection}")).arg("sh").args(wrapper).arg(PROGRAM);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("DATA_PUSHER_") || name == "RUST_LOG" {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+/// An address below those that the system gives to outgoing connections.
+pub fn free_address() -> SocketAddr {
+    loop {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(15_000..30_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+impl Refusal {
+    /// The one line that an operator gets.
+    #[track_caller]
+    pub fn line(self) -> String {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        let lines: Vec<&str> = self.said.lines().collect();
+        assert!(lines.len() == 1 && lines[0].starts_with("error: ") && self.said.ends_with('\n'), "{self:?}");
+        assert!(!self.said.contains("panicked"), "{self:?}");
+        self.said.trim_end().to_owned()
+    }
+}
+
+impl Host {
+    pub fn client(&self) -> Client {
+        Client::new(self.address, None)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.said).unwrap_or_default()).into_owned()
+    }
+
+    #[track_caller]
+    fn wait_until_it_listens(&mut self) -> Result<(), Refusal> {
+        let client = self.client();
+        wait_until("it listens or ends", || {
+            if let Some(status) = self.child.try_wait().expect("it is a child") {
+                return Some(Err(Refusal { code: status.code(), said: self.log() }));
+            }
+            let answer = client.try_send("GET", "/healthz", &[], None);
+            answer.is_ok_and(|answer| answer.status == 200).then_some(Ok(()))
+        })
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: only sends a signal; the child is not yet waited for, so its id is still its own.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
+    }
+
+    /// Its status, once it has ended, which it must within `patience`.
+    #[track_caller]
+    pub fn ended_within(&mut self, patience: Duration) -> ExitStatus {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is a child") {
+                return status;
+            }
+            assert!(Instant::now() < end, "it does not end within {patience:?}: {}", self.log());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A clean stop by this signal; gives what it has said.
+    #[track_caller]
+    pub fn stop(mut self, signal: i32) -> String {
+        self.signal(signal);
+        let status = self.ended_within(DEADLINE);
+        assert_eq!(status.code(), Some(0), "signal {signal}: {}", self.log());
+        self.log()
+    }
+
+    /// SIGTERM.
+    #[track_caller]
+    pub fn terminate(self) {
+        self.stop(libc::SIGTERM);
+    }
+
+    /// SIGKILL.
+    #[track_caller]
+    pub fn kill(mut self) {
+        self.signal(libc::SIGKILL);
+        assert_eq!(self.ended_within(DEADLINE).signal(), Some(libc::SIGKILL));
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the server on {} said: {}", self.address, self.log());
+        }
+    }
+}
