@@ -17,8 +17,9 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTi
 use ureq::{Error, Timeout};
 
 use self::answers::{Answers, MOST_HELD};
+pub use self::connect::connect;
 pub use self::failure::Failure;
-use self::socket::{Socket, timed_out};
+pub use self::socket::{Socket, timed_out};
 use super::buffers::Growing;
 use crate::domain::delivery::ErrorClass;
 
@@ -111,7 +112,7 @@ impl Connector<()> for Tcp {
     type Out = Link<Socket>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {
-        connect::connect(details).map(|socket| Some(Link::new(socket)))
+        connect(details).map(|socket| Some(Link::new(socket)))
     }
 }
 
@@ -162,7 +163,8 @@ impl Exchange {
     }
 }
 
-fn deadline(timeout: &NextTimeout) -> Option<Instant> {
+/// When it is over.
+pub fn deadline(timeout: &NextTimeout) -> Option<Instant> {
     timeout.not_zero().map(|after| Instant::now() + *after)
 }
 
@@ -291,9 +293,11 @@ impl<C: Channel> Link<C> {
     /// The connection broke while an answer was waited for.
     fn broken(&mut self, error: io::Error) -> Error {
         self.exchange.ended = true;
-        if !is_reset(&error) {
-            return Error::from(error);
-        }
+        let error = match error.downcast::<Failure>() {
+            Ok(failure) => return failure.into(),
+            Err(error) if !is_reset(&error) => return Error::from(error),
+            Err(error) => error,
+        };
         if !self.answers.has_head() {
             return self.unanswered(&error).into();
         }
