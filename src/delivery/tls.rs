@@ -9,9 +9,9 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
 use rustls::client::ClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, IoState};
 use ureq::Error;
 use ureq::http::Uri;
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
@@ -134,11 +134,10 @@ impl Secured {
     /// Gives TLS what is there, or, where there is a time for it, what comes first; gives how much that was.
     fn feed(&mut self, left: Option<Option<Duration>>) -> io::Result<usize> {
         let came = self.tls.read_tls(&mut In { socket: &mut self.socket, left })?;
-        let IoState { .. } = self.tls.process_new_packets().map_err(|error| {
-            let failure = Failure::new(ErrorClass::Tls, self.notes.words(&error));
-            io::Error::other(failure)
-        })?;
-        Ok(came)
+        match self.tls.process_new_packets() {
+            Ok(_) => Ok(came),
+            Err(error) => Err(io::Error::other(Failure::new(ErrorClass::Tls, self.notes.words(&error)))),
+        }
     }
 
     fn read(&mut self, bytes: &mut [u8], left: Option<Option<Duration>>) -> io::Result<usize> {

@@ -30,7 +30,7 @@ const READ: usize = 2 * 1024;
 const HELD: usize = 32 * 1024;
 
 /// One that says 2xx before it has read the request, and then takes nothing more of it for so long, will not take it.
-const UNREAD: Duration = Duration::from_secs(1);
+const UNREAD: Duration = Duration::from_secs(2);
 
 /// And this much of an attempt's time is left to read its answer.
 const TO_READ: Duration = Duration::from_millis(100);
@@ -380,9 +380,12 @@ impl<C: Channel> Transport for Link<C> {
         }
         let deadline = deadline(&timeout);
         let mut bytes = [0; READ];
-        // An input that is full ends.
         let room = self.room();
-        while room > 0 {
+        if room == 0 {
+            // An input that is full ends.
+            return Ok(false);
+        }
+        loop {
             let left = left(deadline, timeout.reason)?;
             match self.channel.receive(&mut bytes[..room], left) {
                 Ok(0) => return self.end(),
@@ -398,7 +401,6 @@ impl<C: Channel> Transport for Link<C> {
                 Err(error) => return Err(self.broken(error)),
             }
         }
-        Ok(false)
     }
 
     fn is_open(&mut self) -> bool {
@@ -417,3 +419,6 @@ impl<C: Channel> fmt::Debug for Link<C> {
         f.debug_tuple("Link").field(&self.channel).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

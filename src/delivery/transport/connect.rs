@@ -9,6 +9,8 @@ use ureq::unversioned::transport::ConnectionDetails;
 use ureq::{Error, Timeout};
 
 use super::socket::{Socket, timed_out};
+use super::{Failure, is_reset};
+use crate::domain::delivery::ErrorClass;
 
 /// A connection to the first address that takes one.
 pub fn connect(details: &ConnectionDetails<'_>) -> Result<Socket, Error> {
@@ -40,6 +42,9 @@ pub fn connect(details: &ConnectionDetails<'_>) -> Result<Socket, Error> {
 
 fn unreached(failure: Option<io::Error>) -> Error {
     match failure {
+        Some(error) if is_reset(&error) => {
+            Failure::new(ErrorClass::Reset, format!("the connection broke ({error}) as soon as it was made")).into()
+        }
         Some(error) if !timed_out(&error) => Error::Io(error),
         _ => Error::Timeout(Timeout::Connect),
     }

@@ -122,8 +122,11 @@ impl Scene {
 
     /// Reads nothing and says nothing until the peer closes: that is seen without reading what it has sent.
     pub fn wait_for_the_peer(&mut self) {
-        let mut polled =
-            libc::pollfd { fd: self.stream.get_ref().tcp().as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+        #[cfg(target_os = "linux")]
+        let events = libc::POLLRDHUP;
+        #[cfg(not(target_os = "linux"))]
+        let events = 0;
+        let mut polled = libc::pollfd { fd: self.stream.get_ref().tcp().as_raw_fd(), events, revents: 0 };
         // SAFETY: `polled` is one valid entry.
         unsafe { libc::poll(&raw mut polled, 1, -1) };
     }
