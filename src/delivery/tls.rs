@@ -91,7 +91,10 @@ impl Secured {
             let step = match secured.push() {
                 Err(error) if timed_out(&error) => secured.socket.wait(false, left).map(|_| ()),
                 Err(error) => Err(error),
-                Ok(()) if !secured.tls.is_handshaking() => return Ok(secured),
+                Ok(()) if !secured.tls.is_handshaking() => {
+                    secured.notes.done();
+                    return Ok(secured);
+                }
                 Ok(()) => secured.feed(Some(left)).and_then(|some| {
                     heard |= some > 0;
                     if some == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }

@@ -130,6 +130,9 @@ fn a_server_is_asked_for_by_its_name_and_not_by_an_address() {
         let name = receiver.requests().pop().unwrap().tls.unwrap().name;
         assert_eq!(name.as_deref(), asked, "{host}");
     }
+    let Some(receiver) = Receiver::start_tls_v6(case.authority.issue(&["::1"]).config()) else { return };
+    ended(&case.delivery(&receiver.url_at("[::1]", "/in")), "succeeded", 200, Value::Null);
+    assert_eq!(receiver.requests().pop().unwrap().tls.unwrap().name, None);
 }
 
 #[test]

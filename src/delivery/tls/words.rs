@@ -34,13 +34,20 @@ thread_local! {
 /// A connection's notes.
 pub struct Notes {
     host: String,
+    /// Whether a certificate of ours was asked for, once that is known: other threads use the connection later.
+    asked: Option<bool>,
 }
 
 impl Notes {
     /// Of a handshake with this server, which begins on this thread now.
     pub fn of(name: &ServerName<'_>) -> Self {
         SEEN.take();
-        Self { host: name.to_str().into_owned() }
+        Self { host: name.to_str().into_owned(), asked: None }
+    }
+
+    /// The handshake is done. With TLS 1.3 the receiver may refuse it even then.
+    pub fn done(&mut self) {
+        self.asked = Some(SEEN.with_borrow(|seen| seen.asked));
     }
 
     /// What an error of TLS means.
@@ -70,7 +77,7 @@ impl Notes {
     fn alert(&self, alert: AlertDescription) -> String {
         use AlertDescription as Is;
         let host = &self.host;
-        let asked = SEEN.with_borrow(|seen| seen.asked);
+        let asked = self.asked.unwrap_or_else(|| SEEN.with_borrow(|seen| seen.asked));
         match alert {
             Is::CertificateRequired => needs_certificate(),
             Is::HandshakeFailure | Is::BadCertificate | Is::UnknownCA | Is::AccessDenied | Is::CertificateUnknown

@@ -148,18 +148,23 @@ impl Received {
 impl Receiver {
     /// Answers everything with 200 until it is told otherwise.
     pub fn start() -> Self {
-        Self::start_with(None)
+        Self::start_on("127.0.0.1:0", None).expect("a free port")
     }
 
     /// The same over https.
     pub fn start_tls(config: Arc<ServerConfig>) -> Self {
-        Self::start_with(Some(config))
+        Self::start_on("127.0.0.1:0", Some(config)).expect("a free port")
     }
 
-    fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
+    /// The same by version 6 of the Internet protocol, where there is one.
+    pub fn start_tls_v6(config: Arc<ServerConfig>) -> Option<Self> {
+        Self::start_on("[::1]:0", Some(config)).ok()
+    }
+
+    fn start_on(address: &str, tls: Option<Arc<ServerConfig>>) -> std::io::Result<Self> {
         let is_tls = tls.is_some();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -189,7 +194,7 @@ impl Receiver {
                 });
             }
         });
-        Self { address, tls: is_tls, shared }
+        Ok(Self { address, tls: is_tls, shared })
     }
 
     pub fn url(&self, path: &str) -> String {
