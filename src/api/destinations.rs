@@ -144,7 +144,7 @@ impl DestinationsApi {
 
     /// Resume a destination
     ///
-    /// Sends what has queued while it was paused.
+    /// Sends what has queued while it was paused. A hold by `Retry-After` ends too.
     #[oai(path = "/v1/destinations/:destination_id/resume", method = "post", operation_id = "resumeDestination")]
     async fn resume(
         &self,
@@ -157,7 +157,8 @@ impl DestinationsApi {
 
     /// Test a destination
     ///
-    /// Sends a sample event now, past the queue, and answers with the attempt, whatever came of it.
+    /// Sends a sample event now, past the queue, and answers with the attempt, whatever came of it. A success ends a hold
+    /// by `Retry-After`.
     #[oai(path = "/v1/destinations/:destination_id/test", method = "post", operation_id = "testDestination")]
     async fn test(
         &self,
@@ -165,12 +166,19 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<Found<Attempt>> {
-        let destination = self.0.store.destination(destination_id.0).await?;
+        let destination = self.0.store.destination(destination_id.0.clone()).await?;
+        let held = destination.held_until;
         let (done, attempt) = oneshot::channel();
         let done = Box::new(move |attempt| drop(done.send(attempt)));
         self.0.test_sender.send_test(destination, SAMPLE.as_bytes().into(), done);
         let unavailable = |_| Error::unavailable("engine_busy", "No test can be sent now; try again.");
-        Ok(Found(attempt.await.map_err(unavailable)?.into()))
+        let attempt = attempt.await.map_err(unavailable)?;
+        if let Some(held) = held.filter(|_| attempt.outcome.is_success()) {
+            // What came of the test is to be told though the hold stays.
+            let lifted = self.0.store.lift_hold(destination_id.0, held).await;
+            let _ = lifted.inspect_err(|error| tracing::warn!(%error, "a hold stays after a test that went well"));
+        }
+        Ok(Found(attempt.into()))
     }
 
     /// Replay a destination's deliveries

@@ -12,8 +12,9 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
-use self::values::{boolean, max_body, memory, network, origin, retention, schedule, timeout};
+use self::values::{boolean, file, max_body, memory, network, origin, retention, schedule, timeout};
 use super::config::Config;
+use crate::delivery::Trust;
 use crate::domain::duration;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
@@ -90,6 +91,10 @@ struct Serve {
     /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
     #[arg(long, env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
     allow_network: Vec<IpNet>,
+
+    /// File with certificates (PEM) of authorities that https destinations may have theirs from, besides Mozilla's (repeatable)
+    #[arg(long, env = "DATA_PUSHER_CA_FILE", value_delimiter = ',', value_name = "FILE", value_parser = file)]
+    ca_file: Vec<PathBuf>,
 
     /// Attempts under way at once, over all destinations
     #[arg(long, env = "DATA_PUSHER_WORKERS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=8192))]
@@ -250,6 +255,7 @@ impl Serve {
             public_url: self.public_url,
             cors_origins: self.cors_origin,
             allow_network: self.allow_network,
+            trust: Trust::load(&self.ca_file)?,
             workers: usize::from(self.workers),
             destination_concurrency: usize::from(self.destination_concurrency),
             timeout: self.timeout,

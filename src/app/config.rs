@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::cli::LogFormat;
+use crate::delivery::Trust;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
@@ -29,6 +30,8 @@ pub struct Config {
     pub cors_origins: Vec<Origin>,
     /// Networks that are not global and still allowed.
     pub allow_network: Vec<IpNet>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// Attempts under way at once, over all destinations.
     pub workers: usize,
     /// Attempts under way at once to one destination.

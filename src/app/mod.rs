@@ -226,6 +226,7 @@ impl Running {
                 retry_schedule: config.retry_schedule,
                 pause_after: config.pause_after,
                 network: Arc::clone(&network),
+                trust: config.trust,
                 clock,
             },
             store.clone(),

@@ -9,18 +9,11 @@ use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
-use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector};
 
-use super::buffers::LeanConnector;
 use super::resolver::Guard;
+use super::tls::{Tls, Trust};
 use super::transport::Tcp;
 use crate::domain::target_url::TargetUrl;
-
-/// Held by every connection, and so small; the head of an answer is put together in larger ones (see `buffers`).
-const INPUT_BUFFER: usize = 1024;
-
-/// Likewise.
-const OUTPUT_BUFFER: usize = 2 * 1024;
 
 /// A connection that was idle for so long is closed, as in ureq's own pool.
 const IDLE: Duration = Duration::from_secs(15);
@@ -34,8 +27,9 @@ const FEW: usize = 64;
 /// Connections of the whole engine.
 pub struct Connections {
     guard: Guard,
+    trust: Trust,
     /// It holds the roots of trust, so it is made once and only where somebody needs it.
-    tls: OnceLock<Shared<DefaultConnector>>,
+    tls: OnceLock<Tls>,
     origins: Mutex<Origins>,
 }
 
@@ -47,9 +41,9 @@ struct Origins {
 }
 
 impl Connections {
-    /// None yet; they reach what `guard` lets through.
-    pub fn new(guard: Guard) -> Self {
-        Self { guard, tls: OnceLock::new(), origins: Mutex::default() }
+    /// None yet; they reach what `guard` lets through, and over https what `trust` vouches for.
+    pub fn new(guard: Guard, trust: Trust) -> Self {
+        Self { guard, trust, tls: OnceLock::new(), origins: Mutex::default() }
     }
 
     /// For a lane to `url`; the whole of an exchange may take `timeout`.
@@ -89,15 +83,12 @@ impl Connections {
             .http_status_as_error(false)
             .user_agent(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
-            .input_buffer_size(INPUT_BUFFER)
-            .output_buffer_size(OUTPUT_BUFFER)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
             .max_idle_age(IDLE)
             .timeout_global(Some(timeout.max(Duration::from_millis(1))))
             .build();
-        let new = || Shared(Arc::new(DefaultConnector::new()));
-        let tls = url.is_https().then(|| self.tls.get_or_init(new).clone());
+        let tls = url.is_https().then(|| self.tls.get_or_init(|| Tls::new(&self.trust)).clone());
         Arc::new(Origin { config, tls, guard: self.guard.clone(), idle: Mutex::default() })
     }
 }
@@ -106,7 +97,7 @@ impl Connections {
 struct Origin {
     config: Config,
     /// `None` for plain HTTP.
-    tls: Option<Shared<DefaultConnector>>,
+    tls: Option<Tls>,
     guard: Guard,
     /// Those with a connection that nobody uses, the one that was used last at the end.
     idle: Mutex<VecDeque<Idle>>,
@@ -125,7 +116,7 @@ impl Origin {
 
     fn make(&self) -> Agent {
         match &self.tls {
-            Some(tls) => Agent::with_parts(self.config.clone(), tls.clone().chain(LeanConnector), self.guard.clone()),
+            Some(tls) => Agent::with_parts(self.config.clone(), tls.clone(), self.guard.clone()),
             None => Agent::with_parts(self.config.clone(), Tcp, self.guard.clone()),
         }
     }
@@ -240,24 +231,6 @@ impl Drop for Lent<'_> {
         if !ended && self.connected.get() {
             self.agents.origin.keep(self.agent.clone(), self.born, Instant::now());
         }
-    }
-}
-
-/// A connector that many agents have in common.
-#[derive(Debug)]
-struct Shared<C>(Arc<C>);
-
-impl<C> Clone for Shared<C> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<C: Connector<()>> Connector<()> for Shared<C> {
-    type Out = C::Out;
-
-    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<()>) -> Result<Option<Self::Out>, ureq::Error> {
-        self.0.connect(details, chained)
     }
 }
 

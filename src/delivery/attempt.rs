@@ -10,6 +10,7 @@ use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri
 use super::agents::{Agents, Connections, Lent};
 use super::clock;
 use super::resolver::RefusedAddress;
+use super::transport::{self, Failure};
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
 use crate::domain::destination::{Destination, HttpMethod};
 use crate::domain::ids::EventId;
@@ -119,8 +120,8 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub struct NotSent(pub String);
 
-/// Makes the request. Where a kept connection broke before anything came it is tried once more on the client that `spare`
-/// makes for the time that is left: the peer may have closed it just then, which says nothing about the destination.
+/// Makes the request. Where a kept connection broke before the peer took any of it, it is made once more on the client that
+/// `spare` makes for the time that is left: the peer had closed it just then, which says nothing about the destination.
 ///
 /// # Errors
 /// The GET's URL would be too long.
@@ -140,10 +141,10 @@ pub fn send(
     };
     let at = clock::wall();
     let started = Instant::now();
-    let (kept, mut broken) = (line.lent.begin(), false);
+    line.lent.begin();
     let mut answer = call(request, line, url.as_deref());
-    if kept && answer.as_ref().is_err_and(broke) {
-        broken = true;
+    let stale = answer.as_ref().is_err_and(|error| Failure::of(error).is_some_and(|failure| failure.stale));
+    if stale {
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(spare) = spare(left)
@@ -151,38 +152,65 @@ pub fn send(
             answer = call(request, &spare.line(false), url.as_deref());
         }
     }
-    let sent = answer.and_then(read);
-    if sent.is_ok() && !broken {
-        line.lent.done();
-    }
-    let (outcome, detail, body, body_truncated) = match sent {
-        Ok((outcome, body, truncated)) => (outcome, None, body, truncated),
+    let came = match answer.map(read) {
+        Ok(came) => came,
         Err(error) => {
-            let (class, detail) = classify(&error, fields.url.is_https());
-            (Outcome::NoAnswer(class), Some(detail), Vec::new(), false)
+            let (class, detail) = classify(&error);
+            Came { outcome: Outcome::NoAnswer(class), flaw: Some(detail), body: Vec::new(), truncated: false }
         }
     };
-    Ok(Attempt { at, duration: started.elapsed(), outcome, detail, body, body_truncated })
+    if came.flaw.is_none() && !stale {
+        line.lent.done();
+    }
+    Ok(Attempt {
+        at,
+        duration: started.elapsed(),
+        outcome: came.outcome,
+        detail: came.flaw.map(short),
+        body: came.body,
+        body_truncated: came.truncated,
+    })
 }
 
-/// Reads an answer's body to its end, or to the limit.
-fn read(response: Response<Body>) -> Result<(Outcome, Vec<u8>, bool), ureq::Error> {
+/// What came back.
+struct Came {
+    outcome: Outcome,
+    /// What is wrong with it.
+    flaw: Option<String>,
+    /// As much of the body as the log keeps.
+    body: Vec<u8>,
+    truncated: bool,
+}
+
+/// Reads an answer's body to its end, or to the limit. The answer counts whatever is wrong with the body: only the log
+/// wants that.
+fn read(response: Response<Body>) -> Came {
     let status = response.status().as_u16();
+    let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = match status {
-        429 | 503 => response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| retry::retry_after(value, clock::wall())),
+        429 | 503 => field("retry-after").and_then(|value| retry::retry_after(value, clock::wall())),
         _ => None,
     };
+    let said = field("content-length").and_then(|value| value.parse::<u64>().ok());
     let mut body = Vec::new();
     // One byte more than is kept tells whether there was more.
-    response.into_body().into_reader().take(READ_BODY_BYTES).read_to_end(&mut body).map_err(ureq::Error::from)?;
+    let end = response.into_body().into_reader().take(READ_BODY_BYTES).read_to_end(&mut body);
+    let flaw = end.err().map(|error| flaw(&ureq::Error::from(error), body.len(), said));
     let truncated = body.len() > LOGGED_BODY_BYTES;
     body.truncate(LOGGED_BODY_BYTES);
     body.shrink_to_fit();
-    Ok((Outcome::Answer { status, retry_after }, body, truncated))
+    Came { outcome: Outcome::Answer { status, retry_after }, flaw, body, truncated }
+}
+
+/// What is wrong with a body of which `came` bytes could be read; its head `said` how many it would have.
+fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
+    let of = said.map_or_else(String::new, |said| format!(" of {said}"));
+    let (class, why) = classify(error);
+    match class {
+        ErrorClass::Timeout => format!("the answer's body did not end in time; {came}{of} bytes of it came"),
+        ErrorClass::Reset => format!("the answer's body broke off after {came}{of} bytes: {why}"),
+        _ => format!("the answer's body cannot be read beyond {came}{of} bytes: {why}"),
+    }
 }
 
 /// `url` is a GET's, with the document.
@@ -213,16 +241,6 @@ fn call(request: &Request<'_>, line: &Line<'_>, url: Option<&str>) -> Result<Res
     }
 }
 
-/// Whether the connection broke.
-fn broke(error: &ureq::Error) -> bool {
-    matches!(error, ureq::Error::Io(error) if is_reset(error.kind()))
-}
-
-fn is_reset(kind: io::ErrorKind) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-    matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
-}
-
 /// Whether this machine could not even try: no file, port or memory is left. That says nothing about the destination.
 fn is_ours(error: &io::Error) -> bool {
     const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
@@ -230,42 +248,43 @@ fn is_ours(error: &io::Error) -> bool {
 }
 
 /// The class of a failure, and what happened for people. Neither holds a URL, a header or a body.
-fn classify(error: &ureq::Error, https: bool) -> (ErrorClass, String) {
+fn classify(error: &ureq::Error) -> (ErrorClass, String) {
     use io::ErrorKind;
     let class = match error {
-        ureq::Error::Timeout(_) => ErrorClass::Timeout,
+        ureq::Error::Timeout(_) => return (ErrorClass::Timeout, "no answer within the time".to_owned()),
         ureq::Error::HostNotFound => return (ErrorClass::Dns, "the host name does not resolve".to_owned()),
-        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => ErrorClass::Tls,
         ureq::Error::ConnectionFailed => ErrorClass::Connect,
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyStalled => {
             ErrorClass::InvalidResponse
         }
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => ErrorClass::InvalidRequest,
-        ureq::Error::Other(inner) => match inner.downcast_ref::<RefusedAddress>() {
-            Some(refused) => return (ErrorClass::RefusedAddress, refused.to_string()),
-            None => ErrorClass::InvalidResponse,
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+            let detail = "the request cannot be built from this URL and headers";
+            return (ErrorClass::InvalidRequest, detail.to_owned());
+        }
+        ureq::Error::Other(inner) => match (inner.downcast_ref::<RefusedAddress>(), Failure::of(error)) {
+            (Some(refused), _) => return (ErrorClass::RefusedAddress, refused.to_string()),
+            (_, Some(failure)) => return (failure.class, failure.detail.clone()),
+            _ => ErrorClass::InvalidResponse,
         },
         ureq::Error::Io(io) if is_ours(io) => {
             return (ErrorClass::Cut, format!("the server itself has no connection left to make: {io}"));
         }
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ErrorClass::Timeout,
-            kind if is_reset(kind) => ErrorClass::Reset,
-            // What is wrong with HTTP comes as a protocol error, so this is what rustls says.
-            ErrorKind::InvalidData if https => ErrorClass::Tls,
-            ErrorKind::InvalidData | ErrorKind::InvalidInput => ErrorClass::InvalidResponse,
+            ErrorKind::UnexpectedEof => return (ErrorClass::Reset, "the connection was closed".to_owned()),
+            _ if transport::is_reset(io) => ErrorClass::Reset,
+            ErrorKind::InvalidData => ErrorClass::InvalidResponse,
             _ => ErrorClass::Connect,
         },
         _ => ErrorClass::InvalidResponse,
     };
-    let mut detail = match error {
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
-            "the request cannot be built from this URL and headers".to_owned()
-        }
-        error => error.to_string(),
-    };
+    (class, error.to_string())
+}
+
+/// As much of it as the log keeps.
+fn short(mut detail: String) -> String {
     if let Some((end, _)) = detail.char_indices().nth(300) {
         detail.truncate(end);
     }
-    (class, detail)
+    detail
 }

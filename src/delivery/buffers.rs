@@ -1,11 +1,9 @@
 //! Buffers that an attempt holds only while it uses them. ureq zeroes both of a connection's buffers before the first
 //! byte is sent, so an answer's largest head would cost every blocked attempt its full size.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use ureq::Error;
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ureq::unversioned::transport::Buffers;
 
 use crate::domain::headers;
 
@@ -39,69 +37,6 @@ fn give_back(buffer: &mut Vec<u8>) {
     let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
     if spares.len() < SPARE {
         spares.push(buffer);
-    }
-}
-
-/// Last in the chain: wraps the transport that the others made.
-#[derive(Debug)]
-pub struct LeanConnector;
-
-impl<In: Transport> Connector<In> for LeanConnector {
-    type Out = Lean<In>;
-
-    fn connect(&self, _: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        Ok(chained.map(|inner| Lean { inner, buffers: Growing::default() }))
-    }
-}
-
-/// A transport with buffers that grow as needed and are given back before each wait for the peer.
-pub struct Lean<T> {
-    inner: T,
-    buffers: Growing,
-}
-
-impl<T: Transport> fmt::Debug for Lean<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl<T: Transport> Transport for Lean<T> {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.buffers.hold(amount);
-        let mut rest = self.buffers.held();
-        while !rest.is_empty() {
-            let room = self.inner.buffers().output();
-            let some = rest.len().min(room.len());
-            room[..some].copy_from_slice(&rest[..some]);
-            self.inner.transmit_output(some, timeout)?;
-            rest = &rest[some..];
-        }
-        self.buffers.let_go();
-        Ok(())
-    }
-
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.buffers.rest();
-        if self.inner.buffers().input().is_empty() && !self.inner.await_input(timeout)? {
-            return Ok(false);
-        }
-        let some = self.buffers.take(self.inner.buffers().input());
-        self.inner.buffers().input_consume(some);
-        // Like ureq's own: an input that is full ends.
-        Ok(some > 0)
-    }
-
-    fn is_open(&mut self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
     }
 }
 

@@ -184,6 +184,7 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
         destination: destination.key,
         attempt,
         outcome,
+        held: destination.held_until,
         step,
         verdict,
         ended_at: now,

@@ -14,6 +14,7 @@ mod refill;
 mod resolver;
 mod run;
 mod scheduler;
+mod tls;
 mod transport;
 mod workers;
 
@@ -32,6 +33,7 @@ use crate::store::{Change, Store};
 use clock::Clock;
 pub use figures::{BUCKETS, EngineFigures};
 use scheduler::Message;
+pub use tls::Trust;
 
 /// What the engine is told at start.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct EngineOptions {
     pub pause_after: Duration,
     /// Where deliveries may go.
     pub network: Arc<NetworkPolicy>,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// The clock of due times.
     pub clock: Clock,
 }
@@ -155,6 +159,7 @@ mod tests {
             retry_schedule: RetrySchedule::parse("1h").unwrap(),
             pause_after: Duration::from_secs(3_600),
             network: Arc::new(NetworkPolicy::dev(Vec::new())),
+            trust: Trust::default(),
             clock,
         };
         let mut engine = Engine::start(options, store.clone(), outbox.clone(), inbox).unwrap();

@@ -146,7 +146,7 @@ impl Scheduler {
             store,
             clock: options.clock,
             figures,
-            connections: Connections::new(Guard::new(Arc::clone(&options.network))),
+            connections: Connections::new(Guard::new(Arc::clone(&options.network)), options.trust.clone()),
             retry_schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             pause_after: options.pause_after,

@@ -58,17 +58,17 @@ impl DeliveryState {
 pub enum ErrorClass {
     /// An answer other than 2xx.
     Status,
-    /// No whole answer within the time.
+    /// No answer within the time.
     Timeout,
     /// No TCP connection.
     Connect,
     /// The name does not resolve.
     Dns,
-    /// The TLS handshake failed.
+    /// The TLS handshake failed, or what came later is not valid TLS.
     Tls,
     /// The name leads to an address that deliveries must not reach.
     RefusedAddress,
-    /// The connection broke before a whole answer came.
+    /// The connection broke before the head of an answer was whole.
     Reset,
     /// What came is not HTTP, or over the limits of a header.
     InvalidResponse,
@@ -120,14 +120,14 @@ words!(DeliveryState, ErrorClass);
 /// What came of one HTTP request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// A whole answer came. `retry_after` is what 429 and 503 asked for, already bounded.
+    /// An answer came, whatever its body was like. `retry_after` is what 429 and 503 asked for, already bounded.
     Answer {
         /// HTTP status.
         status: u16,
         /// Wait that the destination asks for.
         retry_after: Option<Duration>,
     },
-    /// No whole answer, or none was asked for.
+    /// No answer, or none was asked for.
     NoAnswer(ErrorClass),
 }
 
@@ -189,7 +189,8 @@ pub fn after(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Timesta
         _ => None,
     };
     let hold_until = asked.map(|wait| now.plus(wait));
-    let retry = |delay: Duration, step| Next::Retry { at: now.plus(delay.max(asked.unwrap_or_default())), step };
+    // The hold is the destination's, so that it can be lifted; this delivery keeps to the schedule.
+    let retry = |delay: Duration, step| Next::Retry { at: now.plus(delay), step };
     let next = match outcome {
         _ if outcome.is_success() => Next::Succeeded,
         Outcome::Answer { status: 410, .. } => Next::PauseDestination,
@@ -214,7 +215,7 @@ pub struct Attempt {
     pub duration: Duration,
     /// What came of it.
     pub outcome: Outcome,
-    /// What went wrong, for people; never holds a secret.
+    /// What went wrong, for people, also with the body of an answer that counts; never holds a secret.
     pub detail: Option<String>,
     /// At most the first [`LOGGED_BODY_BYTES`] of the answer's body.
     pub body: Vec<u8>,
@@ -314,7 +315,7 @@ mod tests {
     fn retry_after_holds_the_destination_and_never_shortens_the_schedule() {
         let asks = |status, seconds| Outcome::Answer { status, retry_after: Some(Duration::from_secs(seconds)) };
         let long = verdict(0, asks(429, 60));
-        assert_eq!((long.next, long.hold_until), (due(60, 1), Some(NOW.plus(Duration::from_secs(60)))));
+        assert_eq!((long.next, long.hold_until), (due(5, 1), Some(NOW.plus(Duration::from_secs(60)))));
         assert_eq!(verdict(1, asks(503, 60)).next, due(300, 2));
         assert_eq!(verdict(2, asks(503, 60)).hold_until, Some(NOW.plus(Duration::from_secs(60))));
         assert_eq!(verdict(0, asks(500, 60)), Verdict { next: due(5, 1), hold_until: None });

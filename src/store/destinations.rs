@@ -109,7 +109,7 @@ impl Store {
         fields: DestinationFields,
         now: Timestamp,
     ) -> Result<Destination> {
-        self.change(id, move |batch, destination| set_fields(batch, destination.key, &fields, now)).await
+        self.change(id, move |batch, destination| change_fields(batch, destination, &fields, now)).await
     }
 
     /// Sets what `patch` names, for the next attempt on.
@@ -124,7 +124,7 @@ impl Store {
     ) -> Result<Destination> {
         self.change(id, move |batch, destination| {
             let fields = patch.apply(&destination.fields).map_err(Error::invalid)?;
-            set_fields(batch, destination.key, &fields, now)
+            change_fields(batch, destination, &fields, now)
         })
         .await
     }
@@ -161,12 +161,25 @@ impl Store {
         self.change(id, move |batch, destination| {
             batch.run(
                 "UPDATE destination SET paused_reason = NULL, paused_at = NULL, held_until = NULL, failing_since = NULL,
-                 updated_at = ?2 WHERE key = ?1 AND paused_reason IS NOT NULL",
+                 updated_at = ?2 WHERE key = ?1 AND (paused_reason IS NOT NULL OR held_until IS NOT NULL)",
                 (destination.key.0, now.millis()),
             )?;
             Ok(())
         })
         .await
+    }
+
+    /// Lets deliveries go again after a success that no delivery had, if the destination is still held back until `held`.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
+        self.writer
+            .guarded(move |batch| {
+                let destination = existing(batch.connection(), &id)?;
+                lift(batch, destination.key, held)
+            })
+            .await
     }
 
     /// Gives a destination a new signing secret; the one before signs beside it for [`ROTATION_OVERLAP`].
@@ -233,6 +246,28 @@ fn told(batch: &mut Batch<'_>, id: &DestinationId) -> Result<Destination> {
     let destination = existing(batch.connection(), id)?;
     batch.changed(Change::Destination(Arc::new(destination.clone())));
     Ok(destination)
+}
+
+/// Ends a hold until this time: what asked for it answers well by now. Another one that came meanwhile stays.
+pub fn lift(batch: &mut Batch<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
+    let query = "UPDATE destination SET held_until = NULL WHERE key = ?1 AND held_until = ?2";
+    if batch.run(query, (key.0, held.millis()))? > 0 {
+        tell(batch, key)?;
+    }
+    Ok(())
+}
+
+fn change_fields(
+    batch: &mut Batch<'_>,
+    before: &Destination,
+    fields: &DestinationFields,
+    now: Timestamp,
+) -> Result<()> {
+    if before.fields.url.origin() != fields.url.origin() {
+        // Another server has asked for no hold.
+        batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [before.key.0])?;
+    }
+    set_fields(batch, before.key, fields, now)
 }
 
 fn set_fields(batch: &mut Batch<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {

@@ -26,6 +26,8 @@ pub struct FinishedAttempt {
     pub attempt: Option<Attempt>,
     /// What came of it, or why none was made.
     pub outcome: Outcome,
+    /// Until when the destination was held back, as far as the attempt knew when it began; that may be over.
+    pub held: Option<Timestamp>,
     /// Failures of the schedule that were used up when it began.
     pub step: u32,
     /// What follows; times on the engine's clock.
@@ -88,7 +90,7 @@ fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timest
 /// destination. One statement writes it; gives whether it was that.
 fn write_usual(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<bool> {
     let Some(attempt) = attempts::in_row(finished) else { return Ok(false) };
-    if !batch.targets().is_sound(finished.destination) {
+    if finished.held.is_some() || !batch.targets().is_sound(finished.destination) {
         return Ok(false);
     }
     let written = batch.run(
@@ -190,6 +192,9 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
         if failing {
             batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
         }
+        if let Some(held) = finished.held {
+            destinations::lift(batch, key, held)?;
+        }
         batch.targets().keep_sound(key);
         return Ok(());
     }
@@ -198,9 +203,11 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
         return Ok(());
     }
     if let Some(until) = finished.verdict.hold_until {
+        // What an attempt says that knew of the hold takes its place; of those that were under way together the longest goes.
         batch.run(
-            "UPDATE destination SET held_until = max(coalesce(held_until, 0), ?2) WHERE key = ?1",
-            (key.0, until.millis()),
+            "UPDATE destination SET held_until =
+             CASE WHEN held_until IS ?3 THEN ?2 ELSE max(coalesce(held_until, 0), ?2) END WHERE key = ?1",
+            (key.0, until.millis(), finished.held.map(Timestamp::millis)),
         )?;
         destinations::tell(batch, key)?;
     }

@@ -94,7 +94,7 @@ fn a_flag_wins_over_its_variable() {
 }
 
 /// Every flag that takes a value, and the variable of each.
-const VALUES: [(&str, &str); 16] = [
+const VALUES: [(&str, &str); 17] = [
     ("--listen", "DATA_PUSHER_LISTEN"),
     ("--database", "DATA_PUSHER_DATABASE"),
     ("--admin-token", "DATA_PUSHER_ADMIN_TOKEN"),
@@ -102,6 +102,7 @@ const VALUES: [(&str, &str); 16] = [
     ("--allow-network", "DATA_PUSHER_ALLOW_NETWORK"),
     ("--public-url", "DATA_PUSHER_PUBLIC_URL"),
     ("--cors-origin", "DATA_PUSHER_CORS_ORIGIN"),
+    ("--ca-file", "DATA_PUSHER_CA_FILE"),
     ("--workers", "DATA_PUSHER_WORKERS"),
     ("--destination-concurrency", "DATA_PUSHER_DESTINATION_CONCURRENCY"),
     ("--timeout", "DATA_PUSHER_TIMEOUT"),

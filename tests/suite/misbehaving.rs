@@ -64,7 +64,7 @@ fn connections_that_break_are_resets() {
     case.fails(Behaviour::Reset, "reset");
     case.fails(Behaviour::Close, "reset");
     case.fails(Behaviour::Raw(b"HTTP/1.1 20".to_vec()), "reset");
-    case.fails(Behaviour::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec()), "reset");
+    case.fails(Behaviour::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n".to_vec()), "reset");
     case.receiver.reset_connections(true);
     case.fails(Behaviour::Close, "reset");
 }
@@ -78,7 +78,6 @@ fn what_is_not_http_is_an_invalid_response() {
         b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03 not for you\r\n\r\n".to_vec(),
         b"HTTP/1.1 abc OK\r\n\r\n".to_vec(),
         b"HTTP/1.1 200 OK\r\nbad header line\r\n\r\n".to_vec(),
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nxx\r\n0\r\n\r\n".to_vec(),
     ] {
         case.fails(Behaviour::Raw(bytes), "invalid_response");
     }

@@ -54,7 +54,7 @@ pub struct Attempt {
     pub status_code: Option<u16>,
     /// Why it failed, in one word; null for a success.
     pub error: Option<String>,
-    /// Why it failed, for people.
+    /// Why it failed, for people, and what was wrong with the body of an answer that counts all the same.
     pub detail: Option<String>,
     /// The first 16 KiB of the answer's body, as text.
     pub response_body: String,

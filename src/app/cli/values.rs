@@ -1,5 +1,6 @@
 //! Values of flags and variables, each read into what it means. An error is a sentence that says what would be right.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -36,6 +37,14 @@ pub fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| "write a network such as 10.1.0.0/16 or an address such as 127.0.0.1".to_owned())
+}
+
+/// An item of a list; it may have blanks around it.
+pub fn file(text: &str) -> Result<PathBuf, String> {
+    match text.trim() {
+        "" => Err("write the path of a file".to_owned()),
+        path => Ok(PathBuf::from(path)),
+    }
 }
 
 /// Of an attempt or a request.

@@ -4,7 +4,7 @@ use crate::domain::network::NetworkPolicy;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn connections() -> Connections {
-    Connections::new(Guard::new(Arc::new(NetworkPolicy::dev(Vec::new()))))
+    Connections::new(Guard::new(Arc::new(NetworkPolicy::dev(Vec::new()))), Trust::default())
 }
 
 fn to(connections: &Connections, url: &str) -> Agents {

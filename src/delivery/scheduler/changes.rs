@@ -74,6 +74,7 @@ impl Scheduler {
             }
             Some(lane) => {
                 let (before, resumed) = (&lane.destination, lane.is_paused() && destination.pause.is_none());
+                let lifted = before.held_until.is_some() && destination.held_until.is_none();
                 let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
                 let timed_otherwise = before.fields.timeout != destination.fields.timeout;
                 lane.destination = destination;
@@ -85,7 +86,7 @@ impl Scheduler {
                 if elsewhere {
                     lane.standing = Standing::New;
                 }
-                if resumed {
+                if resumed || lifted {
                     lane.urge();
                     lane.note_more();
                 }

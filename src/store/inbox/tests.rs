@@ -26,6 +26,7 @@ fn outcome() -> FinishedAttempt {
         destination: DestinationKey(1),
         attempt: None,
         outcome: Outcome::Answer { status: 200, retry_after: None },
+        held: None,
         step: 0,
         verdict: Verdict { next: Next::Succeeded, hold_until: None },
         ended_at: Timestamp::EPOCH,

@@ -17,6 +17,7 @@ impl Fixture {
             destination: self.destination.key,
             attempt: Some(Attempt { at, duration, outcome, detail: None, body, body_truncated: false }),
             outcome,
+            held: None,
             step: 0,
             verdict: Verdict { next, hold_until: None },
             ended_at: at,
@@ -229,4 +230,32 @@ async fn what_is_rolled_back_was_never_sound() {
     }
     fixture.settle(fixture.answered(last, 3, 200, b"")).await;
     assert!(!fixture.is_failing());
+}
+
+/// What the destination is held back until, in seconds.
+fn held(fixture: &Fixture) -> Option<u64> {
+    fixture.value::<Option<u64>>("SELECT held_until FROM destination").map(|millis| millis / 1_000)
+}
+
+#[tokio::test]
+async fn a_hold_ends_with_the_success_of_an_attempt_that_knew_of_it() {
+    let fixture = Fixture::new().await;
+    let second = |seconds| NOW.plus(Duration::from_secs(seconds));
+    let mut ends = Vec::new();
+    for (knew_of, until) in [(None, 80), (None, 60), (Some(80), 70), (Some(60), 75)] {
+        let (_, delivery) = fixture.push(NOW).await;
+        let mut asks = fixture.answered(delivery, 1, 429, b"");
+        asks.verdict.hold_until = Some(second(until));
+        asks.held = knew_of.map(second);
+        fixture.settle(asks).await;
+        ends.push(held(&fixture));
+    }
+    assert_eq!(ends, [Some(80), Some(80), Some(70), Some(75)]);
+    for (knew_of, left) in [(None, Some(75)), (Some(80), Some(75)), (Some(75), None)] {
+        let (_, delivery) = fixture.push(NOW).await;
+        let went_well = FinishedAttempt { held: knew_of.map(second), ..fixture.answered(delivery, 2, 200, b"") };
+        fixture.settle(went_well).await;
+        assert_eq!(held(&fixture), left, "{knew_of:?}");
+    }
+    assert!(fixture.is_sound().await);
 }

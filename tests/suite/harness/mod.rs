@@ -1,8 +1,11 @@
 //! What every test stands on: the real binary, a client for it, and a receiver that can misbehave.
 
 pub mod client;
+pub mod played;
 pub mod receiver;
+pub mod room;
 pub mod server;
+pub mod tls;
 pub mod wire;
 
 use std::time::{Duration, Instant};

@@ -6,7 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
+
 use super::DEADLINE;
+use super::tls::{Handshake, Stream};
 use super::wire::{self, Fields};
 
 /// What it does with a request.
@@ -29,6 +32,8 @@ pub enum Behaviour {
     ResetWhenReused(Reply),
     /// These bytes as they are, then FIN.
     Raw(Vec<u8>),
+    /// The same, and over https without the word that TLS has for an end.
+    Cut(Vec<u8>),
 }
 
 /// A proper answer.
@@ -55,11 +60,14 @@ pub struct Received {
     pub target: String,
     pub headers: Fields,
     pub body: Vec<u8>,
+    /// Of its connection, over https.
+    pub tls: Option<Handshake>,
 }
 
 /// Listens on a free loopback port until it is dropped.
 pub struct Receiver {
     address: SocketAddr,
+    tls: bool,
     shared: Arc<Shared>,
 }
 
@@ -93,7 +101,7 @@ impl Reply {
         self
     }
 
-    fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+    fn write(&self, stream: &mut Stream) -> std::io::Result<()> {
         let mut bytes = format!("HTTP/1.1 {} Whatever\r\n", self.status).into_bytes();
         for (name, value) in &self.headers {
             bytes.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -140,8 +148,23 @@ impl Received {
 impl Receiver {
     /// Answers everything with 200 until it is told otherwise.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        Self::start_on("127.0.0.1:0", None).expect("a free port")
+    }
+
+    /// The same over https.
+    pub fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::start_on("127.0.0.1:0", Some(config)).expect("a free port")
+    }
+
+    /// The same by version 6 of the Internet protocol, where there is one.
+    pub fn start_tls_v6(config: Arc<ServerConfig>) -> Option<Self> {
+        Self::start_on("[::1]:0", Some(config)).ok()
+    }
+
+    fn start_on(address: &str, tls: Option<Arc<ServerConfig>>) -> std::io::Result<Self> {
+        let is_tls = tls.is_some();
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -158,22 +181,29 @@ impl Receiver {
                 accepting.changed.notify_all();
                 let shared = Arc::clone(&accepting);
                 if resets {
-                    reset(&stream);
-                    drop(stream);
+                    Stream::Plain(stream).reset();
                     shared.closed();
                     continue;
                 }
+                let tls = tls.clone();
                 std::thread::spawn(move || {
-                    shared.serve(connection, stream);
+                    if let Some(stream) = Stream::accept(stream, tls.as_ref()) {
+                        shared.serve(connection, stream);
+                    }
                     shared.closed();
                 });
             }
         });
-        Self { address, shared }
+        Ok(Self { address, tls: is_tls, shared })
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        self.url_at(&self.address.ip().to_string(), path)
+    }
+
+    /// By this host, which must lead here.
+    pub fn url_at(&self, host: &str, path: &str) -> String {
+        format!("http{}://{host}:{}{path}", if self.tls { "s" } else { "" }, self.port())
     }
 
     pub fn port(&self) -> u16 {
@@ -277,17 +307,16 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    fn serve(&self, connection: usize, mut stream: TcpStream) {
-        let _ = stream.set_nodelay(true);
-        let Ok(reading) = stream.try_clone() else { return };
-        let mut reader = BufReader::new(reading);
+    fn serve(&self, connection: usize, stream: Stream) {
+        let tls = stream.handshake();
+        let mut reader = BufReader::new(stream);
         for nth in 1.. {
             let Some((line, headers)) = wire::read_head(&mut reader) else { return };
             let Some(body) = wire::read_body(&mut reader, &headers) else { return };
             let mut words = line.split(' ').map(str::to_owned);
             let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
             let closes = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-            let request = Received { connection, at: Instant::now(), method, target, headers, body };
+            let request = Received { connection, at: Instant::now(), method, target, headers, body, tls: tls.clone() };
             let behaviour = {
                 let mut state = self.lock();
                 let behaviour = state.next_behaviour(request.path());
@@ -295,7 +324,7 @@ impl Shared {
                 behaviour
             };
             self.changed.notify_all();
-            if !behaviour.act(nth, &mut stream) || closes {
+            if !behaviour.act(nth, reader.get_mut()) || closes {
                 return;
             }
         }
@@ -304,7 +333,7 @@ impl Shared {
 
 impl Behaviour {
     /// Whether the connection can be used again.
-    fn act(self, nth: usize, stream: &mut TcpStream) -> bool {
+    fn act(self, nth: usize, stream: &mut Stream) -> bool {
         match self {
             Self::Answer(reply) => reply.write(stream).is_ok(),
             Self::Hold(gate, reply) => {
@@ -333,33 +362,28 @@ impl Behaviour {
                 false
             }
             Self::Reset => {
-                reset(stream);
+                stream.reset();
                 false
             }
-            Self::Close => false,
+            Self::Close => {
+                stream.finish();
+                false
+            }
             Self::ResetWhenReused(_) if nth > 1 => {
-                reset(stream);
+                stream.reset();
                 false
             }
             Self::ResetWhenReused(reply) => reply.write(stream).is_ok(),
             Self::Raw(bytes) => {
                 let _ = stream.write_all(&bytes);
-                let _ = stream.shutdown(std::net::Shutdown::Write);
-                // Closing with unread input would turn the FIN into a RST.
-                let _ = stream.read(&mut [0]);
+                stream.finish();
+                false
+            }
+            Self::Cut(bytes) => {
+                let _ = stream.write_all(&bytes);
+                stream.cut();
                 false
             }
         }
-    }
-}
-
-/// Makes closing send RST in place of FIN, and closes.
-fn reset(stream: &TcpStream) {
-    use std::os::fd::AsRawFd as _;
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
-    let size = libc::socklen_t::try_from(size_of::<libc::linger>()).expect("a small struct");
-    // SAFETY: the descriptor is open for as long as `stream` is borrowed, and `linger` is as large as `size` says.
-    unsafe {
-        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size);
     }
 }

@@ -1,0 +1,305 @@
+//! A connected socket: writes that do not wait, reads that wait for a bounded time, and what the peer's system has taken.
+
+use std::io::{self, ErrorKind, Read as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A system call may last so much longer than it should; setting its timeout costs a call of its own.
+const TOLERANCE: Duration = Duration::from_millis(20);
+
+/// A timeout of a socket: what was last set.
+#[derive(Debug, Default)]
+struct Patience(Option<Duration>);
+
+impl Patience {
+    /// Sees to it that the next call ends about in time. Ending early is no harm: it is made again.
+    fn limit(
+        &mut self,
+        left: Option<Duration>,
+        set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let fits = match (self.0, left) {
+            (Some(now), Some(left)) => now <= left + TOLERANCE && now * 2 >= left,
+            (now, left) => now == left,
+        };
+        if !fits {
+            set(left)?;
+            self.0 = left;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a call ended because its time was up, or because it was not to wait.
+pub fn timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
+}
+
+/// A connection to a peer.
+#[derive(Debug)]
+pub struct Socket {
+    /// Shared with ureq, which can shut it down from another thread.
+    stream: Arc<TcpStream>,
+    reading: Patience,
+    #[cfg(not(unix))]
+    writing: Patience,
+    sent: u64,
+}
+
+impl Socket {
+    /// Of this stream.
+    pub fn new(stream: Arc<TcpStream>) -> Self {
+        Self {
+            stream,
+            reading: Patience::default(),
+            #[cfg(not(unix))]
+            writing: Patience::default(),
+            sent: 0,
+        }
+    }
+
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Sends what fits into the system's buffers now.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing does; what broke the connection otherwise.
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.send_now(bytes)?;
+        if sent == 0 && !bytes.is_empty() {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        self.sent += sent as u64;
+        Ok(sent)
+    }
+
+    /// Reads what is there, or what comes first within about `left`.
+    ///
+    /// # Errors
+    /// One that [`timed_out`] knows where nothing came, maybe before its time.
+    pub fn receive(&mut self, bytes: &mut [u8], left: Option<Duration>) -> io::Result<usize> {
+        self.reading.limit(left, |left| self.stream.set_read_timeout(left))?;
+        (&*self.stream).read(bytes)
+    }
+
+    /// Whether the connection is open, and its peer has sent nothing that nobody asked for.
+    pub fn is_quiet(&self) -> bool {
+        is_quiet(&self.stream)
+    }
+}
+
+#[cfg(unix)]
+mod system {
+    use std::os::fd::AsRawFd as _;
+
+    use super::{Duration, ErrorKind, Socket, TcpStream, io};
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const QUIETLY: libc::c_int = libc::MSG_NOSIGNAL;
+
+    /// The standard library has turned the signal off for this socket.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const QUIETLY: libc::c_int = 0;
+
+    impl Socket {
+        pub(super) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT | QUIETLY);
+            // SAFETY: the file is open as long as `stream` lives, and `bytes` is readable for its length.
+            let sent = unsafe { libc::send(file, bytes.as_ptr().cast(), bytes.len(), flags) };
+            usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+        }
+
+        /// Reads what is there.
+        ///
+        /// # Errors
+        /// `WouldBlock` where nothing is.
+        pub fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT);
+            // SAFETY: the file is open as long as `stream` lives, and `bytes` is writable for its length.
+            let came = unsafe { libc::recv(file, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
+            usize::try_from(came).map_err(|_| io::Error::last_os_error())
+        }
+
+        /// Waits until something can be sent or, where `input`, something is there to read; at most for `left`. Gives whether
+        /// there is something to read.
+        ///
+        /// # Errors
+        /// The system's.
+        pub fn wait(&mut self, input: bool, left: Option<Duration>) -> io::Result<bool> {
+            let events = if input { libc::POLLIN | libc::POLLOUT } else { libc::POLLOUT };
+            let mut polled = libc::pollfd { fd: self.stream.as_raw_fd(), events, revents: 0 };
+            let millis = left.map_or(-1, |left| i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX));
+            // SAFETY: `polled` is one valid entry.
+            let ready = unsafe { libc::poll(&raw mut polled, 1, millis) };
+            if ready < 0 {
+                let error = io::Error::last_os_error();
+                return if error.kind() == ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+            }
+            Ok(input && polled.revents & (libc::POLLIN | libc::POLLHUP | libc::POLLERR) != 0)
+        }
+    }
+
+    pub(super) fn is_quiet(stream: &TcpStream) -> bool {
+        let mut byte = 0_u8;
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        // SAFETY: the file is open as long as `stream` lives, and `byte` is a valid place for one byte.
+        let came = unsafe { libc::recv(stream.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
+        came < 0 && io::Error::last_os_error().kind() == ErrorKind::WouldBlock
+    }
+}
+
+/// Writes wait, as nobody can ask whether they would.
+#[cfg(not(unix))]
+mod system {
+    use std::io::{Read as _, Write as _};
+
+    use super::{Duration, ErrorKind, Socket, TcpStream, io};
+
+    impl Socket {
+        pub(super) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            (&*self.stream).write(bytes)
+        }
+
+        /// Reads what is there.
+        ///
+        /// # Errors
+        /// `WouldBlock` where nothing is.
+        pub fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.stream.set_nonblocking(true)?;
+            let came = (&*self.stream).read(bytes);
+            self.stream.set_nonblocking(false)?;
+            came
+        }
+
+        /// Sees to it that the next write ends in time.
+        ///
+        /// # Errors
+        /// The system's.
+        pub fn wait(&mut self, input: bool, left: Option<Duration>) -> io::Result<bool> {
+            self.writing.limit(left, |left| self.stream.set_write_timeout(left))?;
+            Ok(input && !is_quiet(&self.stream))
+        }
+    }
+
+    pub(super) fn is_quiet(stream: &TcpStream) -> bool {
+        let quiet = || -> io::Result<bool> {
+            stream.set_nonblocking(true)?;
+            let quiet = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+            stream.set_nonblocking(false)?;
+            Ok(quiet)
+        };
+        quiet().unwrap_or(false)
+    }
+}
+
+use system::is_quiet;
+
+impl Socket {
+    /// Bytes that the peer's system has confirmed, the connection's own one included; `None` where nobody knows.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn confirmed(&self) -> Option<u64> {
+        use std::os::fd::AsRawFd as _;
+
+        /// Where the kernel's `struct tcp_info` has `tcpi_bytes_acked`; that of `libc` ends before it.
+        const PLACE: std::ops::Range<usize> = 120..128;
+        let mut info = [0_u8; 256];
+        let mut length = libc::socklen_t::try_from(info.len()).ok()?;
+        let (file, level, name) = (self.stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
+        // SAFETY: the file is open as long as `stream` lives, and `info` is as long as `length` says.
+        let asked = unsafe { libc::getsockopt(file, level, name, info.as_mut_ptr().cast(), &raw mut length) };
+        if asked != 0 || (length as usize) < PLACE.end {
+            return None;
+        }
+        info[PLACE].try_into().ok().map(u64::from_ne_bytes)
+    }
+
+    /// Bytes that the peer's system has confirmed; `None` where nobody knows.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub fn confirmed(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    fn pair() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Socket::new(Arc::new(ours)), listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_timeout_is_set_only_where_the_call_would_end_far_from_its_time() {
+        let mut patience = Patience::default();
+        let mut set = Vec::new();
+        let mut limit = |left| {
+            patience.limit(left, |left| {
+                set.push(left);
+                Ok(())
+            })
+        };
+        let almost = Some(Duration::from_millis(14_990));
+        for left in [None, seconds(15), almost, seconds(15), seconds(14), seconds(20), seconds(30), None] {
+            limit(left).unwrap();
+        }
+        assert_eq!(set, [seconds(15), seconds(14), seconds(30), None]);
+    }
+
+    #[test]
+    fn a_connection_whose_peer_is_gone_or_speaks_unasked_is_not_open() {
+        let (quiet, _peer) = pair();
+        assert!(quiet.is_quiet());
+        let (spoken_to, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        // Arrives before it is looked at.
+        spoken_to.stream.peek(&mut [0]).unwrap();
+        assert!(!spoken_to.is_quiet());
+        let (left, peer) = pair();
+        drop(peer);
+        assert_eq!(left.stream.peek(&mut [0]).unwrap(), 0);
+        assert!(!left.is_quiet());
+    }
+
+    #[test]
+    fn a_write_ends_once_the_buffers_are_full_and_a_wait_tells_of_what_can_be_read() {
+        let (mut socket, mut peer) = pair();
+        let blocked = loop {
+            if let Err(error) = socket.send(&[0; 64 * 1024]) {
+                break error;
+            }
+        };
+        assert!(timed_out(&blocked));
+        assert!(!socket.wait(true, Some(Duration::from_millis(1))).unwrap());
+        peer.write_all(b"x").unwrap();
+        assert!(socket.wait(true, seconds(20)).unwrap());
+        assert_eq!(socket.receive_now(&mut [0; 8]).unwrap(), 1);
+        assert!(timed_out(&socket.receive_now(&mut [0; 8]).unwrap_err()));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_the_peer_has_read_is_confirmed() {
+        let (mut socket, mut peer) = pair();
+        let before = socket.confirmed().unwrap();
+        assert!(before <= 1);
+        let sent = socket.send(&[0; 256 * 1024]).unwrap();
+        io::copy(&mut (&mut peer).take(sent as u64), &mut io::sink()).unwrap();
+        peer.write_all(b"x").unwrap();
+        // Its packet confirms what came before.
+        assert_eq!(socket.receive(&mut [0], seconds(20)).unwrap(), 1);
+        assert!(socket.confirmed().unwrap() >= sent as u64 + before);
+    }
+}
