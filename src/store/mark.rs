@@ -128,18 +128,38 @@ impl Marker {
         Ok(Self { last, carried: None, data_version: 0, is_copy: cookie != last.cookie })
     }
 
-    /// To be called before a transaction begins: where it could be the first of a log, or the log is another program's, a mark
-    /// goes before it.
+    /// Begins a write transaction. Where it could be the first of a log, or the log is another program's, a mark goes before
+    /// it.
     ///
     /// # Errors
     /// Unavailable: the mark cannot be written, or the file is not the one that it was.
-    pub fn prepare(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
-        let log = log::state(connection)?;
-        // SQLite begins the log anew where all of it was moved before the transaction began.
-        if self.carried != Some(log.salt) || log.frames == log.moved || file.wants_mark_of_others() {
+    pub fn begin(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
+        for _ in 0..TRIES {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
+            let needed = self.is_needed(connection, file);
+            if matches!(needed, Ok(false)) {
+                return Ok(());
+            }
+            connection.execute_batch("ROLLBACK").map_err(sql)?;
+            needed?;
             self.commit(connection, file, true)?;
         }
-        Ok(())
+        Err(Error::unavailable(super::IO_FAILURE, "The database's log begins anew again and again."))
+    }
+
+    /// The same for no transaction: so that the next one need not.
+    ///
+    /// # Errors
+    /// As for [`Marker::begin`].
+    pub fn prepare(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
+        if self.is_needed(connection, file)? { self.commit(connection, file, true) } else { Ok(()) }
+    }
+
+    /// Whether a mark is to be made first. What is asked inside a write transaction holds for that.
+    fn is_needed(&self, connection: &Connection, file: &HeldFile) -> Result<bool> {
+        let log = log::state(connection)?;
+        // SQLite begins the log anew where all of it was moved before the transaction began.
+        Ok(self.carried != Some(log.salt) || log.frames == log.moved || file.wants_mark_of_others())
     }
 
     /// Whether the file is still the one that it was.
@@ -215,6 +235,9 @@ impl Marker {
         data_version(connection).is_ok_and(|version| version != self.data_version)
     }
 }
+
+/// Whoever moves the log may move each mark as soon as it is there.
+const TRIES: usize = 16;
 
 /// Pages of a commit of a mark.
 const FRAMES: u32 = 2;

@@ -29,6 +29,7 @@ impl Store {
     /// # Errors
     /// Unavailable, with the reason.
     pub async fn probe(&self) -> Result<()> {
+        self.held.check()?;
         let failed = self.figures().failed_commits;
         let last = *self.shared.proof.0.lock().unwrap_or_else(PoisonError::into_inner);
         let proven = last.is_some_and(|last| last.failed == failed && last.at.elapsed() < GOOD_FOR);

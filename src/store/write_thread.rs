@@ -222,7 +222,7 @@ impl Thread {
             tracing::info!("database connection opened anew");
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
-        if let Err(error) = self.marker.prepare(connection, &self.held) {
+        if let Err(error) = self.marker.begin(connection, &self.held) {
             if error.code() == super::IO_FAILURE {
                 self.connection = None;
             }
@@ -375,14 +375,13 @@ fn stays(error: &Error) {
     tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
 }
 
-/// `BEGIN`, everything, `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
+/// Everything, and `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
 fn run_batch(
     batch: &mut Batch<'_>,
     steps: &mut Vec<Box<dyn Step>>,
     outcomes: &mut VecDeque<FinishedAttempt>,
     outlet: &mut Outlet,
 ) -> Result<()> {
-    batch.run("BEGIN IMMEDIATE", [])?;
     let (mut settled, mut done) = (0, 0);
     loop {
         let began = Instant::now();

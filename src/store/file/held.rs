@@ -214,16 +214,15 @@ impl HeldFile {
     /// # Errors
     /// Unavailable: what is wrong, and what to do.
     pub fn check_content(&self, others_have_written: impl FnOnce() -> bool) -> Result<()> {
-        let seen = match self.seen() {
-            Err(lost) => Some(lost),
-            Ok(Content::OtherSchema(cookie)) if others_have_written() => {
+        let (content, gone) = self.seen();
+        self.note(match content {
+            Content::OtherSchema(cookie) if others_have_written() => {
                 remember(&mut self.state().cookies, cookie);
-                None
+                gone
             }
-            Ok(Content::OtherSchema(_) | Content::Other) => Some(Lost::Content),
-            Ok(Content::Own | Content::Unknown) => None,
-        };
-        self.note(seen)
+            Content::OtherSchema(_) | Content::Other => Some(Lost::Content),
+            Content::Own | Content::Unknown => gone,
+        })
     }
 
     /// The same for others than the write thread. Where that has to decide, a mark is wanted from it.
@@ -231,14 +230,14 @@ impl HeldFile {
     /// # Errors
     /// Unavailable: what is wrong; for now, where the write thread has to decide.
     pub fn watch_content(&self) -> Result<()> {
-        match self.seen() {
-            Err(lost) => self.note(Some(lost)),
-            Ok(Content::Other) => self.note(Some(Lost::Content)),
-            Ok(Content::OtherSchema(_)) => {
+        let (content, gone) = self.seen();
+        match content {
+            Content::Other => self.note(Some(Lost::Content)),
+            Content::OtherSchema(_) => {
                 self.state().mark_wanted = true;
                 Err(Lost::Content.error())
             }
-            Ok(Content::Own | Content::Unknown) => self.note(None),
+            Content::Own | Content::Unknown => self.note(gone),
         }
     }
 
@@ -289,17 +288,20 @@ impl HeldFile {
         now.map_or(Ok(()), |lost| Err(lost.error()))
     }
 
-    fn seen(&self) -> std::result::Result<Content, Lost> {
-        if let Some(lost) = self.look() {
-            return Err(lost);
+    /// What the file itself holds, and what is not at its path. Of a file that is somewhere else the content does not count.
+    fn seen(&self) -> (Content, Option<Lost>) {
+        let gone = self.look();
+        if gone == Some(Lost::File) {
+            return (Content::Unknown, gone);
         }
-        Ok(match self.content() {
+        let content = match self.content() {
             Content::Other => {
                 std::thread::sleep(LOOK_AGAIN);
                 self.content()
             }
             content => content,
-        })
+        };
+        (content, gone)
     }
 
     fn look(&self) -> Option<Lost> {
