@@ -17,6 +17,7 @@ mod destinations;
 mod dns;
 mod durability;
 mod examples;
+mod fairness;
 mod file_moved;
 mod flags;
 mod fuzz;
