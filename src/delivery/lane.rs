@@ -137,8 +137,8 @@ pub struct Lane {
     suspicion: Suspicion,
     /// Successes until it goes with others again.
     alone: u32,
-    /// Order of service among equals.
-    pub served: u64,
+    /// Its turn among equals, which it keeps until it takes it.
+    pub turn: Option<u64>,
     /// When its timer goes off.
     pub wakes_at: Option<Timestamp>,
 }
@@ -167,7 +167,7 @@ impl Lane {
             back_at: Timestamp::EPOCH,
             suspicion: Suspicion::default(),
             alone: 0,
-            served: 0,
+            turn: None,
             wakes_at: None,
         }
     }

@@ -15,6 +15,7 @@ mod resolver;
 mod run;
 mod scheduler;
 mod transport;
+mod turns;
 mod workers;
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Who may send next: permits in six pools, tried in this order. Within a pool the lane with the fewest attempts under
-//! way goes first.
+//! way goes first; among equals accounts take turns.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ pub struct Entry {
     /// Its attempts under way that hold permits, or what it weighs in their place.
     pub weight: usize,
     /// Its turn among equals.
-    pub served: u64,
+    pub turn: u64,
 }
 
 fn index(pool: Pool) -> Option<usize> {
@@ -80,14 +80,14 @@ impl Pools {
     /// Notes that a lane could send.
     pub fn enter(&mut self, lane: DestinationKey, entry: Entry) {
         if let Some(at) = index(entry.pool) {
-            self.ready[at].insert((entry.weight, entry.served, lane));
+            self.ready[at].insert((entry.weight, entry.turn, lane));
         }
     }
 
     /// Takes a lane out again.
     pub fn leave(&mut self, lane: DestinationKey, entry: Entry) {
         if let Some(at) = index(entry.pool) {
-            self.ready[at].remove(&(entry.weight, entry.served, lane));
+            self.ready[at].remove(&(entry.weight, entry.turn, lane));
         }
     }
 
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn entry(pool: Pool, weight: usize) -> Entry {
-        Entry { pool, weight, served: 0 }
+        Entry { pool, weight, turn: 0 }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::pools::{Entry, Pool, Pools};
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
 use super::run::Run;
+use super::turns::Turns;
 use super::workers::{Slot, Workers};
 use super::{EngineOptions, Outbox};
 use crate::domain::delivery::Attempt;
@@ -130,7 +131,7 @@ pub struct Scheduler {
     /// Those of them that lanes have in hand beyond what each may have in any case.
     excess: usize,
     bytes: usize,
-    turn: u64,
+    turns: Turns,
     tests: usize,
     stopping: Option<Instant>,
     swept: Timestamp,
@@ -180,7 +181,7 @@ impl Scheduler {
             in_hand: 0,
             excess: 0,
             bytes: 0,
-            turn: 0,
+            turns: Turns::default(),
             tests: 0,
             stopping: None,
             swept: now,

@@ -272,7 +272,7 @@ impl Play {
             let mut entries = Vec::new();
             for (number, lane) in self.lanes.iter().enumerate() {
                 if !answered.contains(&number) && lane.waits_until(at(now)).is_none() && lane.has_room(32, MAY_HANG) {
-                    let entry = Entry { pool: lane.pool(), weight: lane.weight(), served: lane.served };
+                    let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn: lane.turn.unwrap_or(0) };
                     let key = DestinationKey(i64::try_from(number).unwrap());
                     self.pools.enter(key, entry);
                     entries.push((key, entry));
@@ -283,7 +283,7 @@ impl Play {
             let Some((DestinationKey(number), pool)) = next else { return };
             let number = usize::try_from(number).unwrap();
             let lane = &mut self.lanes[number];
-            lane.served += 1;
+            lane.turn = lane.turn.or(Some(0)).map(|turn| turn + 1);
             if answers(number, now) {
                 lane.succeeded(at(now), Duration::from_millis(1));
                 answered.insert(number);

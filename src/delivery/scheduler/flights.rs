@@ -74,12 +74,13 @@ impl Scheduler {
     /// Notes what a worker is about to be given.
     fn launch(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<Aloft> {
         self.leave(key);
-        self.turn += 1;
         let number = self.next_flight;
         self.next_flight += 1;
         let lane = self.lanes.get_mut(&key)?;
         lane.in_flight += 1;
-        lane.served = self.turn;
+        if let Some(turn) = lane.turn.take() {
+            self.turns.taken(turn);
+        }
         for job in &jobs {
             lane.in_hand.insert(job.delivery, Place::Sent);
         }
@@ -195,7 +196,7 @@ impl Scheduler {
             lane.ended(None);
             lane.was_held_up();
             // It keeps its turn.
-            lane.served = 0;
+            lane.turn = Some(0);
         }
         self.look(flight.lane);
     }

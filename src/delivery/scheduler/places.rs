@@ -85,11 +85,12 @@ impl Scheduler {
         if let Some(until) = wait {
             self.wake(key, until);
         }
-        let Some(lane) = self.lanes.get(&key) else { return };
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
         let has_work = !lane.urgent.is_empty() || (wait.is_none() && !lane.queue.is_empty());
         let hanging = may_hang(self.hanging, self.options.workers);
         if has_work && lane.has_room(self.options.destination_concurrency, hanging) {
-            let entry = Entry { pool: lane.pool(), weight: lane.weight(), served: lane.served };
+            let turn = *lane.turn.get_or_insert_with(|| self.turns.queue(lane.destination.account_key));
+            let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn };
             self.entered.insert(key, entry);
             self.pools.enter(key, entry);
         }
@@ -123,6 +124,7 @@ impl Scheduler {
         }
         self.swept = now;
         self.workers.prune();
+        self.turns.prune();
         self.context.connections.sweep(Instant::now());
         let mut waiting = Vec::new();
         for (key, lane) in &mut self.lanes {
