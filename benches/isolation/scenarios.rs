@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::fair;
 use super::support::Result;
 use super::support::load::{Feed, queue};
 use super::support::server::Account;
@@ -13,12 +14,14 @@ use super::support::stage::{Options, RATE, Stage, Tail};
 use super::support::system::now_us;
 
 /// What a scenario is held to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
     /// The 99th percentile of what it is alone.
     Baseline,
     /// The 99th percentile stays near that of alone.
     Tail,
+    /// The 99th percentile is at most so many milliseconds.
+    Within(f64),
     /// Nothing takes longer than the longest bump allowed.
     Bump,
     /// The figures.
@@ -112,6 +115,32 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "restart", what: "after kill -9 beside 600 that hang", target: Target::Bump, play: restart },
     Scenario { name: "throughput", what: "one destination that takes 100 ms", target: Target::Facts, play: throughput },
     Scenario { name: "recover", what: "1,000 fail and recover together", target: Target::Bump, play: recover },
+    Scenario {
+        name: "itself-2",
+        what: "1 of its own 100 hangs, at 2 a second",
+        target: fair::OTHERS,
+        play: |o| fair::itself(o, 27, 2),
+    },
+    Scenario {
+        name: "itself-10",
+        what: "1 of its own 100 hangs, at 10 a second",
+        target: fair::OTHERS,
+        play: |o| fair::itself(o, 9, 10),
+    },
+    Scenario {
+        name: "itself-200",
+        what: "1 of its own 100 hangs, at 200 a second",
+        target: fair::OTHERS,
+        play: |o| fair::itself(o, 1, 200),
+    },
+    Scenario {
+        name: "by-hand",
+        what: "slow, 2,000 retries by hand elsewhere",
+        target: fair::OTHERS,
+        play: fair::by_hand,
+    },
+    Scenario { name: "fan-out", what: "an event a second to 1,000", target: Target::Tail, play: fair::fan_out },
+    Scenario { name: "replay", what: "a replay of 100,000", target: Target::Tail, play: fair::replay },
     Scenario { name: "memory", what: "1,000 blocked attempts", target: Target::Facts, play: memory },
 ];
 
@@ -328,14 +357,15 @@ fn memory(options: &Options) -> Result<Outcome> {
 
 impl Stage {
     /// An account of destinations that behave in one way, with a backlog.
-    fn others(&mut self, mode: &str, destinations: usize, each: usize) -> Result<(Gate, Vec<Account>)> {
+    pub fn others(&mut self, mode: &str, destinations: usize, each: usize) -> Result<(Gate, Vec<Account>)> {
         let gate = self.sinks.open(mode)?;
         let accounts = self.server.accounts(1, destinations, |number| gate.url(number))?;
         queue(self.server.address, &accounts, each)?;
         Ok((gate, accounts))
     }
 
-    fn outcome(&self, tail: Tail) -> Outcome {
+    /// What was measured, and the errors in the log.
+    pub fn outcome(&self, tail: Tail) -> Outcome {
         Outcome { tail: Some(tail), facts: Vec::new(), errors: self.server.errors() }
     }
 }

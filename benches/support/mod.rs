@@ -11,6 +11,7 @@ pub mod sink;
 pub mod sinks;
 pub mod stage;
 pub mod system;
+pub mod verdict;
 
 use std::process::ExitCode;
 

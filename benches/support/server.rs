@@ -111,18 +111,27 @@ impl Server {
         Ok(ids)
     }
 
-    /// Pauses or resumes destinations: `what` is the end of the path. All at once, since each is a commit.
+    /// Pauses or resumes destinations: `what` is the end of the path.
     pub fn steer(&self, destinations: &[String], what: &str) -> Result<()> {
+        self.post_all(destinations.iter().map(|id| format!("/v1/destinations/{id}/{what}")).collect(), 200)
+    }
+
+    /// Sends deliveries again by hand.
+    pub fn retry(&self, deliveries: &[String]) -> Result<()> {
+        self.post_all(deliveries.iter().map(|id| format!("/v1/deliveries/{id}/retry")).collect(), 202)
+    }
+
+    /// Several at once, since each is a commit.
+    fn post_all(&self, paths: Vec<String>, expected: u16) -> Result<()> {
         let address = self.address;
         thread::scope(|scope| {
-            let some = destinations.chunks(destinations.len().div_ceil(SETTERS).max(1)).map(|some| {
+            let some = paths.chunks(paths.len().div_ceil(SETTERS).max(1)).map(|some| {
                 scope.spawn(move || {
                     let mut client = Client::new(address);
-                    some.iter().try_for_each(|id| {
-                        let answer = client.post(&format!("/v1/destinations/{id}/{what}"), None, "");
-                        match answer.map_err(|error| error.to_string())?.status {
-                            200 => Ok(()),
-                            status => Err(format!("{what} answered {status}")),
+                    some.iter().try_for_each(|path| {
+                        match client.post(path, None, "").map_err(|error| error.to_string())?.status {
+                            status if status == expected => Ok(()),
+                            status => Err(format!("{path} answered {status}")),
                         }
                     })
                 })

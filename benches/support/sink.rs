@@ -36,6 +36,8 @@ pub enum Mode {
     FailOnce,
     /// Answers nothing and keeps the connection.
     Hang,
+    /// Does so with each request of this number, and answers 200 to all others at once.
+    HangEach(u64),
     /// Answers without end, half of the connections in the head and half in the body.
     Drip,
     /// Resets the connection.
@@ -52,6 +54,7 @@ impl FromStr for Mode {
             ("fail", _) => Self::Fail,
             ("fail-once", _) => Self::FailOnce,
             ("hang", _) => Self::Hang,
+            ("hang-each", number) => Self::HangEach(number.parse().map_err(|_| format!("no number: {text}"))?),
             ("drip", _) => Self::Drip,
             ("reset", _) => Self::Reset,
             _ => return Err(format!("no such mode: {text}")),
@@ -163,7 +166,12 @@ fn serve(mut stream: TcpStream, gate: &Gate, number: u64) -> io::Result<()> {
             }
             now
         };
-        gate.requests.fetch_add(1, Ordering::Relaxed);
+        let before = gate.requests.fetch_add(1, Ordering::Relaxed);
+        let mode = match mode {
+            Mode::HangEach(number) if (before + 1).is_multiple_of(number) => Mode::Hang,
+            Mode::HangEach(_) => Mode::Ok,
+            mode => mode,
+        };
         locked(&gate.arrivals).push(Arrival {
             destination: number_after(&buffer, b" /").unwrap_or(0) as u32,
             sent_us: number_after(&buffer[body..], b"\"sent_us\":").unwrap_or(0),
@@ -183,7 +191,7 @@ fn serve(mut stream: TcpStream, gate: &Gate, number: u64) -> io::Result<()> {
 
 fn answer(stream: &mut TcpStream, mode: Mode, number: u64) -> io::Result<()> {
     match mode {
-        Mode::Ok => stream.write_all(OK),
+        Mode::Ok | Mode::HangEach(_) => stream.write_all(OK),
         Mode::Take(millis) => {
             thread::sleep(Duration::from_millis(millis));
             stream.write_all(OK)

@@ -11,7 +11,7 @@ use super::server::{Account, Server};
 use super::sinks::{Gate, Sinks};
 use super::system::now_us;
 
-/// Events a second for the healthy destination.
+/// Events a second for the healthy destination, where nothing else is said.
 pub const RATE: usize = 200;
 
 /// Fed before it is measured, so that lanes and connections are what they are in the long run.
@@ -40,6 +40,8 @@ pub struct Stage {
     pub sinks: Sinks,
     /// Where the healthy destination is.
     pub healthy: Gate,
+    /// Events a second for it.
+    pub rate: usize,
 }
 
 /// How long the deliveries to the healthy destination took.
@@ -49,8 +51,8 @@ pub struct Tail {
     pub delivered_us: Vec<u64>,
     /// From sending to the server's answer, ascending, in microseconds.
     pub answered_us: Vec<u64>,
-    /// How far the load was behind its schedule at worst: a busy machine, not a slow server.
-    pub late_us: u64,
+    /// How far the load was behind its schedule with each, ascending, in microseconds: a busy machine, not a slow server.
+    pub late_us: Vec<u64>,
     /// The slowest of them, when they were sent, in microseconds since the first, and how long they took.
     pub worst_us: Vec<(u64, u64)>,
     /// Share of one processor that the server used meanwhile.
@@ -66,7 +68,7 @@ impl Stage {
     pub fn start(options: &Options, flags: &[&str], healthy: &str) -> Result<Self> {
         let mut sinks = Sinks::start()?;
         let healthy = sinks.open(healthy)?;
-        Ok(Self { server: Server::start(&options.binary, flags)?, sinks, healthy })
+        Ok(Self { server: Server::start(&options.binary, flags)?, sinks, healthy, rate: RATE })
     }
 
     /// Makes the account of the healthy destination.
@@ -88,7 +90,7 @@ impl Stage {
         length: Duration,
         happen: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<Tail> {
-        let feed = Feed::start(self.server.address, account, RATE);
+        let feed = Feed::start(self.server.address, account, self.rate);
         thread::sleep(warm);
         let (from, began) = (if warm.is_zero() { 0 } else { now_us() }, Instant::now());
         let processor = self.server.processor_time();
@@ -132,12 +134,13 @@ impl Stage {
             tail.delivered_us.extend(delivered);
             tail.worst_us.extend(delivered.map(|took| (sent.sent_us - first, took)));
             tail.answered_us.push(sent.answered_us);
-            tail.late_us = tail.late_us.max(sent.late_us);
+            tail.late_us.push(sent.late_us);
         }
         tail.worst_us.sort_unstable_by_key(|(_, took)| std::cmp::Reverse(*took));
         tail.worst_us.truncate(WORST);
         tail.delivered_us.sort_unstable();
         tail.answered_us.sort_unstable();
+        tail.late_us.sort_unstable();
         Ok(tail)
     }
 }

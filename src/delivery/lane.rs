@@ -11,6 +11,9 @@ use crate::domain::time::Timestamp;
 
 use super::attempt::Client;
 use super::pools::Pool;
+use suspicion::Suspicion;
+
+mod suspicion;
 
 /// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
 pub const FAST: Duration = Duration::from_millis(50);
@@ -63,6 +66,8 @@ pub struct Job {
     pub step: Option<u32>,
     /// The document; `None` where the file has to be asked.
     pub document: Option<Arc<[u8]>>,
+    /// Asked for by hand: it passes holds and back-off.
+    pub urgent: bool,
 }
 
 impl Job {
@@ -108,6 +113,8 @@ pub struct Lane {
     pub urgent: VecDeque<Job>,
     /// Every delivery in hand.
     pub in_hand: HashMap<DeliveryId, Place>,
+    /// What it has in hand beyond what each lane may have in any case, as it was last counted.
+    pub excess: usize,
     /// Attempts under way.
     pub in_flight: usize,
     /// The file holds more that is due.
@@ -127,13 +134,11 @@ pub struct Lane {
     backoff: Duration,
     /// Not before then, after failures.
     pub back_at: Timestamp,
-    last_success_began: Timestamp,
-    /// Attempts that are overdue and began at these times.
-    overdue: Vec<Timestamp>,
+    suspicion: Suspicion,
     /// Successes until it goes with others again.
     alone: u32,
-    /// Order of service among equals.
-    pub served: u64,
+    /// Its turn among equals, which it keeps until it takes it.
+    pub turn: Option<u64>,
     /// When its timer goes off.
     pub wakes_at: Option<Timestamp>,
 }
@@ -148,6 +153,7 @@ impl Lane {
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
             in_hand: HashMap::new(),
+            excess: 0,
             in_flight: 0,
             more: false,
             refilling: None,
@@ -159,10 +165,9 @@ impl Lane {
             halved_at: Timestamp::EPOCH,
             backoff: BACKOFF,
             back_at: Timestamp::EPOCH,
-            last_success_began: Timestamp::EPOCH,
-            overdue: Vec::new(),
+            suspicion: Suspicion::default(),
             alone: 0,
-            served: 0,
+            turn: None,
             wakes_at: None,
         }
     }
@@ -170,21 +175,22 @@ impl Lane {
     /// The pool that its next attempt draws on.
     pub fn pool(&self) -> Pool {
         match self.standing {
-            Standing::New => Pool::New,
             Standing::Failing => Pool::Failing,
+            Standing::New | Standing::Good if self.is_suspect() => Pool::Suspect,
+            Standing::New => Pool::New,
             Standing::Good if self.usual < BRISK => Pool::Brisk,
             Standing::Good if self.usual < FAST => Pool::Fast,
             Standing::Good => Pool::Slow,
         }
     }
 
-    /// How old an attempt of `pool` must be to give its permit back.
+    /// How old an attempt of `pool` must be to be overdue.
     pub fn patience(&self, pool: Pool) -> Option<Duration> {
         match pool {
-            Pool::Brisk | Pool::Fast | Pool::New | Pool::Free => Some(FAST),
-            // Those that usually take long are given their usual, and some; after that a hang is likelier.
-            Pool::Slow => Some(self.usual * 2 + FAST * 2),
             Pool::Failing => None,
+            // Those that usually take long are given their usual, and some; after that a hang is likelier.
+            Pool::Slow | Pool::Suspect if self.usual >= FAST => Some(self.usual * 2 + FAST * 2),
+            _ => Some(FAST),
         }
     }
 
@@ -193,26 +199,60 @@ impl Lane {
         self.destination.pause.is_some()
     }
 
-    /// Held by `Retry-After` or back-off until then, if it lies after `now`.
+    /// Held by `Retry-After` or back-off until then, if it lies after `now`. What was asked for by hand passes that.
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
         let held = self.destination.held_until.unwrap_or(Timestamp::EPOCH);
         let until = held.max(if self.standing == Standing::Failing { self.back_at } else { Timestamp::EPOCH });
-        (until > now).then_some(until)
+        let probe = self.suspicion.waits_until(now).filter(|_| self.standing != Standing::Failing);
+        (until > now).then_some(until).max(probe)
     }
 
     /// An overdue attempt and no success since it began: it probably hangs.
     pub fn is_suspect(&self) -> bool {
-        self.overdue.iter().any(|began| *began > self.last_success_began)
+        self.suspicion.is_on()
     }
 
-    /// Attempts that it may have at once, as its standing goes.
-    pub fn room(&self, most: usize) -> usize {
-        let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
-        match self.standing {
-            Standing::New | Standing::Failing => 1,
-            Standing::Good if self.is_suspect() => 0,
-            Standing::Good => self.cap.min(most).min(self.useful()),
+    /// Attempts that are overdue.
+    pub fn hanging(&self) -> usize {
+        self.suspicion.hanging()
+    }
+
+    /// Attempts under way that may still end soon.
+    pub fn lively(&self) -> usize {
+        self.in_flight.saturating_sub(self.hanging())
+    }
+
+    /// Its place among the lanes of its pool: attempts of it that hold permits there, or what its probe weighs.
+    pub fn weight(&self) -> usize {
+        match self.pool() {
+            Pool::Suspect => self.suspicion.weight(),
+            _ => self.lively(),
         }
+    }
+
+    /// Whether a further attempt may begin where a destination may have `most` at once, and a lane that still answers
+    /// may have `hanging` of them overdue. Those that are overdue count for the destination's own bound: it was asked for.
+    pub fn has_room(&self, most: usize, hanging: usize) -> bool {
+        let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
+        let in_time = self.in_flight < most;
+        match self.standing {
+            // One that was asked for by hand does not wait for the one that fails.
+            Standing::Failing => in_time && self.lively() < 1 + usize::from(!self.urgent.is_empty()),
+            Standing::New => in_time && self.lively() < 1,
+            Standing::Good if self.is_suspect() => in_time && self.lively() < 1,
+            Standing::Good => in_time && self.lively() < self.cap.min(self.useful()) && self.hanging() <= hanging,
+        }
+    }
+
+    /// It leads to another server, of which nothing is known.
+    pub fn moved(&mut self) {
+        self.standing = Standing::New;
+        self.suspicion.moved();
+    }
+
+    /// Whether what hangs is all that keeps it from going on: it is to be looked at again when others hang less.
+    pub fn hangs_much(&self) -> bool {
+        self.standing == Standing::Good && !self.is_suspect() && self.hanging() > 1
     }
 
     /// Attempts at once of which none waits for another, to this destination or others that answer as soon.
@@ -238,6 +278,15 @@ impl Lane {
         (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, LONGEST_RUN)
     }
 
+    /// Takes out what the worker which comes next is given: what was asked for by hand first, and alone. While the lane
+    /// waits for anything it stands among those that could send for that only.
+    pub fn next_jobs(&mut self) -> VecDeque<Job> {
+        match self.urgent.pop_front() {
+            Some(job) => VecDeque::from([job]),
+            None => self.queue.drain(..self.run_length().min(self.queue.len())).collect(),
+        }
+    }
+
     /// Usual duration of a success.
     pub fn usual(&self) -> Duration {
         self.usual
@@ -259,8 +308,8 @@ impl Lane {
     }
 
     /// An attempt that began at `began` is overdue.
-    pub fn overdue(&mut self, began: Timestamp) {
-        self.overdue.push(began);
+    pub fn overdue(&mut self, began: Timestamp, now: Timestamp) {
+        self.suspicion.overdue(began, now);
     }
 
     /// An attempt was answered well.
@@ -271,18 +320,22 @@ impl Lane {
         self.strikes = 0;
         self.alone = self.alone.saturating_sub(1);
         self.backoff = BACKOFF;
-        self.last_success_began = self.last_success_began.max(began);
+        self.suspicion.succeeded(began);
     }
 
     /// An attempt failed.
     pub fn failed(&mut self, began: Timestamp, now: Timestamp, jitter: Jitter) {
-        let was_suspect = self.is_suspect();
-        self.strikes += 1;
         if began >= self.halved_at {
             // Once a round: those that were under way at the last halving say nothing new.
             self.cap = (self.cap / 2).max(1);
             self.halved_at = now;
         }
+        if self.standing == Standing::Good && self.suspicion.is_stale(began) {
+            // The destination has answered what it was asked later: that one hung and ended now says nothing of now.
+            return;
+        }
+        let was_suspect = self.is_suspect();
+        self.strikes += 1;
         if self.standing != Standing::Good || was_suspect || self.strikes >= STRIKES {
             if self.standing != Standing::Failing {
                 self.backoff = BACKOFF;
@@ -297,8 +350,8 @@ impl Lane {
     /// A worker is done with it; `overdue` is when its attempt began that was overdue, if one was.
     pub fn ended(&mut self, overdue: Option<Timestamp>) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(place) = overdue.and_then(|began| self.overdue.iter().position(|at| *at == began)) {
-            self.overdue.swap_remove(place);
+        if let Some(began) = overdue {
+            self.suspicion.ended(began);
         }
     }
 
@@ -315,7 +368,7 @@ impl Lane {
         }
     }
 
-    /// Passes holds and back-off once.
+    /// Begins anew with the shortest back-off, and at once.
     pub fn urge(&mut self) {
         self.back_at = Timestamp::EPOCH;
         self.backoff = BACKOFF;

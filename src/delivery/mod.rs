@@ -16,6 +16,7 @@ mod run;
 mod scheduler;
 mod tls;
 mod transport;
+mod turns;
 mod workers;
 
 use std::sync::Arc;

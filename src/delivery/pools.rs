@@ -1,5 +1,5 @@
-//! Who may send next: permits in five pools, tried in this order. Within a pool the lane with the fewest attempts under
-//! way goes first.
+//! Who may send next: permits in six pools, tried in this order. Within a pool the lane with the fewest attempts under
+//! way goes first; among equals accounts take turns.
 
 use std::collections::BTreeSet;
 
@@ -16,23 +16,39 @@ pub enum Pool {
     Slow,
     /// Lanes without a success yet.
     New,
+    /// Lanes that have probably stopped answering: these hold their permits to the end, so that they are few.
+    Suspect,
     /// Failing lanes.
     Failing,
-    /// No pool: attempts that gave their permit back, or were sent by hand.
+    /// No pool: attempts that gave their permit back.
     Free,
 }
 
 /// The pools in the order in which they are served.
-pub const ORDER: [Pool; 5] = [Pool::Brisk, Pool::Fast, Pool::Slow, Pool::New, Pool::Failing];
+pub const ORDER: [Pool; 6] = [Pool::Brisk, Pool::Fast, Pool::Slow, Pool::New, Pool::Suspect, Pool::Failing];
 
 /// Permits of each pool in [`ORDER`].
-const PERMITS: [usize; 5] = [128, 128, 256, 128, 256];
+const PERMITS: [usize; 6] = [128, 128, 256, 128, 128, 256];
 
 /// Attempts of failing lanes that may be younger than a moment: failing fast must not become the main work.
 const YOUNG_FAILING: usize = 16;
 
-/// Threads that slow and failing lanes leave to fast and new ones, as a share of all.
-pub const KEPT_SHARE: usize = 8;
+/// Threads that slow, suspect and failing lanes leave to fast and new ones, as a share of all.
+const KEPT_SHARE: usize = 8;
+
+/// Of the threads, attempts that are overdue may take this share before lanes of which several hang are held back.
+const HANGING_SHARE: usize = 2;
+
+/// And each such lane may take this share of what is left of that,
+const HANGING_EACH: usize = 4;
+
+/// or so many in any case. Where all threads are taken these are cut first.
+const HANGING_LEAST: usize = 3;
+
+/// Attempts that may be overdue of a lane that answers others, where `hanging` are in all and there are `workers`.
+pub fn may_hang(hanging: usize, workers: usize) -> usize {
+    ((workers / HANGING_SHARE).saturating_sub(hanging) / HANGING_EACH).max(HANGING_LEAST)
+}
 
 type Ready = BTreeSet<(usize, u64, DestinationKey)>;
 
@@ -50,10 +66,10 @@ pub struct Pools {
 pub struct Entry {
     /// Its pool.
     pub pool: Pool,
-    /// Its attempts under way.
-    pub in_flight: usize,
+    /// Its attempts under way that hold permits, or what it weighs in their place.
+    pub weight: usize,
     /// Its turn among equals.
-    pub served: u64,
+    pub turn: u64,
 }
 
 fn index(pool: Pool) -> Option<usize> {
@@ -64,14 +80,14 @@ impl Pools {
     /// Notes that a lane could send.
     pub fn enter(&mut self, lane: DestinationKey, entry: Entry) {
         if let Some(at) = index(entry.pool) {
-            self.ready[at].insert((entry.in_flight, entry.served, lane));
+            self.ready[at].insert((entry.weight, entry.turn, lane));
         }
     }
 
     /// Takes a lane out again.
     pub fn leave(&mut self, lane: DestinationKey, entry: Entry) {
         if let Some(at) = index(entry.pool) {
-            self.ready[at].remove(&(entry.in_flight, entry.served, lane));
+            self.ready[at].remove(&(entry.weight, entry.turn, lane));
         }
     }
 
@@ -90,16 +106,16 @@ impl Pools {
                 return None;
             }
             let free = PERMITS[at].saturating_sub(self.used[at]);
-            let keeps = matches!(pool, Pool::Slow | Pool::Failing);
+            let keeps = matches!(pool, Pool::Slow | Pool::Suspect | Pool::Failing);
             if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
                 return None;
             }
             if *pool == Pool::Failing && self.young_failing >= YOUNG_FAILING {
                 return None;
             }
-            let (in_flight, _, lane) = self.ready[at].first()?;
+            let (weight, _, lane) = self.ready[at].first()?;
             // More than one only while enough is left for others.
-            (*in_flight < 1 + free / 2).then_some((*lane, *pool))
+            (*weight < 1 + free / 2).then_some((*lane, *pool))
         })
     }
 
@@ -130,8 +146,8 @@ impl Pools {
 mod tests {
     use super::*;
 
-    fn entry(pool: Pool, in_flight: usize) -> Entry {
-        Entry { pool, in_flight, served: 0 }
+    fn entry(pool: Pool, weight: usize) -> Entry {
+        Entry { pool, weight, turn: 0 }
     }
 
     #[test]
@@ -165,6 +181,25 @@ mod tests {
         pools.enter(DestinationKey(2), entry(Pool::New, 0));
         assert_eq!(pools.next(56, 64, true), Some((DestinationKey(2), Pool::New)));
         assert_eq!(pools.next(64, 64, true), None);
+    }
+
+    #[test]
+    fn of_suspect_lanes_those_that_weigh_most_leave_permits_to_the_others() {
+        let mut pools = Pools::default();
+        pools.enter(DestinationKey(1), entry(Pool::Suspect, 24));
+        assert!(pools.next(0, 1_024, true).is_some());
+        (0..100).for_each(|_| pools.take(Pool::Suspect));
+        assert_eq!(pools.next(100, 1_024, true), None);
+        pools.enter(DestinationKey(2), entry(Pool::Suspect, 0));
+        assert_eq!(pools.next(100, 1_024, true), Some((DestinationKey(2), Pool::Suspect)));
+    }
+
+    #[test]
+    fn the_more_hangs_in_all_the_less_may_hang_of_one_lane() {
+        assert_eq!(may_hang(0, 1_024), 128);
+        assert_eq!(may_hang(30, 1_024), 120, "more than any destination may have at once");
+        assert_eq!(may_hang(400, 1_024), 28);
+        assert_eq!((may_hang(600, 1_024), may_hang(0, 16)), (HANGING_LEAST, HANGING_LEAST));
     }
 
     #[test]

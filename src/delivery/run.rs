@@ -132,7 +132,8 @@ mod tests {
     use crate::domain::ids::EventId;
 
     fn run() -> Run {
-        let job = |id| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None };
+        let job =
+            |id| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None, urgent: false };
         Run::new((1..=2).map(job).collect())
     }
 

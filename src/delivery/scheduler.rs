@@ -3,6 +3,7 @@
 
 mod changes;
 mod flights;
+mod places;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
@@ -13,16 +14,17 @@ use std::time::{Duration, Instant};
 use super::agents::Connections;
 use super::figures::Figures;
 use super::flight::Context;
-use super::lane::{FLOOR, Job, Lane, Place, Standing};
+use super::lane::Lane;
 use super::pools::{Entry, Pool, Pools};
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
 use super::run::Run;
+use super::turns::Turns;
 use super::workers::{Slot, Workers};
 use super::{EngineOptions, Outbox};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
-use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::process::critical::{EndsProcess, panic_point};
@@ -119,16 +121,17 @@ pub struct Scheduler {
     timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
     /// When an attempt is to be looked at again.
     patience: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    urgent: VecDeque<DestinationKey>,
     /// Until when attempts of failing lanes that ended count as young.
     cooling: VecDeque<Timestamp>,
     /// Lanes that could take more in hand from the file.
     hungry: HashSet<DestinationKey>,
+    /// Attempts that are overdue.
+    hanging: usize,
     in_hand: usize,
     /// Those of them that lanes have in hand beyond what each may have in any case.
     excess: usize,
     bytes: usize,
-    turn: u64,
+    turns: Turns,
     tests: usize,
     stopping: Option<Instant>,
     swept: Timestamp,
@@ -172,13 +175,13 @@ impl Scheduler {
             next_flight: 0,
             timers: BinaryHeap::new(),
             patience: BinaryHeap::new(),
-            urgent: VecDeque::new(),
             cooling: VecDeque::new(),
             hungry: HashSet::new(),
+            hanging: 0,
             in_hand: 0,
             excess: 0,
             bytes: 0,
-            turn: 0,
+            turns: Turns::default(),
             tests: 0,
             stopping: None,
             swept: now,
@@ -290,117 +293,6 @@ impl Scheduler {
             lane.note_more();
             self.look(key);
         }
-    }
-
-    fn refilled(&mut self, key: DestinationKey, claimed: Claimed) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let came_meanwhile = lane.refilling.take() == Some(true);
-        lane.more = came_meanwhile;
-        let before = lane.in_hand.len();
-        for claim in claimed.claims {
-            if lane.in_hand.contains_key(&claim.delivery) || lane.cancelled.contains(&claim.delivery) {
-                continue;
-            }
-            let fits = claim.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENTS);
-            let document = claim.document.filter(|_| fits);
-            self.bytes += document.as_ref().map_or(0, |document| document.len());
-            lane.in_hand.insert(claim.delivery, Place::Queued);
-            lane.queue.push_back(Job {
-                delivery: claim.delivery,
-                event: claim.event,
-                step: Some(claim.step),
-                document,
-            });
-        }
-        lane.in_hand.retain(|_, place| *place != Place::Settled);
-        lane.cancelled.clear();
-        self.in_hand = self.in_hand + lane.in_hand.len() - before;
-        self.excess = self.excess + lane.in_hand.len().saturating_sub(FLOOR) - before.saturating_sub(FLOOR);
-        if let Some(at) = claimed.next_due {
-            self.due(key, at);
-        }
-        self.look(key);
-    }
-
-    /// Puts a lane where it belongs now: among the ready ones, on a timer, or to be refilled.
-    fn look(&mut self, key: DestinationKey) {
-        self.leave(key);
-        let now = self.now();
-        let Some(lane) = self.lanes.get(&key) else { return };
-        if lane.is_hungry() {
-            self.hungry.insert(key);
-        } else {
-            self.hungry.remove(&key);
-        }
-        let (share, spare) = self.common_room();
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.is_paused() {
-            // What it has in hand waits in the file.
-            let dropped: Vec<Job> = lane.queue.drain(..).chain(lane.urgent.drain(..)).collect();
-            if !dropped.is_empty() {
-                lane.note_more();
-            }
-            for job in dropped {
-                self.bytes -= job.bytes();
-                self.released(key, job.delivery);
-            }
-            return;
-        }
-        let wait = lane.waits_until(now);
-        let window = lane.window(share, spare);
-        let low = lane.queue.len() <= window / 4;
-        let limit = window.saturating_sub(lane.in_hand.len());
-        // A look passes over all that is in hand: not for a few more. Half of what it finds may be retries.
-        if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(2) {
-            lane.refilling = Some(false);
-            lane.more = false;
-            let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
-            let pressing = lane.standing != Standing::Failing;
-            self.refills.wish(Wish::Refill { lane: key, now, limit, in_hand }, pressing);
-        }
-        if lane.queue.is_empty() && !lane.more {
-            return;
-        }
-        if let Some(until) = wait {
-            return self.wake(key, until);
-        }
-        if !lane.queue.is_empty() && lane.in_flight < lane.room(self.options.destination_concurrency) {
-            let entry = Entry { pool: lane.pool(), in_flight: lane.in_flight, served: lane.served };
-            self.entered.insert(key, entry);
-            self.pools.enter(key, entry);
-        }
-    }
-
-    /// What a lane may have in hand beyond what each may have in any case: its share of all of it, with one share for
-    /// those that are not behind, and what is left of all of it.
-    fn common_room(&self) -> (usize, usize) {
-        (HAND / (self.hungry.len() + 1), HAND.saturating_sub(self.excess))
-    }
-
-    fn leave(&mut self, key: DestinationKey) {
-        if let Some(entry) = self.entered.remove(&key) {
-            self.pools.leave(key, entry);
-        }
-    }
-
-    /// Now and then: idle connections are closed, and lanes that were short of room are looked at again.
-    fn sweep(&mut self, now: Timestamp) {
-        if now.since(self.swept) < TICK {
-            return;
-        }
-        self.swept = now;
-        self.workers.prune();
-        self.context.connections.sweep(Instant::now());
-        let mut waiting = Vec::new();
-        for (key, lane) in &mut self.lanes {
-            if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > AGENT_IDLE {
-                lane.client = None;
-            }
-            if lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR {
-                waiting.push(*key);
-            }
-        }
-        waiting.into_iter().for_each(|key| self.look(key));
     }
 
     fn end(mut self) {

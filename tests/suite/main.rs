@@ -19,6 +19,7 @@ mod dns;
 mod durability;
 mod early_answers;
 mod examples;
+mod fairness;
 mod file_moved;
 mod flags;
 mod fuzz;

@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{DOCUMENTS, Scheduler};
-use crate::delivery::lane::{FLOOR, Job, Lane, Place, Standing};
+use crate::delivery::lane::{Job, Lane, Place};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::store::{Change, NewEvent};
+
+/// Deliveries of one lane that wait to be sent by hand; further ones go as others do, as soon as they are due.
+const MOST_URGENT: usize = 1_024;
 
 impl Scheduler {
     pub(super) fn change(&mut self, change: Change) {
@@ -56,9 +59,8 @@ impl Scheduler {
                 self.bytes += if fits { event.payload.len() } else { 0 };
                 self.in_hand += 1;
                 lane.in_hand.insert(delivery, Place::Queued);
-                self.excess += usize::from(lane.in_hand.len() > FLOOR);
                 let document = fits.then(|| Arc::clone(&event.payload));
-                lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document });
+                lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document, urgent: false });
             }
             self.look(destination);
         }
@@ -84,7 +86,7 @@ impl Scheduler {
                     client => client.map(|client| Arc::new(client.with(Arc::clone(&lane.destination)))),
                 };
                 if elsewhere {
-                    lane.standing = Standing::New;
+                    lane.moved();
                 }
                 if resumed || lifted {
                     lane.urge();
@@ -116,41 +118,41 @@ impl Scheduler {
         self.hungry.remove(&key);
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
-            self.excess -= lane.in_hand.len().saturating_sub(FLOOR);
+            self.excess -= lane.excess;
             self.bytes -= lane.queue.iter().chain(&lane.urgent).map(Job::bytes).sum::<usize>();
         }
     }
 
-    pub(super) fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
-        // What waits for a worker that is busy with others is not under way.
-        self.recall(key);
-        self.look(key);
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.is_paused() {
-            lane.note_more();
-            return;
+    /// Goes before all else of its lane, and passes holds and back-off; not caps, and not other people's turns.
+    fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        if lane.in_hand.get(&delivery) == Some(&Place::Sent) {
+            // What waits for a worker that is busy with others is not under way.
+            self.recall(key);
         }
-        match lane.in_hand.get(&delivery) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let place = lane.in_hand.get(&delivery).copied();
+        match place {
             // Under way already.
-            Some(Place::Sent) => return,
+            Some(Place::Sent) => {}
             Some(Place::Queued) => {
                 if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
-                    && let Some(mut job) = lane.queue.remove(at)
+                    && let Some(job) = lane.queue.remove(at)
                 {
                     // It is at the beginning of its schedule again.
-                    job.step = Some(0);
-                    lane.urgent.push_back(job);
+                    lane.urgent.push_back(Job { step: Some(0), urgent: true, ..job });
                 }
             }
+            // The file has it, due at once.
+            _ if lane.is_paused() || lane.urgent.len() >= MOST_URGENT => lane.note_more(),
             Some(Place::Settled) | None => {
                 if lane.in_hand.insert(delivery, Place::Queued).is_none() {
                     self.in_hand += 1;
-                    self.excess += usize::from(lane.in_hand.len() > FLOOR);
                 }
-                lane.urgent.push_back(Job { delivery, event, step: None, document: None });
+                lane.urgent.push_back(Job { delivery, event, step: None, document: None, urgent: true });
             }
         }
-        self.urgent.push_back(key);
+        self.look(key);
     }
 
     pub(super) fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
@@ -181,7 +183,6 @@ impl Scheduler {
             }
         } else if lane.in_hand.remove(&delivery).is_some() {
             self.in_hand -= 1;
-            self.excess -= usize::from(lane.in_hand.len() >= FLOOR);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::delivery::attempt::Client;
 use crate::delivery::bundle::{Aloft, Bundle};
 use crate::delivery::flight::{self, Said};
 use crate::delivery::lane::{FAST, Job, Lane, Place, Standing};
-use crate::delivery::pools::{KEPT_SHARE, Pool};
+use crate::delivery::pools::Pool;
 use crate::delivery::run::{Progress, Run};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
@@ -30,20 +30,17 @@ const CUT_AFTER: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
-        while self.threads + self.options.workers / KEPT_SHARE < self.options.workers
-            && let Some(key) = self.urgent.pop_front()
-        {
-            if let Some(job) = self.lanes.get_mut(&key).and_then(|lane| lane.urgent.pop_front()) {
-                self.send_alone(key, VecDeque::from([job]), Pool::Free, now);
-            }
-        }
         let mut bundle = Bundle::among(self.pools.brisk().0);
         while let Some((key, pool)) = self.pools.next(self.threads, self.options.workers, self.has_processor()) {
-            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| !lane.queue.is_empty()) else {
+            let Some(lane) = self.lanes.get_mut(&key) else {
                 self.leave(key);
                 continue;
             };
-            let jobs: VecDeque<Job> = lane.queue.drain(..lane.run_length()).collect();
+            let jobs = lane.next_jobs();
+            if jobs.is_empty() {
+                self.leave(key);
+                continue;
+            }
             if pool != Pool::Brisk || lane.goes_alone() {
                 self.send_alone(key, jobs, pool, now);
                 continue;
@@ -77,12 +74,13 @@ impl Scheduler {
     /// Notes what a worker is about to be given.
     fn launch(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<Aloft> {
         self.leave(key);
-        self.turn += 1;
         let number = self.next_flight;
         self.next_flight += 1;
         let lane = self.lanes.get_mut(&key)?;
         lane.in_flight += 1;
-        lane.served = self.turn;
+        if let Some(turn) = lane.turn.take() {
+            self.turns.taken(turn);
+        }
         for job in &jobs {
             lane.in_hand.insert(job.delivery, Place::Sent);
         }
@@ -158,6 +156,7 @@ impl Scheduler {
         let behind = self.lanes.get(&key).is_some_and(Lane::is_hungry);
         self.context.store.finish_attempts(result.finished, behind);
         self.pools.give(flight.pool);
+        self.hanging -= usize::from(flight.overdue.is_some());
         self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
         if flight.young_failing {
             // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
@@ -197,7 +196,7 @@ impl Scheduler {
             lane.ended(None);
             lane.was_held_up();
             // It keeps its turn.
-            lane.served = 0;
+            lane.turn = Some(0);
         }
         self.look(flight.lane);
     }
@@ -210,7 +209,7 @@ impl Scheduler {
         };
         for job in jobs.into_iter().rev() {
             lane.in_hand.insert(job.delivery, Place::Queued);
-            lane.queue.push_front(job);
+            if job.urgent { &mut lane.urgent } else { &mut lane.queue }.push_front(job);
         }
     }
 
@@ -237,7 +236,7 @@ impl Scheduler {
         }
     }
 
-    /// Attempts that take long give their permits back, and their lanes send no more until they answer.
+    /// Attempts that take long give their permits back, and their lanes go on with one at a time until they answer.
     pub(super) fn lose_patience(&mut self, now: Timestamp) {
         while let Some(Reverse((at, number))) = self.patience.peek().copied() {
             if at > now {
@@ -278,15 +277,18 @@ impl Scheduler {
                 self.patience.push(Reverse((due, number)));
                 continue;
             }
-            self.pools.give(flight.pool);
-            flight.pool = Pool::Free;
+            if flight.pool != Pool::Suspect {
+                self.pools.give(flight.pool);
+                flight.pool = Pool::Free;
+            }
             flight.overdue = Some(began);
+            self.hanging += 1;
             let (key, left, finished) = (flight.lane, flight.run.recall(), flight.run.take_finished());
             // What went well before is not to wait for this one.
             self.context.store.finish_attempts(finished, false);
             self.put_back(key, left);
             if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.overdue(began);
+                lane.overdue(began, now);
             }
             self.look(key);
         }
@@ -299,7 +301,7 @@ impl Scheduler {
         let mut lanes = HashSet::new();
         for flight in self.flights.values() {
             let Some(lane) = self.lanes.get(&flight.lane) else { continue };
-            let hangs = lane.standing == Standing::Failing || lane.is_suspect();
+            let hangs = lane.standing == Standing::Failing || lane.is_suspect() || lane.hangs_much();
             // One that is connecting does not notice; it must not stand in the way of others for ever.
             let long = matches!(flight.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
             if room > 0 && hangs && long && !flight.run.cut.is_set() {

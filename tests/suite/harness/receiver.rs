@@ -82,6 +82,8 @@ struct State {
     connections: usize,
     open: usize,
     rules: HashMap<String, VecDeque<Behaviour>>,
+    /// Requests to each path that are not answered yet, and the most that there were.
+    under_way: HashMap<String, (usize, usize)>,
     resets_connections: bool,
     ended: bool,
 }
@@ -254,6 +256,11 @@ impl Receiver {
         self.shared.lock().to(path)
     }
 
+    /// The most requests to `path` that were under way at once. One counts until it is about to be answered.
+    pub fn most_at_once(&self, path: &str) -> usize {
+        self.shared.lock().under_way.get(path).map_or(0, |(_, most)| *most)
+    }
+
     /// The requests to `path` once there are at least `count` of them.
     #[track_caller]
     pub fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
@@ -317,13 +324,24 @@ impl Shared {
             let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
             let closes = headers.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
             let request = Received { connection, at: Instant::now(), method, target, headers, body, tls: tls.clone() };
+            let path = request.path().to_owned();
             let behaviour = {
                 let mut state = self.lock();
-                let behaviour = state.next_behaviour(request.path());
+                let behaviour = state.next_behaviour(&path);
+                let (now, most) = state.under_way.entry(path.clone()).or_default();
+                *now += 1;
+                *most = (*most).max(*now);
                 state.requests.push(request);
                 behaviour
             };
             self.changed.notify_all();
+            match &behaviour {
+                Behaviour::Hold(gate, _) => gate.pass(),
+                Behaviour::Hang => drop(reader.get_mut().read(&mut [0])),
+                _ => {}
+            }
+            // Before the answer: who has got it may send the next request at once.
+            self.lock().under_way.entry(path).and_modify(|(now, _)| *now -= 1);
             if !behaviour.act(nth, reader.get_mut()) || closes {
                 return;
             }

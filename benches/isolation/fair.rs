@@ -1,0 +1,122 @@
+//! Many at once that nobody is to notice, and what a destination does to itself.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::scenarios::{Fact, Outcome, Target};
+use super::support::Result;
+use super::support::http::Client;
+use super::support::load::Feed;
+use super::support::stage::{Options, Stage};
+
+/// What the others of a destination are held to of which one request hangs.
+pub const OTHERS: Target = Target::Within(100.0);
+
+/// Requests of which one never ends.
+const HANGS: u64 = 100;
+
+/// Deliveries that are sent again.
+const REPLAYED: usize = 100_000;
+
+/// Longest wait until these have been delivered for the first time.
+const DELIVERED: Duration = Duration::from_secs(60);
+
+/// Each of `destinations` gets `rate` events a second, and one request in a hundred of all of theirs is never answered.
+/// So many destinations that it is another one each time.
+pub fn itself(options: &Options, destinations: usize, rate: usize) -> Result<Outcome> {
+    let mut stage = Stage::start(options, &[], &format!("hang-each:{HANGS}"))?;
+    stage.rate = destinations * rate;
+    let gate = stage.healthy;
+    let accounts = stage.server.accounts(destinations, 1, |number| gate.url(number))?;
+    // Long enough for as many to hang at once as ever do, where one timeout is 15 s.
+    let length = if rate >= 100 { options.length * 2 } else { options.length };
+    let tail = stage.measure(&accounts, length)?;
+    let (requests, held) = stage.sinks.count(gate)?;
+    let mut outcome = stage.outcome(tail);
+    outcome.facts.push(Fact { name: "requests", value: requests as f64, within: None });
+    outcome.facts.push(Fact { name: "attempts that hang at the end", value: held as f64, within: Some((1.0, 32.0)) });
+    Ok(outcome)
+}
+
+/// A destination that takes 100 ms, beside 60 that hang and are sent 2,000 deliveries again by hand.
+pub fn by_hand(options: &Options) -> Result<Outcome> {
+    const RETRIES: usize = 2_000;
+    let mut stage = Stage::start(options, &[], "take:100")?;
+    stage.rate = 100;
+    let account = stage.healthy_account()?;
+    let (gate, others) = stage.others("hang", 60, RETRIES / 60 + 1)?;
+    let mut deliveries = Vec::new();
+    let (mut client, mut cursor) = (Client::new(stage.server.address), String::new());
+    while deliveries.len() < RETRIES {
+        let page = client.get(&format!("/v1/deliveries?account_id={}&limit=200{cursor}", others[0].id))?;
+        let page: Value = serde_json::from_slice(&page.body)?;
+        let ids = page["items"].as_array().into_iter().flatten().filter_map(|item| item["delivery_id"].as_str());
+        deliveries.extend(ids.map(str::to_owned));
+        cursor = format!("&cursor={}", page["next_cursor"].as_str().ok_or("too few deliveries")?);
+    }
+    deliveries.truncate(RETRIES);
+    let mut held = 0;
+    let tail = stage.measure_with(&account, Duration::from_secs(2), options.length, |stage| {
+        stage.server.retry(&deliveries)?;
+        held = stage.sinks.count(gate)?.1;
+        Ok(())
+    })?;
+    let mut outcome = stage.outcome(tail);
+    outcome.facts.push(Fact { name: "attempts that hang once all are asked for", value: held as f64, within: None });
+    Ok(outcome)
+}
+
+/// Events of another account that go to 1,000 destinations each.
+pub fn fan_out(options: &Options) -> Result<Outcome> {
+    const DESTINATIONS: usize = 1_000;
+    let mut stage = Stage::start(options, &[], "ok")?;
+    let account = stage.healthy_account()?;
+    let (gate, others) = stage.others("ok", DESTINATIONS, 1)?;
+    let feed = Feed::start(stage.server.address, &others, 1);
+    let tail = stage.measure_with(&account, Duration::from_secs(2), options.length, |_| Ok(()))?;
+    let events = 1 + feed.stop().iter().filter(|sent| sent.accepted).count();
+    let owed = (events * DESTINATIONS) as u64;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while stage.sinks.count(gate)?.0 < owed && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let share = stage.sinks.count(gate)?.0 as f64 * 100.0 / owed as f64;
+    let mut outcome = stage.outcome(tail);
+    outcome.facts.push(Fact { name: "events to 1,000", value: events as f64, within: None });
+    outcome.facts.push(Fact { name: "delivered %", value: share, within: Some((100.0, 101.0)) });
+    Ok(outcome)
+}
+
+/// All that another destination has ever got is sent to it again.
+pub fn replay(options: &Options) -> Result<Outcome> {
+    let mut stage = Stage::start(options, &[], "ok")?;
+    let account = stage.healthy_account()?;
+    let (gate, others) = stage.others("ok", 1, REPLAYED)?;
+    let deadline = Instant::now() + DELIVERED;
+    while stage.sinks.count(gate)?.0 < REPLAYED as u64 {
+        if Instant::now() > deadline {
+            return Err("what is to be replayed was not delivered in time".into());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    let destination = stage.server.destinations(&others)?.pop().ok_or("no destination")?;
+    let (mut reopened, mut took) = (0, Duration::ZERO);
+    let tail = stage.measure_with(&account, Duration::from_secs(1), options.length, |stage| {
+        let began = Instant::now();
+        let body = json!({ "since": "2000-01-01T00:00:00Z" }).to_string();
+        let path = format!("/v1/destinations/{destination}/replay");
+        let answer = Client::new(stage.server.address).post(&path, None, &body)?;
+        let answer: Value = serde_json::from_slice(&answer.body)?;
+        (reopened, took) = (answer["count"].as_u64().unwrap_or(0), began.elapsed());
+        Ok(())
+    })?;
+    let again = stage.sinks.count(gate)?.0.saturating_sub(REPLAYED as u64);
+    let mut outcome = stage.outcome(tail);
+    let all = REPLAYED as f64;
+    outcome.facts.push(Fact { name: "to be sent again", value: reopened as f64, within: Some((all, all)) });
+    outcome.facts.push(Fact { name: "asked for in, s", value: took.as_secs_f64(), within: None });
+    outcome.facts.push(Fact { name: "sent again by the end", value: again as f64, within: None });
+    Ok(outcome)
+}

@@ -1,0 +1,142 @@
+//! Where a lane belongs: among those that could send, on a timer, or to be refilled from the file.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::{AGENT_IDLE, DOCUMENTS, HAND, Scheduler, TICK};
+use crate::delivery::lane::{FLOOR, Job, Place, Standing};
+use crate::delivery::pools::{Entry, may_hang};
+use crate::delivery::refill::Wish;
+use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::time::Timestamp;
+use crate::store::Claimed;
+
+impl Scheduler {
+    pub(super) fn refilled(&mut self, key: DestinationKey, claimed: Claimed) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let came_meanwhile = lane.refilling.take() == Some(true);
+        lane.more = came_meanwhile;
+        let before = lane.in_hand.len();
+        for claim in claimed.claims {
+            if lane.in_hand.contains_key(&claim.delivery) || lane.cancelled.contains(&claim.delivery) {
+                continue;
+            }
+            let fits = claim.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENTS);
+            let document = claim.document.filter(|_| fits);
+            self.bytes += document.as_ref().map_or(0, |document| document.len());
+            lane.in_hand.insert(claim.delivery, Place::Queued);
+            lane.queue.push_back(Job {
+                delivery: claim.delivery,
+                event: claim.event,
+                step: Some(claim.step),
+                document,
+                urgent: false,
+            });
+        }
+        lane.in_hand.retain(|_, place| *place != Place::Settled);
+        lane.cancelled.clear();
+        self.in_hand = self.in_hand + lane.in_hand.len() - before;
+        if let Some(at) = claimed.next_due {
+            self.due(key, at);
+        }
+        self.look(key);
+    }
+
+    /// Puts a lane where it belongs now: among the ready ones, on a timer, or to be refilled.
+    pub(super) fn look(&mut self, key: DestinationKey) {
+        self.leave(key);
+        self.count(key);
+        let now = self.now();
+        let Some(lane) = self.lanes.get(&key) else { return };
+        if lane.is_hungry() {
+            self.hungry.insert(key);
+        } else {
+            self.hungry.remove(&key);
+        }
+        let (share, spare) = self.common_room();
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.is_paused() {
+            // What it has in hand waits in the file.
+            let dropped: Vec<Job> = lane.queue.drain(..).chain(lane.urgent.drain(..)).collect();
+            if !dropped.is_empty() {
+                lane.note_more();
+            }
+            for job in dropped {
+                self.bytes -= job.bytes();
+                self.released(key, job.delivery);
+            }
+            return self.count(key);
+        }
+        let wait = lane.waits_until(now);
+        let window = lane.window(share, spare);
+        let low = lane.queue.len() <= window / 4;
+        let limit = window.saturating_sub(lane.in_hand.len());
+        // A look passes over all that is in hand: not for a few more. Half of what it finds may be retries.
+        if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(2) {
+            lane.refilling = Some(false);
+            lane.more = false;
+            let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
+            let pressing = lane.standing != Standing::Failing;
+            self.refills.wish(Wish::Refill { lane: key, now, limit, in_hand }, pressing);
+        }
+        if lane.queue.is_empty() && lane.urgent.is_empty() && !lane.more {
+            return;
+        }
+        if let Some(until) = wait {
+            self.wake(key, until);
+        }
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let has_work = !lane.urgent.is_empty() || (wait.is_none() && !lane.queue.is_empty());
+        let hanging = may_hang(self.hanging, self.options.workers);
+        if has_work && lane.has_room(self.options.destination_concurrency, hanging) {
+            let turn = *lane.turn.get_or_insert_with(|| self.turns.queue(lane.destination.account_key));
+            let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn };
+            self.entered.insert(key, entry);
+            self.pools.enter(key, entry);
+        }
+    }
+
+    /// Counts anew what a lane has in hand beyond what each may have in any case. What is sent by hand holds no document
+    /// while it waits, and is not to take the room of others.
+    fn count(&mut self, key: DestinationKey) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let excess = lane.in_hand.len().saturating_sub(lane.urgent.len() + FLOOR);
+        self.excess = self.excess + excess - lane.excess;
+        lane.excess = excess;
+    }
+
+    /// What a lane may have in hand beyond what each may have in any case: its share of all of it, with one share for
+    /// those that are not behind, and what is left of all of it.
+    pub(super) fn common_room(&self) -> (usize, usize) {
+        (HAND / (self.hungry.len() + 1), HAND.saturating_sub(self.excess))
+    }
+
+    pub(super) fn leave(&mut self, key: DestinationKey) {
+        if let Some(entry) = self.entered.remove(&key) {
+            self.pools.leave(key, entry);
+        }
+    }
+
+    /// Now and then: idle connections are closed, and lanes that were short of room are looked at again.
+    pub(super) fn sweep(&mut self, now: Timestamp) {
+        if now.since(self.swept) < TICK {
+            return;
+        }
+        self.swept = now;
+        self.workers.prune();
+        self.turns.prune();
+        self.context.connections.sweep(Instant::now());
+        let mut waiting = Vec::new();
+        for (key, lane) in &mut self.lanes {
+            if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > AGENT_IDLE {
+                lane.client = None;
+            }
+            let short = lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR;
+            // What others have hanging may have been in its way.
+            if short || (lane.hangs_much() && !lane.queue.is_empty()) {
+                waiting.push(*key);
+            }
+        }
+        waiting.into_iter().for_each(|key| self.look(key));
+    }
+}
