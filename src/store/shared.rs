@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::follow::Followers;
+use super::late::Late;
 use super::probe::Proof;
 use super::tokens::Tokens;
 use super::waits::Waits;
@@ -18,6 +19,8 @@ pub struct Shared {
     pub waits: Waits,
     /// Who follows deliveries as they change.
     pub followers: Followers,
+    /// What retention has to come back for.
+    pub late: Late,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Whether the disk was seen to take writes.
