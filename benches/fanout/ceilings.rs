@@ -16,8 +16,8 @@ use rusqlite::Connection;
 use serde_json::Value;
 use ureq::Agent;
 
-use super::message;
-use super::receiver::Receiver;
+use super::support::message;
+use super::support::receiver::Receiver;
 use super::support::Result;
 use super::support::system::ends_with_us;
 

@@ -230,6 +230,10 @@ impl Position {
     }
 }
 
+const DELETE_DELIVERIES: &str = "DELETE FROM delivery WHERE id > ?1 AND id < ?2";
+
+const DELETE_EVENTS: &str = "DELETE FROM event WHERE id >= ?1 AND id < ?2";
+
 /// Takes pieces until `time` is over, but at least one, and none in which something is pending: a replay may have opened it
 /// since the look.
 fn take(batch: &mut Batch<'_>, pieces: &[Piece], time: Duration) -> Result<Done> {
@@ -239,8 +243,8 @@ fn take(batch: &mut Batch<'_>, pieces: &[Piece], time: Duration) -> Result<Done>
         if walk::is_pending(batch.connection(), *first, *end)? {
             break;
         }
-        done.rows += batch.run("DELETE FROM delivery WHERE id > ?1 AND id < ?2", (first, end))?;
-        done.rows += batch.run("DELETE FROM event WHERE id >= ?1 AND id < ?2", (first, end))?;
+        done.rows += batch.run(DELETE_DELIVERIES, (first, end))?;
+        done.rows += batch.run(DELETE_EVENTS, (first, end))?;
         done.pieces += 1;
         if began.elapsed() >= time {
             break;

@@ -152,7 +152,8 @@ mod tests {
             }
         }
         let sum = |turns: &[usize]| turns.iter().sum::<usize>();
-        assert!(sum(&given[..40]) > 40_000);
-        assert!(sum(&given[40..]) < sum(&given[..40]), "{}", sum(&given[40..]));
+        assert!(sum(&given[..20]) > 40_000);
+        // In each such time a part of what is kept is forgotten, and tried again.
+        assert!(sum(&given[40..]) / 98 < sum(&given[..20]) / 20, "{}", sum(&given[40..]) / 98);
     }
 }

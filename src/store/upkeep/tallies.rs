@@ -56,19 +56,17 @@ impl Store {
         let mut took = Duration::ZERO;
         // Where more come it is done with them.
         if quiet {
-            more |= self.writer.guarded(tally::settle).await?;
+            more = self.writer.guarded(tally::settle).await?;
         }
         if due.old {
-            let (left, time) = self.writer.guarded(move |batch| tally::remove(batch, gone, STEP)).await?;
-            more |= left;
-            took += time;
+            took += self.writer.guarded(move |batch| tally::remove(batch, gone, STEP)).await?.1;
+            more = true;
         }
         if let Some(hour) = due.hour {
-            let (_, time) = self.writer.guarded(move |batch| tally::merge(batch, hour, STEP)).await?;
+            took += self.writer.guarded(move |batch| tally::merge(batch, hour, STEP)).await?.1;
             // It is looked at again, for what is left of it.
             state.merged = Some(Merged { before, to: Some(hour - tally::HOUR) });
             more = true;
-            took += time;
         } else if !due.old {
             state.merged = Some(Merged { before, to: Some(before) });
         }

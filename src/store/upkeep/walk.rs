@@ -25,6 +25,14 @@ pub struct Piece {
     events: usize,
 }
 
+#[cfg(test)]
+impl Piece {
+    /// One event.
+    pub fn of(first: i64, end: i64) -> Self {
+        Self { first, end, events: 1 }
+    }
+}
+
 /// Which events retention takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Age {
@@ -42,7 +50,8 @@ impl Age {
 
     /// Below this id all events are old, and none has a key that still holds.
     pub fn keyed_end(self) -> i64 {
-        hot_id(self.before.min(self.keyed_until))
+        // A key is over at `keyed_until` itself.
+        hot_id(self.before.min(self.keyed_until.plus(std::time::Duration::from_millis(1))))
     }
 
     /// Below this id all events are old. An id's time is never before that of its event's receipt.
