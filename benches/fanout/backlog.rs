@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::generator::{Generator, Plan};
-use super::support::receiver::Receiver;
 use super::sections::{PENDING, Run, wait_for};
 use super::support::Result;
+use super::support::generator::{Generator, Plan};
+use super::support::receiver::Receiver;
 use super::support::report::{Figure, Target};
 use super::support::server::{Account, Server};
 use super::support::tally::Tally;

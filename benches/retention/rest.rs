@@ -61,12 +61,7 @@ fn destinations(file: &Connection, count: usize, paused: bool) -> Result<()> {
 }
 
 /// Measures with what `fill` writes into the file while no server runs.
-fn one(
-    options: &Options,
-    report: &mut Report,
-    what: &str,
-    fill: impl FnOnce(&Connection) -> Result<()>,
-) -> Result<()> {
+fn one(options: &Options, report: &mut Report, what: &str, fill: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
     let mut server = Server::start(&options.binary, &["--retention", "30d"])?;
     server.stop_and_do(|path| {
         let file = Connection::open(path)?;

@@ -13,8 +13,8 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 
-use super::message;
 use super::Result;
+use super::message;
 use super::system::{ends_with_us, now_us, processor_time};
 use super::tally::Tally;
 

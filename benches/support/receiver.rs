@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-use super::message;
 use super::Result;
+use super::message;
 use super::system::{ends_with_us, long_backlog};
 use super::tally::Tally;
 

@@ -158,8 +158,8 @@ const NEXT_DESTINATION: &str =
     "SELECT destination_key FROM tally INDEXED BY tally_by_time WHERE start > ?1 AND start < ?2 ORDER BY start LIMIT 1";
 
 /// Merges the minutes of the hour that begins at `hour` into one bucket for each destination, as far as `time` goes. Gives
-/// whether there may be more, and how long it took.
-pub fn merge(batch: &mut Batch<'_>, hour: i64, time: Duration) -> Result<(bool, Duration)> {
+/// how long it took.
+pub fn merge(batch: &mut Batch<'_>, hour: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     let end = hour + HOUR;
     while let Some(destination) = batch.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
@@ -175,15 +175,15 @@ pub fn merge(batch: &mut Batch<'_>, hour: i64, time: Duration) -> Result<(bool, 
         let minutes = "DELETE FROM tally WHERE destination_key = ?3 AND start > ?1 AND start < ?2";
         batch.run(minutes, (hour, end, destination))?;
         if began.elapsed() >= time {
-            return Ok((true, began.elapsed()));
+            break;
         }
     }
-    Ok((false, began.elapsed()))
+    Ok(began.elapsed())
 }
 
 /// Removes buckets that begin before `before`, as far as `time` goes: of one destination after the other, since its rows lie
-/// together. Gives whether there may be more, and how long it took.
-pub fn remove(batch: &mut Batch<'_>, before: i64, time: Duration) -> Result<(bool, Duration)> {
+/// together. Gives how long it took.
+pub fn remove(batch: &mut Batch<'_>, before: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     while let Some(destination) = batch.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {
         batch.run(
@@ -192,10 +192,10 @@ pub fn remove(batch: &mut Batch<'_>, before: i64, time: Duration) -> Result<(boo
             (destination, before, TOGETHER),
         )?;
         if began.elapsed() >= time {
-            return Ok((true, began.elapsed()));
+            break;
         }
     }
-    Ok((false, began.elapsed()))
+    Ok(began.elapsed())
 }
 
 #[cfg(test)]

@@ -129,8 +129,7 @@ impl Store {
             let pieces = looked.pieces.clone();
             let work = move |batch: &mut Batch<'_>| take(batch, &pieces, 2 * step);
             // In a savepoint each page is copied before it is changed.
-            let result =
-                if state.failed { self.writer.guarded(work).await } else { self.writer.step(work).await };
+            let result = if state.failed { self.writer.guarded(work).await } else { self.writer.step(work).await };
             state.failed = result.is_err();
             done = result?;
             state.pace.took(done.rows, done.took);

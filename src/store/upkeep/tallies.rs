@@ -59,11 +59,11 @@ impl Store {
             more = self.writer.guarded(tally::settle).await?;
         }
         if due.old {
-            took += self.writer.guarded(move |batch| tally::remove(batch, gone, STEP)).await?.1;
+            took += self.writer.guarded(move |batch| tally::remove(batch, gone, STEP)).await?;
             more = true;
         }
         if let Some(hour) = due.hour {
-            took += self.writer.guarded(move |batch| tally::merge(batch, hour, STEP)).await?.1;
+            took += self.writer.guarded(move |batch| tally::merge(batch, hour, STEP)).await?;
             // It is looked at again, for what is left of it.
             state.merged = Some(Merged { before, to: Some(hour - tally::HOUR) });
             more = true;

@@ -35,7 +35,8 @@ fn all_looks_go_by_an_index_in_its_order() {
     ] {
         let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
         let nulls = rusqlite::params_from_iter(vec![0; explain.parameter_count()]);
-        let plan: Vec<String> = explain.query_map(nulls, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
+        let plan: Vec<String> =
+            explain.query_map(nulls, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
         assert_eq!(plan[0], expected);
         // What cascades.
         assert!(plan.iter().all(|line| line.starts_with("SEARCH")), "{plan:?}");
@@ -176,7 +177,6 @@ async fn a_clock_that_went_back_a_little_keeps_an_event_for_that_much_longer() {
     fixture.keep_up(&mut upkeep, at(1_101)).await;
     assert!(fixture.events().is_empty(), "{first} and the other");
 }
-
 
 impl Fixture {
     fn look(&self, age: Age) -> Vec<Piece> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::store::upkeep::tests::RETENTION;
 use super::*;
 use crate::domain::destination::Destination;
 use crate::domain::ids::DeliveryId;
 use crate::store::rows;
+use crate::store::upkeep::tests::RETENTION;
 
 /// Times are whole numbers of these and what retention compares them to is not, so that the minute by which an event may
 /// stay longer makes no difference.
@@ -175,7 +175,8 @@ impl Play {
         assert_eq!(self.fixture.events(), stays);
         self.known.retain(|id, _| stays.contains(id));
         let file = Connection::open(self.fixture.path()).unwrap();
-        let deliveries = rows::all(&file, "SELECT id FROM delivery ORDER BY id", [], |row| row.get::<_, i64>(0)).unwrap();
+        let deliveries =
+            rows::all(&file, "SELECT id FROM delivery ORDER BY id", [], |row| row.get::<_, i64>(0)).unwrap();
         let known: Vec<i64> = self.known.values().flat_map(|known| known.deliveries.keys().copied()).collect();
         assert_eq!(deliveries, known);
         let value = |query: &str| file.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
