@@ -36,13 +36,16 @@ const OUT_OF_ORDER: usize = 200;
 /// are left are pending or have a key.
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
+/// A clock that goes back by no more than this is taken for one that stands still.
+const JITTER: Duration = Duration::from_secs(60);
+
 /// Where retention stands.
 #[derive(Debug)]
 pub struct Retention {
     at: Position,
     pace: Pace,
-    /// What was taken for old at the last turn.
-    before: Timestamp,
+    /// When the last turn was.
+    now: Timestamp,
     /// It is late, and so does more.
     behind: bool,
     /// The last step failed: it must not fail others' work, and so is tried apart.
@@ -102,7 +105,7 @@ impl Default for Retention {
         Self {
             at,
             pace: Pace::default(),
-            before: Timestamp::EARLIEST,
+            now: Timestamp::EARLIEST,
             behind: false,
             failed: false,
             out_of_order: OutOfOrder { due: Instant::now(), rest: IDLE, found: false },
@@ -117,9 +120,9 @@ impl Store {
     /// # Errors
     /// Unavailable; it is done later.
     pub async fn retire(&self, state: &mut Retention, retention: Duration, now: Timestamp) -> Result<Duration> {
-        let age = Age::at(now, retention);
-        state.begin(age, Instant::now());
-        self.shared.late.passed(age.end());
+        let age = Age::at(state.begin(now, Instant::now()), retention);
+        // An event is old though its deliveries have ids of the next millisecond.
+        self.shared.late.passed(age.end().saturating_add(MOST_DELIVERIES));
         state.take(self.shared.late.take());
         let (at, step) = (state.at.next_turn(), if state.behind { 2 * STEP } else { STEP });
         let rows = state.pace.fit(step);
@@ -134,20 +137,23 @@ impl Store {
             done = result?;
             state.pace.took(done.rows, done.took);
         }
-        Ok(state.end(&looked, &done, Instant::now()))
+        Ok(state.end(&looked, &done, age, Instant::now()))
     }
 }
 
 impl Retention {
-    fn begin(&mut self, age: Age, now: Instant) {
-        if age.before < self.before {
+    /// Gives the time that this turn is for.
+    fn begin(&mut self, now: Timestamp, instant: Instant) -> Timestamp {
+        if self.now.since(now) > JITTER {
             // The clock was set back. What was old is not any more, and will be later.
             (self.at.keyed, self.at.plain) = (0, 0);
+            self.now = now;
         }
-        self.before = age.before;
-        if self.at.out_of_order.is_none() && self.out_of_order.due <= now {
+        self.now = self.now.max(now);
+        if self.at.out_of_order.is_none() && self.out_of_order.due <= instant {
             self.at.out_of_order = BEGINNING;
         }
+        self.now
     }
 
     fn take(&mut self, noted: Noted) {
@@ -164,7 +170,7 @@ impl Retention {
     }
 
     /// Moves the walks to behind what is done; gives the time until the next turn.
-    fn end(&mut self, looked: &Looked, done: &Done, now: Instant) -> Duration {
+    fn end(&mut self, looked: &Looked, done: &Done, age: Age, now: Instant) -> Duration {
         let (late, keyed) = (looked.late, looked.late + looked.keyed);
         let plain = keyed + looked.plain;
         let undone = |from: usize, to: usize| looked.pieces[from.max(done.pieces).min(to)..to].first();
@@ -185,7 +191,7 @@ impl Retention {
         }
         let all = done.pieces == looked.pieces.len();
         let more = looked.more || !all || !self.at.late.is_empty();
-        self.behind = looked.more && self.before.since(hot_time(self.at.plain)) > BEHIND;
+        self.behind = looked.more && age.before.since(hot_time(self.at.plain)) > BEHIND;
         match (more, looked.pieces.is_empty()) {
             (true, true) => after(looked.took),
             (true, false) if self.behind => done.took.max(Duration::from_millis(1)),

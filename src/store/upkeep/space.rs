@@ -52,7 +52,8 @@ impl Store {
             .unwrap_or_default();
         let mut surplus = space.look(free, pages);
         while surplus > 0 {
-            let (given, took) = self.writer.guarded(move |batch| shorten(batch, surplus)).await?;
+            let kept = space.kept();
+            let (given, took) = self.writer.guarded(move |batch| shorten(batch, surplus, kept)).await?;
             space.gave(given);
             if given == 0 {
                 break;
@@ -64,15 +65,16 @@ impl Store {
     }
 }
 
-/// Gives back about `surplus` pages, as far as time and free pages go; gives how many, and how long it took.
-fn shorten(batch: &mut Batch<'_>, surplus: usize) -> Result<(usize, Duration)> {
+/// Gives back about `surplus` pages, as far as time goes and while more than `kept` are free; gives how many, and how long it
+/// took.
+fn shorten(batch: &mut Batch<'_>, surplus: usize, kept: usize) -> Result<(usize, Duration)> {
     let began = Instant::now();
     let pages = |batch: &Batch<'_>| batch.row("PRAGMA page_count", [], |row| row.get::<_, usize>(0));
     let before = pages(batch)?.unwrap_or(0);
     let mut given = 0;
     while given < surplus && began.elapsed() < STEP {
         let free = batch.row("PRAGMA freelist_count", [], |row| row.get::<_, usize>(0))?.unwrap_or(0);
-        if free < KEPT {
+        if free <= kept {
             break;
         }
         rows::all(batch.connection(), &format!("PRAGMA incremental_vacuum({AT_ONCE})"), [], |_| Ok(()))?;
@@ -98,10 +100,14 @@ impl Space {
             return 0;
         }
         let stayed = self.free.iter().copied().min().unwrap_or(0);
-        match stayed.saturating_sub(KEPT + self.needed) {
+        match stayed.saturating_sub(self.kept()) {
             few if few < KEPT => 0,
             surplus => surplus,
         }
+    }
+
+    fn kept(&self) -> usize {
+        KEPT + self.needed
     }
 
     fn gave(&mut self, pages: usize) {

@@ -296,7 +296,8 @@ async fn a_look_at_events_with_many_deliveries_is_short() {
 
 #[test]
 fn what_is_behind_takes_half_of_the_time_and_what_is_not_a_quarter() {
-    let mut retention = Retention { before: at(100), ..Retention::default() };
+    let mut retention = Retention::default();
+    let age = Age { before: at(100), keyed_until: at(0) };
     let next = |second| Position { plain: crate::domain::ids::hot_id(at(second)), ..Retention::default().at };
     let piece = Piece::of(1, 2);
     let looked = |second, more| Looked {
@@ -311,15 +312,15 @@ fn what_is_behind_takes_half_of_the_time_and_what_is_not_a_quarter() {
     let took = Duration::from_millis(8);
     let done = Done { pieces: 1, rows: 2, took };
     let now = Instant::now();
-    assert_eq!((retention.end(&looked(99, true), &done, now), retention.behind), (3 * took, false));
-    assert_eq!((retention.end(&looked(50, true), &done, now), retention.behind), (took, true));
-    assert_eq!((retention.end(&looked(99, false), &done, now), retention.behind), (BREATH, false));
+    assert_eq!((retention.end(&looked(99, true), &done, age, now), retention.behind), (3 * took, false));
+    assert_eq!((retention.end(&looked(50, true), &done, age, now), retention.behind), (took, true));
+    assert_eq!((retention.end(&looked(99, false), &done, age, now), retention.behind), (BREATH, false));
 }
 
 #[test]
 fn those_of_a_clock_that_was_set_back_are_looked_at_ever_more_rarely_while_there_are_none() {
     let mut retention = Retention::default();
-    let age = Age::at(at(1_000), Duration::from_secs(10));
+    let (wall, age) = (at(1_000), Age::at(at(1_000), Duration::from_secs(10)));
     let looked = || Looked {
         pieces: Vec::new(),
         late: 0,
@@ -332,12 +333,26 @@ fn those_of_a_clock_that_was_set_back_are_looked_at_ever_more_rarely_while_there
     let done = Done { pieces: 0, rows: 0, took: Duration::ZERO };
     let mut now = Instant::now();
     for rest in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-        retention.begin(age, now);
+        retention.begin(wall, now);
         assert!(retention.at.out_of_order.is_some(), "{rest}");
-        retention.end(&looked(), &done, now);
+        retention.end(&looked(), &done, age, now);
         now += Duration::from_secs(rest) - Duration::from_millis(1);
-        retention.begin(age, now);
+        retention.begin(wall, now);
         assert!(retention.at.out_of_order.is_none(), "{rest}");
         now += Duration::from_millis(1);
     }
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_the_walks_begin_anew_and_one_that_trembles_does_not() {
+    let mut retention = Retention::default();
+    let mut begin = |second| {
+        (retention.at.keyed, retention.at.plain) = (5, 7);
+        let now = retention.begin(at(second), Instant::now());
+        (now, retention.at.keyed, retention.at.plain)
+    };
+    assert_eq!(begin(1_000), (at(1_000), 5, 7));
+    assert_eq!(begin(940), (at(1_000), 5, 7));
+    assert_eq!(begin(939), (at(939), 0, 0));
+    assert_eq!(begin(941), (at(941), 5, 7));
 }
