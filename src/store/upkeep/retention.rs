@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::pace::Pace;
-use super::walk::{self, Age, Piece};
+use super::walk::{self, Age, Piece, Place};
 use super::{IDLE, STEP, after};
 use crate::domain::ids::hot_time;
 use crate::domain::time::Timestamp;
@@ -62,9 +62,8 @@ struct Position {
     keyed: i64,
     /// All events below were looked at when they were old.
     plain: i64,
-    /// Time of receipt and id of the last event that was looked at among those of a clock that was set back; `None` while
-    /// they are not looked at.
-    out_of_order: Option<(i64, i64)>,
+    /// The last one that was looked at among those of a clock that was set back; `None` while they are not looked at.
+    out_of_order: Option<Place>,
 }
 
 /// When those of a clock that was set back are walked over.
@@ -97,7 +96,7 @@ struct Done {
     took: Duration,
 }
 
-const BEGINNING: Option<(i64, i64)> = Some((i64::MIN, 0));
+const BEGINNING: Option<Place> = Some((i64::MIN, 0));
 
 impl Default for Retention {
     fn default() -> Self {

@@ -64,6 +64,9 @@ impl Age {
     }
 }
 
+/// Time of receipt and id: a place among the events of a clock that was set back.
+pub type Place = (i64, i64);
+
 struct Row {
     id: i64,
     received: i64,
@@ -148,10 +151,10 @@ pub fn of_deliveries(connection: &Connection, deliveries: &[i64], age: Age) -> R
 /// by time of receipt and id, from behind `from` on. Gives what goes, and where to go on; `None` at the end.
 pub fn out_of_order(
     connection: &Connection,
-    from: (i64, i64),
+    from: Place,
     age: Age,
     events: usize,
-) -> Result<(Vec<Piece>, Option<(i64, i64)>)> {
+) -> Result<(Vec<Piece>, Option<Place>)> {
     let found = rows::all(connection, OUT_OF_ORDER, (from.0, from.1, age.before.millis(), events), row)?;
     let mut pieces = Vec::new();
     for event in &found {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::batch::Batch;
 use crate::store::fixture::{Fixture, at};
 use crate::store::upkeep::tests::Upkeep;
 
@@ -29,7 +30,11 @@ impl Fixture {
     /// One that was made in the minute of `now`, for the first destination.
     async fn counted(&self, now: Timestamp) {
         let key = self.destination.key;
-        self.step(move |batch| Ok(batch.tally(key, now).accepted += 1)).await.unwrap();
+        let count = move |batch: &mut Batch<'_>| {
+            batch.tally(key, now).accepted += 1;
+            Ok(())
+        };
+        self.step(count).await.unwrap();
     }
 
     async fn tend(&self, tallies: &mut Tallies, retention: u64, now: Timestamp) {
