@@ -9,10 +9,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::Context;
 use super::browser::Caller;
-use super::door::{Door, Pass};
+use super::door::{Door, Life, Pass};
 use super::paths::Paths;
 use super::problem::{ApiError, ApiResult};
 use crate::domain::secret::TokenDigest;
+use crate::domain::time::Timestamp;
 
 /// Name of the admin token's scheme in the document.
 pub const ADMIN_SCHEME: &str = "adminToken";
@@ -37,22 +38,34 @@ pub enum Gate {
 
 /// Proof that the caller may use the admin API. An operation that takes it first reads nothing before.
 #[derive(Debug)]
-pub struct Admin;
+pub struct Admin {
+    /// The session that let the caller in, and when that was; none for who shows the token each time.
+    session: Option<(Life, Timestamp)>,
+}
 
 impl Admin {
     async fn check(request: &Request, context: &Context) -> ApiResult<Self> {
-        let caller = match &context.gate {
-            Gate::Dev => Some(Caller::Anyone),
-            Gate::Door(door) => match door.admit(request.headers(), (context.clock)()).await? {
-                Pass::Token => None,
-                Pass::Session => Some(Caller::Browser),
+        let now = (context.clock)();
+        let (caller, session) = match &context.gate {
+            Gate::Dev => (Some(Caller::Anyone), None),
+            Gate::Door(door) => match door.admit(request.headers(), now).await? {
+                Pass::Token => (None, None),
+                Pass::Session(life) => (Some(Caller::Browser), Some((life, now))),
             },
         };
         if let Some(caller) = caller {
             context.site.check(caller, request.method(), request.headers())?;
         }
         Paths::shared().check_query(request.method(), request.original_uri())?;
-        Ok(Self)
+        Ok(Self { session })
+    }
+
+    /// Resolves once the caller may not use it any more: what goes on for long ends then.
+    pub async fn over(self) {
+        match self.session {
+            Some((life, since)) => life.over(since).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

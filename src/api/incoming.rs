@@ -16,7 +16,6 @@ use super::answers;
 use super::auth::{GivenToken, NoToken};
 use super::limit;
 use super::media_type::{self, Accepts};
-use super::model::deliveries::Delivery;
 use super::model::events::{EventReceipt, SAMPLE};
 use super::prefer;
 use super::problem::{ApiError, ApiResult};
@@ -110,10 +109,14 @@ impl IncomingApi {
             Kind::NotFound => ApiError::from(NoToken::Unknown),
             _ => error.into(),
         })?;
-        Ok(match wait {
-            None => Receipt::Accepted(accepted.into(), None),
-            Some(wait) => self.attempted(accepted, wait).await,
-        })
+        match (wait, &accepted.made) {
+            (None, Some(made)) => Ok(Receipt::Accepted(EventReceipt::new(&accepted, made.iter()), None)),
+            (None, None) => {
+                let deliveries = self.0.store.event_deliveries(accepted.event_id).await?;
+                Ok(Receipt::Accepted(EventReceipt::new(&accepted, deliveries.into_iter()), None))
+            }
+            (Some(wait), _) => self.attempted(accepted, wait).await,
+        }
     }
 
     /// What can be said before the body is read: whose it is, whether that is too much, and whether it is JSON by its
@@ -126,18 +129,26 @@ impl IncomingApi {
     }
 
     /// Waits for the first attempts, then answers with the deliveries as they are.
-    async fn attempted(&self, mut accepted: Accepted, wait: Duration) -> Receipt {
-        let in_time = match accepted.first_attempts.take() {
-            Some(attempts) => tokio::time::timeout(wait, attempts).await.is_ok_and(|signal| signal.is_ok()),
-            None => true,
+    async fn attempted(&self, mut accepted: Accepted, wait: Duration) -> ApiResult<Receipt> {
+        let (store, event) = (&self.0.store, accepted.event_id);
+        let attempts = async {
+            match accepted.first_attempts.take() {
+                Some(attempts) => attempts.await.is_ok(),
+                // A duplicate; where the file cannot be read now, it is as if the time had passed.
+                None => match store.first_attempts(event).await {
+                    Ok(attempts) => attempts.await.is_ok(),
+                    Err(_) => false,
+                },
+            }
         };
-        let event_id = accepted.event_id;
-        let mut receipt = EventReceipt::from(accepted);
-        // What cannot be read again is still on disk: the receipt then shows the deliveries as they began.
-        if let Ok(deliveries) = self.0.store.event_deliveries(event_id).await {
-            receipt.deliveries = deliveries.into_iter().map(Delivery::from).collect();
-        }
-        if in_time { Receipt::Attempted(receipt, wait) } else { Receipt::Accepted(receipt, Some(wait)) }
+        let in_time = tokio::time::timeout(wait, attempts).await.unwrap_or(false);
+        let receipt = match (store.event_deliveries(event).await, &accepted.made) {
+            (Ok(deliveries), _) => EventReceipt::new(&accepted, deliveries.into_iter()),
+            // It is on disk all the same: the receipt then shows the deliveries as they began.
+            (Err(_), Some(made)) => EventReceipt::new(&accepted, made.iter()),
+            (Err(error), None) => return Err(error.into()),
+        };
+        Ok(if in_time { Receipt::Attempted(receipt, wait) } else { Receipt::Accepted(receipt, Some(wait)) })
     }
 }
 

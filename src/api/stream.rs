@@ -36,8 +36,11 @@ const EXAMPLE: &str = "retry: 2000\n\nevent: skipped\ndata: {\"count\":12}\n\n";
 /// The stream of deliveries.
 pub struct StreamApi(pub Arc<Context>);
 
-/// Server-sent events until the client or the server goes.
-pub struct DeliveryStream(Follow);
+/// Server-sent events until the client or the server goes, or the client may not follow any more.
+pub struct DeliveryStream {
+    follow: Follow,
+    admin: Admin,
+}
 
 #[OpenApi(tag = "Tag::Deliveries")]
 impl StreamApi {
@@ -47,11 +50,12 @@ impl StreamApi {
     /// retried or cancelled from now on; its data is the delivery as it is then, as one `Delivery` in JSON. A delivery
     /// that changes several times within a tenth of a second is sent once. When more changes than the connection takes,
     /// an event `skipped` says how many were left out: `{"count": 12}`. This is a view of what goes on, not a record of
-    /// it: what changed while nobody was connected is in the list. The stream ends when the server stops.
+    /// it: what changed while nobody was connected is in the list. The stream ends when the server stops, when the session
+    /// that opened it ends, and when the account or the destination that it is of is deleted.
     #[oai(path = "/v1/deliveries/stream", method = "get", operation_id = "streamDeliveries")]
     async fn stream(
         &self,
-        _admin: Admin,
+        admin: Admin,
         /// Only those of this account.
         account_id: Query<AccountId>,
         /// Only those for this destination.
@@ -60,7 +64,7 @@ impl StreamApi {
         state: Query<DeliveryState>,
     ) -> ApiResult<DeliveryStream> {
         let filter = FollowFilter { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
-        Ok(DeliveryStream(self.0.store.follow(filter).await?))
+        Ok(DeliveryStream { follow: self.0.store.follow(filter).await?, admin })
     }
 }
 
@@ -101,7 +105,7 @@ fn written(changed: Followed) -> Vec<Event> {
 
 impl IntoResponse for DeliveryStream {
     fn into_response(self) -> Response {
-        SSE::new(Box::pin(events(self.0)))
+        SSE::new(Box::pin(events(self.follow).take_until(Box::pin(self.admin.over()))))
             .keep_alive(KEEP_ALIVE)
             // Tells nginx not to keep the events back until its buffer is full.
             .with_header(HeaderName::from_static("x-accel-buffering"), "no")

@@ -27,10 +27,10 @@ use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::process;
 use crate::process::critical::{EndsProcess, panic_point};
-use crate::store::{Removal, Retention, Space, Store, StoreOptions, Tallies};
+use crate::store::{self, Removal, Retention, Space, Store, StoreOptions, Tallies};
 pub use config::Config;
 use login_link::Posted;
-use serving::Serving;
+use serving::{Bound, Serving};
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
 const BLOCKING_THREADS: usize = 32;
@@ -67,13 +67,19 @@ pub fn serve(config: Config) -> Result<()> {
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
         // It may wait for the file's lock, or carry an older file forward; neither is to hold up a stop.
-        let starting = tokio::task::spawn_blocking(|| Running::start(config));
-        let running = tokio::select! {
-            started = starting => started.map_err(|error| Error::internal(format!("the start ended early: {error}")))??,
+        let mut starting = tokio::task::spawn_blocking(|| Running::start(config));
+        let started = tokio::select! {
+            biased;
+            started = &mut starting => Some(started),
             name = stop.wait() => {
-                tracing::info!(signal = name, "stopped before it listened; the database is as it was");
-                process::end(0);
+                tracing::info!(signal = name, "stopping before it listens");
+                store::end_start();
+                None
             }
+        };
+        let running = match started {
+            Some(started) => started.map_err(ended_early)??,
+            None => return stop_start(starting, stop).await,
         };
         let name = stop.wait().await;
         tracing::info!(signal = name, "stopping");
@@ -85,6 +91,26 @@ pub fn serve(config: Config) -> Result<()> {
         running.stop().await;
         Ok(())
     })
+}
+
+/// Waits for the end of a start that was told to end; where it was too late for that, stops what has begun.
+async fn stop_start(starting: JoinHandle<Result<Running>>, mut stop: StopSignals) -> Result<()> {
+    let ended = tokio::select! {
+        ended = starting => ended.map_err(ended_early)?,
+        name = stop.wait() => {
+            tracing::warn!(signal = name, "stopping at once; the log stays beside the database, and belongs to it");
+            process::end(1);
+        }
+    };
+    match ended {
+        Ok(running) => running.stop().await,
+        Err(why) => tracing::info!(why = why.detail(), "stopped"),
+    }
+    Ok(())
+}
+
+fn ended_early(error: tokio::task::JoinError) -> Error {
+    Error::internal(format!("the start ended early: {error}"))
 }
 
 /// Makes another login link of the server that runs on `database`.
@@ -138,11 +164,7 @@ impl Running {
     fn start(config: Config) -> Result<Self> {
         // The port first: where it is taken, nothing else is touched. Nobody can connect before there is an answer.
         let bound = serving::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
-        let address = bound.address();
         ignore_file_size_signal();
-        let open_files = raise_open_files(config.workers);
-        let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
-        let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let clock = Clock::start();
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();
@@ -150,6 +172,25 @@ impl Running {
             &StoreOptions { path: config.database.clone(), now: clock.now() },
             Box::new(move |changes| told.changes(changes)),
         )?;
+        let started = Self::start_on(store.clone(), config, bound, clock, (outbox, inbox));
+        if started.is_err() {
+            // The file is to stand alone after this end as well.
+            tokio::runtime::Handle::current().block_on(store.close());
+        }
+        started
+    }
+
+    fn start_on(
+        store: Store,
+        config: Config,
+        bound: Bound,
+        clock: Clock,
+        (outbox, inbox): (delivery::Outbox, delivery::Inbox),
+    ) -> Result<Self> {
+        let address = bound.address();
+        let open_files = raise_open_files(config.workers);
+        let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
+        let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let base = login_link::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
         let (gate, login) = if config.dev {
@@ -330,11 +371,7 @@ async fn watch_file(store: Store) {
     let _ends = EndsProcess("watch over the file");
     loop {
         panic_point("file");
-        let look = store.clone();
-        // It ends early only where it panics.
-        if let Err(error) = tokio::task::spawn_blocking(move || look.look_at_file()).await {
-            std::panic::resume_unwind(error.into_panic());
-        }
+        store.look_at_file().await;
         tokio::time::sleep(FILE_WATCH).await;
     }
 }

@@ -28,7 +28,6 @@ use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::SendTest;
 use crate::domain::retry::RetrySchedule;
 use crate::error::{Error, Result};
-use crate::process::critical::EndsProcess;
 use crate::store::{Change, Store};
 use clock::Clock;
 pub use figures::{BUCKETS, EngineFigures};
@@ -93,10 +92,7 @@ impl Engine {
         let scheduler = scheduler::Scheduler::new(options, store, outbox.clone(), Arc::clone(&figures))?;
         let thread = std::thread::Builder::new()
             .name("scheduler".to_owned())
-            .spawn(move || {
-                let _ends = EndsProcess("scheduler");
-                scheduler.run(&inbox.0);
-            })
+            .spawn(move || scheduler.run(&inbox.0))
             .map_err(|error| Error::internal(format!("cannot start the scheduler thread: {error}")))?;
         Ok(Self { outbox, thread: Some(thread), figures })
     }

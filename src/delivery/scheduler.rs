@@ -25,7 +25,7 @@ use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::process::critical::panic_point;
+use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::{Change, Claimed, Store};
 use flights::TAKE_BACK;
 
@@ -187,6 +187,8 @@ impl Scheduler {
 
     /// Runs until stopped.
     pub fn run(mut self, inbox: &Receiver<Message>) {
+        // A local of this function: the process ends before the workers' pool is waited for.
+        let _ends = EndsProcess("scheduler");
         loop {
             panic_point("scheduler");
             match inbox.recv_timeout(self.wait()) {

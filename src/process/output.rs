@@ -64,7 +64,21 @@ fn write_lines() {
 fn write_to_stderr(bytes: &[u8]) {
     // SAFETY: the descriptor is there for as long as the process, as it is not closed here.
     let mut stream = ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDERR_FILENO) });
-    let _ = stream.write_all(bytes);
+    let mut left = bytes;
+    while !left.is_empty() {
+        match stream.write(left) {
+            Ok(0) => return,
+            Ok(written) => left = &left[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whoever shares the stream may have it return at once.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let mut wait = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+                // SAFETY: `wait` is one `pollfd`, and outlives the call.
+                unsafe { libc::poll(&raw mut wait, 1, -1) };
+            }
+            Err(_) => return,
+        }
+    }
 }
 
 /// Writes a whole line, or several, to standard error: soon, unless nobody reads it.

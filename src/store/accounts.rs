@@ -152,6 +152,7 @@ impl Store {
                 )?;
                 batch.token(TokenChange::Forget(account.key));
                 gone.into_iter().for_each(|key| batch.changed(Change::Gone(key)));
+                batch.changed(Change::AccountGone(account.key));
                 Ok(())
             })
             .await

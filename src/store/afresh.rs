@@ -9,11 +9,18 @@ use super::shared::Shared;
 use super::{accounts, claims, destinations, file, log, sql};
 use crate::error::Result;
 
-/// Opens the read-write connection anew; gives it, and what the engine is to be told.
-pub fn connect(held: &HeldFile, shared: &Shared) -> Result<(Connection, Change)> {
+/// Opens the read-write connection anew, and takes nothing of the log for moved.
+pub fn reopen(held: &HeldFile) -> Result<Connection> {
     let connection = file::connect(held.path()).map_err(sql)?;
+    file::keep_log(&connection, true).map_err(sql)?;
     log::watch(&connection);
     log::distrust(&connection)?;
+    Ok(connection)
+}
+
+/// Opens the read-write connection anew; gives it, and what the engine is to be told.
+pub fn connect(held: &HeldFile, shared: &Shared) -> Result<(Connection, Change)> {
+    let connection = reopen(held)?;
     let destinations = destinations::all(&connection)?;
     let pending = claims::count_pending(&connection)?;
     shared.tokens.replace(accounts::tokens(&connection)?);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::destination::Destination;
-use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::domain::ids::{AccountKey, DeliveryId, DestinationKey, EventId};
 use crate::domain::time::Timestamp;
 
 /// An accepted event and the deliveries made for it.
@@ -38,6 +38,8 @@ pub enum Change {
     Destination(Arc<Destination>),
     /// A destination was deleted, by itself or with its account.
     Gone(DestinationKey),
+    /// An account was deleted; each of its destinations is told of by itself.
+    AccountGone(AccountKey),
     /// A delivery is to be sent at once, past holds and back-off.
     Urgent {
         /// Its destination.

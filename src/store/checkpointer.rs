@@ -3,14 +3,14 @@
 //! what came meanwhile, since the log begins anew only where nothing is left to move.
 
 use std::ffi::c_int;
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::file::HeldFile;
 use super::space::Room;
 use super::{file, log, sql};
 use crate::error::{Error, Result};
@@ -46,8 +46,6 @@ const PASSES: usize = 6;
 pub enum Task {
     /// Nothing.
     Nothing,
-    /// A part of it was moved; what is left is for the next time.
-    Moved,
     /// Move what is left of it.
     Finish,
     /// Take nothing of it for moved: this went wrong.
@@ -77,13 +75,15 @@ impl Checkpointer {
     ///
     /// # Errors
     /// Those of opening the file or starting a thread.
-    pub fn start(path: &Path) -> Result<Self> {
-        let mover = Mover::open(path)?;
+    pub fn start(held: &Arc<HeldFile>) -> Result<Self> {
+        let mover = Mover::open(held)?;
         let (orders, ordered) = sync_channel(1);
         let (report, reports) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || {
+                // The mover first, so that the process ends before its connections do.
+                let mover = mover;
                 let _ends = EndsProcess("checkpoint thread");
                 while ordered.recv() == Ok(()) {
                     panic_point("checkpointer");
@@ -181,7 +181,7 @@ impl Checkpointer {
         match report {
             // What a reader was in the way of, or came too fast, is for the next time and not for the write thread.
             Ok(moved) if self.pages - moved <= MUCH_REST => Task::Finish,
-            Ok(_) => Task::Moved,
+            Ok(_) => Task::Nothing,
             Err(error) => {
                 self.failed_at = Some(Instant::now());
                 Task::Failed(error)
@@ -213,20 +213,22 @@ struct Mover {
     connection: Connection,
     /// Reads while pages are moved and not yet synced: SQLite begins no log anew that somebody reads.
     anchor: Connection,
+    held: Arc<HeldFile>,
 }
 
 impl Mover {
-    fn open(path: &Path) -> Result<Self> {
+    fn open(held: &Arc<HeldFile>) -> Result<Self> {
+        let path = held.path();
         let connection = file::connect(path).map_err(sql)?;
         connection.execute_batch("PRAGMA synchronous = OFF").map_err(sql)?;
         // What failed must not be taken for moved at the end.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(sql)?;
+        file::keep_log(&connection, true).map_err(sql)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let anchor = Connection::open_with_flags(path, flags).map_err(sql)?;
         file::prepare_reader(&anchor, ANCHOR_CACHE_KIB).map_err(sql)?;
         // The log's index is opened by the first read.
         anchor.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
-        Ok(Self { connection, anchor })
+        Ok(Self { connection, anchor, held: Arc::clone(held) })
     }
 
     /// Moves the log until little comes meanwhile.
@@ -252,6 +254,10 @@ impl Mover {
     /// Moves what the log holds now, and syncs the file; gives how many of its pages are moved. After a failure the
     /// anchor holds, so that the log goes on until the write thread has heard of it.
     fn pass(&self) -> Result<c_int> {
+        // The log is not moved over what somebody put there. Where the write thread has to decide, it is moved later.
+        if let Err(error) = self.held.watch_content() {
+            return if self.held.lost().is_some() { Err(error) } else { Ok(0) };
+        }
         if !self.anchor.is_autocommit() {
             self.anchor.execute_batch("ROLLBACK").map_err(sql)?;
         }
@@ -272,14 +278,13 @@ mod tests {
     fn with_log(pages: c_int) -> (tempfile::TempDir, Connection, Checkpointer) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let held = file::HeldFile::take(&path).unwrap();
+        let held = Arc::new(HeldFile::take(&path).unwrap());
         let (connection, _) = file::open(&held, Timestamp::EPOCH).unwrap();
+        log::watch(&connection);
+        let checkpointer = Checkpointer::start(&held).unwrap();
         // As for as long as a server runs.
         std::mem::forget(held);
-        log::watch(&connection);
-        let checkpointer = Checkpointer::start(&path).unwrap();
-        connection.execute_batch("CREATE TABLE t (a)").unwrap();
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [pages * 4_096]).unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [pages * 4_096]).unwrap();
         assert!(log::pages() >= pages);
         (folder, connection, checkpointer)
     }
@@ -295,7 +300,7 @@ mod tests {
         assert!(matches!(checkpointer.settle(), Task::Finish));
         assert_eq!(moved(&connection), log::pages(), "nothing came meanwhile");
         log::checkpoint(&connection).unwrap();
-        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'00')").unwrap();
         assert!(log::pages() < 10);
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
     }
@@ -312,14 +317,14 @@ mod tests {
     fn while_a_reader_holds_an_old_snapshot_what_is_new_is_not_looked_at_with_each_commit() {
         let (folder, connection, mut checkpointer) = with_log(LONG);
         let reader = Connection::open(folder.path().join("a.db")).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM tally_recent").unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing));
-        assert!(matches!(checkpointer.settle(), Task::Moved), "else the write thread would move all of it at last");
+        assert!(matches!(checkpointer.settle(), Task::Nothing), "else the write thread would move all of it at last");
         assert!(moved(&connection) < log::pages());
-        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'00')").unwrap();
         assert!(matches!(checkpointer.task(log::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();
         checkpointer.task(log::pages(), Room::Ample);
         assert!(checkpointer.is_under_way());
     }
@@ -329,7 +334,7 @@ mod tests {
         let (_folder, connection, mut checkpointer) = with_log(2);
         checkpointer.task(log::pages(), Room::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Finish));
-        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [2 * REST * 4_096]).unwrap();
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [2 * REST * 4_096]).unwrap();
         checkpointer.task(log::pages(), Room::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Nothing) && checkpointer.is_under_way());
         assert!(matches!(checkpointer.settle(), Task::Finish));

@@ -32,10 +32,46 @@ pub struct Accepted {
     pub received_at: Timestamp,
     /// Whether it is a repeat under an `Idempotency-Key`.
     pub duplicate: bool,
-    /// Its deliveries as they are now.
-    pub deliveries: Vec<Delivery>,
-    /// Resolves when every delivery whose destination is not paused has had its first attempt. Only where asked for.
+    /// Its deliveries, where they were made just now. Those of a duplicate are to be read: see
+    /// [`Store::event_deliveries`].
+    pub made: Option<MadeDeliveries>,
+    /// Resolves when every delivery whose destination is not paused has had its first attempt. Only where asked for, and
+    /// not for a duplicate: see [`Store::first_attempts`].
     pub first_attempts: Option<oneshot::Receiver<()>>,
+}
+
+/// Deliveries that were made just now, one for each destination of the account; all of them are pending. However many they
+/// are, this is small: their answer may have to wait for memory.
+#[derive(Debug)]
+pub struct MadeDeliveries {
+    event: EventId,
+    first: i64,
+    targets: Arc<Targets>,
+    at: Timestamp,
+}
+
+impl MadeDeliveries {
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.targets.all.len()
+    }
+
+    /// Each as it is read later.
+    pub fn iter(&self) -> impl Iterator<Item = Delivery> {
+        self.targets.all.iter().zip(self.first..).map(|(target, number)| Delivery {
+            id: DeliveryId(number),
+            event_id: self.event,
+            destination_id: target.id.clone(),
+            account_id: self.targets.account.clone(),
+            state: DeliveryState::Pending,
+            attempt_count: 0,
+            status_code: None,
+            error: None,
+            next_attempt_at: Some(self.at),
+            created_at: self.at,
+            last_attempt_at: None,
+        })
+    }
 }
 
 impl Store {
@@ -51,9 +87,28 @@ impl Store {
         wait: bool,
         now: Timestamp,
     ) -> impl Future<Output = Result<Accepted>> + Send + use<> {
-        let shared = Arc::clone(&self.shared);
         let bytes = event.payload.len();
-        self.writer.document(bytes, move |batch| accept(batch, event, wait, now, &shared))
+        self.writer.document(bytes, move |batch| accept(batch, event, wait, now))
+    }
+
+    /// Resolves when every delivery of an event whose destination is not paused has had its first attempt. Asks the file, and
+    /// so is for duplicates; nothing of it is done on the write thread.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn first_attempts(&self, event: EventId) -> Result<oneshot::Receiver<()>> {
+        let unattempted = move |connection: &Connection| {
+            rows::all(connection, UNATTEMPTED, [event.0], |row| {
+                Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?)))
+            })
+        };
+        let deliveries = self.readers.api(unattempted).await?;
+        let (done, first_attempts) = oneshot::channel();
+        let number = self.shared.waits.wait(Wait { deliveries, done });
+        // What was attempted meanwhile was told to nobody.
+        let left = self.readers.api(unattempted).await?;
+        self.shared.waits.keep_only(number, left.into_iter().map(|(delivery, _)| delivery).collect());
+        Ok(first_attempts)
     }
 
     /// A page of an account's events, newest first.
@@ -143,20 +198,15 @@ pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Shared) -
     rows::all(connection, &query, [event.0], |row| rows::delivery(row, shared))
 }
 
-fn accept(
-    batch: &mut Batch<'_>,
-    incoming: IncomingEvent,
-    wait: bool,
-    now: Timestamp,
-    shared: &Shared,
-) -> Result<Accepted> {
+fn accept(batch: &mut Batch<'_>, incoming: IncomingEvent, wait: bool, now: Timestamp) -> Result<Accepted> {
     let account = incoming.account;
     let targets = targets(batch, account)?;
     let account_id = targets.account.clone();
     if let Some(key) = &incoming.idempotency_key
         && let Some(repeat) = repeated(batch, &incoming, key, now)?
     {
-        return duplicate(batch, repeat?, account_id, wait, shared);
+        let (event_id, received_at) = repeat?;
+        return Ok(Accepted { event_id, account_id, received_at, duplicate: true, made: None, first_attempts: None });
     }
     if !batch.has_room() {
         return Err(space::low());
@@ -173,7 +223,6 @@ fn accept(
             &*incoming.payload,
         ),
     )?;
-    let mut deliveries = Vec::with_capacity(targets.all.len());
     let mut made = Vec::with_capacity(targets.all.len());
     let mut awaited = Vec::new();
     for (target, number) in targets.all.iter().zip(first + 1..) {
@@ -188,31 +237,20 @@ fn accept(
         if wait && !target.paused {
             awaited.push((DeliveryId(number), target.key));
         }
-        deliveries.push(Delivery {
-            id: DeliveryId(number),
-            event_id,
-            destination_id: target.id.clone(),
-            account_id: account_id.clone(),
-            state: DeliveryState::Pending,
-            attempt_count: 0,
-            status_code: None,
-            error: None,
-            next_attempt_at: Some(now),
-            created_at: now,
-            last_attempt_at: None,
-        });
     }
     batch.pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
     batch.changed(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
-    let first_attempts = wait.then(|| await_first(batch, awaited));
-    Ok(Accepted { event_id, account_id, received_at: now, duplicate: false, deliveries, first_attempts })
+    let first_attempts = wait.then(|| {
+        let (done, first_attempts) = oneshot::channel();
+        batch.wait(Wait { deliveries: awaited, done });
+        first_attempts
+    });
+    let made = MadeDeliveries { event: event_id, first: first + 1, targets, at: now };
+    Ok(Accepted { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
 }
 
-fn await_first(batch: &mut Batch<'_>, deliveries: Vec<(DeliveryId, DestinationKey)>) -> oneshot::Receiver<()> {
-    let (done, first_attempts) = oneshot::channel();
-    batch.wait(Wait { deliveries, done });
-    first_attempts
-}
+const UNATTEMPTED: &str = "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
+     WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL";
 
 fn targets(batch: &mut Batch<'_>, account: AccountKey) -> Result<Arc<Targets>> {
     if let Some(known) = batch.targets().get(account) {
@@ -269,28 +307,4 @@ fn repeated(
             "This Idempotency-Key was used for another body within 24 hours; use a new key for new data.",
         ))
     }))
-}
-
-fn duplicate(
-    batch: &mut Batch<'_>,
-    (event_id, received_at): (EventId, Timestamp),
-    account_id: AccountId,
-    wait: bool,
-    shared: &Shared,
-) -> Result<Accepted> {
-    let deliveries = deliveries_of(batch.connection(), event_id, shared)?;
-    let first_attempts = if wait {
-        let awaited = rows::all(
-            batch.connection(),
-            "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
-             WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0
-             AND d.deleted_at IS NULL AND d.paused_reason IS NULL",
-            [event_id.0],
-            |row| Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?))),
-        )?;
-        Some(await_first(batch, awaited))
-    } else {
-        None
-    };
-    Ok(Accepted { event_id, account_id, received_at, duplicate: true, deliveries, first_attempts })
 }

@@ -6,11 +6,12 @@ pub mod held;
 mod inspect;
 mod migrations;
 mod raw_log;
+pub mod start;
 
-use std::ffi::c_int;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::log;
@@ -18,6 +19,7 @@ use super::mark::{Mark, Marker};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 pub use held::HeldFile;
+use start::{Interruptible, LOCKED_AT_START, TRY_LOCK};
 
 /// The current schema.
 pub const SCHEMA: &str = include_str!("../../schema.sql");
@@ -30,14 +32,6 @@ const MARKED_SINCE: i64 = 4;
 
 /// Marks a file as ours in `PRAGMA application_id`: "DPsh".
 const APPLICATION_ID: i64 = 0x4450_7368;
-
-/// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
-/// somebody recovers the log.
-const LOCKED_AT_START: Duration = Duration::from_secs(60);
-
-/// When a start that waits for the lock says so, and between two tries to get it.
-const SAY_LOCKED: Duration = Duration::from_secs(1);
-const TRY_LOCK: Duration = Duration::from_millis(25);
 
 /// How long a stop tries to leave the file alone.
 const LEAVE_ALONE: Duration = Duration::from_secs(2);
@@ -73,18 +67,53 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
     let path = held.path();
     let sql = |error: rusqlite::Error| explain(path, &error);
     let mut connection = connect(path).map_err(sql)?;
-    prepare(path, &mut connection, now)?;
-    let mut marker = Marker::new(&connection)?;
-    // Twice: a copy made after the last clean stop has the mark that the first one follows.
-    for _ in 0..2 {
-        log::move_all(&connection, STILL_LOCKED).map_err(sql)?;
-        connection.busy_handler(Some(wait_at_start)).map_err(sql)?;
-        marker.commit(&connection, held)?;
+    let start = Interruptible::new(&connection)?;
+    let opened = prepare(path, &mut connection, now)
+        .and_then(|()| Marker::new(&connection))
+        .and_then(|mut marker| begin_log(&connection, &mut marker, held).map(|()| marker));
+    drop(start);
+    match opened {
+        Ok(marker) => {
+            connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
+            keep_log(&connection, true).map_err(sql)?;
+            held.log_is_open();
+            warn_if_open_to_others(path);
+            Ok((connection, marker))
+        }
+        Err(error) => {
+            // What was interrupted stays so until a statement has run, and the end of the connection moves the log.
+            let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+            Err(error)
+        }
     }
-    connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
-    held.log_is_open();
-    warn_if_open_to_others(path);
-    Ok((connection, marker))
+}
+
+/// Begins the log anew, twice: a copy made after the last clean stop has the mark that the first one follows.
+fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(held.path(), &error);
+    let begin = |marker: &mut Marker| {
+        log::move_all(connection, STILL_LOCKED).map_err(sql)?;
+        connection.busy_handler(Some(start::wait)).map_err(sql)?;
+        marker.commit(connection, held, true)
+    };
+    let begun = begin(marker).and_then(|()| begin(marker));
+    if begun.is_err() {
+        let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+        if marker.commit(connection, held, false).is_err() {
+            // The file may say that it needs its log.
+            keep_log(connection, true).map_err(sql)?;
+        }
+    }
+    begun
+}
+
+/// Whether the end of a connection that is the last one leaves the log as it is; else SQLite moves and removes it. It is to be
+/// left until the file says that it needs none.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// After the last connection was closed: sees to it that the file stands alone, and that this is on disk. A connection that
@@ -111,19 +140,6 @@ pub fn leave_alone(held: &HeldFile) {
     }
 }
 
-/// Waits for another program's lock while the server starts, `tries` times so far; says so once.
-fn wait_at_start(tries: c_int) -> bool {
-    let waited = TRY_LOCK * tries.unsigned_abs();
-    if (SAY_LOCKED..SAY_LOCKED + TRY_LOCK).contains(&waited) {
-        tracing::warn!(
-            at_most_seconds = LOCKED_AT_START.as_secs(),
-            "waiting for another program that has locked the database"
-        );
-    }
-    std::thread::sleep(TRY_LOCK);
-    waited < LOCKED_AT_START
-}
-
 /// Opens the read-write connection to a file that [`open`] has prepared.
 ///
 /// # Errors
@@ -132,7 +148,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
-    connection.busy_handler(Some(wait_at_start))?;
+    connection.busy_handler(Some(start::wait))?;
     let (application, tables): (i64, i64) = connection.query_row(
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
         [],
@@ -200,11 +216,12 @@ fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<(
 
 /// What a file of the current version has besides its schema.
 fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
-    transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first().bytes()])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
     // Unlike that of any other file; see `Header::cookie`.
-    transaction.pragma_update(None, "schema_version", fastrand::i32(1 << 24..i32::MAX - (1 << 24)))
+    let cookie = fastrand::u32(1 << 24..(1 << 31) - (1 << 24));
+    transaction.pragma_update(None, "schema_version", cookie)?;
+    transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)
 }
 
 /// Why SQLite cannot open a file, for people.

@@ -81,7 +81,7 @@ impl Fixture {
         let payload = Arc::from(b"{}".as_slice());
         let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None };
         let accepted = self.store.accept_event(event, false, now).await.unwrap();
-        (accepted.event_id, accepted.deliveries[0].id)
+        (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
     }
 
     /// Runs a step in a transaction of its own.

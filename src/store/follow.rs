@@ -70,8 +70,10 @@ struct Follower {
 struct Noted {
     /// Destinations that are followed; `None` for all.
     only: Option<HashSet<DestinationKey>>,
-    /// New destinations of this account are followed as well.
+    /// New destinations of this account are followed as well; it ends with the account.
     account: Option<AccountKey>,
+    /// It ends with this destination.
+    destination: Option<DestinationKey>,
     order: Vec<DeliveryId>,
     known: HashSet<DeliveryId>,
     skipped: u64,
@@ -90,35 +92,47 @@ impl Store {
         let follower = self.shared.followers.add(narrow)?;
         let follow = Follow { store: self.clone(), follower, state: filter.state };
         if narrow {
-            let (account, keys) = self.readers.api(move |connection| resolve(connection, &filter)).await?;
-            let mut noted = follow.follower.noted();
-            noted.account = account;
-            noted.only.get_or_insert_default().extend(keys);
+            let again = filter.clone();
+            let resolved = self.readers.api(move |connection| resolve(connection, &filter)).await?;
+            {
+                let mut noted = follow.follower.noted();
+                (noted.account, noted.destination) = (resolved.account, resolved.destination);
+                noted.only.get_or_insert_default().extend(resolved.keys);
+            }
+            // What was deleted before it was known here, which would be told to nobody.
+            self.readers.api(move |connection| resolve(connection, &again)).await?;
         }
         Ok(follow)
     }
 }
 
-/// The account whose new destinations are followed too, and the destinations that there are.
-fn resolve(
-    connection: &rusqlite::Connection,
-    filter: &FollowFilter,
-) -> Result<(Option<AccountKey>, Vec<DestinationKey>)> {
+/// What a filter stands for.
+struct Resolved {
+    /// The account whose new destinations are followed too.
+    account: Option<AccountKey>,
+    /// The one destination.
+    destination: Option<DestinationKey>,
+    /// The destinations that there are.
+    keys: Vec<DestinationKey>,
+}
+
+fn resolve(connection: &rusqlite::Connection, filter: &FollowFilter) -> Result<Resolved> {
     let account = filter.account_id.as_ref().map(|id| accounts::existing(connection, id)).transpose()?;
     if let Some(id) = &filter.destination_id {
         let destination = destinations::existing(connection, id)?;
         let fits = account.is_none_or(|account| account.key == destination.account_key);
-        return Ok((None, if fits { vec![destination.key] } else { Vec::new() }));
+        let keys = if fits { vec![destination.key] } else { Vec::new() };
+        return Ok(Resolved { account: None, destination: Some(destination.key), keys });
     }
-    let Some(account) = account else { return Ok((None, Vec::new())) };
+    let Some(account) = account else { return Ok(Resolved { account: None, destination: None, keys: Vec::new() }) };
     let query = "SELECT key FROM destination WHERE account_key = ?1 AND deleted_at IS NULL";
     let keys = rows::all(connection, query, [account.key.0], |row| row.get(0).map(DestinationKey))?;
-    Ok((Some(account.key), keys))
+    Ok(Resolved { account: Some(account.key), destination: None, keys })
 }
 
 impl Follow {
     /// Waits until something has changed, and gives it, or nothing where none of it is in the state that is followed;
-    /// `None` once the server stops.
+    /// `None` once the server stops, or what is followed was deleted.
     ///
     /// # Errors
     /// Unavailable.
@@ -197,7 +211,7 @@ impl Followers {
         for follower in &self.list().followers {
             let mut noted = follower.noted();
             changes.iter().for_each(|change| noted.take(change));
-            if !noted.order.is_empty() {
+            if noted.ended || !noted.order.is_empty() {
                 follower.wake.notify_one();
             }
         }
@@ -226,7 +240,9 @@ impl Noted {
             Change::Destination(destination) if self.account == Some(destination.account_key) => {
                 self.only.get_or_insert_default().insert(destination.key);
             }
-            Change::Afresh(_) | Change::Destination(_) | Change::Gone(_) | Change::Reopened(_) => {}
+            Change::Gone(destination) => self.ended |= self.destination == Some(*destination),
+            Change::AccountGone(account) => self.ended |= self.account == Some(*account),
+            Change::Afresh(_) | Change::Destination(_) | Change::Reopened(_) => {}
         }
     }
 

@@ -24,8 +24,11 @@ const SALT: usize = 32;
 const MOVED_FRAMES: usize = 96;
 const CHECKPOINT_LOCK: c_int = 1;
 
-/// What tells a log from the one before it under the same name.
-pub type Salt = [u32; 2];
+/// What tells a log from the one before it under the same name, as it lies in both the log and its index.
+pub type Salt = [u8; 8];
+
+/// Where it lies in the log (<https://sqlite.org/fileformat2.html>, section 4.1).
+pub const SALT_IN_LOG: u64 = 16;
 
 /// Where the log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +144,11 @@ pub fn state(connection: &Connection) -> Result<State> {
     let index = index(file, methods)?;
     // SAFETY: see `index`; each number is aligned and lies in the index's first part.
     let number = |at: usize| unsafe { (*index.add(at).cast::<AtomicU32>()).load(Ordering::SeqCst) };
-    Ok(State { salt: [number(SALT), number(SALT + 4)], frames: number(FRAMES), moved: number(MOVED_FRAMES) })
+    let mut salt = Salt::default();
+    let (first, second) = salt.split_at_mut(4);
+    first.copy_from_slice(&number(SALT).to_ne_bytes());
+    second.copy_from_slice(&number(SALT + 4).to_ne_bytes());
+    Ok(State { salt, frames: number(FRAMES), moved: number(MOVED_FRAMES) })
 }
 
 /// The first part of the log's index, mapped into memory while the connection is open, since it has read in WAL mode.
@@ -199,7 +206,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let (_held, connection, _) = open(&path);
-        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(100000))").unwrap();
         let (frames, all) = moved(&connection);
         assert!(frames > 20 && all == frames);
         // As if the kernel had dropped what the checkpoint wrote.
@@ -219,15 +226,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [path, log] = ["a.db", "a.db-wal"].map(|name| folder.path().join(name));
         let (held, earlier, _) = open(&path);
-        earlier.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(500000))").unwrap();
+        earlier.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(500000))").unwrap();
         let left = log.metadata().unwrap().len();
         // A kill leaves the files as they are; the connection's own end would tidy them.
         std::mem::forget(earlier);
         drop(held);
         let (_held, now, _) = open(&path);
-        assert_eq!(moved(&now).0, 1, "it began anew");
+        assert_eq!(moved(&now).0, 2, "it began anew, with a mark");
         assert_eq!(log.metadata().unwrap().len(), left, "a part of it would be worse than all of it");
-        let bytes: i64 = now.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
+        let bytes: i64 = now.query_row("SELECT length(counts) FROM tally_recent", [], |row| row.get(0)).unwrap();
         assert_eq!(bytes, 500_000);
     }
 
@@ -238,13 +245,13 @@ mod tests {
         let (held, connection, mut marker) = open(&path);
         let limit = || connection.query_row("PRAGMA journal_size_limit", [], |row| row.get::<_, i64>(0)).unwrap();
         let before = limit();
-        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(5000000))").unwrap();
         checkpoint(&connection).unwrap();
         assert!(log.metadata().unwrap().len() > 5_000_000, "moved, and as long as it was");
-        shorten(&connection, Duration::ZERO, || marker.commit(&connection, &held)).unwrap();
+        shorten(&connection, Duration::ZERO, || marker.commit(&connection, &held, true)).unwrap();
         assert!(log.metadata().unwrap().len() < 50_000);
         assert_eq!(limit(), before);
-        let bytes: i64 = connection.query_row("SELECT length(a) FROM t", [], |row| row.get(0)).unwrap();
+        let bytes: i64 = connection.query_row("SELECT length(counts) FROM tally_recent", [], |row| row.get(0)).unwrap();
         assert_eq!(bytes, 5_000_000);
     }
 
@@ -253,11 +260,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (_held, connection, _) = open(&folder.path().join("a.db"));
         watch(&connection);
-        connection.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(5000000))").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(5000000))").unwrap();
         assert!(pages() > 1_200);
         assert_eq!(checkpoint(&connection).unwrap(), pages());
         sync_file(&connection).unwrap();
-        connection.execute_batch("INSERT INTO t VALUES (1)").unwrap();
+        connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'00')").unwrap();
         assert!(pages() < 10, "it begins anew");
     }
 }

@@ -1,15 +1,15 @@
 //! The mark that ties a write-ahead log to its file. People put other files where a database stood, and SQLite plays a
-//! log over whatever stands beside it. So each log begins with a random mark, and the file carries the mark of the log
-//! that it belongs to: nothing is acknowledged before that is on disk.
+//! log over whatever stands beside it. So each log begins with a commit of its own, of a random mark, and the file carries
+//! that mark, on disk, before anything else goes into the log.
 //!
-//! Copies share marks with their original. Those that SQLite makes (`VACUUM INTO`, `.backup`) have another schema cookie
-//! than the mark says; a plain copy that was made since the log began is as good as the file, since the log holds
-//! all that came after.
+//! Copies have the mark of their original. Those that SQLite makes (`VACUUM INTO`, `.backup`) have another first page; a
+//! plain copy that was made since the log began is as good as the file, since the log holds all that came after.
 
 use rusqlite::Connection;
 
 use super::file::HeldFile;
 use super::file::header::number;
+use super::file::held::Lost;
 use super::{log, sql};
 use crate::error::{Error, Result};
 
@@ -19,7 +19,7 @@ const MAGIC: &[u8; 8] = b"DPshMark";
 /// Bytes of one of its two random parts.
 const RANDOM: usize = 16;
 
-/// Bytes of a mark: magic, the mark before, its own random part, the cookie, whether the log is needed.
+/// Bytes of a mark: magic, the mark before, its own random part, the cookie, whether it is open.
 const BYTES: usize = MAGIC.len() + 2 * RANDOM + 4 + 1;
 
 /// The cell of a mark's row, up to the mark: length of the record, rowid 1, and a header of two columns, NULL for the
@@ -32,25 +32,25 @@ type Random = [u8; RANDOM];
 /// What ties a log to its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// The mark that the file had when this log began.
+    /// The mark that the file had when this one was made; zero for the first one of a file.
     pub before: Random,
     /// Its own.
     pub own: Random,
-    /// The file's schema cookie.
+    /// The schema cookie of the file that it was made for. Copies that SQLite makes have another one.
     pub cookie: u32,
-    /// Whether the log is needed beside the file. The log's own copies of a mark say no: where SQLite moves one into the
-    /// file, it moves what followed as well, unless a server is at work, which then says yes again.
-    pub needs_log: bool,
+    /// Whether a server is at work on the file, or ended without a clean stop: then the log is needed beside it.
+    pub open: bool,
 }
 
 impl Mark {
     /// The mark of a new file.
-    pub fn first() -> Self {
-        Self { before: Random::default(), own: random(), cookie: 0, needs_log: false }
+    pub fn first(cookie: u32) -> Self {
+        Self { before: Random::default(), own: random(), cookie, open: false }
     }
 
-    fn next(self, cookie: u32) -> Self {
-        Self { before: self.own, own: random(), cookie, needs_log: false }
+    /// Whether it is the first mark of its file.
+    pub fn is_first(&self) -> bool {
+        self.before == Random::default()
     }
 
     /// Whether it ties a log to the same file.
@@ -66,7 +66,7 @@ impl Mark {
         rest[..RANDOM].copy_from_slice(&self.before);
         rest[RANDOM..2 * RANDOM].copy_from_slice(&self.own);
         rest[2 * RANDOM..2 * RANDOM + 4].copy_from_slice(&self.cookie.to_be_bytes());
-        rest[2 * RANDOM + 4] = self.needs_log.into();
+        rest[2 * RANDOM + 4] = self.open.into();
         bytes
     }
 
@@ -78,7 +78,7 @@ impl Mark {
             before: part(0)?,
             own: part(RANDOM)?,
             cookie: number(rest, 2 * RANDOM),
-            needs_log: rest[2 * RANDOM + 4] != 0,
+            open: rest[2 * RANDOM + 4] != 0,
         })
     }
 
@@ -103,15 +103,14 @@ fn random() -> Random {
     bytes
 }
 
-/// The write thread's side: begins each log with a mark and sees to it that the file carries it.
+/// The write thread's side: begins each log with a mark, and sees to it that the file carries it.
 #[derive(Debug)]
 pub struct Marker {
     last: Mark,
-    cookie: u32,
-    /// The log that has begun with a mark which the file carries.
+    /// The log whose mark the file carries.
     carried: Option<log::Salt>,
-    /// A mark that the transaction which is being made writes.
-    writing: Option<Mark>,
+    /// `PRAGMA data_version` when the last mark was made; another program's commit changes it.
+    data_version: i64,
 }
 
 impl Marker {
@@ -120,76 +119,100 @@ impl Marker {
     /// # Errors
     /// The file cannot be read.
     pub fn new(connection: &Connection) -> Result<Self> {
-        let read = |query: &str| connection.query_row(query, [], |row| row.get::<_, Vec<u8>>(0)).map_err(sql);
-        let last =
-            Mark::parse(&read("SELECT mark FROM log_mark")?).ok_or_else(|| Error::internal("the mark is damaged"))?;
-        let cookie = connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(sql)?;
-        Ok(Self { last, cookie, carried: None, writing: None })
+        let bytes: Vec<u8> = connection.query_row("SELECT mark FROM log_mark", [], |row| row.get(0)).map_err(sql)?;
+        let last = Mark::parse(&bytes).ok_or_else(|| Error::internal("the mark is damaged"))?;
+        Ok(Self { last, carried: None, data_version: 0 })
     }
 
-    /// To be called in a transaction before it is committed: writes a mark where it may be the first of a log.
+    /// To be called before a transaction begins: where it could be the first of a log, or the log is another program's, a mark
+    /// goes before it.
     ///
     /// # Errors
-    /// Those of the transaction.
-    pub fn before_commit(&mut self, connection: &Connection) -> Result<()> {
-        self.writing = None;
+    /// Unavailable: the mark cannot be written, or the file is not the one that it was.
+    pub fn prepare(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
         let log = log::state(connection)?;
         // SQLite begins the log anew where all of it was moved before the transaction began.
-        if self.carried != Some(log.salt) || log.frames == log.moved {
-            self.write(connection)?;
+        if self.carried != Some(log.salt) || log.frames == log.moved || file.wants_mark_of_others() {
+            self.commit(connection, file, true)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, connection: &Connection) -> Result<()> {
-        let mark = self.last.next(self.cookie);
-        let update = connection.prepare_cached("UPDATE log_mark SET mark = ?1 WHERE id = 1");
-        update.and_then(|mut update| update.execute([mark.bytes()])).map_err(sql)?;
-        self.writing = Some(mark);
-        Ok(())
-    }
-
-    /// To be called after the commit, and before anybody is told of it: writes the mark of a log that has begun into the
-    /// file. That is what a checkpoint does, for this one page.
+    /// Whether the file is still the one that it was.
     ///
     /// # Errors
-    /// The disk failed. The commit is on disk, but may not count after a crash.
-    pub fn committed(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
-        let written = self.writing.take();
-        if let Some(mark) = written {
-            self.last = mark;
-            file.expect_mark(mark);
-        }
+    /// Unavailable: what is wrong, and what to do.
+    pub fn check_content(&self, connection: &Connection, file: &HeldFile) -> Result<()> {
+        file.check_content(|| self.others_have_written(connection))
+    }
+
+    /// Whether nothing is in the log but what [`Marker::prepare`] puts there.
+    ///
+    /// # Errors
+    /// The log's index cannot be read.
+    pub fn is_alone(&self, connection: &Connection) -> Result<bool> {
         let log = log::state(connection)?;
-        if written.is_some() || self.carried != Some(log.salt) {
-            self.tell_file(file, true)?;
-            self.carried = Some(log.salt);
+        Ok(self.carried == Some(log.salt) && log.frames <= FRAMES && log.moved < log.frames)
+    }
+
+    /// Commits a mark, which begins the log anew where all of it was moved, and sees to it that the file carries it. `open` is
+    /// false at a clean stop.
+    ///
+    /// # Errors
+    /// Unavailable: it cannot be written, or the file is not the one that it was.
+    pub fn commit(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
+        // A log must not be tied to a file that somebody put there. One that was removed still goes with its file.
+        if let Err(error) = self.check_content(connection, file)
+            && file.lost() != Some(Lost::Log)
+        {
+            return Err(error);
         }
-        Ok(())
-    }
-
-    /// Says in the file whether its log is needed beside it: it is, from a commit until all of the log is moved. A part that
-    /// was moved has another word on it.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn tell_file(&self, file: &HeldFile, needs_log: bool) -> Result<()> {
-        file.write_mark(&Mark { needs_log, ..self.last })
-    }
-
-    /// A commit of a mark by itself, which begins the log anew where all of it was moved.
-    ///
-    /// # Errors
-    /// Those of the commit.
-    pub fn commit(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
-        let committed = self.write(connection).and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
+        let committed = self.write(connection, open);
         if committed.is_err() && !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
-        committed?;
-        self.committed(connection, file)
+        self.last = committed?;
+        self.data_version = data_version(connection)?;
+        file.expect(self.last);
+        file.write_mark(&self.last)?;
+        let salt = log::state(connection)?.salt;
+        file.carries(self.last, salt, self.carried != Some(salt));
+        self.carried = Some(salt);
+        Ok(())
     }
+
+    /// The mark, and the first page: what the log has of that tells copies from the file.
+    fn write(&self, connection: &Connection, open: bool) -> Result<Mark> {
+        let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0)).map_err(sql);
+        let (cookie, version) = (number("PRAGMA schema_version")?, number("PRAGMA user_version")?);
+        let mark = Mark { before: self.last.own, own: random(), cookie, open };
+        connection.execute("UPDATE log_mark SET mark = ?1 WHERE id = 1", [mark.bytes()]).map_err(sql)?;
+        connection.pragma_update(None, "user_version", version).map_err(sql)?;
+        connection.execute_batch("COMMIT").map_err(sql)?;
+        Ok(mark)
+    }
+
+    /// Where the last mark cannot be committed at a stop since another program holds the write lock, but all of the log could
+    /// be moved: says in the file alone that it needs no log.
+    ///
+    /// # Errors
+    /// Unavailable: it cannot be written.
+    pub fn close_in_file(&self, file: &HeldFile) -> Result<()> {
+        file.write_mark(&Mark { open: false, ..self.last })
+    }
+
+    /// Whether another program has written since the last mark, so that the schema may have changed.
+    fn others_have_written(&self, connection: &Connection) -> bool {
+        data_version(connection).is_ok_and(|version| version != self.data_version)
+    }
+}
+
+/// Pages of a commit of a mark.
+const FRAMES: u32 = 2;
+
+fn data_version(connection: &Connection) -> Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(sql)
 }
 
 #[cfg(test)]
@@ -198,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        let mark = Mark::first().next(7);
+        let mark = Mark { open: true, ..Mark::first(7) };
         assert_eq!(Mark::parse(&mark.bytes()), Some(mark));
         assert_eq!(Mark::parse(&mark.bytes()[1..]), None);
     }
@@ -208,8 +231,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let file = Connection::open(&path).unwrap();
-        let mark = Mark::first();
-        file.execute_batch("CREATE TABLE log_mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT; CREATE TABLE other (id INTEGER PRIMARY KEY, a, b)").unwrap();
+        let mark = Mark::first(7);
+        file.execute_batch(
+            "CREATE TABLE log_mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT;
+             CREATE TABLE other (id INTEGER PRIMARY KEY, a, b)",
+        )
+        .unwrap();
         file.execute("INSERT INTO log_mark VALUES (1, ?1)", [mark.bytes()]).unwrap();
         file.execute("INSERT INTO other VALUES (1, NULL, ?1)", [mark.bytes()]).unwrap();
         let found: Vec<_> = std::fs::read(&path).unwrap().chunks(4_096).filter_map(Mark::of_page).collect();

@@ -22,6 +22,7 @@ mod log;
 mod mark;
 mod outcomes;
 mod probe;
+mod read_gate;
 mod readers;
 mod replay;
 mod rows;
@@ -45,9 +46,10 @@ use rusqlite::ErrorCode;
 pub use change::{Change, NewEvent, Observer};
 pub use claims::{Claim, Claimed};
 pub use deliveries::DeliveryFilter;
-pub use events::Accepted;
+pub use events::{Accepted, MadeDeliveries};
 pub use file::SCHEMA;
 pub use file::companions::{companion, write_whole};
+pub use file::start::end as end_start;
 pub use follow::{Follow, FollowFilter, Followed};
 pub use outcomes::FinishedAttempt;
 pub use replay::ReplayFilter;
@@ -96,7 +98,7 @@ impl Store {
         outcomes::mend_due_times(&connection, options.now)?;
         let shared = Arc::new(shared::Shared::default());
         shared.tokens.replace(accounts::tokens(&connection)?);
-        let readers = readers::Readers::new(&held);
+        let readers = readers::Readers::new(&held, &shared);
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
         let (writer, thread) = writer::Writer::start(opened, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), held })
@@ -108,10 +110,25 @@ impl Store {
     }
 
     /// Looks whether the file is still where it was, and is still what this process has written; from then on, or until it
-    /// is there again, all is refused. To be called now and then; it blocks for as long as the file system does.
-    pub fn look_at_file(&self) {
-        // What is wrong is in the log, and in each answer.
-        let _ = self.held.check_content();
+    /// is there again, all is refused. A log that another program has begun gets a mark. To be called now and then.
+    pub async fn look_at_file(&self) {
+        let held = Arc::clone(&self.held);
+        let look = tokio::task::spawn_blocking(move || {
+            // What is wrong is in the log, and in each answer.
+            let _ = held.watch_content();
+            held.wants_mark()
+        });
+        match look.await {
+            // It goes before whatever is written next.
+            Ok(true) => drop(self.writer.step(|_| Ok(())).await),
+            Ok(false) => {}
+            // Not waited for any longer, or it panicked.
+            Err(error) => {
+                if error.is_panic() {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
+        }
     }
 
     /// Figures of the write thread.

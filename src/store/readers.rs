@@ -10,6 +10,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::Semaphore;
 
 use super::file::HeldFile;
+use super::shared::Shared;
 use super::{file, sql};
 use crate::error::{Error, Result};
 
@@ -43,11 +44,12 @@ struct Pools {
     api: Pool,
     engine: Pool,
     file: Arc<HeldFile>,
+    shared: Arc<Shared>,
 }
 
 impl Readers {
     /// Opens no connection yet.
-    pub fn new(held: &Arc<HeldFile>) -> Self {
+    pub fn new(held: &Arc<HeldFile>, shared: &Arc<Shared>) -> Self {
         let thread = housekeeping();
         let pool = |size, cache_kib| {
             let manager = SqliteConnectionManager::file(held.path())
@@ -63,7 +65,7 @@ impl Readers {
                 .build_unchecked(manager)
         };
         let (api, engine) = (pool(API, API_CACHE_KIB), pool(ENGINE, ENGINE_CACHE_KIB));
-        let pools = Arc::new(Pools { api, engine, file: Arc::clone(held) });
+        let pools = Arc::new(Pools { api, engine, file: Arc::clone(held), shared: Arc::clone(shared) });
         Self { pools: Arc::new(RwLock::new(Some(pools))), turns: Arc::new(Semaphore::new(API as usize)) }
     }
 
@@ -97,7 +99,7 @@ impl Readers {
         let pools = self.pools()?;
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            in_transaction(&pools.api, &pools.file, read)
+            in_transaction(&pools.api, &pools, read)
         });
         task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))?
     }
@@ -105,14 +107,15 @@ impl Readers {
     /// Runs a read for the engine on the calling thread, which must be one that may block.
     pub fn engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let pools = self.pools()?;
-        in_transaction(&pools.engine, &pools.file, read)
+        in_transaction(&pools.engine, &pools, read)
     }
 }
 
 /// One snapshot for all statements of a read.
-fn in_transaction<T>(pool: &Pool, file: &HeldFile, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+fn in_transaction<T>(pool: &Pool, pools: &Pools, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     // A new connection would open whatever is at the path now.
-    file.usable()?;
+    pools.file.usable()?;
+    let _reading = pools.shared.read_gate.enter();
     let mut connection = pool
         .get()
         .map_err(|error| Error::unavailable(super::IO_FAILURE, format!("The database cannot be read now: {error}.")))?;

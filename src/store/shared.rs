@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::follow::Followers;
 use super::late::Late;
 use super::probe::Proof;
+use super::read_gate::ReadGate;
 use super::tokens::Tokens;
 use super::waits::Waits;
 use crate::domain::time::Timestamp;
@@ -21,6 +22,8 @@ pub struct Shared {
     pub followers: Followers,
     /// What retention has to come back for.
     pub late: Late,
+    /// Keeps reads back where the log grows too long.
+    pub read_gate: ReadGate,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Whether the disk was seen to take writes.

@@ -10,6 +10,7 @@ use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 const MOST: usize = 20_000;
 
 /// A destination of an account.
+#[derive(Debug)]
 pub struct Target {
     /// Its key.
     pub key: DestinationKey,
@@ -20,6 +21,7 @@ pub struct Target {
 }
 
 /// An account with its destinations, in their order.
+#[derive(Debug)]
 pub struct Targets {
     /// The account's id.
     pub account: AccountId,

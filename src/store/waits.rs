@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -42,7 +42,7 @@ struct State {
 impl Waits {
     /// Ends all waits, and all that come later: the server stops, and no attempt begins any more.
     pub fn end(&self) {
-        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.ended = true;
         state.waits.clear();
         state.by_delivery.clear();
@@ -54,7 +54,7 @@ impl Waits {
         if new.is_empty() && self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         for wait in new {
             state.add(wait);
         }
@@ -69,24 +69,47 @@ impl Waits {
         state.forget_abandoned();
         self.count.store(state.waits.len(), Ordering::Relaxed);
     }
+
+    /// Adds a wait of what was read from the file, to be followed by [`Waits::keep_only`]; gives its number.
+    pub fn wait(&self, wait: Wait) -> u64 {
+        let mut state = self.state();
+        let number = state.add(wait);
+        self.count.store(state.waits.len(), Ordering::Relaxed);
+        number
+    }
+
+    /// Waits for no others of a wait's deliveries than these.
+    pub fn keep_only(&self, number: u64, deliveries: HashSet<DeliveryId>) {
+        let mut state = self.state();
+        let Some(open) = state.waits.get(&number) else { return };
+        let over: Vec<DeliveryId> = open.left.difference(&deliveries).copied().collect();
+        // Whoever else waits for one of them misses nothing: it is over for all.
+        over.into_iter().for_each(|delivery| state.settled(delivery));
+        self.count.store(state.waits.len(), Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
-    fn add(&mut self, wait: Wait) {
+    fn add(&mut self, wait: Wait) -> u64 {
+        let number = self.next;
+        self.next += 1;
         if self.ended {
-            return;
+            return number;
         }
         if wait.deliveries.is_empty() {
             let _ = wait.done.send(());
-            return;
+            return number;
         }
-        let number = self.next;
-        self.next += 1;
         for (delivery, destination) in &wait.deliveries {
             self.by_delivery.entry(*delivery).or_default().push((number, *destination));
         }
         let left = wait.deliveries.iter().map(|(delivery, _)| *delivery).collect();
         self.waits.insert(number, Open { left, done: wait.done });
+        number
     }
 
     fn settled(&mut self, delivery: DeliveryId) {
@@ -151,6 +174,17 @@ mod tests {
         let (wait, mut done) = wait(&[1, 2]);
         waits.after_commit(vec![wait], &[]);
         waits.after_commit(vec![], &[settled(1)]);
+        assert!(done.try_recv().is_err());
+        waits.after_commit(vec![], &[settled(2)]);
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_attempted_before_a_wait_was_there_is_not_waited_for() {
+        let waits = Waits::default();
+        let (wait, mut done) = wait(&[1, 2]);
+        let number = waits.wait(wait);
+        waits.keep_only(number, HashSet::from([DeliveryId(2)]));
         assert!(done.try_recv().is_err());
         waits.after_commit(vec![], &[settled(2)]);
         assert_eq!(done.try_recv(), Ok(()));

@@ -7,7 +7,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
 use super::batch::Batch;
 use super::checkpointer::{Checkpointer, Task};
@@ -41,6 +40,9 @@ const RELIEF: Duration = Duration::from_millis(500);
 /// And how long one waits for those who read old snapshots.
 const RELIEF_PATIENCE: Duration = Duration::from_millis(50);
 
+/// Between two looks whether the file is where it was, while there is something to write.
+const LOOK_AT_FILE: Duration = Duration::from_millis(50);
+
 /// Between two lines of the log about the same failure.
 const COMPLAINT: Duration = Duration::from_secs(5);
 
@@ -71,7 +73,7 @@ pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Ou
     file::wait_less(&connection, false).map_err(super::sql)?;
     let thread = Thread {
         connection: Some(connection),
-        checkpointer: Checkpointer::start(held.path())?,
+        checkpointer: Checkpointer::start(&held)?,
         marker,
         shared,
         observer,
@@ -82,14 +84,12 @@ pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Ou
         complained: None,
         space: space::Watch::default(),
         relieved_at: None,
+        seen_at: None,
         held,
     };
     std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || {
-            let _ends = EndsProcess("write thread");
-            thread.run(outlet);
-        })
+        .spawn(move || thread.run(outlet))
         .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))
 }
 
@@ -112,6 +112,8 @@ struct Thread {
     space: space::Watch,
     /// When the log's room was last given back, or tried to.
     relieved_at: Option<Instant>,
+    /// When the file was last seen to be where it was.
+    seen_at: Option<Instant>,
     /// Outlives the connections; see there.
     held: Arc<HeldFile>,
 }
@@ -121,16 +123,20 @@ impl Thread {
         let mut steps: Vec<Box<dyn Step>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
+        // The last local: the process ends before anything is taken down.
+        let _ends = EndsProcess("write thread");
         loop {
             panic_point("writer");
-            let rest = if self.checkpointer.is_under_way() { LOOK_AGAIN } else { IDLE };
+            let busy = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
+            let rest = if busy { LOOK_AGAIN } else { IDLE };
             let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
             // While outcomes could not be written, new ones wait with them for the next try.
             let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
             if matches!(taken, Taken::Nothing) && retry_at.is_none() {
                 let task = self.checkpointer.idle_task();
                 self.tend_log(task);
-                log_holds_some = self.checkpointer.is_under_way();
+                self.tend_gate();
+                log_holds_some = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
                 continue;
             }
             log_holds_some = true;
@@ -167,6 +173,7 @@ impl Thread {
                 let room = self.space.room(self.held.path());
                 let task = self.checkpointer.task(log::pages(), room);
                 self.tend_log(task);
+                self.tend_gate();
                 if room == Room::Low {
                     self.relieve();
                 }
@@ -215,10 +222,15 @@ impl Thread {
             tracing::info!("database connection opened anew");
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
+        if let Err(error) = self.marker.prepare(connection, &self.held) {
+            if error.code() == super::IO_FAILURE {
+                self.connection = None;
+            }
+            return Err(error);
+        }
         let room = self.space.room(self.held.path());
         let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet, &mut self.marker)
-            .and_then(|()| self.marker.committed(connection, &self.held));
+        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet);
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
@@ -238,6 +250,10 @@ impl Thread {
 
     /// Nothing is written to a file that is not where it was: what would come of it?
     fn check_file(&mut self) -> Result<()> {
+        if self.held.lost().is_none() && self.seen_at.is_some_and(|at| at.elapsed() < LOOK_AT_FILE) {
+            return Ok(());
+        }
+        self.seen_at = Some(Instant::now());
         let checked = self.held.check();
         if self.held.lost() == Some(Lost::Log) {
             // It is in this process still, and nowhere else.
@@ -250,7 +266,7 @@ impl Thread {
     /// The disk has no room beyond the reserve, and events are refused: the log, which keeps the length that it once had,
     /// must not be what takes it.
     fn relieve(&mut self) {
-        if self.relieved_at.is_some_and(|at| at.elapsed() < RELIEF) {
+        if self.held.lost().is_some() || self.relieved_at.is_some_and(|at| at.elapsed() < RELIEF) {
             return;
         }
         self.relieved_at = Some(Instant::now());
@@ -258,9 +274,18 @@ impl Thread {
         let failed = matches!(task, Task::Failed(_));
         self.tend_log(task);
         let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
-        let shortened = log::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held));
+        let shortened = log::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held, true));
         if let Err(error) = shortened {
             self.log_failed(&error);
+        }
+    }
+
+    /// Where the log has grown too long for want of a moment without reads, makes one: all of it is moved then, and the next
+    /// commit begins it anew.
+    fn tend_gate(&mut self) {
+        if self.shared.read_gate.log_has(log::pages().unsigned_abs(), Instant::now()) {
+            let task = self.checkpointer.move_now();
+            self.tend_log(task);
         }
     }
 
@@ -273,25 +298,16 @@ impl Thread {
     fn tend_log(&mut self, task: Task) {
         match task {
             Task::Nothing => {}
-            Task::Moved => self.tell_file(),
             Task::Finish => self.checkpoint(),
             Task::Failed(failure) => self.log_failed(&failure),
         }
     }
 
-    /// Moves what the log holds into the file.
+    /// Moves what the log holds into the file. Where that was all of it, the log begins anew at once: who writes next does not
+    /// have to wait for its mark.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        match log::checkpoint(connection) {
-            // Else all of it is in the file.
-            Ok(moved) if moved < log::pages() => self.tell_file(),
-            Ok(_) => {}
-            Err(failure) => self.log_failed(&failure),
-        }
-    }
-
-    fn tell_file(&mut self) {
-        if let Err(failure) = self.marker.tell_file(&self.held, true) {
+        if let Err(failure) = move_log(connection, &mut self.marker, &self.held) {
             self.log_failed(&failure);
         }
     }
@@ -315,33 +331,48 @@ impl Thread {
         }
         let Self { held, mut marker, checkpointer, connection, .. } = self;
         drop(checkpointer);
-        // One that was given up has left all in the log, and the next start goes on from there.
-        let Some(connection) = connection else { return };
-        let closed = match held.check_content() {
-            // A log that was removed is in this connection still, which moves it.
-            Err(error) if held.lost() != Some(Lost::Log) => Err(error),
-            _ => marker.commit(&connection, &held),
-        };
-        match closed {
+        let again = || held.check().and_then(|()| afresh::reopen(&held)).inspect_err(stays).ok();
+        // One that cannot be opened anew has left all in the log, and the next start goes on from there.
+        let Some(connection) = connection.or_else(again) else { return };
+        let closed = marker.commit(&connection, &held, false);
+        match closed.and_then(|()| file::keep_log(&connection, false).map_err(super::sql)) {
             Ok(()) => {
                 drop(connection);
                 file::leave_alone(&held);
             }
             Err(error) => {
-                tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
-                // Whoever is in the way may take care of the log later.
-                if held.lost().is_none()
-                    && let Err(error) = marker.tell_file(&held, false)
-                {
-                    tracing::warn!(error = error.detail(), "the database says that it needs its log");
-                }
-                // Else the end of the connection would move it, over whatever stands there, and remove it.
-                if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
-                    tracing::error!(%error, "the log cannot be kept");
+                stays(&error);
+                if held.lost().is_none() {
+                    // Another program may hold the write lock; to move the log none is needed.
+                    let all = log::checkpoint(&connection).and_then(|_| log::state(&connection));
+                    let told = all.and_then(|log| match log.frames == log.moved {
+                        true => marker.close_in_file(&held),
+                        false => Ok(()),
+                    });
+                    let _ = told.inspect_err(stays);
                 }
             }
         }
     }
+}
+
+/// See [`Thread::checkpoint`].
+fn move_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+    let checked = marker.check_content(connection, held);
+    // Not over what somebody put there. A log that was removed is in this connection still, and goes with its file.
+    if held.lost().is_some_and(|lost| lost != Lost::Log) || marker.is_alone(connection)? {
+        return checked;
+    }
+    let moved = log::checkpoint(connection)?;
+    if held.lost().is_some() {
+        return checked;
+    }
+    if moved < log::pages() { Ok(()) } else { marker.prepare(connection, held) }
+}
+
+/// Says why the file does not stand alone after the stop.
+fn stays(error: &Error) {
+    tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
 }
 
 /// `BEGIN`, everything, `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
@@ -350,7 +381,6 @@ fn run_batch(
     steps: &mut Vec<Box<dyn Step>>,
     outcomes: &mut VecDeque<FinishedAttempt>,
     outlet: &mut Outlet,
-    marker: &mut Marker,
 ) -> Result<()> {
     batch.run("BEGIN IMMEDIATE", [])?;
     let (mut settled, mut done) = (0, 0);
@@ -369,7 +399,6 @@ fn run_batch(
         }
     }
     batch.write_tallies()?;
-    marker.before_commit(batch.connection())?;
     batch.run("COMMIT", [])?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -85,4 +85,33 @@ fn a_stop_while_the_start_waits_for_the_file_s_lock_ends_at_once_and_nobody_was_
     other.execute_batch("COMMIT").unwrap();
     drop(other);
     setup.start().terminate();
+}
+
+#[test]
+fn a_stop_at_any_moment_of_a_start_leaves_the_file_alone() {
+    let mut server = Setup::dev().start();
+    server.client().create_account("ada");
+    server.terminate();
+    let setup = server.setup().clone();
+    for _ in 0..30 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_data-pusher"))
+            .args(["serve", "--dev", "--listen", "127.0.0.1:0", "--database"])
+            .arg(setup.database_path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moment is what is tried.
+        std::thread::sleep(Duration::from_micros(fastrand::u64(..60_000)));
+        // SAFETY: only sends a signal, to a child that is not yet waited for.
+        assert_eq!(unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGTERM) }, 0);
+        let status = wait_until("it ends", || child.try_wait().unwrap());
+        // Before it listens for signals it ends by them.
+        if status.code() == Some(0) {
+            assert_eq!(files(setup.database_path()), ["test.db"]);
+        }
+    }
+    let server = setup.start();
+    assert_eq!(server.client().all("/v1/accounts").len(), 1);
 }

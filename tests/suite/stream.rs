@@ -7,6 +7,7 @@ use ureq::http::Request;
 
 use crate::harness::client::{NewAccount, text};
 use crate::harness::{Behaviour, Client, DEADLINE, Gate, Receiver, Reply, Server, Setup};
+use crate::sessions::cookie;
 
 struct Case {
     client: Client,
@@ -168,4 +169,44 @@ fn an_open_stream_ends_with_the_server_and_does_not_hold_it_up() {
     let mut stream = case.follow("");
     case.server.terminate();
     assert!(stream.delivery().is_none());
+}
+
+#[test]
+fn a_stream_ends_with_what_it_is_of_and_gives_its_place_back() {
+    let case = Case::new();
+    let destination = case.destination("/in");
+    let other = case.client.create_account("bob");
+    let mut of_account = case.follow(&format!("?account_id={}", other.id));
+    let mut of_destination = case.follow(&format!("?destination_id={destination}"));
+    case.client.delete(&format!("/v1/accounts/{}", other.id)).expect(204);
+    assert_eq!(of_account.block(), None);
+    case.client.delete(&format!("/v1/destinations/{destination}")).expect(204);
+    assert_eq!(of_destination.block(), None);
+    // All places are free again.
+    let _all: Vec<Stream> = (0..64).map(|_| case.follow("")).collect();
+}
+
+#[test]
+fn a_stream_ends_with_the_session_that_opened_it() {
+    let server = Setup::guarded().start();
+    let client = server.client();
+    let token = server.admin_token().unwrap();
+    let session = cookie(&client.with_admin_token(None).post("/login", &json!({"token": token})).expect(204));
+    let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(DEADLINE)).build().into();
+    let follow = |name: &str, value: &str| {
+        let url = format!("http://{}/v1/deliveries/stream", server.address);
+        let response = agent.run(Request::get(url).header(name, value).body(()).unwrap()).expect("a stream");
+        let mut stream = Stream(Box::new(BufReader::new(response.into_body().into_reader())));
+        assert_eq!(stream.block(), Some(vec!["retry: 2000".to_owned()]));
+        stream
+    };
+    let mut by_session = follow("cookie", &session);
+    let mut by_token = follow("authorization", &format!("Bearer {token}"));
+    let left = client.with_admin_token(None).send("POST", "/logout", &[("cookie", &session)], None);
+    assert!(left.status < 300, "{left:?}");
+    assert_eq!(by_session.block(), None);
+    let account = client.create_account("ada");
+    client.create_destination(&account, "https://example.com/", "POST", json!({}));
+    client.push(&account, "{}");
+    assert!(by_token.delivery().is_some(), "it goes on");
 }

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::domain::login::{GoodCode, SessionToken};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
@@ -33,6 +35,24 @@ struct State {
 struct Session {
     digest: TokenDigest,
     ends: Timestamp,
+    /// Dropped with the session; whoever holds the other end learns of it.
+    life: watch::Sender<()>,
+}
+
+/// How long a session goes on, for what goes on with it.
+#[derive(Debug, Clone)]
+pub struct Life {
+    ends: Timestamp,
+    life: watch::Receiver<()>,
+}
+
+impl Life {
+    /// Resolves once the session has ended, however that is; `now` is the time.
+    pub async fn over(mut self, now: Timestamp) {
+        // Nothing is ever sent.
+        let ended = async { while self.life.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(self.ends.since(now), ended).await;
+    }
 }
 
 impl Sessions {
@@ -55,15 +75,18 @@ impl Sessions {
         if state.open.len() == MOST_OPEN {
             state.open.pop_front();
         }
-        state.open.push_back(Session { digest: token.digest(), ends: now.plus(LIFETIME) });
+        let (life, _) = watch::channel(());
+        state.open.push_back(Session { digest: token.digest(), ends: now.plus(LIFETIME), life });
         token
     }
 
-    /// Whether `token` is of a session that has not ended.
-    pub fn is_open(&self, token: &[u8], now: Timestamp) -> bool {
+    /// The session of `token`, if it has not ended.
+    pub fn find(&self, token: &[u8], now: Timestamp) -> Option<Life> {
         // Compared by digest, so that the time taken tells nothing that helps to guess a token.
         let digest = TokenDigest::of(token);
-        self.state().open.iter().any(|session| session.digest == digest && now < session.ends)
+        let state = self.state();
+        let session = state.open.iter().find(|session| session.digest == digest && now < session.ends)?;
+        Some(Life { ends: session.ends, life: session.life.subscribe() })
     }
 
     /// Ends the session of `token`.
@@ -82,11 +105,24 @@ mod tests {
     use super::*;
     use crate::domain::login::LoginKey;
 
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_on_with_a_session_learns_of_its_end() {
+        let (sessions, now) = (Sessions::default(), Timestamp::from_millis(1_000));
+        let token = sessions.open(now);
+        let find = || sessions.find(token.reveal().as_bytes(), now).unwrap();
+        let (logged_out, aged) = (find(), find());
+        let over = tokio::spawn(aged.over(now.plus(LIFETIME - Duration::from_secs(1))));
+        tokio::time::timeout(Duration::from_secs(2), over).await.unwrap().unwrap();
+        let over = tokio::spawn(logged_out.over(now));
+        sessions.close(token.reveal().as_bytes());
+        tokio::time::timeout(Duration::from_secs(1), over).await.unwrap().unwrap();
+    }
+
     #[test]
     fn sessions_and_used_codes_are_bounded() {
         let (sessions, key, now) = (Sessions::default(), LoginKey::generate(), Timestamp::from_millis(1_000));
         let tokens: Vec<SessionToken> = (0..=MOST_OPEN).map(|_| sessions.open(now)).collect();
-        let open = |token: &SessionToken| sessions.is_open(token.reveal().as_bytes(), now);
+        let open = |token: &SessionToken| sessions.find(token.reveal().as_bytes(), now).is_some();
         assert!(!open(&tokens[0]) && tokens[1..].iter().all(open));
         let redeem = |at| sessions.redeem(&key.check(key.code(at).reveal(), at).unwrap(), at);
         assert!((0..MOST_USED).all(|_| redeem(now)));

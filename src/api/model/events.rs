@@ -102,14 +102,15 @@ impl From<Page<domain::event::Event>> for EventPage {
     }
 }
 
-impl From<Accepted> for EventReceipt {
-    fn from(accepted: Accepted) -> Self {
+impl EventReceipt {
+    /// What came of an event, with its deliveries.
+    pub fn new(accepted: &Accepted, deliveries: impl Iterator<Item = domain::delivery::Delivery>) -> Self {
         Self {
             event_id: accepted.event_id,
-            account_id: accepted.account_id,
+            account_id: accepted.account_id.clone(),
             received_at: accepted.received_at,
             duplicate: accepted.duplicate,
-            deliveries: accepted.deliveries.into_iter().map(Delivery::from).collect(),
+            deliveries: deliveries.map(Delivery::from).collect(),
         }
     }
 }

@@ -23,6 +23,7 @@ impl Scheduler {
             Change::Afresh(destinations) => self.afresh(destinations),
             Change::Destination(destination) => self.changed(destination),
             Change::Gone(destination) => self.gone(destination),
+            Change::AccountGone(_) => {}
             Change::Urgent { destination, delivery, event } => self.urge(destination, delivery, event),
             Change::Reopened(destination) => {
                 if let Some(lane) = self.lanes.get_mut(&destination) {

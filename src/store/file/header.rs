@@ -13,12 +13,15 @@ pub const NEEDED: usize = BYTES + 8;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// The fields that tell files apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Header {
+    bytes: [u8; BYTES],
     /// Bytes of a page.
     pub page_size: usize,
     /// Grows as this page is written, though in WAL mode not each time.
     pub changes: u32,
+    /// Pages of the file.
+    pub pages: u32,
     /// `PRAGMA schema_version`. A new file has a random one, and copies that SQLite makes (`VACUUM INTO`, `.backup`)
     /// have another one than their original.
     pub cookie: u32,
@@ -41,15 +44,29 @@ impl Header {
             1 => 65_536,
             size => usize::from(size),
         };
+        let mut bytes = [0; BYTES];
+        bytes.copy_from_slice(&page[..BYTES]);
         Some(Self {
+            bytes,
             page_size,
             changes: number(page, 24),
+            pages: number(page, 28),
             cookie: number(page, 40),
             version: number(page, 60),
             application: number(page, 68),
             // An inner page, or a leaf with cells.
             has_tables: page[BYTES] != 0x0d || page[BYTES + 3..BYTES + 5] != [0, 0],
         })
+    }
+
+    /// Whether it is of the very same first page.
+    pub fn is(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+
+    /// Whether SQLite writes the file in WAL mode; else a rollback journal beside it is its own.
+    pub fn is_wal(&self) -> bool {
+        self.bytes[18] == 2 && self.bytes[19] == 2
     }
 
     /// Whether it is a file of this program.

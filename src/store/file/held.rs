@@ -4,7 +4,6 @@
 //! SQLite's own locks are POSIX locks, and closing any descriptor of the file in this process would drop them: the
 //! descriptor here is open until the last connection is closed.
 
-use std::collections::VecDeque;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -16,6 +15,7 @@ use super::companions::{companion, owner_only};
 use super::header::{self, Header};
 use super::{cannot_start, inspect};
 use crate::error::{Error, Result};
+use crate::store::log::{SALT_IN_LOG, Salt};
 use crate::store::mark::Mark;
 
 /// Code of what is refused while the file is not where it was.
@@ -25,8 +25,8 @@ pub const FILE_LOST: &str = "storage_moved";
 /// begin on its first pages.
 const MARK_WITHIN: usize = 64;
 
-/// Marks that the file may carry just now. The log's index may not be asked for more than it.
-const MARKS: usize = 64;
+/// Marks and schema cookies of the file that are remembered.
+const MAX_KNOWN: usize = 64;
 
 /// The file's content may be looked at while a page of it is being written: a second look then tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -71,6 +71,7 @@ pub struct HeldFile {
     /// Log and index, once they are there.
     companions: OnceLock<[FileId; 2]>,
     state: Mutex<State>,
+    _lock: Option<CompanionLock>,
 }
 
 #[derive(Debug, Default)]
@@ -78,10 +79,26 @@ struct State {
     lost: Option<Lost>,
     /// Where in the file the mark lies.
     mark_at: Option<u64>,
-    /// Marks that it may carry, oldest first; none before the first.
-    marks: VecDeque<Mark>,
-    /// More of them than are kept here.
-    many: bool,
+    /// Marks that the file may carry; none before the first.
+    marks: Vec<Mark>,
+    /// Schema cookies that it may have: other programs may change its schema.
+    cookies: Vec<u32>,
+    /// The log that the last mark is in.
+    log: Option<Salt>,
+    /// The write thread is to make a mark: another program has begun a log, or changed the schema.
+    mark_wanted: bool,
+}
+
+/// What the file itself holds.
+enum Content {
+    /// What it should.
+    Own,
+    /// A mark that it may carry, but another schema: another program has changed that, or it is a copy that SQLite made.
+    OtherSchema(u32),
+    /// Something else.
+    Other,
+    /// It cannot be read.
+    Unknown,
 }
 
 impl HeldFile {
@@ -103,8 +120,9 @@ impl HeldFile {
         if !meta.is_file() {
             return Err(cannot_start(database, "it is no ordinary file"));
         }
-        lock(&file, &path)?;
-        let held = Self { path, file, id: id(&meta), companions: OnceLock::new(), state: Mutex::default() };
+        let lock = lock(&file, &path)?;
+        let (companions, state) = (OnceLock::new(), Mutex::default());
+        let held = Self { path, file, id: id(&meta), companions, state, _lock: lock };
         // Between opening and locking, somebody may have put another file there.
         held.check().map_err(|error| cannot_start(database, error))?;
         inspect::inspect(&held).inspect_err(|_| {
@@ -190,19 +208,56 @@ impl HeldFile {
         self.note(self.look())
     }
 
-    /// Like [`HeldFile::check`], and whether the content is still the one that this process writes.
+    /// Like [`HeldFile::check`], and whether the file's content is still the one that this process writes. For the write
+    /// thread, which knows whether others have written.
     ///
     /// # Errors
     /// Unavailable: what is wrong, and what to do.
-    pub fn check_content(&self) -> Result<()> {
-        let seen = self.look().or_else(|| {
-            if self.has_its_content() {
-                return None;
+    pub fn check_content(&self, others_have_written: impl FnOnce() -> bool) -> Result<()> {
+        let seen = match self.seen() {
+            Err(lost) => Some(lost),
+            Ok(Content::OtherSchema(cookie)) if others_have_written() => {
+                remember(&mut self.state().cookies, cookie);
+                None
             }
-            std::thread::sleep(LOOK_AGAIN);
-            (!self.has_its_content()).then_some(Lost::Content)
-        });
+            Ok(Content::OtherSchema(_) | Content::Other) => Some(Lost::Content),
+            Ok(Content::Own | Content::Unknown) => None,
+        };
         self.note(seen)
+    }
+
+    /// The same for others than the write thread. Where that has to decide, a mark is wanted from it.
+    ///
+    /// # Errors
+    /// Unavailable: what is wrong; for now, where the write thread has to decide.
+    pub fn watch_content(&self) -> Result<()> {
+        match self.seen() {
+            Err(lost) => self.note(Some(lost)),
+            Ok(Content::Other) => self.note(Some(Lost::Content)),
+            Ok(Content::OtherSchema(_)) => {
+                self.state().mark_wanted = true;
+                Err(Lost::Content.error())
+            }
+            Ok(Content::Own | Content::Unknown) => self.note(None),
+        }
+    }
+
+    /// Whether [`HeldFile::watch_content`] or [`HeldFile::wants_mark`] have found that the write thread is to make a mark.
+    pub fn wants_mark_of_others(&self) -> bool {
+        self.state().mark_wanted
+    }
+
+    /// Whether the write thread is to make a mark, as of a log that another program has begun.
+    pub fn wants_mark(&self) -> bool {
+        let mut state = self.state();
+        if let Some(known) = state.log
+            && !state.mark_wanted
+        {
+            let mut salt = Salt::default();
+            let read = File::open(self.log_path()).and_then(|log| log.read_exact_at(&mut salt, SALT_IN_LOG));
+            state.mark_wanted = read.is_ok() && salt != known;
+        }
+        state.mark_wanted
     }
 
     /// What is wrong, as far as was seen.
@@ -234,6 +289,19 @@ impl HeldFile {
         now.map_or(Ok(()), |lost| Err(lost.error()))
     }
 
+    fn seen(&self) -> std::result::Result<Content, Lost> {
+        if let Some(lost) = self.look() {
+            return Err(lost);
+        }
+        Ok(match self.content() {
+            Content::Other => {
+                std::thread::sleep(LOOK_AGAIN);
+                self.content()
+            }
+            content => content,
+        })
+    }
+
     fn look(&self) -> Option<Lost> {
         let is = |path: &Path, known: FileId| path.metadata().is_ok_and(|meta| id(&meta) == known);
         if !is(&self.path, self.id) {
@@ -244,35 +312,54 @@ impl HeldFile {
         (!there).then_some(Lost::Log)
     }
 
-    fn has_its_content(&self) -> bool {
+    fn content(&self) -> Content {
         let state = self.state();
-        let (Some(at), Some(expected)) = (state.mark_at, state.marks.back().copied()) else { return true };
-        let known: Vec<Mark> = if state.many { Vec::new() } else { state.marks.iter().copied().collect() };
+        if state.marks.is_empty() {
+            return Content::Own;
+        }
+        let (at, marks, cookies) = (state.mark_at, state.marks.clone(), state.cookies.clone());
         drop(state);
-        let (Ok(Some(header)), Ok(Some(mark))) = (self.header(), self.mark_at(at)) else { return false };
-        header.is_ours()
-            && header.cookie == expected.cookie
-            && (known.is_empty() || known.iter().any(|known| known.is(&mark)))
-    }
-
-    fn mark_at(&self, at: u64) -> std::io::Result<Option<Mark>> {
-        let mut bytes = Mark::first().bytes();
-        self.file.read_exact_at(&mut bytes, at)?;
-        Ok(Mark::parse(&bytes))
-    }
-
-    /// The file may carry this mark from now on, since the log has it.
-    pub fn expect_mark(&self, mark: Mark) {
-        let mut state = self.state();
-        state.marks.push_back(mark);
-        if state.marks.len() > MARKS {
-            state.marks.pop_front();
-            state.many = true;
+        let (Ok(header), Ok(found)) = (self.header(), self.find_mark(at)) else { return Content::Unknown };
+        match (header, found) {
+            (Some(header), Some((mark, _))) if header.is_ours() && marks.iter().any(|known| known.is(&mark)) => {
+                if cookies.contains(&header.cookie) {
+                    Content::Own
+                } else {
+                    Content::OtherSchema(header.cookie)
+                }
+            }
+            _ => Content::Other,
         }
     }
 
-    /// Writes a mark that the log has into the file; on disk at the end, unless the file had it but for whether it needs its
-    /// log. A file that has no mark yet gets its first one with the log.
+    /// The mark where it was last, or where it is now: another program may have moved its page.
+    fn find_mark(&self, at: Option<u64>) -> std::io::Result<Option<(Mark, u64)>> {
+        if let Some(at) = at {
+            let mut bytes = Mark::first(0).bytes();
+            match self.file.read_exact_at(&mut bytes, at) {
+                Ok(()) => {}
+                // It is shorter now.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            if let Some(mark) = Mark::parse(&bytes) {
+                return Ok(Some((mark, at)));
+            }
+        }
+        match self.header()? {
+            Some(header) => self.mark(header.page_size),
+            None => Ok(None),
+        }
+    }
+
+    /// The file may carry this mark from now on, since the log has it.
+    pub fn expect(&self, mark: Mark) {
+        let mut state = self.state();
+        remember(&mut state.marks, mark);
+        remember(&mut state.cookies, mark.cookie);
+    }
+
+    /// Writes a mark that the log has into the file, on disk. A file that has none yet gets its first one with the log.
     ///
     /// # Errors
     /// Unavailable: the disk failed.
@@ -284,34 +371,37 @@ impl HeldFile {
 
     fn write_mark_bytes(&self, mark: &Mark) -> std::io::Result<()> {
         let known = self.state().mark_at;
-        let at = match known {
-            Some(at) if self.mark_at(at)?.is_some() => Some(at),
-            _ => {
-                let page_size = self.header()?.map(|header| header.page_size);
-                page_size.map(|size| self.mark(size)).transpose()?.flatten().map(|(_, at)| at)
-            }
-        };
-        let Some(at) = at else { return Ok(()) };
-        let before = self.mark_at(at)?;
-        if before == Some(*mark) {
-            return Ok(());
-        }
+        let Some((_, at)) = self.find_mark(known)? else { return Ok(()) };
         self.file.write_all_at(&mark.bytes(), at)?;
-        if before.is_none_or(|before| !before.is(mark)) {
-            self.file.sync_data()?;
-        }
-        let mut state = self.state();
-        state.mark_at = Some(at);
-        // The file has this one or later ones.
-        state.many = false;
-        while state.marks.front().is_some_and(|first| !first.is(mark)) {
-            state.marks.pop_front();
-        }
+        self.file.sync_data()?;
+        self.state().mark_at = Some(at);
         Ok(())
+    }
+
+    /// The file carries `mark`, and the log is the one with this salt; `anew` where it has just begun, so that no earlier mark
+    /// can come back.
+    pub fn carries(&self, mark: Mark, log: Salt, anew: bool) {
+        let mut state = self.state();
+        state.log = Some(log);
+        state.mark_wanted = false;
+        if anew {
+            state.marks = vec![mark];
+            state.cookies = vec![mark.cookie];
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps the newest.
+fn remember<T: PartialEq>(known: &mut Vec<T>, one: T) {
+    if !known.contains(&one) {
+        if known.len() >= MAX_KNOWN {
+            known.remove(0);
+        }
+        known.push(one);
     }
 }
 
@@ -329,28 +419,41 @@ fn taken(path: &Path) -> Error {
     cannot_start(path, "another data-pusher server is using it")
 }
 
-/// `flock` on the file itself; SQLite's own locks do not see it.
-#[cfg(target_os = "linux")]
-fn lock(file: &File, path: &Path) -> Result<()> {
-    lock_one(file, path)?;
-    // Servers of earlier versions lock a companion; theirs may run, or have left it.
-    let earlier = companion(path, ".lock");
-    if let Ok(file) = options().open(&earlier) {
-        lock_one(&file, path)?;
-        let _ = std::fs::remove_file(&earlier);
+/// A file beside the database that is locked, and goes with the lock.
+#[derive(Debug)]
+struct CompanionLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl CompanionLock {
+    fn take(path: PathBuf, options: &mut OpenOptions, database: &Path) -> Result<Self> {
+        let file = options.open(&path).map_err(|error| cannot_start(database, error))?;
+        lock_one(&file, database)?;
+        Ok(Self { path, _file: file })
     }
-    Ok(())
+}
+
+impl Drop for CompanionLock {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// `flock` on the file itself; SQLite's own locks do not see it. Servers of earlier versions lock a companion: theirs may run,
+/// or have left it, and one that starts later is to find it locked.
+#[cfg(target_os = "linux")]
+fn lock(file: &File, path: &Path) -> Result<Option<CompanionLock>> {
+    lock_one(file, path)?;
+    let earlier = companion(path, ".lock");
+    if earlier.exists() { CompanionLock::take(earlier, &mut options(), path).map(Some) } else { Ok(None) }
 }
 
 /// Elsewhere `flock` and SQLite's locks are one and the same, so that a companion is locked.
 #[cfg(not(target_os = "linux"))]
-fn lock(_: &File, path: &Path) -> Result<()> {
-    let lock = companion(path, ".lock");
-    let file = owner_only(options().create(true)).open(&lock).map_err(|error| cannot_start(path, error))?;
-    lock_one(&file, path)?;
-    // Held until the process ends.
-    std::mem::forget(file);
-    Ok(())
+fn lock(_: &File, path: &Path) -> Result<Option<CompanionLock>> {
+    let path_of_lock = companion(path, ".lock");
+    CompanionLock::take(path_of_lock, owner_only(options().create(true)), path).map(Some)
 }
 
 fn lock_one(file: &File, path: &Path) -> Result<()> {

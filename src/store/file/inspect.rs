@@ -32,45 +32,56 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
             _ => Err(cannot_start(path, "it is not a SQLite database")),
         };
     };
+    let last_page = in_log.and_then(|log| log.first_pages.last());
     if !header.is_ours() {
-        let ours_in_log = in_log.and_then(|log| log.first_pages).is_some_and(|(_, last)| last.is_ours());
         let is_new = header.application == 0 && !header.has_tables;
-        return if is_new && (ours_in_log || in_log.is_none()) { Ok(()) } else { Err(foreign(held)) };
+        let fits = is_new && (in_log.is_none() || last_page.is_some_and(Header::is_ours));
+        return if fits { Ok(()) } else { Err(foreign(held)) };
     }
-    let version = in_log.and_then(|log| log.first_pages).map_or(header.version, |(_, last)| last.version);
-    if !(1..=VERSION).contains(&i64::from(version)) {
-        return Err(unknown_version(held, i64::from(version)));
+    let version = i64::from(last_page.map_or(header.version, |last| last.version));
+    if !(1..=VERSION).contains(&version) {
+        return Err(unknown_version(held, version));
     }
-    if has_journal(held) {
+    if header.is_wal() && has_journal(held) {
         return Err(foreign_journal(held));
     }
     let mark = held.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
-    match (in_log, mark) {
-        (Some(log), mark) if !belongs(&header, mark, log) => Err(foreign_log(held)),
-        (None, Some(mark)) if mark.needs_log && mark.cookie == header.cookie => match log {
-            None => Err(log_is_missing(held)),
-            // Somebody took care of it: SQLite cuts a log to nothing once all of it is in the file.
-            Some(_) => Ok(()),
-        },
-        _ => Ok(()),
+    // A copy that SQLite made while a server ran has that server's mark, and needs no log.
+    let needs_log = mark.is_some_and(|mark| mark.open && mark.cookie == header.cookie);
+    match in_log {
+        Some(log) if belongs(&header, mark, log) => Ok(()),
+        Some(log) if log.marks.is_empty() && version >= MARKED_SINCE => Err(unmarked_log(held)),
+        Some(_) => Err(foreign_log(held, needs_log)),
+        // Somebody took care of an empty one: SQLite cuts a log to nothing once all of it is in the file.
+        None if needs_log && log.is_none() => Err(log_is_missing(held)),
+        None => Ok(()),
     }
 }
 
 /// Whether a log belongs to the file with this header and mark.
 fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
-    let Some(mark) = mark else {
-        // Of a version without marks, or made in this very log. The count of the first page's writes never goes back, and at
-        // most one is between the file's and the first of the log.
-        let fits = |(first, last): (Header, Header)| {
-            header.changes.wrapping_add(1).wrapping_sub(first.changes) <= last.changes.wrapping_sub(first.changes) + 1
-        };
-        let older = i64::from(header.version) < MARKED_SINCE;
-        return older && log.first_pages.is_none_or(fits);
+    let by_mark = match (mark, log.marks.first()) {
+        // Before the file carries the log's mark, nothing else is in the log.
+        (Some(mark), Some(first)) => {
+            log.marks.iter().any(|known| known.is(&mark)) || (first.before == mark.own && !log.has_data)
+        }
+        // The first mark of the file was made in this very log, by a first start or an upgrade.
+        (None, Some(first)) => first.is_first(),
+        (None, None) => i64::from(header.version) < MARKED_SINCE,
+        (Some(_), None) => false,
     };
-    let Some(first) = log.marks.first() else { return false };
-    header.cookie == mark.cookie
-        && first.cookie == mark.cookie
-        && (log.marks.iter().any(|known| known.is(&mark)) || (first.before == mark.own && log.first_mark_is_last))
+    by_mark && has_first_page(header, log)
+}
+
+/// Whether the file's first page is one of the log's, or may be what it was before the log began.
+fn has_first_page(header: &Header, log: &RawLog) -> bool {
+    if log.first_pages.iter().any(|page| page.is(header)) {
+        return true;
+    }
+    let as_long = log.sizes_before.iter().all(|pages| *pages == header.pages);
+    let Some(first) = log.first_pages.first() else { return as_long };
+    let upgraded = header.version < first.version;
+    as_long && (header.cookie == first.cookie || upgraded) && header.changes <= first.changes
 }
 
 /// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.
@@ -91,14 +102,30 @@ fn empty_with_log(held: &HeldFile) -> Error {
     )
 }
 
-fn foreign_log(held: &HeldFile) -> Error {
+fn foreign_log(held: &HeldFile, needs_log: bool) -> Error {
+    let log = held.log_path();
+    let log = log.display();
+    // A plain copy of a running server's file.
+    let copied =
+        if needs_log { format!(" && touch {log} (what its own log held is missing in it)") } else { String::new() };
+    cannot_start(
+        held.path(),
+        format!(
+            "the log {log} belongs to another file, such as the one that stood here before a backup was restored, and may hold \
+             what that one lacks; to use it, put that file back; to use this file without: mv {log} {log}.aside{copied}"
+        ),
+    )
+}
+
+fn unmarked_log(held: &HeldFile) -> Error {
+    let path = held.path().display();
     let log = held.log_path();
     let log = log.display();
     cannot_start(
         held.path(),
         format!(
-            "the log {log} beside it belongs to another file, such as the one that stood here before a backup was restored; to \
-             use this file as it is: mv {log} {log}.aside; to use what the log holds, put that other file back"
+            "another program began the log {log} and did not end it; if it wrote to this very file, move the log into it: \
+             sqlite3 '{path}' 'PRAGMA wal_checkpoint(TRUNCATE)'; if a backup was put here since: mv {log} {log}.aside"
         ),
     )
 }
@@ -110,7 +137,8 @@ fn log_is_missing(held: &HeldFile) -> Error {
         held.path(),
         format!(
             "its last server did not stop cleanly, and the log that may hold its last events is not at {log}; move the log there \
-             (it has the name that the database had, and -wal); if you are sure that there is none: touch {log}"
+             (it has the name that the database had, and -wal); if there is none, or another program has moved it into this \
+             file since: touch {log}"
         ),
     )
 }

@@ -19,12 +19,14 @@ const MAGIC: u32 = 0x377f_0682;
 pub struct RawLog {
     /// Transactions.
     pub commits: usize,
+    /// Whether one of them wrote anything but marks and the first page.
+    pub has_data: bool,
     /// Its marks, in their order.
     pub marks: Vec<Mark>,
-    /// Whether no transaction follows that of the first mark.
-    pub first_mark_is_last: bool,
-    /// The first and the last version of the first page.
-    pub first_pages: Option<(Header, Header)>,
+    /// The versions of the first page, in their order.
+    pub first_pages: Vec<Header>,
+    /// Pages of the file after each transaction before the one with the first of those; equal ones once.
+    pub sizes_before: Vec<u32>,
 }
 
 impl RawLog {
@@ -56,7 +58,7 @@ impl RawLog {
             return Ok(Some(log));
         }
         // What the transaction that is being read has so far.
-        let (mut marks, mut first_pages) = (Vec::new(), log.first_pages);
+        let (mut marks, mut first_pages, mut data) = (Vec::new(), Vec::new(), false);
         let mut frame = vec![0; FRAME_HEADER_BYTES + page_size];
         while filled(&mut input, &mut frame)? {
             let (head, page) = frame.split_at(FRAME_HEADER_BYTES);
@@ -64,17 +66,21 @@ impl RawLog {
             if head[8..16] != header[16..24] || sum != (number(head, 16), number(head, 20)) {
                 break;
             }
-            marks.extend(Mark::of_page(page).map(|(mark, _)| mark));
-            if number(head, 0) == 1
-                && let Some(last) = Header::parse(page)
-            {
-                first_pages = Some((first_pages.map_or(last, |(first, _)| first), last));
+            let mark = Mark::of_page(page).map(|(mark, _)| mark);
+            data |= mark.is_none() && number(head, 0) != 1;
+            marks.extend(mark);
+            if number(head, 0) == 1 {
+                first_pages.extend(Header::parse(page));
             }
-            if number(head, 4) > 0 {
-                log.first_mark_is_last = log.marks.is_empty() && !marks.is_empty();
+            let size = number(head, 4);
+            if size > 0 {
                 log.commits += 1;
+                log.has_data |= data;
                 log.marks.append(&mut marks);
-                log.first_pages = first_pages;
+                log.first_pages.append(&mut first_pages);
+                if log.first_pages.is_empty() && log.sizes_before.last() != Some(&size) {
+                    log.sizes_before.push(size);
+                }
             }
         }
         Ok(Some(log))

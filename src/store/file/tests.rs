@@ -13,7 +13,8 @@ pub fn open_at(path: &Path) -> Result<(HeldFile, Connection)> {
 
 /// Ends it as a server does that stops.
 pub fn close(held: HeldFile, connection: Connection) {
-    Marker::new(&connection).unwrap().commit(&connection, &held).unwrap();
+    Marker::new(&connection).unwrap().commit(&connection, &held, false).unwrap();
+    keep_log(&connection, false).unwrap();
     drop(connection);
     leave_alone(&held);
 }

@@ -86,11 +86,8 @@ fn move_log(file: &Connection) {
 
 /// A commit as the write thread makes it.
 fn commit(held: &HeldFile, file: &Connection, marker: &mut crate::store::mark::Marker, number: i64) {
-    file.execute_batch("BEGIN IMMEDIATE").unwrap();
+    marker.prepare(file, held).unwrap();
     note(file, number);
-    marker.before_commit(file).unwrap();
-    file.execute_batch("COMMIT").unwrap();
-    marker.committed(file, held).unwrap();
 }
 
 /// `x.db` after a clean stop with note 1, `backup.db` as `how` makes it then, and a server on `x.db` again that has note 2,
@@ -106,8 +103,6 @@ fn killed(world: &World, how: Backup) {
         commit(&held, &connection, &mut marker, number);
         if number % 5 == 0 {
             move_log(&connection);
-            // As where readers were in the way of a part.
-            marker.tell_file(&held, true).unwrap();
         }
     }
     how(world);
@@ -135,15 +130,11 @@ fn at_every_moment_of_a_start_and_of_a_log_that_begins_anew_the_log_belongs_to_t
     let held = HeldFile::take(&world.path("live.db")).unwrap();
     let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
     for number in 1..=12 {
-        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-        note(&connection, number);
-        marker.before_commit(&connection).unwrap();
-        connection.execute_batch("COMMIT").unwrap();
-        // Killed between the commit and the file's mark.
+        marker.prepare(&connection, &held).unwrap();
         world.copy("live.db", "x.db", &["", "-wal"]);
-        assert_eq!(world.notes("x.db"), (1..=number).collect::<Vec<_>>());
+        assert_eq!(world.notes("x.db"), (1..number).collect::<Vec<_>>());
         world.remove("x.db");
-        marker.committed(&connection, &held).unwrap();
+        note(&connection, number);
         if number % 3 != 0 {
             move_log(&connection);
         }
@@ -198,6 +189,67 @@ fn a_plain_copy_made_while_it_ran_goes_with_the_log_that_goes_on() {
 }
 
 #[test]
+fn a_copy_of_an_upgrade_is_not_given_the_log_of_what_came_of_it() {
+    let world = World::new();
+    drop(of_version_3(&world));
+    std::fs::rename(world.path("live.db"), world.path("x.db")).unwrap();
+    let held = HeldFile::take(&world.path("x.db")).unwrap();
+    let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
+    commit(&held, &connection, &mut marker, 2);
+    for name in ["y.db", "z.db"] {
+        world.copy("x.db", name, &["", "-wal"]);
+    }
+    close(held, connection);
+    let copy = world.path("x.db.v3-19700101T000000.000Z");
+    std::fs::copy(&copy, world.path("y.db")).unwrap();
+    assert!(world.refused("y.db").unwrap().contains("belongs to another file"));
+    assert_eq!(world.notes("z.db"), [1, 2]);
+}
+
+#[test]
+fn what_other_programs_do_to_the_schema_of_a_running_server_s_file_is_no_loss() {
+    let world = World::new();
+    let held = HeldFile::take(&world.path("live.db")).unwrap();
+    let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
+    commit(&held, &connection, &mut marker, 1);
+    let shell = Connection::open(world.path("live.db")).unwrap();
+    for (number, what) in
+        ["ANALYZE", "VACUUM", "CREATE TABLE other (a)", "PRAGMA wal_checkpoint(TRUNCATE)"].iter().enumerate()
+    {
+        shell.execute_batch(what).unwrap();
+        if number % 2 == 1 {
+            move_log(&shell);
+        }
+        // As the look now and then does.
+        let _ = held.watch_content();
+        let number = i64::try_from(number).unwrap() + 2;
+        commit(&held, &connection, &mut marker, number);
+        assert_eq!(held.watch_content().map_err(|error| error.detail().to_owned()), Ok(()), "{what}");
+        world.copy("live.db", "x.db", &["", "-wal"]);
+        assert_eq!(world.notes("x.db"), (1..=number).collect::<Vec<_>>(), "{what}");
+        world.remove("x.db");
+    }
+    drop(shell);
+    close(held, connection);
+}
+
+#[test]
+fn a_log_that_another_program_has_begun_is_not_taken_for_one_of_ours() {
+    let world = World::new();
+    let (held, connection) = open_at(&world.path("live.db")).unwrap();
+    close(held, connection);
+    let shell = Connection::open(world.path("live.db")).unwrap();
+    note(&shell, 5);
+    world.copy("live.db", "x.db", &["", "-wal"]);
+    assert!(world.refused("x.db").unwrap().contains("wal_checkpoint"));
+    // What the line says to do.
+    let again = Connection::open(world.path("x.db")).unwrap();
+    again.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(again);
+    assert_eq!(world.notes("x.db"), [5]);
+}
+
+#[test]
 fn a_file_that_was_moved_without_its_log_is_refused_until_the_log_is_there() {
     let world = World::new();
     killed(&world, nothing);
@@ -217,14 +269,15 @@ fn who_says_that_there_is_no_log_goes_on_without() {
 }
 
 #[test]
-fn a_file_whose_log_another_program_has_moved_into_it_needs_none() {
+fn a_file_whose_log_another_program_has_moved_into_it_goes_on_once_somebody_says_so() {
     let world = World::new();
     killed(&world, nothing);
     // As the `sqlite3` shell does where somebody looks at what a crash left.
     let shell = Connection::open(world.path("x.db")).unwrap();
     assert_eq!(notes(&shell).len(), 20);
     drop(shell);
-    assert!(!world.path("x.db-wal").exists());
+    assert!(world.refused("x.db").unwrap().contains("touch"));
+    std::fs::write(world.path("x.db-wal"), "").unwrap();
     assert_eq!(world.notes("x.db"), (1..=20).collect::<Vec<_>>());
 }
 
@@ -342,6 +395,12 @@ fn a_journal_of_another_program_is_not_played_over_the_file() {
     // SQLite leaves one without its magic where nothing is to be undone.
     std::fs::write(world.path("x.db-journal"), [0; 600]).unwrap();
     assert_eq!(world.refused("x.db"), None);
+    // Of a file that somebody took out of WAL mode it is its own.
+    let shell = Connection::open(world.path("x.db")).unwrap();
+    shell.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
+    drop(shell);
+    std::fs::write(world.path("x.db-journal"), [&JOURNAL_MAGIC[..], &[0; 600]].concat()).unwrap();
+    assert_eq!(world.refused("x.db"), None);
 }
 
 /// One file under many names.
@@ -383,7 +442,7 @@ fn a_server_of_an_earlier_version_is_not_joined() {
 fn a_file_that_is_moved_replaced_or_removed_is_noticed_and_one_that_comes_back_too() {
     let world = World::new();
     let (held, file) = open_at(&world.path("x.db")).unwrap();
-    let check = || held.check_content().map_err(|error| error.detail().to_owned());
+    let check = || held.check_content(|| false).map_err(|error| error.detail().to_owned());
     assert_eq!(check(), Ok(()));
     std::fs::rename(world.path("x.db"), world.path("y.db")).unwrap();
     assert!(check().unwrap_err().contains("moved"));
@@ -412,9 +471,9 @@ fn a_file_that_is_written_over_is_noticed() {
         world.remove("live.db");
         world.copy("stopped.db", "live.db", &[""]);
         let (held, file) = open_at(&world.path("live.db")).unwrap();
-        held.check_content().unwrap();
+        held.check_content(|| false).unwrap();
         world.copy(backup, "live.db", &[""]);
-        assert!(held.check_content().unwrap_err().detail().contains("written over"), "{backup}");
+        assert!(held.check_content(|| false).unwrap_err().detail().contains("written over"), "{backup}");
         // SQLite is not to move its log over that.
         std::mem::forget(file);
     }

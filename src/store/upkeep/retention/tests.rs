@@ -75,7 +75,7 @@ impl Fixture {
     async fn settled_under(&self, key: &str, now: Timestamp) -> EventId {
         let accepted = self.repeat(key, now).await;
         assert!(!accepted.duplicate);
-        self.store.cancel_delivery(accepted.deliveries[0].id).await.unwrap();
+        self.store.cancel_delivery(accepted.made.unwrap().iter().next().unwrap().id).await.unwrap();
         accepted.event_id
     }
 
