@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Fewest and most items of a step, whatever was measured.
-const LEAST: usize = 64;
+const LEAST: usize = 256;
 const MOST: usize = 16_384;
 
 /// What an item is taken for before any was measured.
@@ -44,7 +44,7 @@ mod tests {
     fn steps_are_as_large_as_their_time_allows() {
         let mut pace = Pace::default();
         let time = Duration::from_millis(3);
-        assert_eq!(pace.fit(time), 150);
+        assert_eq!(pace.fit(2 * time), 300);
         (0..50).for_each(|_| pace.took(1_000, Duration::from_millis(2)));
         assert!((1_450..=1_500).contains(&pace.fit(time)), "{}", pace.fit(time));
         pace.took(0, Duration::from_secs(1));
