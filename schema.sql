@@ -112,7 +112,7 @@ CREATE TABLE log_mark (
 ) STRICT;
 
 -- What became of how much, by destination and time, so that nobody counts rows to draw a chart. Buckets of a minute;
--- those older than a day are merged into hours.
+-- those older than a day are merged into hours, and go with the retention.
 CREATE TABLE tally (
     start            INTEGER NOT NULL,                  -- beginning of the bucket
     destination_key  INTEGER NOT NULL REFERENCES destination (key) ON DELETE CASCADE,

@@ -3,13 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::generator::{Generator, Plan};
-use super::receiver::Receiver;
 use super::sections::{PENDING, Run, wait_for};
 use super::support::Result;
+use super::support::generator::{Generator, Plan};
+use super::support::receiver::Receiver;
 use super::support::report::{Figure, Target};
 use super::support::server::{Account, Server};
-use super::tally::Tally;
+use super::support::tally::Tally;
 
 /// Destinations that the backlog is for, each of an account of its own: enough to keep all workers busy.
 const DESTINATIONS: usize = 50;

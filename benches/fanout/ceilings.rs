@@ -16,9 +16,9 @@ use rusqlite::Connection;
 use serde_json::Value;
 use ureq::Agent;
 
-use super::message;
-use super::receiver::Receiver;
 use super::support::Result;
+use super::support::message;
+use super::support::receiver::Receiver;
 use super::support::system::ends_with_us;
 
 /// The hidden argument with which the bench starts itself as the echo.

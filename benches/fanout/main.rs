@@ -14,20 +14,16 @@
 
 mod backlog;
 mod ceilings;
-mod generator;
-mod message;
-mod receiver;
 mod sections;
 #[path = "../support/mod.rs"]
 mod support;
-mod tally;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use sections::{ALL, Options, Run, Section};
-use support::{Result, system};
+use support::{Result, generator, receiver, system};
 
 fn main() -> ExitCode {
     support::run("fanout", part, measure)

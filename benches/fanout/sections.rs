@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ceilings::{self, EchoServer};
-use super::generator::{Gate, Generator, Loaded, Plan};
-use super::receiver::Receiver;
 use super::support::Result;
+use super::support::generator::{Gate, Generator, Loaded, Plan};
+use super::support::receiver::Receiver;
 use super::support::report::{Figure, Report, Target};
 use super::support::server::{Account, Server};
 

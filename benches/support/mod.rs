@@ -3,14 +3,18 @@
 // Each benchmark is a program of its own and uses its part of this.
 #![allow(dead_code)]
 
+pub mod generator;
 pub mod http;
 pub mod load;
+pub mod message;
+pub mod receiver;
 pub mod report;
 pub mod server;
 pub mod sink;
 pub mod sinks;
 pub mod stage;
 pub mod system;
+pub mod tally;
 pub mod verdict;
 
 use std::process::ExitCode;

@@ -71,10 +71,16 @@ impl Server {
     /// Tells it to stop, waits until it has, and starts it again on the same file and port; gives the time from the
     /// start until it listens.
     pub fn stop_and_restart(&mut self) -> Result<Duration> {
+        self.stop_and_do(|_| Ok(()))
+    }
+
+    /// The same, and does something to the file in between.
+    pub fn stop_and_do(&mut self, something: impl FnOnce(&Path) -> Result<()>) -> Result<Duration> {
         terminate(&self.child);
         if !self.child.wait()?.success() {
             return Err("the server did not stop in order".into());
         }
+        something(&self.database)?;
         self.start_again()
     }
 
@@ -86,9 +92,20 @@ impl Server {
         Ok(self.started_in)
     }
 
-    /// Bytes of its files.
+    /// Bytes of its file.
     pub fn file_bytes(&self) -> Result<u64> {
         Ok(self.database.metadata()?.len())
+    }
+
+    /// Bytes of its file and of the log beside it.
+    pub fn all_bytes(&self) -> Result<u64> {
+        let log = self.database.with_extension("db-wal").metadata().map_or(0, |log| log.len());
+        Ok(self.file_bytes()? + log)
+    }
+
+    /// Its file.
+    pub fn database(&self) -> &Path {
+        &self.database
     }
 
     /// A figure of `/metrics`, by its name.

@@ -133,8 +133,8 @@ struct Serve {
     #[arg(long, env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
     account_rate: Option<Rate>,
 
-    /// Keep events, deliveries and attempts for this long; those with a pending delivery stay, and those with an
-    /// Idempotency-Key for 24 hours at least
+    /// Keep events, deliveries, attempts and the counts of charts for this long; events with a pending delivery stay, those
+    /// with an Idempotency-Key and the counts stay for 24 hours at least
     #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
     retention: Duration,
 

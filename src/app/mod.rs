@@ -28,7 +28,7 @@ use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::process;
 use crate::process::critical::{EndsProcess, panic_point};
-use crate::store::{self, Store, StoreOptions, Upkeep};
+use crate::store::{self, Removal, Retention, Space, Store, StoreOptions, Tallies};
 pub use config::Config;
 use login_link::Posted;
 use serving::{Bound, Serving};
@@ -36,11 +36,8 @@ use serving::{Bound, Serving};
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
 const BLOCKING_THREADS: usize = 32;
 
-/// Between two looks for background work when there was none.
-const UPKEEP_IDLE: Duration = Duration::from_secs(2);
-
-/// Between two steps of background work: most of the write thread's time stays for others.
-const UPKEEP_PAUSE: Duration = Duration::from_millis(10);
+/// Until the next turn of background work after one that failed.
+const UPKEEP_FAILED: Duration = Duration::from_secs(2);
 
 /// Between two comparisons of the clocks.
 const CLOCK_WATCH: Duration = Duration::from_secs(1);
@@ -339,22 +336,45 @@ fn raise_open_files(workers: usize) -> libc::rlim_t {
     limit.rlim_cur
 }
 
+/// The work in the background, each part in turns of its own.
 async fn upkeep(store: Store, clock: Clock, retention: Duration) {
     let _ends = EndsProcess("background work");
-    let mut state = Upkeep::default();
-    loop {
-        panic_point("upkeep");
-        // The earlier of the two: a wall clock that somebody set a year ahead must not take everything for old.
-        let now = clock::wall().min(clock.now());
-        match store.upkeep(&mut state, retention, now).await {
-            Ok(true) => tokio::time::sleep(UPKEEP_PAUSE).await,
-            Ok(false) => tokio::time::sleep(UPKEEP_IDLE).await,
-            Err(error) => {
-                tracing::warn!(error = error.detail(), "background work is put off");
-                tokio::time::sleep(UPKEEP_IDLE).await;
+    // The earlier of the two: a wall clock that somebody set a year ahead must not take everything for old.
+    let now = || clock::wall().min(clock.now());
+    let (mut removal, mut space) = (Removal::default(), Space::default());
+    let (mut retired, mut tallies) = (Retention::default(), Tallies::default());
+    tokio::join!(
+        async {
+            loop {
+                until_next(store.remove_deleted(&mut removal).await).await;
             }
-        }
-    }
+        },
+        async {
+            loop {
+                until_next(store.retire(&mut retired, retention, now()).await).await;
+            }
+        },
+        async {
+            loop {
+                until_next(store.tend_tallies(&mut tallies, retention, now()).await).await;
+            }
+        },
+        async {
+            loop {
+                until_next(store.give_back(&mut space).await).await;
+            }
+        },
+    );
+}
+
+/// Waits until the next turn is due, which a turn tells.
+async fn until_next(turn: Result<Duration>) {
+    panic_point("upkeep");
+    let rest = turn.unwrap_or_else(|error| {
+        tracing::warn!(error = error.detail(), "background work is put off");
+        UPKEEP_FAILED
+    });
+    tokio::time::sleep(rest).await;
 }
 
 /// Notices a file that was moved, replaced or removed.

@@ -159,6 +159,7 @@ impl<'a> Batch<'a> {
         self.shared.metrics.pending(self.pending);
         self.shared.waits.after_commit(self.waits, &self.changes);
         self.shared.followers.after_commit(&self.changes);
+        self.shared.late.after_commit(&self.changes);
         self.changes
     }
 }

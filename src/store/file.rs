@@ -96,7 +96,7 @@ fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> R
     let begin = |marker: &mut Marker| {
         log::move_all(connection, STILL_LOCKED).map_err(sql)?;
         connection.busy_handler(Some(start::wait)).map_err(sql)?;
-        marker.commit(connection, held, true)
+        marker.commit(connection, held, true).map_err(|error| cannot_start(held.path(), error))
     };
     let begun = begin(marker).and_then(|()| begin(marker));
     if begun.is_err() {
@@ -122,7 +122,7 @@ pub fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
 /// closed a moment later, or another program's, may have kept the last one from removing the log.
 pub fn leave_alone(held: &HeldFile) {
     let end = Instant::now() + LEAVE_ALONE;
-    while held.log_path().exists() {
+    while ["-wal", "-shm"].iter().any(|ending| companions::companion(held.path(), ending).exists()) {
         if Instant::now() > end {
             tracing::warn!(
                 "another program has the database open; the log beside it is to be moved and copied with it"

@@ -196,9 +196,11 @@ impl Marker {
         if committed.is_err() && !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
-        self.last = committed?;
+        let before = std::mem::replace(&mut self.last, committed?);
         self.is_copy = false;
         self.data_version = data_version(connection)?;
+        // Until the new one is there, it has the one before.
+        file.expect(before);
         file.expect(self.last);
         file.write_mark(&self.last)?;
         let salt = log::state(connection)?.salt;

@@ -17,6 +17,7 @@ mod file;
 mod fixture;
 mod follow;
 mod inbox;
+mod late;
 mod log;
 mod mark;
 mod outcomes;
@@ -53,7 +54,7 @@ pub use follow::{Follow, FollowFilter, Followed};
 pub use outcomes::FinishedAttempt;
 pub use replay::ReplayFilter;
 pub use shared::WriteFigures;
-pub use upkeep::Upkeep;
+pub use upkeep::{Removal, Retention, Space, Tallies};
 
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};

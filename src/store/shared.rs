@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::follow::Followers;
+use super::late::Late;
 use super::probe::Proof;
 use super::read_gate::ReadGate;
 use super::tokens::Tokens;
@@ -19,6 +20,8 @@ pub struct Shared {
     pub waits: Waits,
     /// Who follows deliveries as they change.
     pub followers: Followers,
+    /// What retention has to come back for.
+    pub late: Late,
     /// Keeps reads back where the log grows too long.
     pub read_gate: ReadGate,
     /// Figures of the write thread.

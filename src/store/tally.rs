@@ -4,6 +4,7 @@
 //! `tally_recent` instead, and those of many commits are added to the tallies together. Who reads the tallies adds these.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -16,6 +17,9 @@ use crate::error::Result;
 
 /// Width of a fresh bucket, in milliseconds.
 pub const MINUTE: i64 = 60_000;
+
+/// Width of an old bucket, in milliseconds.
+pub const HOUR: i64 = 60 * MINUTE;
 
 /// Counts of so many destinations are added to their rows at once.
 const FEW: usize = 8;
@@ -145,19 +149,53 @@ fn add(batch: &mut Batch<'_>, (destination, start): Key, counts: Counts) -> Resu
     Ok(())
 }
 
-/// Merges the buckets of the `width` milliseconds from `start` on into one.
-pub fn merge(batch: &mut Batch<'_>, start: i64, width: i64) -> Result<()> {
-    batch.run(
-        "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
-         SELECT ?1, destination_key, sum(accepted), sum(succeeded), sum(failed), sum(exhausted) FROM tally
-         WHERE start > ?1 AND start < ?1 + ?2 GROUP BY destination_key
-         ON CONFLICT (destination_key, start) DO UPDATE SET
-         accepted = accepted + excluded.accepted, succeeded = succeeded + excluded.succeeded,
-         failed = failed + excluded.failed, exhausted = exhausted + excluded.exhausted",
-        (start, width),
-    )?;
-    batch.run("DELETE FROM tally WHERE start > ?1 AND start < ?1 + ?2", (start, width))?;
-    Ok(())
+/// The first bucket that begins behind `?1` and before `?2`.
+pub const NEXT_START: &str =
+    "SELECT start FROM tally INDEXED BY tally_by_time WHERE start > ?1 AND start < ?2 ORDER BY start LIMIT 1";
+
+/// The destination of that bucket.
+const NEXT_DESTINATION: &str =
+    "SELECT destination_key FROM tally INDEXED BY tally_by_time WHERE start > ?1 AND start < ?2 ORDER BY start LIMIT 1";
+
+/// Merges the minutes of the hour that begins at `hour` into one bucket for each destination, as far as `time` goes. Gives
+/// how long it took.
+pub fn merge(batch: &mut Batch<'_>, hour: i64, time: Duration) -> Result<Duration> {
+    let began = Instant::now();
+    let end = hour + HOUR;
+    while let Some(destination) = batch.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
+        batch.run(
+            "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
+             SELECT ?1, ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted) FROM tally
+             WHERE destination_key = ?3 AND start > ?1 AND start < ?2 GROUP BY destination_key
+             ON CONFLICT (destination_key, start) DO UPDATE SET
+             accepted = accepted + excluded.accepted, succeeded = succeeded + excluded.succeeded,
+             failed = failed + excluded.failed, exhausted = exhausted + excluded.exhausted",
+            (hour, end, destination),
+        )?;
+        let minutes = "DELETE FROM tally WHERE destination_key = ?3 AND start > ?1 AND start < ?2";
+        batch.run(minutes, (hour, end, destination))?;
+        if began.elapsed() >= time {
+            break;
+        }
+    }
+    Ok(began.elapsed())
+}
+
+/// Removes buckets that begin before `before`, as far as `time` goes: of one destination after the other, since its rows lie
+/// together. Gives how long it took.
+pub fn remove(batch: &mut Batch<'_>, before: i64, time: Duration) -> Result<Duration> {
+    let began = Instant::now();
+    while let Some(destination) = batch.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {
+        batch.run(
+            "DELETE FROM tally WHERE destination_key = ?1 AND start < coalesce(
+                 (SELECT start FROM tally WHERE destination_key = ?1 AND start < ?2 ORDER BY start LIMIT 1 OFFSET ?3), ?2)",
+            (destination, before, TOGETHER),
+        )?;
+        if began.elapsed() >= time {
+            break;
+        }
+    }
+    Ok(began.elapsed())
 }
 
 #[cfg(test)]

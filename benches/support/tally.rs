@@ -7,7 +7,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::support::Result;
+use super::Result;
 
 /// Bytes of the shared file.
 const SIZE: usize = 4_096;

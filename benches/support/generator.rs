@@ -13,9 +13,9 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 
+use super::Result;
 use super::message;
-use super::support::Result;
-use super::support::system::{ends_with_us, now_us, processor_time};
+use super::system::{ends_with_us, now_us, processor_time};
 use super::tally::Tally;
 
 /// The hidden argument with which the bench starts itself as the generator; its plan comes on standard input.

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use super::Result;
 use super::message;
-use super::support::Result;
-use super::support::system::{ends_with_us, long_backlog};
+use super::system::{ends_with_us, long_backlog};
 use super::tally::Tally;
 
 /// The hidden argument with which the bench starts itself as the receiver; the file of the shared number follows.
