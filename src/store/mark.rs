@@ -19,8 +19,8 @@ const MAGIC: &[u8; 8] = b"DPshMark";
 /// Bytes of one of its two random parts.
 const RANDOM: usize = 16;
 
-/// Bytes of a mark: magic, the mark before, its own random part, the cookie, whether it is open.
-const BYTES: usize = MAGIC.len() + 2 * RANDOM + 4 + 1;
+/// Bytes of a mark: magic, the mark before, its own random part, the cookies, whether it is open.
+const BYTES: usize = MAGIC.len() + 2 * RANDOM + 2 * 4 + 1;
 
 /// The cell of a mark's row, up to the mark: length of the record, rowid 1, and a header of two columns, NULL for the
 /// rowid and a blob (<https://sqlite.org/fileformat2.html>, section 2.1).
@@ -38,6 +38,8 @@ pub struct Mark {
     pub own: Random,
     /// The schema cookie of the file that it was made for. Copies that SQLite makes have another one.
     pub cookie: u32,
+    /// The one that the file had before this mark.
+    pub cookie_before: u32,
     /// Whether a server is at work on the file, or ended without a clean stop: then the log is needed beside it.
     pub open: bool,
 }
@@ -45,7 +47,7 @@ pub struct Mark {
 impl Mark {
     /// The mark of a new file.
     pub fn first(cookie: u32) -> Self {
-        Self { before: Random::default(), own: random(), cookie, open: false }
+        Self { before: Random::default(), own: random(), cookie, cookie_before: cookie, open: false }
     }
 
     /// Whether it is the first mark of its file.
@@ -66,7 +68,8 @@ impl Mark {
         rest[..RANDOM].copy_from_slice(&self.before);
         rest[RANDOM..2 * RANDOM].copy_from_slice(&self.own);
         rest[2 * RANDOM..2 * RANDOM + 4].copy_from_slice(&self.cookie.to_be_bytes());
-        rest[2 * RANDOM + 4] = self.open.into();
+        rest[2 * RANDOM + 4..2 * RANDOM + 8].copy_from_slice(&self.cookie_before.to_be_bytes());
+        rest[2 * RANDOM + 8] = self.open.into();
         bytes
     }
 
@@ -78,7 +81,8 @@ impl Mark {
             before: part(0)?,
             own: part(RANDOM)?,
             cookie: number(rest, 2 * RANDOM),
-            open: rest[2 * RANDOM + 4] != 0,
+            cookie_before: number(rest, 2 * RANDOM + 4),
+            open: rest[2 * RANDOM + 8] != 0,
         })
     }
 
@@ -212,11 +216,12 @@ impl Marker {
     /// The mark, and the first page: what the log has of that tells copies from the file.
     fn write(&self, connection: &Connection, open: bool) -> Result<Mark> {
         let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0)).map_err(sql);
+        let cookie_before = number("PRAGMA schema_version")?;
         if self.is_copy {
             connection.pragma_update(None, "schema_version", new_cookie()).map_err(sql)?;
         }
         let (cookie, version) = (number("PRAGMA schema_version")?, number("PRAGMA user_version")?);
-        let mark = Mark { before: self.last.own, own: random(), cookie, open };
+        let mark = Mark { before: self.last.own, own: random(), cookie, cookie_before, open };
         connection.execute("UPDATE log_mark SET mark = ?1 WHERE id = 1", [mark.bytes()]).map_err(sql)?;
         connection.pragma_update(None, "user_version", version).map_err(sql)?;
         connection.execute_batch("COMMIT").map_err(sql)?;

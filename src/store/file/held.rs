@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::companions::{companion, owner_only};
 use super::header::{self, Header};
@@ -30,6 +30,9 @@ const MAX_KNOWN: usize = 64;
 
 /// The file's content may be looked at while a page of it is being written: a second look then tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a start tries to get the lock.
+const ENDS_WITHIN: Duration = Duration::from_millis(200);
 
 type FileId = (u64, u64);
 
@@ -358,6 +361,7 @@ impl HeldFile {
     pub fn expect(&self, mark: Mark) {
         let mut state = self.state();
         remember(&mut state.marks, mark);
+        remember(&mut state.cookies, mark.cookie_before);
         remember(&mut state.cookies, mark.cookie);
     }
 
@@ -457,10 +461,15 @@ fn lock(_: &File, path: &Path) -> Result<Option<CompanionLock>> {
     CompanionLock::take(path_of_lock, owner_only(options().create(true)), path).map(Some)
 }
 
+/// A server that is just ending gives its lock back in a moment.
 fn lock_one(file: &File, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(taken(path)),
-        Err(TryLockError::Error(error)) => Err(cannot_start(path, error)),
+    let end = Instant::now() + ENDS_WITHIN;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => return Err(taken(path)),
+            Err(TryLockError::Error(error)) => return Err(cannot_start(path, error)),
+        }
     }
 }

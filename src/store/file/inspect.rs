@@ -81,9 +81,13 @@ fn has_first_page(header: &Header, log: &RawLog) -> bool {
     }
     let as_long = log.sizes_before.iter().all(|pages| *pages == header.pages);
     let Some(first) = log.first_pages.first() else { return as_long };
-    // A start gives a copy, as an upgrade does its file, another schema cookie; by then nothing else is in the log.
-    let renewed = header.version < first.version || !log.has_data;
-    as_long && (header.cookie == first.cookie || renewed) && header.changes <= first.changes
+    let fits = match log.marks.first() {
+        // A first start or an upgrade gave the file its cookie.
+        Some(mark) if mark.is_first() => header.version < first.version,
+        Some(mark) => header.cookie == mark.cookie_before,
+        None => header.cookie == first.cookie,
+    };
+    as_long && fits && header.changes <= first.changes
 }
 
 /// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.

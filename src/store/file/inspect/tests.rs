@@ -181,6 +181,24 @@ fn a_log_is_not_played_over_a_backup_that_was_restored() {
 }
 
 #[test]
+fn a_log_that_holds_nothing_but_its_mark_is_not_played_over_a_copy_either() {
+    for vacuum in [false, true] {
+        let world = World::new();
+        let (held, live) = open_at(&world.path("live.db")).unwrap();
+        if vacuum {
+            let into = world.path("backup.db").display().to_string();
+            live.execute("VACUUM INTO ?1", [into]).unwrap();
+        } else {
+            back_up(&world.path("live.db"), &world.path("backup.db"));
+        }
+        world.copy("live.db", "x.db", &["", "-wal"]);
+        world.copy("backup.db", "x.db", &[""]);
+        assert!(world.refused("x.db").unwrap().contains("belongs to another file"));
+        close(held, live);
+    }
+}
+
+#[test]
 fn a_plain_copy_made_while_it_ran_goes_with_the_log_that_goes_on() {
     let world = World::new();
     killed(&world, |world| world.copy("live.db", "backup.db", &[""]));
