@@ -185,8 +185,10 @@ impl Marker {
     /// Those of the commit.
     pub fn commit(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
-        let committed =
-            self.write(connection, file, open).and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
+        let committed = self
+            .renew_cookie(connection)
+            .and_then(|()| self.write(connection, file, open))
+            .and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
         if committed.is_err() && !connection.is_autocommit() {
             connection.execute_batch("ROLLBACK").map_err(sql)?;
         }
