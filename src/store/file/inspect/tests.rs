@@ -462,7 +462,7 @@ fn what_is_written_over_the_file_is_noticed_before_the_log_is_moved_over_that() 
     assert!(held.check_before_move().unwrap_err().detail().contains("written over"));
     // A log that begins anew puts no mark there, which would hide it.
     let backup = std::fs::read(world.path("backup.db")).unwrap();
-    assert!(held.write_mark(&crate::store::mark::Mark::first()).is_err());
+    assert!(held.write_mark(&Mark::first()).is_err());
     assert!(std::fs::read(world.path("away")).unwrap() == backup);
     std::mem::forget(file);
 }
