@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Client, DEADLINE, wait_until};
@@ -143,10 +144,14 @@ pub fn shell(redirection: &str, wrapper: &[String]) -> Command {
     command
 }
 
-/// An address below those that the system gives to outgoing connections.
+/// An address below those that the system gives to outgoing connections, and each but once in a while: sequences that run
+/// beside each other must not take each other's server for their own.
 pub fn free_address() -> SocketAddr {
+    const PORTS: u16 = 15_000;
+    static NEXT: OnceLock<AtomicU16> = OnceLock::new();
     loop {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(15_000..30_000)));
+        let next = NEXT.get_or_init(|| AtomicU16::new(fastrand::u16(..))).fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORTS + next % PORTS));
         if TcpListener::bind(address).is_ok() {
             return address;
         }

@@ -110,13 +110,19 @@ pub fn back_up(from: &Path, to: &Path) {
 #[track_caller]
 pub fn chatter(client: &Client, database: &Path, times: usize) {
     let away = with_ending(database, "-moved");
-    let says = |status| wait_until("it has noticed", || (client.get("/readyz").status == status).then_some(()));
     for _ in 0..times {
         mv(database, &away);
-        says(503);
+        is_ready(client, false);
         mv(&away, database);
-        says(200);
+        is_ready(client, true);
     }
+}
+
+/// Waits until it says that it is ready, or is not: a transaction that had begun before it was so may answer once more.
+#[track_caller]
+pub fn is_ready(client: &Client, ready: bool) {
+    let status = if ready { 200 } else { 503 };
+    wait_until(&format!("/readyz answers {status}"), || (client.get("/readyz").status == status).then_some(()));
 }
 
 /// A file of version 3 with events of these numbers, as a clean stop left it; gives its account.

@@ -28,7 +28,7 @@ enum Backup {
     CopyAfterStop,
     FileAndLogAfterKill,
     VacuumInto,
-    BackupCommand,
+    ByTheShell,
     UpgradesCopy,
 }
 
@@ -58,13 +58,8 @@ const STOPS: [Stop; 5] = [
     Stop::KillIdle,
     Stop::KillUnderLoad,
 ];
-const BACKUPS: [Backup; 5] = [
-    Backup::CopyAfterStop,
-    Backup::FileAndLogAfterKill,
-    Backup::VacuumInto,
-    Backup::BackupCommand,
-    Backup::UpgradesCopy,
-];
+const BACKUPS: [Backup; 5] =
+    [Backup::CopyAfterStop, Backup::FileAndLogAfterKill, Backup::VacuumInto, Backup::ByTheShell, Backup::UpgradesCopy];
 const WAYS: [Way; 4] = [Way::Cp, Way::Mv, Way::CpBesideTheOld, Way::AnotherName];
 const OLD_LOGS: [OldLog; 2] = [OldLog::Left, OldLog::MovedAway];
 
@@ -134,7 +129,7 @@ impl Case {
                 host = start.served();
             }
             Backup::VacuumInto => keep::vacuum_into(&database, &copy),
-            Backup::BackupCommand => keep::back_up(&database, &copy),
+            Backup::ByTheShell => keep::back_up(&database, &copy),
             Backup::UpgradesCopy => {
                 cp(&keep::upgrades_copy(&database), &copy);
                 held = old;

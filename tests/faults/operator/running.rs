@@ -3,7 +3,6 @@
 use super::acts::Operator;
 use super::keep::{self, cp, mv, stands_alone};
 use super::model::Content;
-use crate::harness::wait_until;
 
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
@@ -83,8 +82,7 @@ impl Operator<'_> {
         let away = format!("away-{}", self.model.fresh());
         let (host, name) = self.running.as_ref().expect("it runs");
         mv(&self.path(name), &self.path(&away));
-        let client = host.client();
-        assert_eq!(client.get("/readyz").problem(503)["code"], "storage_moved");
+        keep::is_ready(&host.client(), false);
         self.says(format!("move the file to {away}"));
         away
     }
@@ -93,7 +91,7 @@ impl Operator<'_> {
         let away = self.move_away();
         let (host, name) = self.running.as_ref().expect("it runs");
         mv(&self.path(&away), &self.path(name));
-        host.client().get("/readyz").expect(200);
+        keep::is_ready(&host.client(), true);
         self.says("move it back".to_owned());
         self.push();
     }
@@ -118,8 +116,7 @@ impl Operator<'_> {
         self.says(format!("cp {backup} over {name} while it runs, and stop"));
         cp(&self.path(&backup), &self.path(&name));
         let (host, _) = self.running.take().expect("it runs");
-        let client = host.client();
-        wait_until("it has noticed", || (client.get("/readyz").status == 503).then_some(()));
+        keep::is_ready(&host.client(), false);
         host.terminate();
         assert!(
             std::fs::read(self.path(&backup)).unwrap() == std::fs::read(self.path(&name)).unwrap(),
@@ -135,7 +132,7 @@ impl Operator<'_> {
         let gone = self.choice(&["-wal", "-shm"]).expect("one of them");
         self.says(format!("remove {gone}, and stop"));
         std::fs::remove_file(crate::file::with_ending(&self.path(&name), gone)).unwrap();
-        host.client().get("/readyz").problem(503);
+        keep::is_ready(&host.client(), false);
         host.terminate();
         stands_alone(&self.path(&name));
         self.model.stopped(&name);

@@ -7,7 +7,7 @@ use crate::campaign::{Report, either, seed};
 use crate::harness::Receiver;
 
 /// Sequences of each form.
-const FEW: u64 = 12;
+const FEW: u64 = 30;
 const MANY: u64 = 600;
 
 /// Acts of one.

@@ -72,9 +72,9 @@ pub fn lines_on_the_database_s_own_full_disk_cost_no_event(report: &mut Report) 
     // As many lines as no page of the log has room for.
     for _ in 0..20 {
         mv(&seen, &seen.with_extension("moved"));
-        client.get("/readyz").problem(503);
+        keep::is_ready(&client, false);
         mv(&seen.with_extension("moved"), &seen);
-        client.get("/readyz").problem(503);
+        keep::is_ready(&client, false);
     }
     let full = lines();
     drop(file);
