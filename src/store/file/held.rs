@@ -392,6 +392,7 @@ impl HeldFile {
         state.mark_wanted = false;
         if anew {
             state.marks = vec![mark];
+            state.cookies = vec![mark.cookie_before, mark.cookie];
         }
     }
 

@@ -199,6 +199,20 @@ fn a_log_that_holds_nothing_but_its_mark_is_not_played_over_a_copy_either() {
 }
 
 #[test]
+fn a_copy_of_a_copy_that_is_written_over_it_is_noticed() {
+    let world = World::new();
+    let (held, live) = open_at(&world.path("live.db")).unwrap();
+    back_up(&world.path("live.db"), &world.path("copy.db"));
+    close(held, live);
+    let (held, copy) = open_at(&world.path("copy.db")).unwrap();
+    back_up(&world.path("copy.db"), &world.path("second.db"));
+    held.check_content(|| false).unwrap();
+    world.copy("second.db", "copy.db", &[""]);
+    assert!(held.check_content(|| false).unwrap_err().detail().contains("written over"));
+    std::mem::forget(copy);
+}
+
+#[test]
 fn a_plain_copy_made_while_it_ran_goes_with_the_log_that_goes_on() {
     let world = World::new();
     killed(&world, |world| world.copy("live.db", "backup.db", &[""]));
