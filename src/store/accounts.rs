@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// Hides an account: its e-mail address, id and token are free, its destinations stop. Its rows go in the
-    /// background ([`Store::upkeep`]).
+    /// background ([`super::Removal`]).
     ///
     /// # Errors
     /// Not found.

@@ -129,7 +129,7 @@ impl Store {
         .await
     }
 
-    /// Hides a destination: it gets nothing any more. Its deliveries go in the background ([`Store::upkeep`]).
+    /// Hides a destination: it gets nothing any more. Its deliveries go in the background ([`super::Removal`]).
     ///
     /// # Errors
     /// Not found.
