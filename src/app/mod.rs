@@ -3,18 +3,20 @@
 pub mod cli;
 
 mod admin_token;
+mod background;
 mod config;
+mod limits;
 mod logging;
 mod login_link;
 mod metrics;
 mod serving;
+mod signals;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -27,36 +29,18 @@ use crate::domain::network::NetworkPolicy;
 use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::process;
-use crate::process::critical::{EndsProcess, panic_point};
-use crate::store::{self, Removal, Retention, Space, Store, StoreOptions, Tallies};
+use crate::store::{self, Store, StoreOptions};
 pub use config::Config;
 use login_link::Posted;
 use serving::{Bound, Serving};
+use signals::StopSignals;
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
 const BLOCKING_THREADS: usize = 32;
 
-/// Until the next turn of background work after one that failed.
-const UPKEEP_FAILED: Duration = Duration::from_secs(2);
-
-/// Between two comparisons of the clocks.
-const CLOCK_WATCH: Duration = Duration::from_secs(1);
-
-/// Between two looks at the file, where nothing is written to it.
-const FILE_WATCH: Duration = Duration::from_millis(500);
-
 /// Signals that come so soon one after the other are one wish: `timeout` and the like send theirs to the process and to its
 /// group.
 const ONE_WISH: Duration = Duration::from_millis(250);
-
-/// What the limit of open files is raised to where the system allows it.
-const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
-
-/// What the limit is taken for where the system does not tell it.
-const USUAL_OPEN_FILES: libc::rlim_t = 1_024;
-
-/// A difference of the clocks below this is not a jump.
-const CLOCK_TOLERANCE_MILLIS: i64 = 500;
 
 /// Runs the server until it is told to stop.
 ///
@@ -130,33 +114,6 @@ pub fn login_link(database: &Path) -> Result<String> {
     login_link::ask(database)
 }
 
-/// SIGTERM, SIGINT, and SIGHUP unless it is ignored: `nohup` asks for that.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Option<Signal>,
-}
-
-impl StopSignals {
-    fn new() -> Result<Self> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Error::internal(format!("cannot listen for signals: {error}")));
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hang_up: if is_ignored(libc::SIGHUP) { None } else { Some(listen(SignalKind::hangup())?) },
-        })
-    }
-
-    async fn wait(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            Some(_) = async { self.hang_up.as_mut()?.recv().await } => "SIGHUP",
-        }
-    }
-}
-
 /// A server that takes requests.
 struct Running {
     store: Store,
@@ -173,7 +130,7 @@ impl Running {
     fn start(config: Config) -> Result<Self> {
         // The port first: where it is taken, nothing else is touched. Nobody can connect before there is an answer.
         let bound = serving::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
-        ignore_file_size_signal();
+        limits::ignore_file_size_signal();
         let clock = Clock::start();
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();
@@ -198,7 +155,7 @@ impl Running {
     ) -> Result<Self> {
         let address = bound.address();
         let memory = MemoryBudget::new(config.memory, config.max_body);
-        let open_files = raise_open_files(config.workers);
+        let open_files = limits::raise_open_files(config.workers);
         let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
         let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let base = login_link::base(address, config.public_url.as_ref());
@@ -248,9 +205,9 @@ impl Running {
         let listener = bound.listen().map_err(|error| cannot_listen(config.listen, &error))?;
         let serving = Serving::start(listener, routes, most, config.request_timeout, grace);
         let background = [
-            tokio::spawn(upkeep(store.clone(), clock, config.retention)),
-            tokio::spawn(watch_clock(store.clone(), clock)),
-            tokio::spawn(watch_file(store.clone())),
+            tokio::spawn(background::upkeep(store.clone(), clock, config.retention)),
+            tokio::spawn(background::watch_clock(store.clone(), clock)),
+            tokio::spawn(background::watch_file(store.clone())),
         ];
         tracing::info!(
             address = %address,
@@ -295,109 +252,4 @@ impl Running {
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
     Error::new(Kind::Internal, "cannot_listen", format!("cannot listen on {address}: {error}"))
-}
-
-/// Whether whoever started this process has it ignore `signal`.
-fn is_ignored(signal: libc::c_int) -> bool {
-    let mut known = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: `known` is room for one `sigaction`, which the call fills when it gives 0; nothing is changed.
-    unsafe {
-        libc::sigaction(signal, std::ptr::null(), known.as_mut_ptr()) == 0
-            && known.assume_init().sa_sigaction == libc::SIG_IGN
-    }
-}
-
-/// A write past the limit of file sizes is to fail like one to a full disk, and not to kill the process.
-fn ignore_file_size_signal() {
-    // SAFETY: ignoring a signal installs no handler that could run at a bad moment.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-}
-
-/// Each host keeps connections, and the usual soft limit of 1,024 files would be reached by a thousand of them.
-/// Returns what the limit is then.
-fn raise_open_files(workers: usize) -> libc::rlim_t {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid place for one `rlimit`.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return USUAL_OPEN_FILES;
-    }
-    // macOS refuses its own "unlimited".
-    let wanted = limit.rlim_max.min(MOST_OPEN_FILES);
-    if limit.rlim_cur < wanted {
-        let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max };
-        // SAFETY: `raised` is a whole `rlimit`.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
-            limit.rlim_cur = wanted;
-        }
-    }
-    if limit.rlim_cur < 2 * workers as libc::rlim_t + 256 {
-        tracing::warn!(limit = limit.rlim_cur, workers, "few open files are allowed; raise it with ulimit -n");
-    }
-    limit.rlim_cur
-}
-
-/// The work in the background, each part in turns of its own.
-async fn upkeep(store: Store, clock: Clock, retention: Duration) {
-    let _ends = EndsProcess("background work");
-    // The earlier of the two: a wall clock that somebody set a year ahead must not take everything for old.
-    let now = || clock::wall().min(clock.now());
-    let (mut removal, mut space) = (Removal::default(), Space::default());
-    let (mut retired, mut tallies) = (Retention::default(), Tallies::default());
-    tokio::join!(
-        async {
-            loop {
-                until_next(store.remove_deleted(&mut removal).await).await;
-            }
-        },
-        async {
-            loop {
-                until_next(store.retire(&mut retired, retention, now()).await).await;
-            }
-        },
-        async {
-            loop {
-                until_next(store.tend_tallies(&mut tallies, retention, now()).await).await;
-            }
-        },
-        async {
-            loop {
-                until_next(store.give_back(&mut space).await).await;
-            }
-        },
-    );
-}
-
-/// Waits until the next turn is due, which a turn tells.
-async fn until_next(turn: Result<Duration>) {
-    panic_point("upkeep");
-    let rest = turn.unwrap_or_else(|error| {
-        tracing::warn!(error = error.detail(), "background work is put off");
-        UPKEEP_FAILED
-    });
-    tokio::time::sleep(rest).await;
-}
-
-/// Notices a file that was moved, replaced or removed.
-async fn watch_file(store: Store) {
-    let _ends = EndsProcess("watch over the file");
-    loop {
-        panic_point("file");
-        store.look_at_file().await;
-        tokio::time::sleep(FILE_WATCH).await;
-    }
-}
-
-async fn watch_clock(store: Store, clock: Clock) {
-    let _ends = EndsProcess("watch over the clock");
-    let mut known = 0;
-    loop {
-        panic_point("clock");
-        let skew = clock.skew();
-        if (skew - known).abs() > CLOCK_TOLERANCE_MILLIS {
-            tracing::warn!(moved_millis = skew - known, "the wall clock was set; due times are not affected");
-            known = skew;
-            store.set_clock_skew(skew);
-        }
-        tokio::time::sleep(CLOCK_WATCH).await;
-    }
 }

@@ -278,7 +278,7 @@ mod tests {
     fn with_log(pages: c_int) -> (tempfile::TempDir, Connection, Checkpointer) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let held = Arc::new(HeldFile::take(&path).unwrap());
+        let held = Arc::new(file::hold(&path).unwrap());
         let (connection, _) = file::open(&held, Timestamp::EPOCH).unwrap();
         log::watch(&connection);
         let checkpointer = Checkpointer::start(&held).unwrap();

@@ -1,9 +1,11 @@
 //! The database file: what it must be to be opened, and the pragmas of its connections.
 
 pub mod companions;
+mod content;
 pub mod header;
 pub mod held;
 mod inspect;
+mod lock;
 mod migrations;
 mod pasted;
 mod raw_log;
@@ -56,6 +58,21 @@ fn warn_if_open_to_others(path: &Path) {
         let mode = meta.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             tracing::warn!(path = %path.display(), mode = format!("{mode:o}"), "others can read this file; run chmod 600 on it");
+        }
+    }
+}
+
+/// Takes the file, and looks at what stands there before SQLite is let near it; nothing in it is changed.
+///
+/// # Errors
+/// One line that says who holds it, or why it cannot be used, and what to do.
+pub fn hold(database: &Path) -> Result<HeldFile> {
+    let held = HeldFile::take(database)?;
+    match inspect::inspect(&held) {
+        Ok(()) => Ok(held),
+        Err(error) => {
+            held.refuse();
+            Err(error)
         }
     }
 }

@@ -191,7 +191,7 @@ mod tests {
     use crate::domain::time::Timestamp;
 
     fn open(path: &std::path::Path) -> (HeldFile, Connection, Marker) {
-        let held = HeldFile::take(path).unwrap();
+        let held = file::hold(path).unwrap();
         let (connection, marker) = file::open(&held, Timestamp::EPOCH).unwrap();
         (held, connection, marker)
     }

@@ -92,7 +92,7 @@ impl Store {
     /// # Errors
     /// One line that says why the file cannot be used: held by another server, foreign, damaged, not writable.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
-        let held = Arc::new(file::HeldFile::take(&options.path)?);
+        let held = Arc::new(file::hold(&options.path)?);
         let (connection, marker) = file::open(&held, options.now)?;
         log::watch(&connection);
         outcomes::mend_due_times(&connection, options.now)?;

@@ -6,7 +6,7 @@ use super::*;
 
 /// Opens the file at `path`, as a server does.
 pub fn open_at(path: &Path) -> Result<(HeldFile, Connection)> {
-    let held = HeldFile::take(path)?;
+    let held = hold(path)?;
     let (connection, _) = open(&held, Timestamp::EPOCH)?;
     Ok((held, connection))
 }

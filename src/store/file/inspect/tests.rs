@@ -39,7 +39,7 @@ impl World {
 
     /// Why the file is refused, if it is.
     fn refused(&self, name: &str) -> Option<String> {
-        HeldFile::take(&self.path(name)).err().map(|error| error.detail().to_owned())
+        file::hold(&self.path(name)).err().map(|error| error.detail().to_owned())
     }
 
     /// What the file holds, once a server has opened it; then it stands alone.
@@ -97,7 +97,7 @@ fn killed(world: &World, how: Backup) {
     note(&connection, 1);
     close(held, connection);
     world.copy("live.db", "stopped.db", &[""]);
-    let held = HeldFile::take(&world.path("live.db")).unwrap();
+    let held = file::hold(&world.path("live.db")).unwrap();
     let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
     for number in 2..20 {
         commit(&held, &connection, &mut marker, number);
@@ -127,7 +127,7 @@ fn after_a_kill_the_log_is_played_over_its_own_file() {
 #[test]
 fn at_every_moment_of_a_start_and_of_a_log_that_begins_anew_the_log_belongs_to_the_file() {
     let world = World::new();
-    let held = HeldFile::take(&world.path("live.db")).unwrap();
+    let held = file::hold(&world.path("live.db")).unwrap();
     let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
     for number in 1..=12 {
         marker.prepare(&connection, &held).unwrap();
@@ -225,7 +225,7 @@ fn a_copy_of_an_upgrade_is_not_given_the_log_of_what_came_of_it() {
     let world = World::new();
     drop(of_version_3(&world));
     std::fs::rename(world.path("live.db"), world.path("x.db")).unwrap();
-    let held = HeldFile::take(&world.path("x.db")).unwrap();
+    let held = file::hold(&world.path("x.db")).unwrap();
     let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
     commit(&held, &connection, &mut marker, 2);
     for name in ["y.db", "z.db"] {
@@ -241,7 +241,7 @@ fn a_copy_of_an_upgrade_is_not_given_the_log_of_what_came_of_it() {
 #[test]
 fn what_other_programs_do_to_the_schema_of_a_running_server_s_file_is_no_loss() {
     let world = World::new();
-    let held = HeldFile::take(&world.path("live.db")).unwrap();
+    let held = file::hold(&world.path("live.db")).unwrap();
     let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
     commit(&held, &connection, &mut marker, 1);
     let shell = Connection::open(world.path("live.db")).unwrap();
@@ -339,7 +339,7 @@ fn the_first_log_of_a_copy_that_sqlite_made_is_its_own_before_the_copy_has_the_m
         }
         close(held, live);
         let copy = file::connect(&world.path("copy.db")).unwrap();
-        let held = HeldFile::take(&world.path("copy.db")).unwrap();
+        let held = file::hold(&world.path("copy.db")).unwrap();
         let before = std::fs::read(world.path("copy.db")).unwrap();
         crate::store::mark::Marker::new(&copy).unwrap().commit(&copy, &held, true).unwrap();
         // With the mark, and without it.
@@ -481,7 +481,7 @@ fn a_second_server_is_refused_by_whatever_name_it_comes() {
     let link = world.path("link.db");
     // It dangles.
     std::os::unix::fs::symlink(world.path("x.db"), &link).unwrap();
-    let held = HeldFile::take(&link).unwrap();
+    let held = file::hold(&link).unwrap();
     assert_eq!(held.path(), world.0.path().canonicalize().unwrap().join("x.db"));
     std::fs::hard_link(world.path("x.db"), world.path("hard.db")).unwrap();
     for name in ["x.db", "link.db", "hard.db", "../".to_owned().as_str()] {
