@@ -22,6 +22,7 @@ use super::prefer;
 use super::problem::{ApiError, ApiResult};
 use super::tags::Tag;
 use super::throttle::Throttle;
+use crate::domain::document::Document;
 use crate::domain::event::{IdempotencyKey, IncomingEvent};
 use crate::domain::ids::AccountKey;
 use crate::domain::json;
@@ -124,10 +125,14 @@ impl IncomingApi {
                 return Err(error);
             }
         };
-        let (bytes, _memory) = limit::read(body, headers, &self.0.bodies).await?;
+        let (bytes, memory) = limit::read(body, headers, &self.0.bodies).await?;
         let malformed = |detail| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
         json::check(&bytes).map_err(malformed)?;
-        let event = IncomingEvent { account, payload: bytes.into(), idempotency_key: idempotency_key(headers)? };
+        let event = IncomingEvent {
+            account,
+            payload: Document::new(bytes, memory),
+            idempotency_key: idempotency_key(headers)?,
+        };
         let wait = prefer::wait(headers);
         let accepted = self.0.store.accept_event(event, wait.is_some(), (self.0.clock)()).await;
         let accepted = accepted.map_err(|error| match error.kind() {

@@ -132,13 +132,14 @@ impl Running {
         let bound = serving::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         limits::ignore_file_size_signal();
         let clock = Clock::start();
+        let memory = MemoryBudget::new(config.memory, config.max_body);
         let (outbox, inbox) = delivery::mailbox();
         let told = outbox.clone();
         let store = Store::open(
-            &StoreOptions { path: config.database.clone(), now: clock.now() },
+            &StoreOptions { path: config.database.clone(), now: clock.now(), memory: memory.clone() },
             Box::new(move |changes| told.changes(changes)),
         )?;
-        let started = Self::start_on(store.clone(), config, bound, clock, (outbox, inbox));
+        let started = Self::start_on(store.clone(), config, bound, clock, memory, (outbox, inbox));
         if started.is_err() {
             // The file is to stand alone after this end as well.
             tokio::runtime::Handle::current().block_on(store.close());
@@ -151,10 +152,10 @@ impl Running {
         config: Config,
         bound: Bound,
         clock: Clock,
+        memory: MemoryBudget,
         (outbox, inbox): (delivery::Outbox, delivery::Inbox),
     ) -> Result<Self> {
         let address = bound.address();
-        let memory = MemoryBudget::new(config.memory, config.max_body);
         let open_files = limits::raise_open_files(config.workers);
         let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
         let network = Arc::new(network(config.allow_network.clone()).listening_on(address));

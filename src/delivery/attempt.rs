@@ -113,7 +113,7 @@ pub struct Request<'a> {
     /// The id that receivers tell repeats by.
     pub event: EventId,
     /// The document as it came.
-    pub document: &'a Arc<[u8]>,
+    pub document: &'a [u8],
 }
 
 /// Why no request was made.

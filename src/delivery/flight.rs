@@ -17,7 +17,7 @@ use crate::domain::destination::Destination;
 use crate::domain::ids::{EventId, hot_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::process::critical::panic_point;
-use crate::store::{FinishedAttempt, Store};
+use crate::store::{FinishedAttempt, NO_MEMORY, Store};
 
 /// A worker that has been busy for so long with what it was given leaves the rest to others.
 const LONGEST: Duration = Duration::from_millis(8);
@@ -125,11 +125,13 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
     let cut = &run.cut;
     let unsent = Landed { said: Said::Nothing, outcome: false };
     let (document, step) = match (&job.document, job.step) {
-        (Some(document), Some(step)) => (Arc::clone(document), step),
+        (Some(document), Some(step)) => (document.clone(), step),
         _ => match context.store.document(job.delivery, job.event) {
             Ok(Some(found)) => found,
             // Cancelled or deleted meanwhile.
             Ok(None) => return unsent,
+            // It has waited for that, and goes on waiting in the file.
+            Err(error) if error.code() == NO_MEMORY => return unsent,
             Err(error) => {
                 tracing::error!(delivery.id = %job.delivery, error = error.detail(), "cannot read the document");
                 // The lane backs off, else it would ask the file again at once.
@@ -196,7 +198,7 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
 }
 
 /// Sends a sample event to `destination` once, on a connection of its own, and records nothing.
-pub fn test(context: &Context, destination: Destination, document: &Arc<[u8]>) -> Attempt {
+pub fn test(context: &Context, destination: Destination, document: &[u8]) -> Attempt {
     let event = EventId(hot_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { event, document };

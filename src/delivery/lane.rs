@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::destination::Destination;
+use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, EventId};
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
@@ -65,7 +66,7 @@ pub struct Job {
     /// Failures of the schedule that are used up; `None` where the file has to be asked.
     pub step: Option<u32>,
     /// The document; `None` where the file has to be asked.
-    pub document: Option<Arc<[u8]>>,
+    pub document: Option<Document>,
     /// Asked for by hand: it passes holds and back-off.
     pub urgent: bool,
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
+use crate::domain::document::Document;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::SendTest;
 use crate::domain::retry::RetrySchedule;
@@ -125,7 +126,7 @@ impl Engine {
 struct Tester(Outbox);
 
 impl SendTest for Tester {
-    fn send_test(&self, destination: Destination, payload: Arc<[u8]>, done: Box<dyn FnOnce(Attempt) + Send>) {
+    fn send_test(&self, destination: Destination, payload: Document, done: Box<dyn FnOnce(Attempt) + Send>) {
         let _ = self.0.0.send(Message::Test { destination: Box::new(destination), payload, done });
     }
 }
@@ -139,6 +140,7 @@ mod tests {
     use crate::domain::destination::{DestinationFields, HttpMethod};
     use crate::domain::event::IncomingEvent;
     use crate::domain::headers::Headers;
+    use crate::domain::memory::MemoryBudget;
     use crate::domain::secret::{SigningSecret, TokenDigest};
     use crate::domain::target_url::TargetUrl;
     use crate::store::StoreOptions;
@@ -149,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let now = clock.now();
-        let options = StoreOptions { path: folder.path().join("a.db"), now };
+        let options = StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() };
         // As where commits fail: nobody is told.
         let store = Store::open(&options, Box::new(drop)).unwrap();
         let (outbox, inbox) = mailbox();
@@ -183,8 +185,11 @@ mod tests {
                 max_concurrency: None,
             };
             store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await.unwrap();
-            let event =
-                IncomingEvent { account: account.key, payload: Arc::from(b"{}".as_slice()), idempotency_key: None };
+            let event = IncomingEvent {
+                account: account.key,
+                payload: Document::from(b"{}".as_slice()),
+                idempotency_key: None,
+            };
             store.accept_event(event, false, now).await.unwrap();
         });
         outbox.changes(vec![Change::Afresh(store.all_destinations().unwrap())]);

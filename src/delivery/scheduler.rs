@@ -24,6 +24,7 @@ use super::workers::{Slot, Workers};
 use super::{EngineOptions, Outbox};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
+use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -76,7 +77,7 @@ pub enum Message {
         /// Where to.
         destination: Box<Destination>,
         /// What.
-        payload: Arc<[u8]>,
+        payload: Document,
         /// Told of the attempt.
         done: Box<dyn FnOnce(Attempt) + Send>,
     },

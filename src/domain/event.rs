@@ -1,10 +1,10 @@
 //! Events: one JSON document received, and the key under which it may be sent again without being taken twice.
 
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::delivery::Delivery;
+use super::document::Document;
 use super::ids::{AccountId, AccountKey, EventId};
 use super::time::Timestamp;
 
@@ -46,7 +46,7 @@ pub struct IncomingEvent {
     /// Whose it is.
     pub account: AccountKey,
     /// The bytes as they came; one JSON document in UTF-8.
-    pub payload: Arc<[u8]>,
+    pub payload: Document,
     /// Key under which a repeat is recognised.
     pub idempotency_key: Option<IdempotencyKey>,
 }

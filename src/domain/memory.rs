@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// that are long and slow keep nobody from sending what most events are.
 const SMALL: usize = 4 * 1024;
 
+/// What the server takes where nothing is said; the help of `--memory` says so too.
+const USUAL: usize = 256 << 20;
+
 /// The longest bodies that always fit at once, whatever the size that was asked for.
 const LONGEST_AT_ONCE: usize = 3;
 
@@ -54,6 +57,13 @@ impl MemoryBudget {
     /// How far something of so many bytes may fill it.
     fn most(&self, bytes: usize) -> usize {
         if bytes <= SMALL { self.bytes } else { self.bytes / 4 * 3 }
+    }
+}
+
+impl Default for MemoryBudget {
+    /// As much as the server takes where nothing is said.
+    fn default() -> Self {
+        Self::new(USUAL, 0)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod delivery;
 pub mod destination;
+pub mod document;
 pub mod duration;
 pub mod event;
 pub mod headers;

@@ -35,6 +35,7 @@ mod tests {
     use super::super::{IO_FAILURE, Store, StoreOptions};
     use super::*;
     use crate::domain::account::{AccountFields, AccountName, Email};
+    use crate::domain::memory::MemoryBudget;
     use crate::domain::secret::TokenDigest;
     use crate::domain::time::Timestamp;
     use crate::error::Error;
@@ -49,7 +50,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
         let keeps = Arc::clone(&told);
-        let options = StoreOptions { path: folder.path().join("a.db"), now: Timestamp::EPOCH };
+        let options =
+            StoreOptions { path: folder.path().join("a.db"), now: Timestamp::EPOCH, memory: MemoryBudget::default() };
         let store = Store::open(&options, Box::new(move |changes| keeps.lock().unwrap().extend(changes))).unwrap();
         Fixture { folder, store, told }
     }

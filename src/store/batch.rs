@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, Params, Row};
 
 use super::change::Change;
+use super::documents::Documents;
 use super::shared::Shared;
 use super::targets::KnownTargets;
 use super::tokens::TokenChange;
@@ -54,6 +55,11 @@ impl<'a> Batch<'a> {
     /// Whether the file system has room beyond the reserve that is kept for outcomes.
     pub fn has_room(&self) -> bool {
         self.room
+    }
+
+    /// Documents that deliveries carry.
+    pub fn documents(&self) -> &'a Documents {
+        &self.shared.documents
     }
 
     /// Runs one statement; gives the number of rows it changed.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::destination::Destination;
+use crate::domain::document::Document;
 use crate::domain::ids::{AccountKey, DeliveryId, DestinationKey, EventId};
 use crate::domain::time::Timestamp;
 
@@ -12,7 +13,7 @@ pub struct NewEvent {
     /// Its id.
     pub id: EventId,
     /// The bytes as they came.
-    pub payload: Arc<[u8]>,
+    pub payload: Document,
     /// One for each destination of the account.
     pub deliveries: Vec<(DeliveryId, DestinationKey)>,
 }

@@ -1,20 +1,29 @@
 //! What the engine reads: deliveries that are due, by destination, and their documents. Each is one indexed read.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::documents::Documents;
 use super::{Store, rows, sql};
+use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::domain::memory::NoMemory;
 use crate::domain::time::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Largest document that a claim brings along; a larger one is read when it is sent.
 const BROUGHT_ALONG: usize = 64 * 1024;
 
 /// Bytes of documents that all claims of one look bring along.
 const BROUGHT_IN_ALL: usize = 2 * 1024 * 1024;
+
+/// Code of a document for which there was no memory in time.
+pub const NO_MEMORY: &str = "no_memory";
+
+fn no_memory() -> Error {
+    Error::unavailable(NO_MEMORY, "There is no memory for the document now; see --memory.")
+}
 
 /// A delivery that is due.
 #[derive(Debug, Clone)]
@@ -26,7 +35,7 @@ pub struct Claim {
     /// Failures of the schedule that are used up.
     pub step: u32,
     /// The document, where it is small.
-    pub document: Option<Arc<[u8]>>,
+    pub document: Option<Document>,
 }
 
 /// What a look at a destination's queue in the file found.
@@ -41,6 +50,7 @@ pub struct Claimed {
 /// One look at a destination's queue.
 struct Look<'a> {
     connection: &'a Connection,
+    documents: &'a Documents,
     destination: DestinationKey,
     now: Timestamp,
     claims: Vec<Claim>,
@@ -81,10 +91,13 @@ impl Look<'_> {
             "SELECT v.event_id, v.step, e.payload FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
             [delivery.0],
             |row| {
-                let payload = row.get_ref(2)?.as_blob()?;
-                let brings = payload.len() <= BROUGHT_ALONG && payload.len() <= left;
-                let document = brings.then(|| Arc::from(payload));
-                Ok(Claim { delivery, event: EventId(row.get(0)?), step: row.get(1)?, document })
+                let (event, payload) = (EventId(row.get(0)?), row.get_ref(2)?.as_blob()?);
+                let document = self.documents.find(event, payload.len()).or_else(|| {
+                    let brings = payload.len() <= BROUGHT_ALONG && payload.len() <= left;
+                    // Where there is no memory it is read when it is sent.
+                    if brings { self.documents.read(event, payload).ok() } else { None }
+                });
+                Ok(Claim { delivery, event, step: row.get(1)?, document })
             },
         )?;
         self.brought += claim.as_ref().and_then(|claim| claim.document.as_ref()).map_or(0, |document| document.len());
@@ -106,7 +119,14 @@ impl Store {
         in_hand: &dyn Fn(DeliveryId) -> bool,
     ) -> Result<Claimed> {
         self.readers.engine(|connection| {
-            let mut look = Look { connection, destination, now, claims: Vec::new(), brought: 0 };
+            let mut look = Look {
+                connection,
+                documents: &self.shared.documents,
+                destination,
+                now,
+                claims: Vec::new(),
+                brought: 0,
+            };
             // New deliveries are due at 0 and so come first; half is kept for retries, else they would starve at a
             // destination that is always behind.
             look.take(1, limit / 2, in_hand)?;
@@ -136,19 +156,32 @@ impl Store {
         })
     }
 
-    /// What is to be sent for a delivery, and how far its schedule is used up; `None` once it is no longer pending.
+    /// What is to be sent for a delivery, and how far its schedule is used up; `None` once it is no longer pending. Waits for
+    /// memory where the document is not there yet.
     ///
     /// # Errors
-    /// Unavailable where the file cannot be read.
-    pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Arc<[u8]>, u32)>> {
-        self.readers.engine(|connection| {
+    /// Unavailable where the file cannot be read; with code [`NO_MEMORY`] where there was no memory in time.
+    pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
+        let documents = &self.shared.documents;
+        let looked = self.readers.engine(|connection| {
             rows::first(
                 connection,
-                "SELECT e.payload, v.step FROM delivery v, event e WHERE v.id = ?1 AND v.state = 0 AND e.id = ?2",
+                "SELECT length(e.payload), v.step FROM delivery v, event e WHERE v.id = ?1 AND v.state = 0 AND e.id = ?2",
                 [delivery.0, event.0],
-                |row| Ok((Arc::from(row.get_ref(0)?.as_blob()?), row.get(1)?)),
+                |row| Ok((row.get::<_, usize>(0)?, row.get(1)?)),
             )
-        })
+        })?;
+        let Some((bytes, step)) = looked else { return Ok(None) };
+        if let Some(document) = documents.find(event, bytes) {
+            return Ok(Some((document, step)));
+        }
+        documents.wait_for(bytes).map_err(|NoMemory| no_memory())?;
+        let read = self.readers.engine(|connection| {
+            rows::first(connection, "SELECT payload FROM event WHERE id = ?1", [event.0], |row| {
+                Ok(documents.read(event, row.get_ref(0)?.as_blob()?))
+            })
+        })?;
+        read.transpose().map(|document| document.map(|document| (document, step))).map_err(|NoMemory| no_memory())
     }
 
     /// Counts pending deliveries once, for the figure that commits move from then on.

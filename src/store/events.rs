@@ -239,6 +239,7 @@ fn accept(batch: &mut Batch<'_>, incoming: IncomingEvent, wait: bool, now: Times
         }
     }
     batch.pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
+    batch.documents().keep(event_id, &incoming.payload);
     batch.changed(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
     let first_attempts = wait.then(|| {
         let (done, first_attempts) = oneshot::channel();

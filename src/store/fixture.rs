@@ -1,7 +1,6 @@
 //! A store with an account and a destination, for the tests of this floor.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::types::FromSql;
@@ -10,9 +9,11 @@ use super::batch::Batch;
 use super::{Store, StoreOptions};
 use crate::domain::account::{Account, AccountFields, AccountName, Email};
 use crate::domain::destination::{Destination, DestinationFields, HttpMethod};
+use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
 use crate::domain::headers::Headers;
 use crate::domain::ids::{DeliveryId, EventId};
+use crate::domain::memory::MemoryBudget;
 use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
@@ -35,7 +36,11 @@ impl Fixture {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::EPOCH;
-        let store = Store::open(&StoreOptions { path: folder.path().join("a.db"), now }, Box::new(drop)).unwrap();
+        let store = Store::open(
+            &StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() },
+            Box::new(drop),
+        )
+        .unwrap();
         let fields = AccountFields {
             email: Email::from_stored("ada@example.com".to_owned()),
             name: AccountName::from_stored("Ada".to_owned()),
@@ -66,7 +71,7 @@ impl Fixture {
         self.store.close().await;
         // With it goes the lock.
         drop(self.store);
-        let store = Store::open(&StoreOptions { path, now }, Box::new(drop)).unwrap();
+        let store = Store::open(&StoreOptions { path, now, memory: MemoryBudget::default() }, Box::new(drop)).unwrap();
         Self { store, ..self }
     }
 
@@ -78,7 +83,7 @@ impl Fixture {
 
     /// Takes an event; gives it and its first delivery.
     pub async fn push(&self, now: Timestamp) -> (EventId, DeliveryId) {
-        let payload = Arc::from(b"{}".as_slice());
+        let payload = Document::from(b"{}".as_slice());
         let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None };
         let accepted = self.store.accept_event(event, false, now).await.unwrap();
         (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)

@@ -11,6 +11,7 @@ mod checkpointer;
 mod claims;
 mod deliveries;
 mod destinations;
+mod documents;
 mod events;
 mod file;
 #[cfg(test)]
@@ -44,7 +45,7 @@ use std::thread::JoinHandle;
 use rusqlite::ErrorCode;
 
 pub use change::{Change, NewEvent, Observer};
-pub use claims::{Claim, Claimed};
+pub use claims::{Claim, Claimed, NO_MEMORY};
 pub use deliveries::DeliveryFilter;
 pub use events::{Accepted, MadeDeliveries};
 pub use file::SCHEMA;
@@ -56,6 +57,7 @@ pub use replay::ReplayFilter;
 pub use shared::WriteFigures;
 pub use upkeep::{Removal, Retention, Space, Tallies};
 
+use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 
@@ -72,6 +74,8 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// The clock's time at start: due times beyond what it allows are of a clock that was wrong.
     pub now: Timestamp,
+    /// For documents that deliveries carry.
+    pub memory: MemoryBudget,
 }
 
 /// The database. Clones share it.
@@ -96,7 +100,7 @@ impl Store {
         let (connection, marker) = file::open(&held, options.now)?;
         log::watch(&connection);
         outcomes::mend_due_times(&connection, options.now)?;
-        let shared = Arc::new(shared::Shared::default());
+        let shared = Arc::new(shared::Shared::new(options.memory.clone()));
         shared.tokens.replace(accounts::tokens(&connection)?);
         let readers = readers::Readers::new(&held, &shared);
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };

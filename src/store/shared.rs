@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::documents::Documents;
 use super::follow::Followers;
 use super::late::Late;
 use super::probe::Proof;
 use super::read_gate::ReadGate;
 use super::tokens::Tokens;
 use super::waits::Waits;
+use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
 
 /// Shared by the write thread and the handles of [`super::Store`].
@@ -22,6 +24,8 @@ pub struct Shared {
     pub followers: Followers,
     /// What retention has to come back for.
     pub late: Late,
+    /// Documents that deliveries carry.
+    pub documents: Documents,
     /// Keeps reads back where the log grows too long.
     pub read_gate: ReadGate,
     /// Figures of the write thread.
@@ -33,6 +37,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Nothing known yet; documents are to take no more than `memory`.
+    pub fn new(memory: MemoryBudget) -> Self {
+        Self { documents: Documents::new(memory), ..Self::default() }
+    }
+
     /// A time of the engine's clock as the wall clock has it.
     pub fn on_wall(&self, engine: Timestamp) -> Timestamp {
         Timestamp::from_millis(engine.millis().saturating_add(self.skew.load(Ordering::Relaxed)))

@@ -34,6 +34,7 @@ mod lasting;
 mod lifecycle;
 mod many_bodies;
 mod mapping;
+mod memory;
 mod misbehaving;
 mod open_files;
 mod output;

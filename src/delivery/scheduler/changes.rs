@@ -59,7 +59,7 @@ impl Scheduler {
                 self.bytes += if fits { event.payload.len() } else { 0 };
                 self.in_hand += 1;
                 lane.in_hand.insert(delivery, Place::Queued);
-                let document = fits.then(|| Arc::clone(&event.payload));
+                let document = fits.then(|| event.payload.clone());
                 lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document, urgent: false });
             }
             self.look(destination);

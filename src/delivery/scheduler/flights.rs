@@ -14,6 +14,7 @@ use crate::delivery::pools::Pool;
 use crate::delivery::run::{Progress, Run};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
+use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
@@ -336,7 +337,7 @@ impl Scheduler {
     pub(super) fn test(
         &mut self,
         destination: Box<Destination>,
-        payload: Arc<[u8]>,
+        payload: Document,
         done: Box<dyn FnOnce(Attempt) + Send>,
     ) {
         if self.tests >= TESTS {

@@ -1,6 +1,6 @@
 use super::*;
-use std::sync::Arc;
 
+use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
 use crate::domain::ids::EventId;
 use crate::store::fixture::{Fixture, at};
@@ -80,7 +80,7 @@ impl Fixture {
     }
 
     async fn repeat(&self, key: &str, now: Timestamp) -> Accepted {
-        let payload = Arc::from(b"{}".as_slice());
+        let payload = Document::from(b"{}".as_slice());
         let event = IncomingEvent { account: self.account.key, payload, idempotency_key: Some(key.parse().unwrap()) };
         self.store.accept_event(event, false, now).await.unwrap()
     }

@@ -1,0 +1,122 @@
+//! Documents of events in memory: each once, however many deliveries carry it, and all of them within the memory that
+//! documents share.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::document::{Document, WeakDocument};
+use crate::domain::ids::EventId;
+use crate::domain::memory::{MemoryBudget, NoMemory};
+
+/// Shorter documents are not looked for: to have one several times costs less than to find it.
+const LOOKED_FOR: usize = 4 * 1024;
+
+/// Those that are gone are forgotten when so many more are known than were left the last time.
+const FORGET_AFTER: usize = 1_024;
+
+/// How long a delivery waits for memory for its document, and between two tries.
+const WAIT: Duration = Duration::from_secs(1);
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// Those that somebody has.
+pub struct Documents {
+    memory: MemoryBudget,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_event: HashMap<EventId, WeakDocument>,
+    left: usize,
+}
+
+impl Default for Documents {
+    fn default() -> Self {
+        Self::new(MemoryBudget::default())
+    }
+}
+
+impl Documents {
+    /// None yet; they are to take no more than `memory`.
+    pub fn new(memory: MemoryBudget) -> Self {
+        Self { memory, known: Mutex::default() }
+    }
+
+    /// Remembers a document that was taken.
+    pub fn keep(&self, event: EventId, document: &Document) {
+        if document.len() < LOOKED_FOR {
+            return;
+        }
+        let mut known = self.known();
+        if known.by_event.len() > known.left + FORGET_AFTER {
+            known.by_event.retain(|_, document| !document.is_gone());
+            known.left = known.by_event.len();
+        }
+        known.by_event.insert(event, document.downgrade());
+    }
+
+    /// The document of `event`, of so many bytes, if somebody has it.
+    pub fn find(&self, event: EventId, bytes: usize) -> Option<Document> {
+        if bytes < LOOKED_FOR { None } else { self.known().by_event.get(&event)?.upgrade() }
+    }
+
+    /// A document that was read from the file, if there is memory for it now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn read(&self, event: EventId, bytes: &[u8]) -> Result<Document, NoMemory> {
+        let document = Document::new(bytes, self.memory.reserve(bytes.len())?);
+        self.keep(event, &document);
+        Ok(document)
+    }
+
+    /// Waits until there may be memory for so many bytes. Blocks.
+    ///
+    /// # Errors
+    /// There was none for a second.
+    pub fn wait_for(&self, bytes: usize) -> Result<(), NoMemory> {
+        let end = Instant::now() + WAIT;
+        while !self.memory.fits(bytes) {
+            if Instant::now() >= end {
+                return Err(NoMemory);
+            }
+            std::thread::sleep(TRY_AGAIN);
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_found_for_as_long_as_somebody_has_it_and_takes_its_memory_once() {
+        let documents = Documents::new(MemoryBudget::new(16 << 20, 1 << 20));
+        let long = vec![b'x'; 5 << 20];
+        let (one, two) = (documents.read(EventId(1), &long).unwrap(), documents.find(EventId(1), long.len()).unwrap());
+        documents.read(EventId(2), &long).unwrap();
+        let other = documents.read(EventId(3), &long).unwrap();
+        assert!(documents.read(EventId(4), &long).is_err() && documents.wait_for(long.len()).is_err());
+        drop(one);
+        assert!(documents.find(EventId(1), long.len()).is_some());
+        drop(two);
+        assert!(documents.find(EventId(1), long.len()).is_none());
+        assert!(documents.read(EventId(4), &long).is_ok());
+        drop(other);
+    }
+
+    #[test]
+    fn documents_that_are_gone_are_forgotten() {
+        let documents = Documents::default();
+        for event in 0..5 * i64::try_from(FORGET_AFTER).unwrap() {
+            documents.read(EventId(event), &[0; LOOKED_FOR]).unwrap();
+        }
+        assert!(documents.known().by_event.len() <= FORGET_AFTER + 2);
+    }
+}
