@@ -21,7 +21,7 @@ const LISTED: usize = 2_000;
 const MAX_LOG_BYTES: u64 = if cfg!(debug_assertions) { 48 << 20 } else { 128 << 20 };
 
 pub fn clients_that_page_through_long_lists(report: &mut Report) {
-    let time = Duration::from_secs(either(3, 60));
+    let time = Duration::from_secs(either(3, 30));
     let server = Setup::dev().start();
     let client = server.client();
     let account = client.create_account("ada");
@@ -30,17 +30,18 @@ pub fn clients_that_page_through_long_lists(report: &mut Report) {
     let ledger = Ledger::default();
     ledger.under_load(&client, &account.token, SENDERS, || ledger.wait_for_more(LISTED));
 
-    let (alone, _) = load(&server, &ledger, &account.token, time, 0);
-    let (beside, longest) = load(&server, &ledger, &account.token, time, READERS);
+    let (alone, _, _) = load(&server, &ledger, &account.token, time, 0);
+    let (beside, longest, pages) = load(&server, &ledger, &account.token, time, READERS);
     report.figure("taken a second, alone", alone);
     report.figure("beside 16 readers", format!("{beside} ({:.2})", beside as f64 / alone as f64));
+    report.figure("pages read a second", pages);
     report.figure("log at most", format!("{:.1} MiB", longest as f64 / f64::from(1 << 20)));
     assert!(longest < MAX_LOG_BYTES, "{longest} bytes");
     assert!(ledger.refused().is_empty());
 }
 
-/// Events taken a second beside so many readers, and the longest log meanwhile.
-fn load(server: &Server, ledger: &Ledger, token: &str, time: Duration, readers: usize) -> (u64, u64) {
+/// Events taken a second beside so many readers, the longest log meanwhile, and pages read a second.
+fn load(server: &Server, ledger: &Ledger, token: &str, time: Duration, readers: usize) -> (u64, u64, u64) {
     let (client, ended, pages) = (server.client(), AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..readers {
@@ -57,18 +58,24 @@ fn load(server: &Server, ledger: &Ledger, token: &str, time: Duration, readers: 
         });
         ended.store(true, Ordering::Relaxed);
         let taken = (ledger.count() - before) as u64;
-        assert!(readers == 0 || pages.load(Ordering::Relaxed) > 0);
-        (taken * 1_000 / time.as_millis() as u64, longest)
+        let pages = pages.load(Ordering::Relaxed);
+        assert!(readers == 0 || pages > 0);
+        let a_second = |count: u64| count * 1_000 / time.as_millis() as u64;
+        (a_second(taken), longest, a_second(pages))
     })
 }
 
 fn page_through(client: &Client, ended: &AtomicBool, pages: &AtomicU64) {
+    // The readers' own work is not to be what slows the senders: they are on the same processors here.
+    // SAFETY: plain numbers; 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
     let mut path = "/v1/deliveries?limit=200".to_owned();
     while !ended.load(Ordering::Relaxed) {
-        let page = client.get(&path).expect(200).json();
+        let page = client.get(&path).expect(200).text();
         pages.fetch_add(1, Ordering::Relaxed);
-        path = match page["next_cursor"].as_str() {
-            Some(next) => format!("/v1/deliveries?limit=200&cursor={next}"),
+        let next = page.rsplit_once("\"next_cursor\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        path = match next {
+            Some((next, _)) => format!("/v1/deliveries?limit=200&cursor={next}"),
             None => "/v1/deliveries?limit=200".to_owned(),
         };
     }
