@@ -12,7 +12,8 @@ fn no_secret_is_in_logs_lists_errors_metrics_or_the_document() {
     let receiver = Receiver::start();
     let setup = Setup::guarded()
         .flags(&["--allow-network", "127.0.0.0/8", "--retry-schedule", "50ms"])
-        .variable("RUST_LOG", "trace");
+        // Finer directives win over coarser ones.
+        .variable("RUST_LOG", "trace,ureq=trace,ureq_proto::util=trace,rustls=trace,hyper::proto=trace");
     let mut server = setup.start();
     let admin = server.client();
     let stranger = admin.with_admin_token(None);
