@@ -33,6 +33,10 @@ UNSAYABLE = [
     ("email", r"must be an e-mail address|must be at most 254 bytes"),
     # Length counts after trimming.
     ("account_name", r"must have (1 to 200 characters after trimming|no control characters)"),
+    # The characters that nobody sees lie beyond U+FFFF too, where a pattern of OpenAPI 3.0 has no ranges. In a name their
+    # neighbours count.
+    ("account_name|email|website|url", r"must have no invisible characters, and has U\+[0-9A-F]{4,6}$"),
+    ("account_name", r"has the invisible character U\+[0-9A-F]{4,6} where it changes nothing that is seen$"),
     # One field bounds another.
     ("until", r"must be later than since"),
     # A time that RFC 3339 can write, but that lies outside of 1970 to 9999.
