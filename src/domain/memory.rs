@@ -11,8 +11,8 @@ const SMALL: usize = 4 * 1024;
 /// What the server takes where nothing is said; the help of `--memory` says so too.
 const USUAL: usize = 256 << 20;
 
-/// The longest bodies that always fit at once, whatever the size that was asked for.
-const LONGEST_AT_ONCE: usize = 3;
+/// The budget is at least this many of the longest bodies: two fit into the three quarters that long ones may fill.
+const LEAST_IN_LONGEST: usize = 3;
 
 /// A number of bytes that everybody shares. Clones share it too.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct NoMemory;
 impl MemoryBudget {
     /// Of so many bytes, or more where bodies may be `longest` bytes long: two of those always fit.
     pub fn new(bytes: usize, longest: usize) -> Self {
-        Self { bytes: bytes.max(longest.saturating_mul(LONGEST_AT_ONCE)), taken: Arc::default() }
+        Self { bytes: bytes.max(longest.saturating_mul(LEAST_IN_LONGEST)), taken: Arc::default() }
     }
 
     /// Whether something of so many bytes fits now. Nothing is kept for it: who only says that much is to come takes nothing

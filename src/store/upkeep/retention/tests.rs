@@ -2,7 +2,7 @@ use super::*;
 
 use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
-use crate::domain::ids::EventId;
+use crate::domain::ids::{DeliveryId, EventId};
 use crate::store::fixture::{Fixture, at};
 use crate::store::upkeep::tests::Upkeep;
 use crate::store::{Accepted, SCHEMA};
@@ -58,7 +58,6 @@ async fn an_event_goes_once_its_time_is_over_and_not_before() {
 async fn what_is_pending_stays_until_it_is_settled() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    // More than one look and one step.
     let (kept, delivery) = fixture.push(at(1)).await;
     for _ in 0..MANY {
         fixture.settled(at(1)).await;
@@ -71,6 +70,15 @@ async fn what_is_pending_stays_until_it_is_settled() {
 }
 
 impl Fixture {
+    /// As [`push`](Self::push), [`MANY`] times.
+    async fn push_many(&self, now: Timestamp) -> Vec<(EventId, DeliveryId)> {
+        let mut pending = Vec::with_capacity(MANY);
+        for _ in 0..MANY {
+            pending.push(self.push(now).await);
+        }
+        pending
+    }
+
     /// As [`settled`](Self::settled), under an `Idempotency-Key`.
     async fn settled_under(&self, key: &str, now: Timestamp) -> EventId {
         let accepted = self.repeat(key, now).await;
@@ -221,10 +229,7 @@ async fn a_step_ends_when_its_time_is_over_but_does_something() {
 async fn what_is_settled_late_goes_without_a_walk() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    let mut pending = Vec::new();
-    for _ in 0..MANY {
-        pending.push(fixture.push(at(1)).await);
-    }
+    let pending = fixture.push_many(at(1)).await;
     fixture.keep_up(&mut upkeep, at(2_000)).await;
     assert_eq!(fixture.events().len(), MANY);
     let walked_to = upkeep.retention.at.plain;
@@ -254,10 +259,7 @@ async fn what_a_deleted_destination_kept_goes() {
 async fn where_too_many_are_settled_late_retention_walks_again() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    let mut pending = Vec::new();
-    for _ in 0..MANY {
-        pending.push(fixture.push(at(1)).await);
-    }
+    let pending = fixture.push_many(at(1)).await;
     fixture.keep_up(&mut upkeep, at(2_000)).await;
     for (_, delivery) in &pending[1..] {
         fixture.store.cancel_delivery(*delivery).await.unwrap();
