@@ -10,6 +10,7 @@ mod figures;
 mod flight;
 mod lane;
 mod pools;
+mod processors;
 mod refill;
 mod resolver;
 mod run;

@@ -91,20 +91,21 @@ impl Pools {
         }
     }
 
-    /// How many brisk lanes could send, and which of them would go first.
-    pub fn brisk(&self) -> (usize, Option<DestinationKey>) {
-        let ready = &self.ready[0];
-        (ready.len(), ready.first().map(|(_, _, lane)| *lane))
+    /// How many brisk lanes could send.
+    pub fn brisk(&self) -> usize {
+        self.ready[0].len()
     }
 
-    /// The lane that sends next and its pool, while `flying` of `workers` threads are taken; a brisk one only where it
-    /// finds a processor.
-    pub fn next(&self, flying: usize, workers: usize, brisk: bool) -> Option<(DestinationKey, Pool)> {
+    /// The lane that sends next and its pool, while `flying` of `workers` threads are taken, if `processors_free` says that
+    /// it would find one. A lane that finds none holds up no other pool.
+    pub fn next(
+        &self,
+        flying: usize,
+        workers: usize,
+        processors_free: impl Fn(Pool, DestinationKey) -> bool,
+    ) -> Option<(DestinationKey, Pool)> {
         let kept = workers / KEPT_SHARE;
         ORDER.iter().enumerate().find_map(|(at, pool)| {
-            if *pool == Pool::Brisk && !brisk {
-                return None;
-            }
             let free = PERMITS[at].saturating_sub(self.used[at]);
             let keeps = matches!(pool, Pool::Slow | Pool::Suspect | Pool::Failing);
             if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
@@ -115,7 +116,7 @@ impl Pools {
             }
             let (weight, _, lane) = self.ready[at].first()?;
             // More than one only while enough is left for others.
-            (*weight < 1 + free / 2).then_some((*lane, *pool))
+            (*weight < 1 + free / 2 && processors_free(*pool, *lane)).then_some((*lane, *pool))
         })
     }
 
@@ -156,42 +157,42 @@ mod tests {
         pools.enter(DestinationKey(1), entry(Pool::Failing, 0));
         pools.enter(DestinationKey(2), entry(Pool::Fast, 3));
         pools.enter(DestinationKey(3), entry(Pool::Fast, 1));
-        assert_eq!(pools.next(0, 64, true), Some((DestinationKey(3), Pool::Fast)));
+        assert_eq!(pools.next(0, 64, |_, _| true), Some((DestinationKey(3), Pool::Fast)));
         pools.leave(DestinationKey(3), entry(Pool::Fast, 1));
         pools.leave(DestinationKey(2), entry(Pool::Fast, 3));
-        assert_eq!(pools.next(0, 64, true), Some((DestinationKey(1), Pool::Failing)));
+        assert_eq!(pools.next(0, 64, |_, _| true), Some((DestinationKey(1), Pool::Failing)));
     }
 
     #[test]
     fn a_lane_takes_more_than_one_permit_only_while_half_are_left_for_others() {
         let mut pools = Pools::default();
         pools.enter(DestinationKey(1), entry(Pool::Fast, 20));
-        assert!(pools.next(0, 1_024, true).is_some());
+        assert!(pools.next(0, 1_024, |_, _| true).is_some());
         (0..100).for_each(|_| pools.take(Pool::Fast));
-        assert_eq!(pools.next(100, 1_024, true), None);
+        assert_eq!(pools.next(100, 1_024, |_, _| true), None);
         pools.enter(DestinationKey(2), entry(Pool::Fast, 0));
-        assert_eq!(pools.next(100, 1_024, true), Some((DestinationKey(2), Pool::Fast)));
+        assert_eq!(pools.next(100, 1_024, |_, _| true), Some((DestinationKey(2), Pool::Fast)));
     }
 
     #[test]
     fn the_last_threads_are_kept_for_fast_and_new_lanes() {
         let mut pools = Pools::default();
         pools.enter(DestinationKey(1), entry(Pool::Failing, 0));
-        assert_eq!(pools.next(56, 64, true), None);
+        assert_eq!(pools.next(56, 64, |_, _| true), None);
         pools.enter(DestinationKey(2), entry(Pool::New, 0));
-        assert_eq!(pools.next(56, 64, true), Some((DestinationKey(2), Pool::New)));
-        assert_eq!(pools.next(64, 64, true), None);
+        assert_eq!(pools.next(56, 64, |_, _| true), Some((DestinationKey(2), Pool::New)));
+        assert_eq!(pools.next(64, 64, |_, _| true), None);
     }
 
     #[test]
     fn of_suspect_lanes_those_that_weigh_most_leave_permits_to_the_others() {
         let mut pools = Pools::default();
         pools.enter(DestinationKey(1), entry(Pool::Suspect, 24));
-        assert!(pools.next(0, 1_024, true).is_some());
+        assert!(pools.next(0, 1_024, |_, _| true).is_some());
         (0..100).for_each(|_| pools.take(Pool::Suspect));
-        assert_eq!(pools.next(100, 1_024, true), None);
+        assert_eq!(pools.next(100, 1_024, |_, _| true), None);
         pools.enter(DestinationKey(2), entry(Pool::Suspect, 0));
-        assert_eq!(pools.next(100, 1_024, true), Some((DestinationKey(2), Pool::Suspect)));
+        assert_eq!(pools.next(100, 1_024, |_, _| true), Some((DestinationKey(2), Pool::Suspect)));
     }
 
     #[test]
@@ -208,8 +209,8 @@ mod tests {
         pools.enter(DestinationKey(1), entry(Pool::Fast, 0));
         pools.enter(DestinationKey(2), entry(Pool::Brisk, 1));
         pools.enter(DestinationKey(3), entry(Pool::Brisk, 0));
-        assert_eq!(pools.brisk(), (2, Some(DestinationKey(3))));
-        assert_eq!(pools.next(0, 64, true), Some((DestinationKey(3), Pool::Brisk)));
-        assert_eq!(pools.next(0, 64, false), Some((DestinationKey(1), Pool::Fast)));
+        assert_eq!(pools.brisk(), 2);
+        assert_eq!(pools.next(0, 64, |_, _| true), Some((DestinationKey(3), Pool::Brisk)));
+        assert_eq!(pools.next(0, 64, |pool, _| pool != Pool::Brisk), Some((DestinationKey(1), Pool::Fast)));
     }
 }

@@ -16,6 +16,7 @@ use super::figures::Figures;
 use super::flight::Context;
 use super::lane::Lane;
 use super::pools::{Entry, Pool, Pools};
+use super::processors::Processors;
 use super::refill::{Refills, Wish};
 use super::resolver::Guard;
 use super::run::Run;
@@ -30,7 +31,6 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::{Change, Claimed, Store};
-use flights::TAKE_BACK;
 
 /// Deliveries in hand beyond what each lane may have in any case.
 const HAND: usize = 4_096;
@@ -113,9 +113,8 @@ pub struct Scheduler {
     flights: BTreeMap<u64, Flight>,
     /// Workers that are busy with them.
     threads: usize,
-    /// Those of them that were given what brisk lanes have just now, by their first flight, and since when.
-    brisk: BTreeMap<u64, (Timestamp, Arc<Run>)>,
-    processors: usize,
+    /// Those of them that probably want a processor.
+    processors: Processors,
     next_flight: u64,
     /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
     /// itself names counts.
@@ -171,8 +170,7 @@ impl Scheduler {
             pools: Pools::default(),
             flights: BTreeMap::new(),
             threads: 0,
-            brisk: BTreeMap::new(),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            processors: Processors::new(std::thread::available_parallelism().map_or(1, usize::from)),
             next_flight: 0,
             timers: BinaryHeap::new(),
             patience: BinaryHeap::new(),
@@ -233,8 +231,8 @@ impl Scheduler {
         let now = self.now();
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let patience = self.patience.peek().map(|Reverse((at, _))| *at);
-        let brisk = self.brisk.values().map(|(since, _)| since.plus(TAKE_BACK)).min();
-        let next = timer.into_iter().chain(patience).chain(brisk).chain(self.cooling.front().copied()).min();
+        let pass = self.processors.next_pass();
+        let next = timer.into_iter().chain(patience).chain(pass).chain(self.cooling.front().copied()).min();
         let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
         let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         stop.map_or(wait, |stop| wait.min(stop.max(Duration::from_millis(20))))

@@ -13,7 +13,7 @@ pub const LEAST: usize = 16;
 const BESIDE_CROWD: Duration = Duration::from_micros(320);
 
 /// And beside the steps of a few.
-const BESIDE_FEW: Duration = Duration::from_millis(3);
+const BESIDE_FEW: Duration = Duration::from_micros(1_500);
 
 /// So many steps in one transaction are of a crowd.
 const CROWD: usize = 8;
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(beside.outcomes(now), MOST, "nobody waits");
         beside.steps_begin(now, CROWD - 1);
         let fit = beside.outcomes(now);
-        assert!((300..=305).contains(&fit), "{fit} of 10 µs in 3 ms");
+        assert!((150..=155).contains(&fit), "{fit} of 10 µs in 1.5 ms");
         beside.steps_begin(now, CROWD);
         let fit = beside.outcomes(now);
         assert!((32..=33).contains(&fit), "{fit} of 10 µs in 0.32 ms");

@@ -1,17 +1,21 @@
 //! Sending again by hand: one delivery, those of an event, or many of a destination. It is always the same delivery
 //! that is opened again, and its attempt log goes on.
 
+use rusqlite::Connection;
+
 use super::batch::Batch;
 use super::change::Change;
 use super::{Store, deliveries, destinations, rows};
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, hot_id};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 
-/// Events that one write step of a large replay looks at.
-const CHUNK: usize = 500;
+/// Events of the account that one read of a large replay looks at.
+const WALKED: usize = 1_000;
+
+/// Deliveries that one write step of it opens again. Whoever sends an event meanwhile waits for one such step.
+const STEP: usize = 100;
 
 /// Which deliveries of a destination are to be sent again.
 #[derive(Debug, Clone)]
@@ -83,54 +87,35 @@ impl Store {
     pub async fn replay_destination(&self, id: DestinationId, mut filter: ReplayFilter, now: Timestamp) -> Result<u64> {
         // What arrives while it runs is not meant.
         filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
-        let mut from = hot_id(filter.since);
+        let mut from = Some(hot_id(filter.since));
         let mut count = 0;
-        loop {
-            let (id, filter) = (id.clone(), filter.clone());
-            let (done, next) = if filter.dry_run {
-                self.readers
-                    .api(move |connection| {
-                        let destination = destinations::existing(connection, &id)?;
-                        let (found, next) = chunk(connection, &destination, &filter, from)?;
-                        Ok((found.len(), next))
-                    })
-                    .await?
+        while let Some(first) = from {
+            let (walked, filter_here) = (id.clone(), filter.clone());
+            let (found, next) =
+                self.readers.api(move |connection| walk(connection, &walked, &filter_here, first)).await?;
+            if filter.dry_run {
+                count += found.len() as u64;
             } else {
-                self.writer
-                    .guarded(move |batch| {
-                        let destination = destinations::existing(batch.connection(), &id)?;
-                        let (found, next) = chunk(batch.connection(), &destination, &filter, from)?;
-                        for delivery in &found {
-                            open_again(batch, *delivery)?;
-                        }
-                        batch.pending(i64::try_from(found.len()).unwrap_or(i64::MAX));
-                        if !found.is_empty() {
-                            batch
-                                .run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.key.0])?;
-                            destinations::tell(batch, destination.key)?;
-                            batch.changed(Change::Reopened(destination.key));
-                        }
-                        Ok((found.len(), next))
-                    })
-                    .await?
-            };
-            count += done as u64;
-            match next {
-                Some(next) => from = next,
-                None => return Ok(count),
+                for some in found.chunks(STEP) {
+                    let (id, state, some) = (id.clone(), filter.state, some.to_vec());
+                    count += self.writer.guarded(move |batch| open_all_again(batch, &id, state, &some)).await?;
+                }
             }
+            from = next;
         }
+        Ok(count)
     }
 }
 
-/// Settled deliveries of a destination among the next [`CHUNK`] events of its account from the id `from` on, and where to
+/// Settled deliveries of a destination among the next [`WALKED`] events of its account from the id `from` on, and where to
 /// go on.
-fn chunk(
-    connection: &rusqlite::Connection,
-    destination: &Destination,
+fn walk(
+    connection: &Connection,
+    destination: &DestinationId,
     filter: &ReplayFilter,
     from: i64,
 ) -> Result<(Vec<DeliveryId>, Option<i64>)> {
+    let destination = destinations::existing(connection, destination)?;
     let until = filter.until.map_or(i64::MAX, Timestamp::millis);
     let walked = rows::all(
         connection,
@@ -138,13 +123,13 @@ fn chunk(
          LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
          WHERE e.account_key = ?2 AND e.id >= max(?3, (SELECT first_id FROM destination WHERE key = ?1))
          ORDER BY e.id LIMIT ?4",
-        (destination.key.0, destination.account_key.0, from, CHUNK),
+        (destination.key.0, destination.account_key.0, from, WALKED),
         |row| {
             let delivery = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, delivery))
         },
     )?;
-    let next = walked.last().filter(|_| walked.len() == CHUNK).map(|(event, ..)| event + 1);
+    let next = walked.last().filter(|_| walked.len() == WALKED).map(|(event, ..)| event + 1);
     let found = walked.into_iter().filter_map(|(_, received, delivery)| {
         let (Some(id), Some(state)) = delivery else { return None };
         let fits = state != DeliveryState::Pending.code()
@@ -153,6 +138,31 @@ fn chunk(
         fits.then_some(DeliveryId(id))
     });
     Ok((found.collect(), next))
+}
+
+/// Opens those of `deliveries` again that are still in `state`, or else in any but pending; gives their number.
+fn open_all_again(
+    batch: &mut Batch<'_>,
+    destination: &DestinationId,
+    state: Option<DeliveryState>,
+    deliveries: &[DeliveryId],
+) -> Result<u64> {
+    let destination = destinations::existing(batch.connection(), destination)?.key;
+    let mut opened = 0;
+    for delivery in deliveries {
+        opened += batch.run(
+            "UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0
+             WHERE id = ?1 AND state <> 0 AND state = coalesce(?2, state)",
+            (delivery.0, state.map(DeliveryState::code)),
+        )?;
+    }
+    if opened > 0 {
+        batch.pending(i64::try_from(opened).unwrap_or(i64::MAX));
+        batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.0])?;
+        destinations::tell(batch, destination)?;
+        batch.changed(Change::Reopened(destination));
+    }
+    Ok(opened as u64)
 }
 
 fn reopen(

@@ -11,6 +11,7 @@ use crate::delivery::bundle::{Aloft, Bundle};
 use crate::delivery::flight::{self, Said};
 use crate::delivery::lane::{FAST, Job, Lane, Place, Standing};
 use crate::delivery::pools::Pool;
+use crate::delivery::processors::MOMENT;
 use crate::delivery::run::{Progress, Run};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
@@ -22,17 +23,13 @@ use crate::domain::time::Timestamp;
 /// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
 const LEAST_YOUNG: Duration = Duration::from_millis(10);
 
-/// What waits longer for its worker, which others hold up, is taken back; and a worker that is busy for longer with what
-/// brisk lanes have probably waits and needs no processor.
-pub(super) const TAKE_BACK: Duration = Duration::from_millis(5);
-
 /// An attempt of a failing lane may be cut for room when it is older.
 const CUT_AFTER: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
-        let mut bundle = Bundle::among(self.pools.brisk().0);
-        while let Some((key, pool)) = self.pools.next(self.threads, self.options.workers, self.has_processor()) {
+        let mut bundle = Bundle::among(self.pools.brisk());
+        while let Some((key, pool)) = self.next_lane() {
             let Some(lane) = self.lanes.get_mut(&key) else {
                 self.leave(key);
                 continue;
@@ -51,25 +48,26 @@ impl Scheduler {
                 bundle.add(aloft, count, usual);
             }
             if bundle.is_full() {
-                self.give(bundle.take(), true);
+                self.give(bundle.take(), Pool::Brisk);
             }
         }
-        self.give(bundle.take(), true);
+        self.give(bundle.take(), Pool::Brisk);
         if self.threads + 1 >= self.options.workers && self.pools.good_wait() {
             self.cut_for_room(now);
         }
     }
 
-    /// Whether the brisk lane that would go first finds a processor. More workers than are useful only keep each other, and
-    /// all else, from running.
-    fn has_processor(&self) -> bool {
-        let lane = self.pools.brisk().1.and_then(|first| self.lanes.get(&first));
-        lane.is_some_and(|lane| self.brisk.len() < lane.useful() * self.processors)
+    /// The lane that sends next, and its pool.
+    fn next_lane(&self) -> Option<(DestinationKey, Pool)> {
+        let processors_free = |pool, lane: DestinationKey| {
+            self.lanes.get(&lane).is_none_or(|lane| self.processors.are_free(pool, lane.useful()))
+        };
+        self.pools.next(self.threads, self.options.workers, processors_free)
     }
 
     fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
         let aloft = self.launch(key, jobs, pool, now);
-        self.give(aloft.into_iter().collect(), pool == Pool::Brisk);
+        self.give(aloft.into_iter().collect(), pool);
     }
 
     /// Notes what a worker is about to be given.
@@ -96,7 +94,7 @@ impl Scheduler {
         self.pools.take(pool);
         self.pools.young_failing += usize::from(young_failing);
         if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
-            let first_look = if pool == Pool::Brisk { TAKE_BACK } else { patience };
+            let first_look = if pool == Pool::Brisk { MOMENT } else { patience };
             self.patience.push(Reverse((now.plus(first_look), number)));
         }
         let run = Arc::new(Run::new(jobs));
@@ -117,7 +115,7 @@ impl Scheduler {
     }
 
     /// Gives all of it to one worker.
-    fn give(&mut self, bundle: Vec<Aloft>, brisk: bool) {
+    fn give(&mut self, bundle: Vec<Aloft>, pool: Pool) {
         let Some(first) = bundle.first() else { return };
         let (number, first) = (first.number, Arc::clone(&first.run));
         self.threads += 1;
@@ -126,9 +124,7 @@ impl Scheduler {
                 flight.first = Arc::clone(&first);
             }
         }
-        if brisk {
-            self.brisk.insert(number, (self.now(), first));
-        }
+        self.processors.given(number, pool, &first, self.now());
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
             flight::fly(&context, &bundle);
@@ -143,7 +139,7 @@ impl Scheduler {
     pub(super) fn ended(&mut self, flights: Vec<u64>) {
         self.threads -= 1;
         for flight in flights {
-            self.brisk.remove(&flight);
+            self.processors.ended(flight);
             self.landed(flight);
         }
     }
@@ -222,15 +218,9 @@ impl Scheduler {
         }
     }
 
-    /// Attempts of failing lanes that ended are no longer young, and workers of brisk ones that take long probably wait.
+    /// Attempts of failing lanes that ended are no longer young, and workers that take long probably wait for an answer.
     pub(super) fn cool(&mut self, now: Timestamp) {
-        // One that has not come to run still wants a processor.
-        self.brisk.retain(|_, (since, first)| {
-            if since.plus(TAKE_BACK) <= now && first.progress() == Progress::Waits {
-                *since = now;
-            }
-            since.plus(TAKE_BACK) > now
-        });
+        self.processors.pass(now);
         while self.cooling.front().is_some_and(|at| *at <= now) {
             self.cooling.pop_front();
             self.pools.young_failing -= 1;
@@ -261,13 +251,13 @@ impl Scheduler {
                     let unscheduled = flight.first.progress() == Progress::Waits && self.stopping.is_none();
                     match (!unscheduled).then(|| flight.run.recall_whole()).flatten() {
                         Some(jobs) => self.take_back(number, jobs),
-                        None => self.patience.push(Reverse((now.plus(TAKE_BACK), number))),
+                        None => self.patience.push(Reverse((now.plus(MOMENT), number))),
                     }
                     continue;
                 }
             };
             if flight.pool == Pool::Brisk
-                && now.since(began) >= TAKE_BACK
+                && now.since(began) >= MOMENT
                 && let Some(lane) = self.lanes.get_mut(&flight.lane)
             {
                 lane.held_others_up();
