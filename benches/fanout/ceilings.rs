@@ -19,7 +19,7 @@ use ureq::Agent;
 use super::support::Result;
 use super::support::message;
 use super::support::receiver::Receiver;
-use super::support::system::ends_with_us;
+use super::support::system::{ends_with_us, processor_time};
 
 /// The hidden argument with which the bench starts itself as the echo.
 pub const ARGUMENT: &str = "--be-the-echo";
@@ -29,6 +29,15 @@ const SENDERS: usize = 32;
 
 /// Events of a transaction: what 64 connections bring together.
 const BATCH: usize = 64;
+
+/// What one part of the work comes to, alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Ceiling {
+    /// How many of it a second.
+    pub rate: f64,
+    /// Processor time of each in the process that does it, in microseconds.
+    pub processor_us: f64,
+}
 
 struct Echo;
 
@@ -71,6 +80,11 @@ impl EchoServer {
         BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
         Ok(Self { child, address: line.trim().parse()? })
     }
+
+    /// Processor time that it has used, in seconds; where the system tells.
+    pub fn processor_time(&self) -> f64 {
+        processor_time(self.child.id()).unwrap_or(f64::NAN)
+    }
 }
 
 impl Drop for EchoServer {
@@ -81,7 +95,7 @@ impl Drop for EchoServer {
 }
 
 /// Requests a second by ureq to `receiver`, with the product's settings and as many threads as it uses.
-pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result<f64> {
+pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result<Ceiling> {
     let config = Agent::config_builder()
         .proxy(None)
         .max_redirects(0)
@@ -94,7 +108,7 @@ pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result
         .build();
     let agent =
         Agent::with_parts(config, ureq::unversioned::transport::DefaultConnector::new(), Literal(receiver.address()));
-    let (url, body, stop) = (receiver.url(0), message::body(), AtomicBool::new(false));
+    let (url, body, stop) = (receiver.url(0), message::body(message::BODY), AtomicBool::new(false));
     thread::scope(|scope| {
         let send = || -> std::result::Result<(), ureq::Error> {
             while !stop.load(Ordering::Relaxed) {
@@ -106,15 +120,21 @@ pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result
         };
         let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(send)).collect();
         thread::sleep(warm);
-        let (before, began) = (receiver.count()?.requests, Instant::now());
+        let (before, began, processor) = (receiver.count()?.requests, Instant::now(), own_processor_time());
         thread::sleep(length);
-        let rate = (receiver.count()?.requests - before) as f64 / began.elapsed().as_secs_f64();
+        let requests = (receiver.count()?.requests - before) as f64;
+        let rate = requests / began.elapsed().as_secs_f64();
+        let processor_us = (own_processor_time() - processor) * 1e6 / requests;
         stop.store(true, Ordering::Relaxed);
         for sender in senders {
             sender.join().map_err(|_| "a thread panicked")??;
         }
-        Ok(rate)
+        Ok(Ceiling { rate, processor_us })
     })
+}
+
+fn own_processor_time() -> f64 {
+    processor_time(std::process::id()).unwrap_or(f64::NAN)
 }
 
 /// Resolves every name to one address: ureq's own resolver starts a thread a request.
@@ -195,19 +215,20 @@ impl Rows {
 }
 
 /// Events a second that SQLite commits in batches, each with its delivery and its outcome where they are `delivered`.
-pub fn group_commit(delivered: bool, length: Duration) -> Result<f64> {
-    let (mut rows, body) = (Rows::new()?, message::body());
-    let (began, mut events) = (Instant::now(), 0);
+pub fn group_commit(delivered: bool, length: Duration) -> Result<Ceiling> {
+    let (mut rows, body) = (Rows::new()?, message::body(message::BODY));
+    let (began, processor, mut events) = (Instant::now(), own_processor_time(), 0);
     while began.elapsed() < length {
         rows.commit(BATCH, delivered, &body)?;
         events += BATCH;
     }
-    Ok(events as f64 / began.elapsed().as_secs_f64())
+    let processor_us = (own_processor_time() - processor) * 1e6 / events as f64;
+    Ok(Ceiling { rate: events as f64 / began.elapsed().as_secs_f64(), processor_us })
 }
 
 /// Usual time of a commit of one event, in milliseconds.
 pub fn commit_ms(commits: usize) -> Result<f64> {
-    let (mut rows, body) = (Rows::new()?, message::body());
+    let (mut rows, body) = (Rows::new()?, message::body(message::BODY));
     let mut took = Vec::with_capacity(commits);
     for _ in 0..commits {
         let began = Instant::now();

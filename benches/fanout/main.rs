@@ -14,11 +14,14 @@
 
 mod backlog;
 mod ceilings;
+mod https;
+mod parts;
 mod sections;
+mod shapes;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
 fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     match argument {
         generator::ARGUMENT => Some(generator::run()),
-        receiver::ARGUMENT => Some(receiver::run(Path::new(rest.first().map_or("", String::as_str)))),
+        receiver::ARGUMENT => Some(receiver::run(rest)),
         ceilings::ARGUMENT => Some(ceilings::run_echo()),
         _ => None,
     }

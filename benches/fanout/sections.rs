@@ -4,18 +4,21 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ceilings::{self, EchoServer};
+use super::ceilings::{self, Ceiling, EchoServer};
 use super::support::Result;
 use super::support::generator::{Gate, Generator, Loaded, Plan};
-use super::support::receiver::Receiver;
+use super::support::message;
+use super::support::receiver::{Manner, Receiver};
 use super::support::report::{Figure, Report, Target};
 use super::support::server::{Account, Server};
 
 /// Connections of the load where nothing else is said.
 const CONNECTIONS: usize = 64;
 
-/// Events that may be taken and not yet delivered while it is measured what can be sustained.
+/// Events that may be taken and not yet delivered while it is measured what can be sustained; fewer where that would be more
+/// than so many deliveries.
 const ON_THEIR_WAY: u64 = 1_000;
+const DELIVERIES_ON_THEIR_WAY: u64 = 16_000;
 
 /// Longest wait for the last deliveries.
 const LAST_ONES: Duration = Duration::from_secs(60);
@@ -44,10 +47,31 @@ pub struct Run {
     pub options: Options,
     /// The figures.
     pub report: Report,
-    echo: Option<f64>,
-    ureq: Option<f64>,
+    echo: Option<Ceiling>,
+    ureq: Option<Ceiling>,
     commit_ms: Option<f64>,
     sustained: Option<Sustained>,
+}
+
+/// What is sustained, and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Accounts.
+    pub accounts: usize,
+    /// Destinations of each.
+    pub destinations: usize,
+    /// Connections of the senders.
+    pub connections: usize,
+    /// Bytes of an event's body.
+    pub body: usize,
+    /// How the receiver receives.
+    pub manner: Manner,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { accounts: 1, destinations: 1, connections: CONNECTIONS, body: message::BODY, manner: Manner::Http }
+    }
 }
 
 /// What a server took and delivered.
@@ -88,6 +112,22 @@ pub const ALL: &[Section] = &[
         what: "taking and delivering, 1 and 3 destinations, 1,000 accounts",
         measure: sustained,
     },
+    Section { name: "bodies", what: "taking and delivering bodies of 10 and 100 KB", measure: super::shapes::bodies },
+    Section {
+        name: "many",
+        what: "taking and delivering, 1,000 destinations of one account",
+        measure: super::shapes::many,
+    },
+    Section {
+        name: "https",
+        what: "taking and delivering over https, and over new connections",
+        measure: super::https::measure,
+    },
+    Section {
+        name: "parts",
+        what: "processor time of an event against its parts alone",
+        measure: super::parts::measure,
+    },
     Section { name: "latency", what: "time to the answer at 1 and 256 connections", measure: latency },
     Section { name: "start", what: "from the start until it listens", measure: start },
     Section {
@@ -104,23 +144,28 @@ impl Run {
         Self { options, report: Report::default(), echo: None, ureq: None, commit_ms: None, sustained: None }
     }
 
-    fn echo(&mut self) -> Result<f64> {
+    /// An echo of the body.
+    pub fn echo(&mut self) -> Result<Ceiling> {
         if let Some(echo) = self.echo {
             return Ok(echo);
         }
         let server = EchoServer::start()?;
         let plan = Plan { path: "/echo".to_owned(), ..self.plan(server.address, &[], CONNECTIONS) };
-        let echo = Generator::start(&plan)?.finish(|| Ok(()))?.rate();
-        self.report.take("ceiling: echo of the body by poem-openapi", echo, "requests/s");
-        Ok(*self.echo.insert(echo))
+        let generator = Generator::start(&plan)?;
+        let processor = server.processor_time();
+        let loaded = generator.finish(|| Ok(()))?;
+        let processor_us = (server.processor_time() - processor) * 1e6 / loaded.measured as f64;
+        self.report.take("ceiling: echo of the body by poem-openapi", loaded.rate(), "requests/s");
+        Ok(*self.echo.insert(Ceiling { rate: loaded.rate(), processor_us }))
     }
 
-    fn ureq(&mut self) -> Result<f64> {
+    /// The same request by ureq.
+    pub fn ureq(&mut self) -> Result<Ceiling> {
         if let Some(ureq) = self.ureq {
             return Ok(ureq);
         }
         let ureq = ceilings::ureq(&mut Receiver::start()?, self.options.warm, self.options.length)?;
-        self.report.take("ceiling: ureq to the receiver, 32 threads", ureq, "requests/s");
+        self.report.take("ceiling: ureq to the receiver, 32 threads", ureq.rate, "requests/s");
         Ok(*self.ureq.insert(ureq))
     }
 
@@ -139,10 +184,10 @@ impl Run {
             return Ok(sustained.clone());
         }
         let ureq = self.ureq()?;
-        let one = self.sustain("1 destination", 1, 1, CONNECTIONS)?;
+        let one = self.sustain("1 destination", Load::default())?;
         let figure = |name: &str, value, unit, target| Figure { name: name.to_owned(), value, unit, of: None, target };
         self.report.judge(Figure {
-            of: Some(("ureq", ureq)),
+            of: Some(("ureq", ureq.rate)),
             ..figure("sustained, 1 destination", one.rate, "events/s", Target::AtLeast(0.38))
         });
         self.report.take("  server's processor time an event", one.processor_us, "µs");
@@ -162,6 +207,7 @@ impl Run {
             address,
             path: "/server/incoming_data".to_owned(),
             tokens: accounts.iter().map(|account| account.token.clone()).collect(),
+            body: message::BODY,
             connections,
             first: 0,
             warm: self.options.warm,
@@ -172,17 +218,21 @@ impl Run {
     }
 
     /// Takes and delivers as much as can be sustained.
-    fn sustain(&mut self, name: &str, accounts: usize, destinations: usize, connections: usize) -> Result<Sustained> {
-        let mut receiver = Receiver::start()?;
-        let mut server = Server::start(&self.options.binary, &[])?;
+    pub fn sustain(&mut self, name: &str, load: Load) -> Result<Sustained> {
+        let Load { accounts, destinations, connections, body, manner } = load;
+        let mut receiver = Receiver::start_as(manner)?;
+        let flags = receiver.flags();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let mut server = Server::start(&self.options.binary, &flags)?;
         let urls: Vec<String> = (0..destinations).map(|place| receiver.url(place)).collect();
         let accounts = server.accounts(accounts, destinations, |number| urls[number % destinations].clone())?;
         // What was used to set it up is given back.
         thread::sleep(Duration::from_millis(500));
         let idle = server.resident()?;
         let each = destinations as u64;
-        let gate = Gate { tally: receiver.tally.clone(), before: 0, each, most: ON_THEIR_WAY };
-        let plan = Plan { gate: Some(gate), ..self.plan(server.address, &accounts, connections) };
+        let most = ON_THEIR_WAY.min(DELIVERIES_ON_THEIR_WAY / each);
+        let gate = Gate { tally: receiver.tally.clone(), before: 0, each, most };
+        let plan = Plan { gate: Some(gate), body, ..self.plan(server.address, &accounts, connections) };
         let generator = Generator::start(&plan)?;
         let (began, before, processor) = (Instant::now(), receiver.count()?.first, server.processor_time());
         let mut peak = 0;
@@ -235,9 +285,9 @@ fn measure_ceilings(run: &mut Run) -> Result<()> {
     drop(receiver);
     run.echo()?;
     let taken = ceilings::group_commit(false, run.options.length)?;
-    run.report.take("ceiling: group commit of events, 64 at once", taken, "events/s");
+    run.report.take("ceiling: group commit of events, 64 at once", taken.rate, "events/s");
     let delivered = ceilings::group_commit(true, run.options.length)?;
-    run.report.take("ceiling: the same with delivery and outcome", delivered, "events/s");
+    run.report.take("ceiling: the same with delivery and outcome", delivered.rate, "events/s");
     run.commit_ms()?;
     run.ureq()?;
     Ok(())
@@ -255,7 +305,7 @@ fn accept(run: &mut Run) -> Result<()> {
         name: "taken, no destinations".to_owned(),
         value: loaded.rate(),
         unit: "events/s",
-        of: Some(("echo", echo)),
+        of: Some(("echo", echo.rate)),
         target: Target::AtLeast(0.65),
     });
     run.report.take("  server's processor time an event", processor_us, "µs");
@@ -268,17 +318,17 @@ fn accept(run: &mut Run) -> Result<()> {
 
 fn sustained(run: &mut Run) -> Result<()> {
     let (ureq, one) = (run.ureq()?, run.sustained()?);
-    let three = run.sustain("3 destinations", 1, 3, CONNECTIONS)?;
+    let three = run.sustain("3 destinations", Load { destinations: 3, ..Load::default() })?;
     run.report.judge(Figure {
         name: "sustained, 3 destinations".to_owned(),
         value: three.rate * 3.0,
         unit: "deliveries/s",
-        of: Some(("ureq", ureq)),
+        of: Some(("ureq", ureq.rate)),
         target: Target::AtLeast(0.60),
     });
     run.report.take("  server's processor time an event", three.processor_us, "µs");
     run.report.take("  answer at 64 connections, p99", three.loaded.latency_ms[1], "ms");
-    let many = run.sustain("1,000 accounts", 1_000, 1, CONNECTIONS)?;
+    let many = run.sustain("1,000 accounts", Load { accounts: 1_000, ..Load::default() })?;
     run.report.judge(Figure {
         name: "sustained, 1,000 accounts with 1 destination each".to_owned(),
         value: many.rate,
@@ -295,7 +345,7 @@ fn latency(run: &mut Run) -> Result<()> {
     let commit_ms = run.commit_ms()?;
     for connections in [1, 256] {
         let what = format!("{connections} connection{}", if connections == 1 { "" } else { "s" });
-        let found = run.sustain(&what, 1, 1, connections)?;
+        let found = run.sustain(&what, Load { connections, ..Load::default() })?;
         let [p50, p99, p999, _] = found.loaded.latency_ms;
         run.report.take(format!("sustained at {what}"), found.rate, "events/s");
         run.report.judge(Figure {

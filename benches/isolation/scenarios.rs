@@ -9,7 +9,7 @@ use super::fair;
 use super::support::Result;
 use super::support::load::{Feed, queue};
 use super::support::server::Account;
-use super::support::sinks::Gate;
+use super::support::sinks::{Gate, Sinks};
 use super::support::stage::{Options, RATE, Stage, Tail};
 use super::support::system::now_us;
 
@@ -70,6 +70,18 @@ pub const ALL: &[Scenario] = &[
         what: "600 that hang, 12 queued each",
         target: Target::Tail,
         play: |o| beside(o, "hang", 600, 12),
+    },
+    Scenario {
+        name: "https-600",
+        what: "600 that hang in https, 12 queued each",
+        target: Target::Tail,
+        play: |o| https(o, 600),
+    },
+    Scenario {
+        name: "https-1000",
+        what: "1,000 that hang in https, 12 queued each",
+        target: Target::Tail,
+        play: |o| https(o, 1_000),
     },
     Scenario {
         name: "drip",
@@ -141,7 +153,18 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario { name: "fan-out", what: "an event a second to 1,000", target: Target::Tail, play: fair::fan_out },
     Scenario { name: "replay", what: "a replay of 100,000", target: Target::Tail, play: fair::replay },
-    Scenario { name: "memory", what: "1,000 blocked attempts", target: Target::Facts, play: memory },
+    Scenario {
+        name: "memory",
+        what: "1,000 blocked attempts",
+        target: Target::Facts,
+        play: |o| memory(o, Sinks::open, 60.0),
+    },
+    Scenario {
+        name: "memory-https",
+        what: "1,000 blocked attempts in https",
+        target: Target::Facts,
+        play: |o| memory(o, Sinks::open_secure, 100.0),
+    },
 ];
 
 fn alone(options: &Options) -> Result<Outcome> {
@@ -157,6 +180,19 @@ fn beside(options: &Options, mode: &str, destinations: usize, each: usize) -> Re
     stage.others(mode, destinations, each)?;
     let tail = stage.measure(&account, options.length)?;
     Ok(stage.outcome(tail))
+}
+
+fn https(options: &Options, destinations: usize) -> Result<Outcome> {
+    let mut stage = Stage::start(options, &[], "ok")?;
+    let account = stage.healthy_account()?;
+    let gate = stage.sinks.open_secure("hang")?;
+    let others = stage.server.accounts(1, destinations, |number| gate.url(number))?;
+    queue(stage.server.address, &others, 12)?;
+    let tail = stage.measure(&account, options.length)?;
+    let held = stage.sinks.count(gate)?.1;
+    let mut outcome = stage.outcome(tail);
+    outcome.facts.push(Fact { name: "attempts that hang at the end", value: held as f64, within: None });
+    Ok(outcome)
 }
 
 fn timeouts(options: &Options) -> Result<Outcome> {
@@ -328,9 +364,10 @@ fn recover(options: &Options) -> Result<Outcome> {
     Ok(outcome)
 }
 
-fn memory(options: &Options) -> Result<Outcome> {
+/// Attempts to gates that `open` opens, with at most so many megabytes.
+fn memory(options: &Options, open: fn(&mut Sinks, &str) -> Result<Gate>, most_mb: f64) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
-    let gate = stage.sinks.open("hang")?;
+    let gate = open(&mut stage.sinks, "hang")?;
     let others = stage.server.accounts(1, 1_000, |number| gate.url(number))?;
     let idle = stage.server.resident()?;
     queue(stage.server.address, &others, 1)?;
@@ -346,7 +383,7 @@ fn memory(options: &Options) -> Result<Outcome> {
     let resident = stage.server.resident()?.max(most.1);
     Ok(Outcome {
         facts: vec![
-            Fact { name: "resident MB", value: resident as f64 / 1e6, within: Some((0.0, 60.0)) },
+            Fact { name: "resident MB", value: resident as f64 / 1e6, within: Some((0.0, most_mb)) },
             Fact { name: "resident before, MB", value: idle as f64 / 1e6, within: None },
             Fact { name: "blocked attempts", value: most.0 as f64, within: Some((1_000.0, 1_024.0)) },
         ],

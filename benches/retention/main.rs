@@ -17,7 +17,7 @@ mod rest;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     match argument {
         generator::ARGUMENT => Some(generator::run()),
-        receiver::ARGUMENT => Some(receiver::run(Path::new(rest.first().map_or("", String::as_str)))),
+        receiver::ARGUMENT => Some(receiver::run(rest)),
         _ => None,
     }
 }

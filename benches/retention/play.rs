@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::Options;
 use super::support::Result;
 use super::support::generator::{Gate, Generator, Loaded, Plan};
+use super::support::message;
 use super::support::receiver::Receiver;
 use super::support::report::{Figure, Report, Target};
 use super::support::server::Server;
@@ -110,6 +111,7 @@ fn play(options: &Options, retention: Duration, warm: Duration, length: Duration
         address: server.address,
         path: "/server/incoming_data".to_owned(),
         tokens: accounts.into_iter().map(|account| account.token).collect(),
+        body: message::BODY,
         connections: CONNECTIONS,
         first: 0,
         warm,

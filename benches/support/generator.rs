@@ -36,6 +36,8 @@ pub struct Plan {
     pub path: String,
     /// Tokens of the accounts, which take turns; one event in flight per connection.
     pub tokens: Vec<String>,
+    /// Bytes of an event's body.
+    pub body: usize,
     /// Connections.
     pub connections: usize,
     /// Number of the first event.
@@ -125,9 +127,9 @@ impl<'a> Sender<'a> {
     fn connect(plan: &'a Plan) -> Result<Self> {
         let host = plan.address.to_string();
         let mut requests: Vec<Vec<u8>> =
-            plan.tokens.iter().map(|token| message::request(&host, &plan.path, Some(token))).collect();
+            plan.tokens.iter().map(|token| message::request(&host, &plan.path, Some(token), plan.body)).collect();
         if requests.is_empty() {
-            requests.push(message::request(&host, &plan.path, None));
+            requests.push(message::request(&host, &plan.path, None, plan.body));
         }
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(plan.connections);
@@ -220,7 +222,7 @@ impl<'a> Sender<'a> {
             let connection = &mut self.connections[number];
             connection.output.clear();
             connection.output.extend_from_slice(template);
-            message::set_number(&mut connection.output, self.plan.first + self.next);
+            message::set_number(&mut connection.output, self.plan.body, self.plan.first + self.next);
             (connection.written, connection.sent_us) = (0, now_us());
             self.next += 1;
             self.in_flight += 1;

@@ -1,6 +1,6 @@
 //! A bare HTTP client over one kept connection: it costs little, so that what is measured is the server.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl Client {
 }
 
 /// Reads what is there; an end is an error.
-pub fn read_some(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<()> {
+pub fn read_some(stream: &mut impl io::Read, buffer: &mut Vec<u8>) -> io::Result<()> {
     let mut chunk = [0; 4096];
     match stream.read(&mut chunk)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -1,6 +1,6 @@
 //! HTTP messages as load and receiver write and read them: at little cost, and no more of HTTP than both need.
 
-/// Bytes of an event's body.
+/// Bytes of an event's body where nothing else is said.
 pub const BODY: usize = 310;
 
 /// What a body begins with; the event's number follows, in [`DIGITS`] digits.
@@ -8,24 +8,24 @@ const MARK: &[u8] = br#"{"id":""#;
 
 const DIGITS: usize = 10;
 
-/// The body of event 0.
-pub fn body() -> Vec<u8> {
+/// The body of event 0, of so many bytes.
+pub fn body(length: usize) -> Vec<u8> {
     let mut body = MARK.to_vec();
     body.extend_from_slice(&[b'0'; DIGITS]);
     body.extend_from_slice(
         br#"","kind":"order.paid","total":19.90,"customer":{"name":"Ada","tags":["new","eu"]},"text":""#,
     );
     let end = br#""}"#;
-    while body.len() < BODY - end.len() {
+    while body.len() < length - end.len() {
         body.push(b"fan out "[body.len() % 8]);
     }
     body.extend_from_slice(end);
     body
 }
 
-/// Writes `number` into a message that ends with a body of [`body`].
-pub fn set_number(message: &mut [u8], mut number: u64) {
-    let at = message.len() - BODY + MARK.len();
+/// Writes `number` into a message that ends with a body of [`body`], of so many bytes.
+pub fn set_number(message: &mut [u8], body: usize, mut number: u64) {
+    let at = message.len() - body + MARK.len();
     for digit in message[at..at + DIGITS].iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
@@ -38,13 +38,13 @@ pub fn number(body: &[u8]) -> Option<u64> {
     digits.iter().all(u8::is_ascii_digit).then(|| digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
-/// A POST of event 0.
-pub fn request(host: &str, path: &str, token: Option<&str>) -> Vec<u8> {
+/// A POST of event 0, with a body of so many bytes.
+pub fn request(host: &str, path: &str, token: Option<&str>, body: usize) -> Vec<u8> {
     let token = token.map(|token| format!("cl-xtoken: {token}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{token}content-length: {BODY}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{token}content-length: {body}\r\n\r\n"
     );
-    [head.as_bytes(), &body()].concat()
+    [head.as_bytes(), &self::body(body)].concat()
 }
 
 /// Where the body of a message begins and where it ends, once all of it is there.

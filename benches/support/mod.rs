@@ -15,8 +15,10 @@ pub mod sinks;
 pub mod stage;
 pub mod system;
 pub mod tally;
+pub mod tls;
 pub mod verdict;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 /// What a benchmark comes to, or why it cannot go on.
@@ -51,6 +53,6 @@ pub fn run(
 }
 
 /// The receiving process of the benchmarks that feed a healthy destination.
-pub fn sink_part(argument: &str, _: &[String]) -> Option<Result<()>> {
-    (argument == sinks::SINK_ARGUMENT).then(|| sink::run().map_err(Into::into))
+pub fn sink_part(argument: &str, rest: &[String]) -> Option<Result<()>> {
+    (argument == sinks::SINK_ARGUMENT).then(|| sink::run(Path::new(rest.first().map_or("", String::as_str))))
 }

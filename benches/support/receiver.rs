@@ -1,5 +1,5 @@
-//! The process that receives: answers 200 at as little cost as it can, and counts how many different events have come
-//! to each place. One thread serves all connections.
+//! The process that receives: answers 200 at as little cost as it can, over http or https, and counts how many different
+//! events have come to each place. One thread serves all connections.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -10,21 +10,55 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustls::{ServerConfig, ServerConnection};
 
 use super::Result;
 use super::message;
 use super::system::{ends_with_us, long_backlog};
 use super::tally::Tally;
+use super::tls;
 
-/// The hidden argument with which the bench starts itself as the receiver; the file of the shared number follows.
+/// The hidden argument with which the bench starts itself as the receiver; the file of the shared number follows, and the
+/// word of a [`Manner`].
 pub const ARGUMENT: &str = "--be-the-receiver";
 
 /// Places that are told apart.
-const PLACES: usize = 16;
+const PLACES: usize = 1_000;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const OK_ONCE: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
 
 const LISTENER: Token = Token(usize::MAX);
+
+/// How it receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Over http, on kept connections.
+    Http,
+    /// Over http, and each connection for one request.
+    HttpOnce,
+    /// Over https, on kept connections.
+    Https,
+    /// Over https, and each connection for one request.
+    HttpsOnce,
+}
+
+impl Manner {
+    const ALL: [(Self, &str); 4] =
+        [(Self::Http, "http"), (Self::HttpOnce, "http-once"), (Self::Https, "https"), (Self::HttpsOnce, "https-once")];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(manner, _)| *manner == self).map_or("", |(_, word)| word)
+    }
+
+    fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::HttpsOnce)
+    }
+
+    fn keeps(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+}
 
 /// What came.
 #[derive(Default)]
@@ -53,8 +87,11 @@ impl Seen {
 }
 
 /// Runs until it is killed; says its port on standard output, and then answers each line of input with its counts.
-pub fn run(tally: &Path) -> Result<()> {
-    let tally = Tally::open(tally)?;
+pub fn run(args: &[String]) -> Result<()> {
+    let [path, word] = args else { return Err("wants a file and a manner".into()) };
+    let manner = Manner::ALL.iter().find(|(_, of)| of == word).ok_or("no such manner")?.0;
+    let tls = manner.is_secure().then(|| tls::authority(&authority_beside(Path::new(path)))).transpose()?;
+    let tally = Tally::open(Path::new(path))?;
     let counts = Arc::new(Counts::default());
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     long_backlog(&listener);
@@ -67,21 +104,33 @@ pub fn run(tally: &Path) -> Result<()> {
         }
         std::process::exit(0);
     });
-    serve(TcpListener::from_std(listener), &counts, &tally)
+    serve(TcpListener::from_std(listener), manner, tls.as_ref(), &counts, &tally)
+}
+
+/// Where the certificate of its authority is.
+fn authority_beside(tally: &Path) -> PathBuf {
+    tally.with_extension("pem")
 }
 
 struct Connection {
     stream: TcpStream,
+    tls: Option<Box<ServerConnection>>,
     input: Vec<u8>,
 }
 
-fn serve(mut listener: TcpListener, counts: &Counts, tally: &Tally) -> Result<()> {
+fn serve(
+    mut listener: TcpListener,
+    manner: Manner,
+    tls: Option<&Arc<ServerConfig>>,
+    counts: &Counts,
+    tally: &Tally,
+) -> Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut connections: HashMap<usize, Connection> = HashMap::new();
     let mut next = 0;
-    let mut seen: [Seen; PLACES] = Default::default();
+    let mut seen: Vec<Seen> = (0..PLACES).map(|_| Seen::default()).collect();
     loop {
         poll.poll(&mut events, None)?;
         for event in &events {
@@ -89,13 +138,14 @@ fn serve(mut listener: TcpListener, counts: &Counts, tally: &Tally) -> Result<()
                 while let Ok((mut stream, _)) = listener.accept() {
                     stream.set_nodelay(true)?;
                     poll.registry().register(&mut stream, Token(next), Interest::READABLE)?;
-                    connections.insert(next, Connection { stream, input: Vec::with_capacity(2048) });
+                    let tls = tls.map(|tls| ServerConnection::new(Arc::clone(tls)).map(Box::new)).transpose()?;
+                    connections.insert(next, Connection { stream, tls, input: Vec::with_capacity(2048) });
                     next += 1;
                 }
                 continue;
             }
             let Some(connection) = connections.get_mut(&event.token().0) else { continue };
-            if !read(connection, &mut |head, body| {
+            if !connection.read(manner.keeps(), &mut |head, body| {
                 counts.requests.fetch_add(1, Ordering::Relaxed);
                 let place = message::place(head).min(PLACES - 1);
                 if message::number(body).is_some_and(|number| seen[place].add(number)) {
@@ -108,32 +158,68 @@ fn serve(mut listener: TcpListener, counts: &Counts, tally: &Tally) -> Result<()
     }
 }
 
-/// Takes what came and answers it; gives whether the connection goes on.
-fn read(connection: &mut Connection, request: &mut dyn FnMut(&[u8], &[u8])) -> bool {
-    let mut chunk = [0; 16 * 1024];
-    loop {
-        match connection.stream.read(&mut chunk) {
-            Ok(0) => return false,
-            Ok(some) => {
-                connection.input.extend_from_slice(&chunk[..some]);
-                while let Some((body, end)) = message::extent(&connection.input) {
-                    request(&connection.input[..body], &connection.input[body..end]);
-                    connection.input.drain(..end);
-                    // So few bytes always fit.
-                    if connection.stream.write_all(OK).is_err() {
-                        return false;
-                    }
-                }
-                if some < chunk.len() {
-                    // What comes later is told anew.
-                    return true;
+impl Connection {
+    /// Takes what came and answers it; gives whether the connection goes on.
+    fn read(&mut self, keeps: bool, request: &mut dyn FnMut(&[u8], &[u8])) -> bool {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            let all = self.tls.is_none();
+            let read = self.read_some(&mut chunk);
+            let mut ended = false;
+            while let Some((body, end)) = message::extent(&self.input) {
+                request(&self.input[..body], &self.input[body..end]);
+                self.input.drain(..end);
+                ended |= !keeps;
+                if self.answer(if keeps { OK } else { OK_ONCE }).is_err() {
+                    return false;
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return false,
+            match read {
+                _ if ended => return false,
+                Ok(0) => return false,
+                // What comes later is told anew.
+                Ok(some) if all && some < chunk.len() => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
         }
     }
+
+    /// Appends some of what came to the input; gives how much was read from the connection.
+    fn read_some(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        let Some(tls) = &mut self.tls else {
+            let some = self.stream.read(chunk)?;
+            self.input.extend_from_slice(&chunk[..some]);
+            return Ok(some);
+        };
+        let read = tls.read_tls(&mut self.stream)?;
+        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        let before = self.input.len();
+        self.input.resize(before + state.plaintext_bytes_to_read(), 0);
+        tls.reader().read_exact(&mut self.input[before..])?;
+        send(tls, &mut self.stream)?;
+        Ok(read)
+    }
+
+    /// So few bytes always fit.
+    fn answer(&mut self, answer: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.stream.write_all(answer),
+            Some(tls) => {
+                tls.writer().write_all(answer)?;
+                send(tls, &mut self.stream)
+            }
+        }
+    }
+}
+
+fn send(tls: &mut ServerConnection, stream: &mut TcpStream) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(stream)?;
+    }
+    Ok(())
 }
 
 /// This process's hold on it.
@@ -142,6 +228,7 @@ pub struct Receiver {
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
     port: u16,
+    manner: Manner,
     /// File of the number of deliveries.
     pub tally: PathBuf,
     _folder: tempfile::TempDir,
@@ -157,16 +244,22 @@ pub struct Received {
 }
 
 impl Receiver {
-    /// Starts it.
+    /// Starts one that receives over http.
     pub fn start() -> Result<Self> {
+        Self::start_as(Manner::Http)
+    }
+
+    /// Starts one that receives in this manner.
+    pub fn start_as(manner: Manner) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let tally = folder.path().join("delivered");
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(ARGUMENT).arg(&tally).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(ARGUMENT).arg(&tally).arg(manner.word()).stdin(Stdio::piped()).stdout(Stdio::piped());
         ends_with_us(&mut command);
         let mut child = command.spawn()?;
         let (commands, answers) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
-        let mut receiver = Self { child, commands, answers: BufReader::new(answers), port: 0, tally, _folder: folder };
+        let answers = BufReader::new(answers);
+        let mut receiver = Self { child, commands, answers, port: 0, manner, tally, _folder: folder };
         receiver.port = receiver.line()?.trim().parse()?;
         Ok(receiver)
     }
@@ -178,7 +271,14 @@ impl Receiver {
 
     /// A place of it.
     pub fn url(&self, place: usize) -> String {
-        format!("http://127.0.0.1:{}/{place}", self.port)
+        let scheme = if self.manner.is_secure() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}/{place}", self.port)
+    }
+
+    /// What the server has to be told, so that it trusts this receiver.
+    pub fn flags(&self) -> Vec<String> {
+        let path = authority_beside(&self.tally).display().to_string();
+        if self.manner.is_secure() { vec!["--ca-file".to_owned(), path] } else { Vec::new() }
     }
 
     /// What it has counted.

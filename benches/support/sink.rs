@@ -1,21 +1,29 @@
 //! The process that receives. It opens ports (*gates*), each of which behaves in one way until it is told another, and
-//! notes when each request arrived. A thread a connection: a sink that hangs must not delay one that answers.
+//! notes when each request arrived, over http or https. A thread a connection: a sink that hangs must not delay one that
+//! answers.
 //!
 //! Commands come by lines on standard input, answers go by lines to standard output; the end of the input ends it.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use super::http::{content_length, head_length, read_some};
 use super::system::{long_backlog, now_us, reset};
+use super::tls;
 
 /// Stack of a connection's thread.
 const STACK: usize = 96 * 1024;
+
+/// And where it speaks TLS.
+const SECURE_STACK: usize = 256 * 1024;
 
 /// Between two bytes of a drip.
 const DRIP: Duration = Duration::from_millis(500);
@@ -80,8 +88,9 @@ struct Gate {
     held: AtomicI64,
 }
 
-/// Runs until standard input ends.
-pub fn run() -> io::Result<()> {
+/// Runs until standard input ends; writes the certificate of its authority to `authority`.
+pub fn run(authority: &Path) -> super::Result<()> {
+    let tls = tls::authority(authority)?;
     let mut gates: Vec<Arc<Gate>> = Vec::new();
     let mut output = io::BufWriter::new(io::stdout().lock());
     for line in io::stdin().lock().lines() {
@@ -102,7 +111,8 @@ pub fn run() -> io::Result<()> {
                 long_backlog(&listener);
                 writeln!(output, "{} {}", gates.len(), listener.local_addr()?.port())?;
                 gates.push(Arc::clone(&gate));
-                thread::Builder::new().spawn(move || accept(&listener, &gate))?;
+                let tls = (second == "secure").then(|| Arc::clone(&tls));
+                thread::Builder::new().spawn(move || accept(&listener, &gate, tls.as_ref()))?;
             }
             (Some("mode"), Some(gate)) => {
                 *locked(&gate.mode) = second.parse().map_err(io::Error::other)?;
@@ -119,7 +129,7 @@ pub fn run() -> io::Result<()> {
                     writeln!(output, "{destination} {sent_us} {arrived_us} {}", u8::from(*answered_ok))?;
                 }
             }
-            _ => return Err(io::Error::other(format!("no such command: {line}"))),
+            _ => return Err(format!("no such command: {line}").into()),
         }
         output.flush()?;
     }
@@ -130,27 +140,38 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn accept(listener: &TcpListener, gate: &Arc<Gate>) {
+fn accept(listener: &TcpListener, gate: &Arc<Gate>, tls: Option<&Arc<ServerConfig>>) {
     for (number, stream) in (0_u64..).zip(listener.incoming()) {
         // Without a descriptor or a thread the connection is closed, which the bench sees as a request that is missing.
         let Ok(stream) = stream else {
             thread::sleep(Duration::from_millis(10));
             continue;
         };
-        let gate = Arc::clone(gate);
-        let _ = thread::Builder::new().stack_size(STACK).spawn(move || {
-            let _ = serve(stream, &gate, number);
-        });
+        let (gate, tls) = (Arc::clone(gate), tls.map(Arc::clone));
+        let stack = if tls.is_some() { SECURE_STACK } else { STACK };
+        let _ = thread::Builder::new().stack_size(stack).spawn(move || serve_on(stream, tls, &gate, number));
     }
 }
 
-fn serve(mut stream: TcpStream, gate: &Gate, number: u64) -> io::Result<()> {
+fn serve_on(stream: TcpStream, tls: Option<Arc<ServerConfig>>, gate: &Gate, number: u64) -> super::Result<()> {
     stream.set_nodelay(true)?;
+    let ended = match tls {
+        None => serve(&mut &stream, gate, number)?,
+        Some(tls) => serve(&mut StreamOwned::new(ServerConnection::new(tls)?, &stream), gate, number)?,
+    };
+    if ended == Mode::Reset {
+        reset(stream);
+    }
+    Ok(())
+}
+
+/// Serves it until it fails; or gives how it is to be ended.
+fn serve(stream: &mut (impl Read + Write), gate: &Gate, number: u64) -> io::Result<Mode> {
     let mut buffer = Vec::with_capacity(1024);
     loop {
         buffer.clear();
         let body = loop {
-            read_some(&mut stream, &mut buffer)?;
+            read_some(stream, &mut buffer)?;
             if let Some(head) = head_length(&buffer)
                 && buffer.len() >= head + content_length(&buffer[..head])
             {
@@ -179,17 +200,16 @@ fn serve(mut stream: TcpStream, gate: &Gate, number: u64) -> io::Result<()> {
             answered_ok: matches!(mode, Mode::Ok | Mode::Take(_)),
         });
         gate.held.fetch_add(1, Ordering::Relaxed);
-        let answered = answer(&mut stream, mode, number);
+        let answered = answer(stream, mode, number);
         gate.held.fetch_sub(1, Ordering::Relaxed);
         if mode == Mode::Reset {
-            reset(stream);
-            return Ok(());
+            return Ok(mode);
         }
         answered?;
     }
 }
 
-fn answer(stream: &mut TcpStream, mode: Mode, number: u64) -> io::Result<()> {
+fn answer(stream: &mut (impl Read + Write), mode: Mode, number: u64) -> io::Result<()> {
     match mode {
         Mode::Ok | Mode::HangEach(_) => stream.write_all(OK),
         Mode::Take(millis) => {

@@ -1,12 +1,13 @@
 //! This process's hold on the one that receives.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::Result;
 use super::system::ends_with_us;
 
-/// The hidden argument with which the bench starts itself as the receiver.
+/// The hidden argument with which the bench starts itself as the receiver; the file for its authority's certificate follows.
 pub const SINK_ARGUMENT: &str = "--be-the-sink";
 
 /// The receiving process.
@@ -14,6 +15,9 @@ pub struct Sinks {
     child: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// The certificate of its authority.
+    pub authority: PathBuf,
+    _folder: tempfile::TempDir,
 }
 
 /// A port of it.
@@ -21,6 +25,7 @@ pub struct Sinks {
 pub struct Gate {
     number: usize,
     port: u16,
+    scheme: &'static str,
 }
 
 /// A request that came.
@@ -39,25 +44,36 @@ pub struct Arrival {
 impl Gate {
     /// Where destination `number` of this gate is.
     pub fn url(&self, number: usize) -> String {
-        format!("http://127.0.0.1:{}/{number}", self.port)
+        format!("{}://127.0.0.1:{}/{number}", self.scheme, self.port)
     }
 }
 
 impl Sinks {
     /// Starts it.
     pub fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let authority = folder.path().join("authority.pem");
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(SINK_ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(SINK_ARGUMENT).arg(&authority).stdin(Stdio::piped()).stdout(Stdio::piped());
         ends_with_us(&mut command);
         let mut child = command.spawn()?;
         let (commands, answers) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
-        Ok(Self { child, commands, answers: BufReader::new(answers) })
+        Ok(Self { child, commands, answers: BufReader::new(answers), authority, _folder: folder })
     }
 
     /// Opens a port.
     pub fn open(&mut self, mode: &str) -> Result<Gate> {
-        let [number, port] = self.ask(&format!("open {mode}"))?[..] else { return Err("no gate".into()) };
-        Ok(Gate { number: usize::try_from(number)?, port: u16::try_from(port)? })
+        self.open_as(mode, "http")
+    }
+
+    /// Opens a port that is reached by https.
+    pub fn open_secure(&mut self, mode: &str) -> Result<Gate> {
+        self.open_as(&format!("{mode} secure"), "https")
+    }
+
+    fn open_as(&mut self, how: &str, scheme: &'static str) -> Result<Gate> {
+        let [number, port] = self.ask(&format!("open {how}"))?[..] else { return Err("no gate".into()) };
+        Ok(Gate { number: usize::try_from(number)?, port: u16::try_from(port)?, scheme })
     }
 
     /// Changes how a gate behaves, for all its connections at one instant; gives that instant.

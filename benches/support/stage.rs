@@ -68,7 +68,10 @@ impl Stage {
     pub fn start(options: &Options, flags: &[&str], healthy: &str) -> Result<Self> {
         let mut sinks = Sinks::start()?;
         let healthy = sinks.open(healthy)?;
-        Ok(Self { server: Server::start(&options.binary, flags)?, sinks, healthy, rate: RATE })
+        let authority = sinks.authority.display().to_string();
+        // Also where nothing is reached by https: what is measured is the same server.
+        let flags = [flags, &["--ca-file", &authority]].concat();
+        Ok(Self { server: Server::start(&options.binary, &flags)?, sinks, healthy, rate: RATE })
     }
 
     /// Makes the account of the healthy destination.

@@ -278,7 +278,7 @@ impl Play {
                     entries.push((key, entry));
                 }
             }
-            let next = self.pools.next(self.threads(), 1_024, true);
+            let next = self.pools.next(self.threads(), 1_024, |_, _| true);
             entries.into_iter().for_each(|(key, entry)| self.pools.leave(key, entry));
             let Some((DestinationKey(number), pool)) = next else { return };
             let number = usize::try_from(number).unwrap();
