@@ -19,7 +19,7 @@ use ureq::Agent;
 use super::support::Result;
 use super::support::message;
 use super::support::receiver::Receiver;
-use super::support::system::{ends_with_us, processor_time};
+use super::support::system::{ends_with_us, own_processor_time, processor_time};
 
 /// The hidden argument with which the bench starts itself as the echo.
 pub const ARGUMENT: &str = "--be-the-echo";
@@ -131,10 +131,6 @@ pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result
         }
         Ok(Ceiling { rate, processor_us })
     })
-}
-
-fn own_processor_time() -> f64 {
-    processor_time(std::process::id()).unwrap_or(f64::NAN)
 }
 
 /// Resolves every name to one address: ureq's own resolver starts a thread a request.

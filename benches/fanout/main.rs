@@ -16,6 +16,7 @@ mod backlog;
 mod ceilings;
 mod https;
 mod parts;
+mod readers;
 mod sections;
 mod shapes;
 #[path = "../support/mod.rs"]

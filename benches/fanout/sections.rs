@@ -13,7 +13,7 @@ use super::support::report::{Figure, Report, Target};
 use super::support::server::{Account, Server};
 
 /// Connections of the load where nothing else is said.
-const CONNECTIONS: usize = 64;
+pub const CONNECTIONS: usize = 64;
 
 /// Events that may be taken and not yet delivered while it is measured what can be sustained; fewer where that would be more
 /// than so many deliveries.
@@ -127,6 +127,11 @@ pub const ALL: &[Section] = &[
         name: "parts",
         what: "processor time of an event against its parts alone",
         measure: super::parts::measure,
+    },
+    Section {
+        name: "readers",
+        what: "taking events beside 16 clients that page through long lists",
+        measure: super::readers::measure,
     },
     Section { name: "latency", what: "time to the answer at 1 and 256 connections", measure: latency },
     Section { name: "start", what: "from the start until it listens", measure: start },

@@ -100,6 +100,11 @@ pub fn processor_time(process: u32) -> Option<f64> {
     Some(ticks / a_second as f64)
 }
 
+/// Processor time that this process has used, in seconds; where the system tells.
+pub fn own_processor_time() -> f64 {
+    processor_time(std::process::id()).unwrap_or(f64::NAN)
+}
+
 /// Cargo's target folder, which this was built into; where it was moved since, the current one.
 pub fn target_folder() -> PathBuf {
     let here = std::env::current_exe().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem_openapi::OpenApi;
 
 use super::Context;
-use super::answers::{Created, Found, Gone};
+use super::answers::{Created, Found, Gone, Long};
 use super::auth::Admin;
 use super::body::Body;
 use super::model::accounts::{
@@ -50,8 +50,9 @@ impl AccountsApi {
         cursor: Query<Cursor>,
         /// Only the account with this e-mail address, case aside.
         email: Query<Email>,
-    ) -> ApiResult<Found<AccountPage>> {
-        Ok(Found(self.0.store.accounts(page(limit, cursor), email.0).await?.into()))
+    ) -> ApiResult<Long<AccountPage>> {
+        let found = self.0.store.accounts(page(limit, cursor), email.0).await?;
+        Long::made(&self.0.store, || Ok(found.into())).await
     }
 
     /// Read an account

@@ -1,5 +1,7 @@
 //! Answers of handlers: JSON with a status of its own, written once, without a tree in between.
 
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use poem::http::header::LOCATION;
 use poem::http::{HeaderValue, StatusCode};
@@ -12,11 +14,18 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 
 use super::limit;
-use super::problem::ApiError;
+use super::problem::{ApiError, ApiResult};
 use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
+use crate::store::Store;
 
 /// 200.
 pub struct Found<T>(pub T);
+
+/// 200, of something that may be long: its JSON was made where that delays nobody who sends events.
+pub struct Long<T> {
+    bytes: Vec<u8>,
+    of: PhantomData<fn() -> T>,
+}
 
 /// 201 and where it is.
 pub struct Created<T> {
@@ -50,16 +59,39 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// Writes `body`, for which `memory` was reserved.
 pub fn json_in(memory: Option<Reservation>, status: StatusCode, body: &impl Serialize) -> Response {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
-    if let Err(error) = serde_json::to_writer(&mut bytes, body) {
-        tracing::error!(%error, "an answer cannot be written");
-        return ApiError::internal().into_response();
-    }
-    let response = Response::builder().status(status).content_type("application/json");
+    let bytes = match written(body) {
+        Ok(bytes) => bytes,
+        Err(error) => return error.into_response(),
+    };
     match memory {
-        Some(memory) => response.body(held(bytes, memory)),
-        None if bytes.len() > LARGE_BYTES => response.extension(Large).body(bytes),
-        None => response.body(bytes),
+        Some(memory) => Response::builder().status(status).content_type("application/json").body(held(bytes, memory)),
+        None => unreserved(status, bytes),
+    }
+}
+
+fn written(body: &impl Serialize) -> ApiResult<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut bytes, body).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        ApiError::internal()
+    })?;
+    Ok(bytes)
+}
+
+/// An answer for which no memory was reserved: [`Bounded`] does so where it is large.
+fn unreserved(status: StatusCode, bytes: Vec<u8>) -> Response {
+    let response = Response::builder().status(status).content_type("application/json");
+    if bytes.len() > LARGE_BYTES { response.extension(Large).body(bytes) } else { response.body(bytes) }
+}
+
+impl<T: Serialize> Long<T> {
+    /// What `make` gives.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub async fn made(store: &Store, make: impl FnOnce() -> ApiResult<T> + Send + 'static) -> ApiResult<Self> {
+        let bytes = store.beside_senders(move || written(&make()?)).await??;
+        Ok(Self { bytes, of: PhantomData })
     }
 }
 
@@ -140,6 +172,12 @@ impl<T: Serialize + Send> IntoResponse for Found<T> {
     }
 }
 
+impl<T> IntoResponse for Long<T> {
+    fn into_response(self) -> Response {
+        unreserved(StatusCode::OK, self.bytes)
+    }
+}
+
 impl<T: Serialize + Send> IntoResponse for Taken<T> {
     fn into_response(self) -> Response {
         json(StatusCode::ACCEPTED, &self.0)
@@ -178,6 +216,7 @@ macro_rules! api_response {
 }
 
 api_response!(Found, StatusCode::OK, []);
+api_response!(Long, StatusCode::OK, []);
 api_response!(Taken, StatusCode::ACCEPTED, []);
 api_response!(Created, StatusCode::CREATED, [header("Location", "Path of what was made.", true)]);
 

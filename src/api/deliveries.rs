@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem_openapi::OpenApi;
 
 use super::Context;
-use super::answers::{Found, Taken};
+use super::answers::{Long, Taken};
 use super::auth::Admin;
 use super::model::deliveries::{Delivery, DeliveryDetail, DeliveryPage};
 use super::params::{Path, Query, page};
@@ -50,7 +50,7 @@ impl DeliveriesApi {
         since: Query<Timestamp>,
         /// Only those of events received before this.
         until: Query<Timestamp>,
-    ) -> ApiResult<Found<DeliveryPage>> {
+    ) -> ApiResult<Long<DeliveryPage>> {
         let filter = DeliveryFilter {
             account_id: account_id.0,
             destination_id: destination_id.0,
@@ -60,7 +60,8 @@ impl DeliveriesApi {
             since: since.0,
             until: until.0,
         };
-        Ok(Found(self.0.store.deliveries(filter, page(limit, cursor)).await?.into()))
+        let found = self.0.store.deliveries(filter, page(limit, cursor)).await?;
+        Long::made(&self.0.store, || Ok(found.into())).await
     }
 
     /// Read a delivery
@@ -72,8 +73,9 @@ impl DeliveriesApi {
         _admin: Admin,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
-    ) -> ApiResult<Found<DeliveryDetail>> {
-        Ok(Found(self.0.store.delivery(delivery_id.0).await?.into()))
+    ) -> ApiResult<Long<DeliveryDetail>> {
+        let found = self.0.store.delivery(delivery_id.0).await?;
+        Long::made(&self.0.store, || Ok(found.into())).await
     }
 
     /// Retry a delivery

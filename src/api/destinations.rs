@@ -10,7 +10,7 @@ use poem_openapi::{ApiResponse, OpenApi};
 use tokio::sync::oneshot;
 
 use super::Context;
-use super::answers::{self, Created, Found, Gone};
+use super::answers::{self, Created, Found, Gone, Long};
 use super::auth::Admin;
 use super::body::Body;
 use super::model::deliveries::{Attempt, ReplayCount};
@@ -69,8 +69,9 @@ impl DestinationsApi {
         limit: Query<Limit>,
         /// `next_cursor` of the page before.
         cursor: Query<Cursor>,
-    ) -> ApiResult<Found<DestinationPage>> {
-        Ok(Found(self.0.store.destinations(account_id.0, page(limit, cursor)).await?.into()))
+    ) -> ApiResult<Long<DestinationPage>> {
+        let found = self.0.store.destinations(account_id.0, page(limit, cursor)).await?;
+        Long::made(&self.0.store, || Ok(found.into())).await
     }
 
     /// Read a destination

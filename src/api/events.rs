@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem_openapi::OpenApi;
 
 use super::Context;
-use super::answers::{Found, Taken};
+use super::answers::{Long, Taken};
 use super::auth::Admin;
 use super::model::deliveries::ReplayCount;
 use super::model::events::{EventDetail, EventPage};
@@ -34,8 +34,9 @@ impl EventsApi {
         limit: Query<Limit>,
         /// `next_cursor` of the page before.
         cursor: Query<Cursor>,
-    ) -> ApiResult<Found<EventPage>> {
-        Ok(Found(self.0.store.events(account_id.0, page(limit, cursor)).await?.into()))
+    ) -> ApiResult<Long<EventPage>> {
+        let found = self.0.store.events(account_id.0, page(limit, cursor)).await?;
+        Long::made(&self.0.store, || Ok(found.into())).await
     }
 
     /// Read an event
@@ -47,9 +48,9 @@ impl EventsApi {
         _admin: Admin,
         /// Id of the event.
         event_id: Path<EventId>,
-    ) -> ApiResult<Found<EventDetail>> {
+    ) -> ApiResult<Long<EventDetail>> {
         let (event, payload) = self.0.store.event(event_id.0).await?;
-        Ok(Found(EventDetail::new(event, payload)?))
+        Long::made(&self.0.store, || Ok(EventDetail::new(event, payload)?)).await
     }
 
     /// Replay an event

@@ -9,7 +9,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::{ApiResponse, OpenApi};
 
 use super::Context;
-use super::answers::{Found, text_schema};
+use super::answers::{Found, Long, text_schema};
 use super::auth::Admin;
 use super::model::operations::{Health, Stats};
 use super::params::Query;
@@ -74,7 +74,7 @@ impl OperationsApi {
         until: Query<Timestamp>,
         /// Width of a bucket, a whole number of minutes such as `1m`, `1h` or `1d`; an hour if not given.
         bucket: Query<DurationText>,
-    ) -> ApiResult<Found<Stats>> {
+    ) -> ApiResult<Long<Stats>> {
         let until = until.0.unwrap_or_else(self.0.clock);
         let since = since.0.unwrap_or_else(|| until.minus(DAY));
         let bucket = bucket.0.map_or(HOUR, |bucket| bucket.0);
@@ -82,7 +82,7 @@ impl OperationsApi {
             StatsRequest::new(account_id.0, destination_id.0, since, until, bucket).map_err(ApiError::bad_parameter)?;
         let (since, until) = (request.since, request.until);
         let buckets = self.0.store.stats(request).await?;
-        Ok(Found(Stats::new(since, until, bucket, buckets)))
+        Long::made(&self.0.store, move || Ok(Stats::new(since, until, bucket, buckets))).await
     }
 
     /// Read the metrics

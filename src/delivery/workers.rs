@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::process::critical::{EndsProcess, panic_point};
-use crate::process::priority;
+use crate::process::priority::{self, Rank};
 
 /// A worker without work ends after this.
 const IDLE: Duration = Duration::from_secs(20);
@@ -77,7 +77,7 @@ impl Workers {
             runtime.spawn_blocking(move || {
                 // Whatever it was given would never come back.
                 let _ends = EndsProcess("delivery worker");
-                priority::lower();
+                priority::lower(Rank::Sending);
                 let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
                 let Some(first) = locked(&starting).pop_front() else { return };
                 first(Arc::clone(&slot));

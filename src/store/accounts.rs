@@ -63,7 +63,7 @@ impl Store {
     /// Unavailable.
     pub async fn accounts(&self, page: PageRequest, email: Option<Email>) -> Result<Page<Account>> {
         self.readers
-            .api(move |connection| {
+            .list(move |connection| {
                 let items = rows::all(
                     connection,
                     &format!(

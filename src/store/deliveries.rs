@@ -70,7 +70,7 @@ impl Store {
     pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.readers
-            .api(move |connection| match resolve(connection, &filter)? {
+            .list(move |connection| match resolve(connection, &filter)? {
                 Some(wanted) => list(connection, &filter, &wanted, page, &shared),
                 None => Ok(Page { items: Vec::new(), next: None }),
             })
@@ -84,7 +84,7 @@ impl Store {
     pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.readers
-            .api(move |connection| {
+            .list(move |connection| {
                 let delivery = existing(connection, id, &shared)?;
                 Ok((delivery, attempts::of(connection, id)?))
             })

@@ -67,7 +67,7 @@ impl Store {
     /// Not found where the account is unknown.
     pub async fn destinations(&self, account: AccountId, page: PageRequest) -> Result<Page<Destination>> {
         self.readers
-            .api(move |connection| {
+            .list(move |connection| {
                 let account = accounts::existing(connection, &account)?;
                 let items = rows::all(
                     connection,

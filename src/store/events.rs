@@ -118,7 +118,7 @@ impl Store {
     pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .api(move |connection| {
+            .list(move |connection| {
                 let account = accounts::existing(connection, &account)?;
                 let mut prepared = connection
                     .prepare_cached(
@@ -152,7 +152,7 @@ impl Store {
     pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .api(move |connection| {
+            .list(move |connection| {
                 let found = rows::first(
                     connection,
                     "SELECT e.id, e.received_at, length(e.payload), a.account_id, e.payload FROM event e

@@ -24,6 +24,7 @@ mod mark;
 mod outcomes;
 mod probe;
 mod read_gate;
+mod read_throttle;
 mod readers;
 mod replay;
 mod rows;
@@ -106,6 +107,15 @@ impl Store {
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
         let (writer, thread) = writer::Writer::start(opened, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), held })
+    }
+
+    /// Runs `work` that belongs to a long read, such as the making of its answer, on a thread that may block: in its turn,
+    /// so that whoever sends events goes first.
+    ///
+    /// # Errors
+    /// Internal where it panicked.
+    pub async fn beside_senders<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.shared.read_throttle.run(work).await
     }
 
     /// The one true path of the file; its companions lie beside it.

@@ -1,7 +1,7 @@
 //! Keeps new reads back for a moment. The write-ahead log begins anew only where nobody reads it, and reads that overlap
 //! leave no such moment: then the log would grow for as long as they come.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const REST_FROM_OTHERS: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct ReadGate {
     reading: AtomicUsize,
+    /// Whether `state` says that it is closed. While it is open nobody takes the lock: a reader of low priority that held it
+    /// would stall the write thread.
+    closed: AtomicBool,
     state: Mutex<State>,
     opened: Condvar,
 }
@@ -37,13 +40,20 @@ pub struct Reading<'a>(&'a ReadGate);
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        self.0.reading.fetch_sub(1, Ordering::Relaxed);
+        self.0.reading.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl ReadGate {
     /// Begins a read, once reads are no longer kept back. Blocks.
     pub fn enter(&self) -> Reading<'_> {
+        // Counted first: who closes the gate then sees either this read, or that it waits.
+        self.reading.fetch_add(1, Ordering::SeqCst);
+        let reading = Reading(self);
+        if !self.closed.load(Ordering::SeqCst) {
+            return reading;
+        }
+        drop(reading);
         let mut state = self.state();
         while let Some(until) = state.closed_until {
             let left = until.saturating_duration_since(Instant::now());
@@ -52,28 +62,33 @@ impl ReadGate {
             }
             state = self.opened.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.reading.fetch_add(1, Ordering::Relaxed);
+        self.reading.fetch_add(1, Ordering::SeqCst);
         Reading(self)
     }
 
     /// To be told how many pages the log has. Closes the gate where they are too many, and opens it once the log has begun
     /// anew or its time is over. Gives whether it is closed and nobody reads: the moment to move all of the log.
     pub fn log_has(&self, pages: u32, now: Instant) -> bool {
+        if pages < MAX_LOG_PAGES && !self.is_closed() {
+            return false;
+        }
         let mut state = self.state();
-        let nobody = self.reading.load(Ordering::Relaxed) == 0;
+        let nobody = || self.reading.load(Ordering::SeqCst) == 0;
         match state.closed_until {
-            Some(until) if pages >= MAX_LOG_PAGES && now < until => return nobody,
+            Some(until) if pages >= MAX_LOG_PAGES && now < until => return nobody(),
             Some(_) => {
                 state.closed_until = None;
+                self.closed.store(false, Ordering::SeqCst);
                 if pages >= MAX_LOG_PAGES {
-                    state.rests_until = Some(now + if nobody { REST_FROM_OTHERS } else { REST });
+                    state.rests_until = Some(now + if nobody() { REST_FROM_OTHERS } else { REST });
                 }
                 drop(state);
                 self.opened.notify_all();
             }
             None if pages >= MAX_LOG_PAGES && state.rests_until.is_none_or(|until| until <= now) => {
                 state.closed_until = Some(now + MAX_CLOSED);
-                return nobody;
+                self.closed.store(true, Ordering::SeqCst);
+                return nobody();
             }
             None => {}
         }
@@ -82,7 +97,7 @@ impl ReadGate {
 
     /// Whether reads are kept back.
     pub fn is_closed(&self) -> bool {
-        self.state().closed_until.is_some()
+        self.closed.load(Ordering::SeqCst)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -13,7 +13,7 @@ use super::file::HeldFile;
 use super::shared::Shared;
 use super::{file, sql};
 use crate::error::{Error, Result};
-use crate::process::priority;
+use crate::process::priority::{self, Rank};
 
 /// Connections for the API. More would only compete for two cores and for memory.
 const API: u32 = 4;
@@ -90,7 +90,18 @@ impl Readers {
         pools.clone().ok_or_else(super::writer::stopping)
     }
 
-    /// Runs a read for the API on tokio's blocking pool.
+    /// Runs a read for the API that may be long, and gives way to whoever sends events.
+    pub async fn list<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let pools = self.pools()?;
+        let shared = Arc::clone(&pools.shared);
+        shared.read_throttle.run(move || in_transaction(&pools.api, &pools, read)).await?
+    }
+
+    /// Runs a short read for the API on tokio's blocking pool.
     pub async fn api<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
@@ -101,7 +112,7 @@ impl Readers {
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             // Lists wait for events, and not the other way round.
-            priority::lower();
+            priority::lower(Rank::Reading);
             in_transaction(&pools.api, &pools, read)
         });
         task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))?

@@ -92,7 +92,7 @@ impl Store {
         while let Some(first) = from {
             let (walked, filter_here) = (id.clone(), filter.clone());
             let (found, next) =
-                self.readers.api(move |connection| walk(connection, &walked, &filter_here, first)).await?;
+                self.readers.list(move |connection| walk(connection, &walked, &filter_here, first)).await?;
             if filter.dry_run {
                 count += found.len() as u64;
             } else {

@@ -8,6 +8,7 @@ use super::follow::Followers;
 use super::late::Late;
 use super::probe::Proof;
 use super::read_gate::ReadGate;
+use super::read_throttle::ReadThrottle;
 use super::tokens::Tokens;
 use super::waits::Waits;
 use crate::domain::memory::MemoryBudget;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub documents: Documents,
     /// Keeps reads back where the log grows too long.
     pub read_gate: ReadGate,
+    /// Lets senders go before long reads.
+    pub read_throttle: ReadThrottle,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Whether the disk was seen to take writes.

@@ -19,7 +19,7 @@ impl Store {
     /// Not found where the account or the destination is unknown.
     pub async fn stats(&self, request: StatsRequest) -> Result<Vec<(Timestamp, Counts)>> {
         self.readers
-            .api(move |connection| {
+            .list(move |connection| {
                 let width = i64::try_from(request.bucket.as_millis()).unwrap_or(i64::MAX);
                 let (since, until) = (request.since.millis(), request.until.millis());
                 let account = request.account_id.as_ref().map(|id| accounts::existing(connection, id)).transpose()?;

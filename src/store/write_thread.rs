@@ -163,6 +163,7 @@ impl Thread {
         match result {
             Ok(changes) => {
                 self.unwritten.clear();
+                self.shared.read_throttle.committed(steps.len(), started);
                 if !steps.is_empty() {
                     outlet.beside().made(changes.iter().map(super::Change::deliveries_made).sum());
                 }

@@ -27,6 +27,7 @@ mod process;
 mod sinks;
 mod stops;
 mod trace;
+mod unread;
 
 use campaign::{Fault, faults};
 
@@ -47,6 +48,7 @@ const FAULTS: &[Fault] = faults![
     crowds::half_open_clients,
     crowds::many_accounts_and_destinations,
     crowds::headers_at_their_limits,
+    unread::clients_that_wait_and_read_nothing_and_long_documents_for_many,
     crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
     mixed::mixed_load_with_random_faults,
