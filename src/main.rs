@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_pusher::app::cli::{self, Command, Stop};
 use data_pusher::error::Error;
-use data_pusher::process::output;
+use data_pusher::process::{memory, output};
 use data_pusher::{api, app};
 
 /// How long the end waits for the last line, where nobody reads it.
@@ -15,6 +15,7 @@ const LAST_LINE: Duration = Duration::from_secs(1);
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    memory::give_large_blocks_back();
     match cli::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => ended(app::serve(*config)),
         Ok(Command::OpenApi { yaml }) => print(&if yaml { api::document_yaml() } else { api::document_json() }),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, MAIN_DB};
 
 use super::documents::Documents;
 use super::{Store, rows, sql};
@@ -88,15 +88,15 @@ impl Look<'_> {
         let left = BROUGHT_IN_ALL - self.brought;
         let claim = rows::first(
             self.connection,
-            "SELECT v.event_id, v.step, e.payload FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
-            [delivery.0],
+            // SQLite copies what it gives as a whole: not of a long document.
+            "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END
+             FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
+            (delivery.0, BROUGHT_ALONG.min(left)),
             |row| {
-                let (event, payload) = (EventId(row.get(0)?), row.get_ref(2)?.as_blob()?);
-                let document = self.documents.find(event, payload.len()).or_else(|| {
-                    let brings = payload.len() <= BROUGHT_ALONG && payload.len() <= left;
-                    // Where there is no memory it is read when it is sent.
-                    if brings { self.documents.read(event, payload).ok() } else { None }
-                });
+                let (event, payload) = (EventId(row.get(0)?), row.get_ref(3)?.as_blob_or_null()?);
+                // Where there is no memory it is read when it is sent.
+                let read = || self.documents.read(event, payload?).ok();
+                let document = self.documents.find(event, row.get(2)?).or_else(read);
                 Ok(Claim { delivery, event, step: row.get(1)?, document })
             },
         )?;
@@ -175,13 +175,13 @@ impl Store {
         if let Some(document) = documents.find(event, bytes) {
             return Ok(Some((document, step)));
         }
-        documents.wait_for(bytes).map_err(|NoMemory| no_memory())?;
-        let read = self.readers.engine(|connection| {
-            rows::first(connection, "SELECT payload FROM event WHERE id = ?1", [event.0], |row| {
-                Ok(documents.read(event, row.get_ref(0)?.as_blob()?))
-            })
-        })?;
-        read.transpose().map(|document| document.map(|document| (document, step))).map_err(|NoMemory| no_memory())
+        let memory = documents.wait_for(bytes).map_err(|NoMemory| no_memory())?;
+        let payload = self.readers.engine(|connection| payload(connection, event))?;
+        Ok(payload.map(|payload| {
+            let document = Document::new(payload, memory);
+            documents.keep(event, &document);
+            (document, step)
+        }))
     }
 
     /// Counts pending deliveries once, for the figure that commits move from then on.
@@ -191,6 +191,17 @@ impl Store {
     pub fn count_pending(&self) -> Result<i64> {
         self.readers.engine(count_pending)
     }
+}
+
+/// An event's document, read into the one place where it stays: a query would hold a copy of its own.
+fn payload(connection: &Connection, event: EventId) -> Result<Option<Vec<u8>>> {
+    if rows::first(connection, "SELECT 1 FROM event WHERE id = ?1", [event.0], |_| Ok(()))?.is_none() {
+        return Ok(None);
+    }
+    let blob = connection.blob_open(MAIN_DB, "event", "payload", event.0, true).map_err(sql)?;
+    let mut payload = vec![0; blob.len()];
+    blob.read_at_exact(&mut payload, 0).map_err(sql)?;
+    Ok(Some(payload))
 }
 
 /// How many deliveries are pending.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::document::{Document, WeakDocument};
 use crate::domain::ids::EventId;
-use crate::domain::memory::{MemoryBudget, NoMemory};
+use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
 
 /// Shorter documents are not looked for: to have one several times costs less than to find it.
 const LOOKED_FOR: usize = 4 * 1024;
@@ -71,19 +71,18 @@ impl Documents {
         Ok(document)
     }
 
-    /// Waits until there may be memory for so many bytes. Blocks.
+    /// Waits for memory for so many bytes. Blocks.
     ///
     /// # Errors
     /// There was none for a second.
-    pub fn wait_for(&self, bytes: usize) -> Result<(), NoMemory> {
+    pub fn wait_for(&self, bytes: usize) -> Result<Reservation, NoMemory> {
         let end = Instant::now() + WAIT;
-        while !self.memory.fits(bytes) {
-            if Instant::now() >= end {
-                return Err(NoMemory);
+        loop {
+            match self.memory.reserve(bytes) {
+                Err(NoMemory) if Instant::now() < end => std::thread::sleep(TRY_AGAIN),
+                reserved => return reserved,
             }
-            std::thread::sleep(TRY_AGAIN);
         }
-        Ok(())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -115,7 +115,7 @@ impl Store {
     /// # Errors
     /// Internal where it panicked.
     pub async fn beside_senders<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        self.shared.read_throttle.run(work).await
+        self.readers.aside(work).await
     }
 
     /// The one true path of the file; its companions lie beside it.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Error, Result};
 use crate::process::priority::{self, Rank};
@@ -58,31 +58,37 @@ impl ReadThrottle {
         }
     }
 
-    /// Runs `work` on tokio's blocking pool, at low priority, and in its turn where a crowd of senders is there.
+    /// Waits for a turn, where a crowd of senders is there.
     ///
     /// # Errors
-    /// Internal where it panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let turn = match self.is_crowded(Instant::now()) {
-            true => Some(Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Error::internal("no turns"))?),
-            false => None,
-        };
-        let runtime = Handle::current();
-        // The turn goes along: it is not over before the work is, though nobody waits for its result any more.
-        let task = tokio::task::spawn_blocking(move || {
-            priority::lower(Rank::Reading);
-            let began = Instant::now();
-            let result = work();
+    /// Never; it is the semaphore's that is never closed.
+    pub async fn turn(&self) -> Result<Turn> {
+        if !self.is_crowded(Instant::now()) {
+            return Ok(Turn(None));
+        }
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        Ok(Turn(Some(turn.map_err(|_| Error::internal("reads have no turns"))?)))
+    }
+}
+
+/// A read's turn. It goes along with the work: it is not over before that is, though nobody waits for its result any more.
+pub struct Turn(Option<OwnedSemaphorePermit>);
+
+impl Turn {
+    /// Does `work` at low priority on this thread, which must be one of the runtime's that may block. The next turn begins
+    /// some time after it.
+    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
+        priority::lower(Rank::Reading);
+        let began = Instant::now();
+        let result = work();
+        if let Some(turn) = self.0 {
             let rest = (began.elapsed() * REST).min(LONGEST_REST);
-            if let Some(turn) = turn {
-                runtime.spawn(async move {
-                    tokio::time::sleep(rest).await;
-                    drop(turn);
-                });
-            }
-            result
-        });
-        task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))
+            Handle::current().spawn(async move {
+                tokio::time::sleep(rest).await;
+                drop(turn);
+            });
+        }
+        result
     }
 }
 
@@ -118,7 +124,8 @@ mod tests {
                         meet.wait();
                         now.fetch_sub(1, Ordering::SeqCst);
                     };
-                    throttle.run(work).await.unwrap();
+                    let turn = throttle.turn().await.unwrap();
+                    tokio::task::spawn_blocking(move || turn.run(work)).await.unwrap();
                 })
             })
             .collect();

@@ -10,6 +10,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::Semaphore;
 
 use super::file::HeldFile;
+use super::read_throttle::ReadThrottle;
 use super::shared::Shared;
 use super::{file, sql};
 use crate::error::{Error, Result};
@@ -39,6 +40,7 @@ pub struct Readers {
     pools: Arc<RwLock<Option<Arc<Pools>>>>,
     /// A read takes a blocking thread only when it has a connection to use there.
     turns: Arc<Semaphore>,
+    throttle: Arc<ReadThrottle>,
 }
 
 struct Pools {
@@ -67,7 +69,11 @@ impl Readers {
         };
         let (api, engine) = (pool(API, API_CACHE_KIB), pool(ENGINE, ENGINE_CACHE_KIB));
         let pools = Arc::new(Pools { api, engine, file: Arc::clone(held), shared: Arc::clone(shared) });
-        Self { pools: Arc::new(RwLock::new(Some(pools))), turns: Arc::new(Semaphore::new(API as usize)) }
+        Self {
+            pools: Arc::new(RwLock::new(Some(pools))),
+            turns: Arc::new(Semaphore::new(API as usize)),
+            throttle: Arc::clone(&shared.read_throttle),
+        }
     }
 
     /// Closes all connections, once the reads that have begun are done; further ones are refused. A connection that only
@@ -96,9 +102,14 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let pools = self.pools()?;
-        let shared = Arc::clone(&pools.shared);
-        shared.read_throttle.run(move || in_transaction(&pools.api, &pools, read)).await?
+        let readers = self.clone();
+        self.aside(move || readers.api_read(read)).await?
+    }
+
+    /// Runs `work` of a read that may be long, in its turn.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = self.throttle.turn().await?;
+        self.on_a_thread(move || turn.run(work)).await
     }
 
     /// Runs a short read for the API on tokio's blocking pool.
@@ -107,15 +118,27 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
-        let pools = self.pools()?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        let readers = self.clone();
+        let read = move || {
             // Lists wait for events, and not the other way round.
             priority::lower(Rank::Reading);
-            in_transaction(&pools.api, &pools, read)
+            readers.api_read(read)
+        };
+        self.on_a_thread(read).await?
+    }
+
+    fn api_read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let pools = self.pools()?;
+        in_transaction(&pools.api, &pools, read)
+    }
+
+    async fn on_a_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
         });
-        task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))?
+        task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))
     }
 
     /// Runs a read for the engine on the calling thread, which must be one that may block.

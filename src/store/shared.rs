@@ -1,5 +1,6 @@
 //! What the store keeps in memory beside the file, moved only after a commit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub struct Shared {
     /// Keeps reads back where the log grows too long.
     pub read_gate: ReadGate,
     /// Lets senders go before long reads.
-    pub read_throttle: ReadThrottle,
+    pub read_throttle: Arc<ReadThrottle>,
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Whether the disk was seen to take writes.

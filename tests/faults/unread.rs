@@ -80,24 +80,24 @@ pub fn clients_that_wait_and_read_nothing_and_long_documents_for_many(report: &m
     }
     let document = format!("\"{}\"", "x".repeat(LONGEST - 2));
     let (mut most, began) = (0, Instant::now());
-    let mut look = || most = resident(&server).max(most);
     let taken = (0..DOCUMENTS).filter(|_| {
         let answer = client.push_with(&account.token, &[], document.as_bytes());
-        look();
+        most = resident(&server).max(most);
         assert!(matches!(answer.status, 202 | 503), "{}", answer.text());
         answer.status == 202
     });
     let taken = taken.count();
     assert!(taken > 0, "a long document is taken where little is under way");
+    report.figure("memory with the documents", mebibytes(most));
     let mut crowd: Vec<TcpStream> = (0..clients)
         .map(|_| {
-            look();
+            most = resident(&server).max(most);
             waiting(&server, &account)
         })
         .collect();
     let sent = Instant::now();
     while sent.elapsed() < WATCHED {
-        look();
+        most = resident(&server).max(most);
         std::thread::sleep(Duration::from_millis(10));
     }
     // The wait of all of them is over by now, and who has no room is refused.
