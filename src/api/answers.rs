@@ -59,7 +59,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// Writes `body`, for which `memory` was reserved.
 pub fn json_in(memory: Option<Reservation>, status: StatusCode, body: &impl Serialize) -> Response {
-    let bytes = match written(body) {
+    let bytes = match written(memory.as_ref().map_or(USUAL_BYTES, Reservation::bytes), body) {
         Ok(bytes) => bytes,
         Err(error) => return error.into_response(),
     };
@@ -69,8 +69,8 @@ pub fn json_in(memory: Option<Reservation>, status: StatusCode, body: &impl Seri
     }
 }
 
-fn written(body: &impl Serialize) -> ApiResult<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+fn written(room: usize, body: &impl Serialize) -> ApiResult<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(room);
     serde_json::to_writer(&mut bytes, body).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         ApiError::internal()
@@ -90,7 +90,7 @@ impl<T: Serialize> Long<T> {
     /// # Errors
     /// Those of `make`.
     pub async fn made(store: &Store, make: impl FnOnce() -> ApiResult<T> + Send + 'static) -> ApiResult<Self> {
-        let bytes = store.beside_senders(move || written(&make()?)).await??;
+        let bytes = store.beside_senders(move || written(USUAL_BYTES, &make()?)).await??;
         Ok(Self { bytes, of: PhantomData })
     }
 }

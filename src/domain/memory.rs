@@ -68,6 +68,11 @@ impl Default for MemoryBudget {
 }
 
 impl Reservation {
+    /// So many it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Takes more, up to `bytes` in all.
     ///
     /// # Errors

@@ -104,10 +104,10 @@ impl Store {
         };
         let deliveries = self.readers.api(unattempted).await?;
         let (done, first_attempts) = oneshot::channel();
-        let number = self.shared.waits.wait(Wait { deliveries, done });
+        let key = self.shared.waits.wait(Wait { event, deliveries, done });
         // What was attempted meanwhile was told to nobody.
         let left = self.readers.api(unattempted).await?;
-        self.shared.waits.keep_only(number, left.into_iter().map(|(delivery, _)| delivery).collect());
+        self.shared.waits.keep_only(key, &left.into_iter().map(|(delivery, _)| delivery).collect());
         Ok(first_attempts)
     }
 
@@ -243,15 +243,17 @@ fn accept(batch: &mut Batch<'_>, incoming: IncomingEvent, wait: bool, now: Times
     batch.changed(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
     let first_attempts = wait.then(|| {
         let (done, first_attempts) = oneshot::channel();
-        batch.wait(Wait { deliveries: awaited, done });
+        batch.wait(Wait { event: event_id, deliveries: awaited, done });
         first_attempts
     });
     let made = MadeDeliveries { event: event_id, first: first + 1, targets, at: now };
     Ok(Accepted { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
 }
 
-const UNATTEMPTED: &str = "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
-     WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL";
+const UNATTEMPTED: &str =
+    "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
+     WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL
+     ORDER BY v.id";
 
 fn targets(batch: &mut Batch<'_>, account: AccountKey) -> Result<Arc<Targets>> {
     if let Some(known) = batch.targets().get(account) {

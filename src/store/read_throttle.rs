@@ -11,13 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Result};
 use crate::process::priority::{self, Rank};
 
-/// So many steps in one transaction are of a crowd of senders.
-const CROWD: usize = 8;
-
-/// It is likely to come again within this time.
+/// Who was answered just now is likely to come again within this time.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// Beside a crowd one read runs at a time, and after it none for as many times as long: then reading takes half of one
+/// Beside senders one read runs at a time, and after it none for as many times as long: then reading takes half of one
 /// processor at most. Measured on two, with 16 clients that page: 190 pages of 200 deliveries a second, and events are taken
 /// at 0.9 to 1.0 of the rate without them; unthrottled it was 0.5.
 const REST: u32 = 1;
@@ -28,22 +25,22 @@ const LONGEST_REST: Duration = Duration::from_millis(100);
 /// Shared by all reads that may be long, and told by the write thread who sends.
 pub struct ReadThrottle {
     since: Instant,
-    /// When a crowd was last seen, in milliseconds after `since` and one more; 0 for never.
-    crowd_at: AtomicU64,
+    /// When senders were last answered, in milliseconds after `since` and one more; 0 for never.
+    answered_at: AtomicU64,
     turn: Arc<Semaphore>,
 }
 
 impl Default for ReadThrottle {
     fn default() -> Self {
-        Self { since: Instant::now(), crowd_at: AtomicU64::new(0), turn: Arc::new(Semaphore::new(1)) }
+        Self { since: Instant::now(), answered_at: AtomicU64::new(0), turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
 impl ReadThrottle {
     /// A transaction of so many steps was committed.
     pub fn committed(&self, steps: usize, now: Instant) {
-        if steps >= CROWD {
-            self.crowd_at.store(self.millis(now) + 1, Ordering::Relaxed);
+        if steps > 0 {
+            self.answered_at.store(self.millis(now) + 1, Ordering::Relaxed);
         }
     }
 
@@ -51,19 +48,19 @@ impl ReadThrottle {
         u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX - 1)
     }
 
-    fn is_crowded(&self, now: Instant) -> bool {
-        match self.crowd_at.load(Ordering::Relaxed) {
+    fn has_senders(&self, now: Instant) -> bool {
+        match self.answered_at.load(Ordering::Relaxed) {
             0 => false,
             at => u128::from(self.millis(now).saturating_sub(at - 1)) < MOMENT.as_millis(),
         }
     }
 
-    /// Waits for a turn, where a crowd of senders is there.
+    /// Waits for a turn, where somebody sends.
     ///
     /// # Errors
     /// Never; it is the semaphore's that is never closed.
     pub async fn turn(&self) -> Result<Turn> {
-        if !self.is_crowded(Instant::now()) {
+        if !self.has_senders(Instant::now()) {
             return Ok(Turn(None));
         }
         let turn = Arc::clone(&self.turn).acquire_owned().await;
@@ -99,15 +96,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crowd_is_remembered_for_a_moment() {
+    fn senders_are_remembered_for_a_moment() {
         let throttle = ReadThrottle::default();
         let now = throttle.since + Duration::from_secs(5);
-        assert!(!throttle.is_crowded(now), "nobody came yet");
-        throttle.committed(CROWD - 1, now);
-        assert!(!throttle.is_crowded(now), "these are few");
-        throttle.committed(CROWD, now);
-        assert!(throttle.is_crowded(now) && throttle.is_crowded(now + MOMENT / 2));
-        assert!(!throttle.is_crowded(now + MOMENT));
+        assert!(!throttle.has_senders(now), "nobody came yet");
+        throttle.committed(0, now);
+        assert!(!throttle.has_senders(now), "these were outcomes alone");
+        throttle.committed(1, now);
+        assert!(throttle.has_senders(now) && throttle.has_senders(now + MOMENT / 2));
+        assert!(!throttle.has_senders(now + MOMENT));
     }
 
     /// The most of eight reads that ran at one time.
@@ -136,11 +133,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn beside_a_crowd_one_read_runs_at_a_time_and_else_as_many_as_there_are() {
+    async fn beside_senders_one_read_runs_at_a_time_and_else_as_many_as_there_are() {
         let throttle = Arc::new(ReadThrottle::default());
         assert_eq!(most_at_once(&throttle, 8).await, 8);
-        // It stays for longer than this test runs.
-        throttle.crowd_at.store(u64::MAX, Ordering::Relaxed);
+        // They stay for longer than this test runs.
+        throttle.answered_at.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(most_at_once(&throttle, 1).await, 1);
     }
 }

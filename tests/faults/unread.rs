@@ -1,7 +1,7 @@
 //! Answers and documents that nobody reads: what one account's token can make the server hold.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,9 @@ const REST_KIB: u64 = 40 * 1024;
 
 /// How long the memory is watched once all clients have sent.
 const WATCHED: Duration = Duration::from_secs(5);
+
+/// Once the clients read, all of them have their answers within this.
+const READ_WITHIN: Duration = Duration::from_secs(60);
 
 fn read_little(socket: &impl AsRawFd) {
     let bytes = UNREAD;
@@ -111,18 +114,42 @@ pub fn clients_that_wait_and_read_nothing_and_long_documents_for_many(report: &m
     let other = client.create_account("bob");
     client.push(&other, "{}");
     // Whoever reads gets all of its answer, or was told that there was no room.
-    let mut statuses = [0; 2];
-    for stream in &mut crowd {
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        let status = String::from_utf8_lossy(bytes.get(9..12).unwrap_or_default()).into_owned();
-        assert!(matches!(&*status, "202" | "503"), "{status}");
-        statuses[usize::from(status == "503")] += 1;
+    let answers = read_all(&mut crowd);
+    for answer in &answers {
+        let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default());
+        assert!(matches!(&*status, "202" | "503"), "{status:?}, {} bytes", answer.len());
         if status == "202" {
-            let pending = bytes.windows(9).filter(|part| part == b"\"pending\"").count();
+            let pending = answer.windows(9).filter(|part| part == b"\"pending\"").count();
             assert_eq!(pending, destinations, "a whole answer");
         }
     }
-    report.figure("answers in full, and refusals for want of memory", format!("{}, {}", statuses[0], statuses[1]));
+    let whole = answers.iter().filter(|answer| answer.get(9..12) == Some(b"202")).count();
+    report.figure("answers in full, and refusals for want of memory", format!("{whole}, {}", clients - whole));
+    report.figure("longest answer", format!("{} bytes", answers.iter().map(Vec::len).max().unwrap_or(0)));
+}
+
+/// Reads on all of them at once until each is closed: what one does not read may be what another waits for.
+fn read_all(crowd: &mut [TcpStream]) -> Vec<Vec<u8>> {
+    let mut answers = vec![Vec::new(); crowd.len()];
+    let mut open: Vec<usize> = (0..crowd.len()).collect();
+    for stream in &mut *crowd {
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.set_nonblocking(true).unwrap();
+    }
+    let end = Instant::now() + READ_WITHIN;
+    let mut chunk = vec![0; 64 * 1024];
+    while !open.is_empty() {
+        assert!(Instant::now() < end, "{} are not closed", open.len());
+        open.retain(|number| {
+            loop {
+                match crowd[*number].read(&mut chunk) {
+                    Ok(0) => return false,
+                    Ok(some) => answers[*number].extend_from_slice(&chunk[..some]),
+                    Err(error) => return error.kind() == ErrorKind::WouldBlock,
+                }
+            }
+        });
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    answers
 }
