@@ -157,7 +157,7 @@ pub const ALL: &[Scenario] = &[
         name: "memory",
         what: "1,000 blocked attempts",
         target: Target::Facts,
-        play: |o| memory(o, Sinks::open, 60.0),
+        play: |o| memory(o, Sinks::open, 64.0),
     },
     Scenario {
         name: "memory-https",

@@ -22,7 +22,7 @@ const DOCUMENTS: usize = 8;
 const UNREAD: libc::c_int = 4 * 1024;
 
 /// What an attempt under way, and a connection, hold besides: in KiB.
-const EACH_KIB: u64 = 100;
+const EACH_KIB: u64 = 64;
 
 /// What the server holds at rest, in KiB.
 const REST_KIB: u64 = 40 * 1024;
