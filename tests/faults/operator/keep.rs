@@ -106,6 +106,13 @@ pub fn back_up(from: &Path, to: &Path) {
     }
 }
 
+/// Whether a log holds anything of the time since it last began: its first frame has the salts of its header
+/// (<https://sqlite.org/fileformat2.html>, section 4.1).
+pub fn holds_frames(log: &Path) -> bool {
+    let bytes = std::fs::read(log).unwrap();
+    matches!((bytes.get(16..24), bytes.get(40..48)), (Some(header), Some(frame)) if header == frame)
+}
+
 /// Has the server write lines: two for each time that its file is moved and moved back.
 #[track_caller]
 pub fn chatter(client: &Client, database: &Path, times: usize) {

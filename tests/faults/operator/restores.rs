@@ -149,6 +149,8 @@ impl Case {
         let (file, old_log) = (self.path("x.db"), with_ending(&self.path("x.db"), "-wal"));
         let killed = old_log.exists();
         assert_eq!(killed, !matches!(stop, Stop::Signal(_)), "{stop:?}");
+        // Killed right when its log began anew it has left all in the file.
+        let holds_frames = killed && keep::holds_frames(&old_log);
         if log == OldLog::MovedAway && killed {
             mv(&old_log, &self.path("x.db-wal.old"));
         }
@@ -166,7 +168,8 @@ impl Case {
             act(&with_ending(&backup, "-wal"), &with_ending(&place, "-wal"));
         }
         let start = Start::on(self.folder.path(), &place);
-        let foreign_log = killed && log == OldLog::Left && way != Way::AnotherName && (!has_own_log || forgets);
+        let foreign_log =
+            killed && holds_frames && log == OldLog::Left && way != Way::AnotherName && (!has_own_log || forgets);
         let mut refused = 0;
         if foreign_log {
             let line = start.refused();

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -115,6 +116,7 @@ impl Setup {
         words.extend(self.flags.iter().cloned());
         let mut command = command(&words);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        hears_of_hang_ups(&mut command);
         command
     }
 
@@ -152,6 +154,17 @@ pub fn run_binary(arguments: &[&str]) -> Ended {
     let mut words = vec![env!("CARGO_BIN_EXE_data-pusher").to_owned()];
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
     run(command(&words))
+}
+
+/// Where the tests run under `nohup` their children would ignore this signal too.
+pub fn hears_of_hang_ups(command: &mut Command) {
+    // SAFETY: between fork and exec only one system call is made, with plain numbers.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
+    }
 }
 
 fn command(words: &[String]) -> Command {
