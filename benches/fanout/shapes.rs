@@ -30,8 +30,8 @@ pub fn many(run: &mut Run) -> Result<()> {
         target: Target::AtLeast(0.4),
     });
     run.report.take("  server's processor time a delivery", found.processor_us / DESTINATIONS as f64, "µs");
-    run.report.take("  answer at 64 connections, p50", found.loaded.latency_ms[0], "ms");
-    run.report.take("  answer at 64 connections, p99", found.loaded.latency_ms[1], "ms");
+    run.report.take("  answer, 16 events at once, p50", found.loaded.latency_ms[0], "ms");
+    run.report.take("  answer, 16 events at once, p99", found.loaded.latency_ms[1], "ms");
     run.report.take("  memory under load", found.peak as f64 / 1e6, "MB");
     Ok(())
 }

@@ -51,8 +51,8 @@ impl AccountsApi {
         /// Only the account with this e-mail address, case aside.
         email: Query<Email>,
     ) -> ApiResult<Long<AccountPage>> {
-        let found = self.0.store.accounts(page(limit, cursor), email.0).await?;
-        Long::made(&self.0.store, || Ok(found.into())).await
+        let store = &self.0.store;
+        Long::made(store, store.accounts(page(limit, cursor), email.0), |found| found.into()).await
     }
 
     /// Read an account

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::limit;
 use super::problem::{ApiError, ApiResult};
 use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
+use crate::error::Result;
 use crate::store::Store;
 
 /// 200.
@@ -85,12 +86,19 @@ fn unreserved(status: StatusCode, bytes: Vec<u8>) -> Response {
 }
 
 impl<T: Serialize> Long<T> {
-    /// What `make` gives.
+    /// Reads, makes the answer of what was found, and writes it; both in turns that give way to whoever sends events.
     ///
     /// # Errors
-    /// Those of `make`.
-    pub async fn made(store: &Store, make: impl FnOnce() -> ApiResult<T> + Send + 'static) -> ApiResult<Self> {
-        let bytes = store.beside_senders(move || written(USUAL_BYTES, &make()?)).await??;
+    /// Those of the read.
+    pub async fn made<S: Send + 'static>(
+        store: &Store,
+        read: impl Future<Output = Result<S>>,
+        make: impl FnOnce(S) -> T + Send + 'static,
+    ) -> ApiResult<Self> {
+        // Over both: what was read waits for its answer, and takes no part of the memory that is bounded.
+        let _turn = store.answer_turn().await?;
+        let found = read.await?;
+        let bytes = store.beside_senders(move || written(USUAL_BYTES, &make(found))).await??;
         Ok(Self { bytes, of: PhantomData })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem_openapi::OpenApi;
 
 use super::Context;
-use super::answers::{Long, Taken};
+use super::answers::{Found, Long, Taken};
 use super::auth::Admin;
 use super::model::deliveries::{Delivery, DeliveryDetail, DeliveryPage};
 use super::params::{Path, Query, page};
@@ -60,8 +60,8 @@ impl DeliveriesApi {
             since: since.0,
             until: until.0,
         };
-        let found = self.0.store.deliveries(filter, page(limit, cursor)).await?;
-        Long::made(&self.0.store, || Ok(found.into())).await
+        let store = &self.0.store;
+        Long::made(store, store.deliveries(filter, page(limit, cursor)), |found| found.into()).await
     }
 
     /// Read a delivery
@@ -73,9 +73,8 @@ impl DeliveriesApi {
         _admin: Admin,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
-    ) -> ApiResult<Long<DeliveryDetail>> {
-        let found = self.0.store.delivery(delivery_id.0).await?;
-        Long::made(&self.0.store, || Ok(found.into())).await
+    ) -> ApiResult<Found<DeliveryDetail>> {
+        Ok(Found(self.0.store.delivery(delivery_id.0).await?.into()))
     }
 
     /// Retry a delivery

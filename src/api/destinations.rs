@@ -70,8 +70,8 @@ impl DestinationsApi {
         /// `next_cursor` of the page before.
         cursor: Query<Cursor>,
     ) -> ApiResult<Long<DestinationPage>> {
-        let found = self.0.store.destinations(account_id.0, page(limit, cursor)).await?;
-        Long::made(&self.0.store, || Ok(found.into())).await
+        let store = &self.0.store;
+        Long::made(store, store.destinations(account_id.0, page(limit, cursor)), |found| found.into()).await
     }
 
     /// Read a destination

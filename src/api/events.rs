@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem_openapi::OpenApi;
 
 use super::Context;
-use super::answers::{Long, Taken};
+use super::answers::{Found, Long, Taken};
 use super::auth::Admin;
 use super::model::deliveries::ReplayCount;
 use super::model::events::{EventDetail, EventPage};
@@ -35,8 +35,8 @@ impl EventsApi {
         /// `next_cursor` of the page before.
         cursor: Query<Cursor>,
     ) -> ApiResult<Long<EventPage>> {
-        let found = self.0.store.events(account_id.0, page(limit, cursor)).await?;
-        Long::made(&self.0.store, || Ok(found.into())).await
+        let store = &self.0.store;
+        Long::made(store, store.events(account_id.0, page(limit, cursor)), |found| found.into()).await
     }
 
     /// Read an event
@@ -48,9 +48,9 @@ impl EventsApi {
         _admin: Admin,
         /// Id of the event.
         event_id: Path<EventId>,
-    ) -> ApiResult<Long<EventDetail>> {
+    ) -> ApiResult<Found<EventDetail>> {
         let (event, payload) = self.0.store.event(event_id.0).await?;
-        Long::made(&self.0.store, || Ok(EventDetail::new(event, payload)?)).await
+        Ok(Found(EventDetail::new(event, payload)?))
     }
 
     /// Replay an event

@@ -81,8 +81,8 @@ impl OperationsApi {
         let request =
             StatsRequest::new(account_id.0, destination_id.0, since, until, bucket).map_err(ApiError::bad_parameter)?;
         let (since, until) = (request.since, request.until);
-        let buckets = self.0.store.stats(request).await?;
-        Long::made(&self.0.store, move || Ok(Stats::new(since, until, bucket, buckets))).await
+        let store = &self.0.store;
+        Long::made(store, store.stats(request), move |buckets| Stats::new(since, until, bucket, buckets)).await
     }
 
     /// Read the metrics

@@ -97,7 +97,7 @@ impl Pools {
     }
 
     /// The lane that sends next and its pool, while `flying` of `workers` threads are taken, if `processors_free` says that
-    /// it would find one. A lane that finds none holds up no other pool.
+    /// it would find a processor. A lane that finds none holds up no other pool.
     pub fn next(
         &self,
         flying: usize,
@@ -120,12 +120,13 @@ impl Pools {
         })
     }
 
-    /// Whether lanes that are not known to fail wait for a thread.
-    pub fn good_wait(&self) -> bool {
-        [Pool::Brisk, Pool::Fast, Pool::New]
-            .into_iter()
-            .filter_map(index)
-            .any(|at| !self.ready[at].is_empty() && self.used[at] < PERMITS[at])
+    /// Whether lanes that are not known to fail wait for a thread, and not for a processor.
+    pub fn good_wait(&self, processors_free: impl Fn(Pool, DestinationKey) -> bool) -> bool {
+        [Pool::Brisk, Pool::Fast, Pool::New].into_iter().any(|pool| {
+            let Some(at) = index(pool) else { return false };
+            let first = self.ready[at].first().filter(|_| self.used[at] < PERMITS[at]);
+            first.is_some_and(|(_, _, lane)| processors_free(pool, *lane))
+        })
     }
 
     /// Takes a permit.

@@ -79,11 +79,10 @@ impl Reservation {
     /// They are not free; what was reserved before still is.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), NoMemory> {
         let more = bytes.saturating_sub(self.bytes);
-        let before = self.budget.taken.fetch_add(more, Ordering::Relaxed);
-        if before.saturating_add(more) > self.budget.most(bytes) {
-            self.budget.taken.fetch_sub(more, Ordering::Relaxed);
-            return Err(NoMemory);
-        }
+        let most = self.budget.most(bytes);
+        // Not even for a moment more than there is: others would be refused for the sake of what is refused.
+        let fits = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= most);
+        self.budget.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| NoMemory)?;
         self.bytes += more;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 pub enum Rank {
     /// Deliveries. At equal priority a million queued ones left a quarter of the accepts.
     Sending,
-    /// Reads of the API, and their answers. At equal priority 16 clients that page left half of the accepts.
+    /// Reads of the API and of the background's looks, and long answers.
     Reading,
 }
 

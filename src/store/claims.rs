@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, MAIN_DB};
 
-use super::documents::Documents;
+use super::documents::{Documents, Found};
 use super::{Store, rows, sql};
 use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
@@ -85,7 +85,8 @@ impl Look<'_> {
     }
 
     fn bring(&mut self, delivery: DeliveryId) -> Result<()> {
-        let left = BROUGHT_IN_ALL - self.brought;
+        let left = BROUGHT_IN_ALL.saturating_sub(self.brought);
+        let mut read_bytes = 0;
         let claim = rows::first(
             self.connection,
             // SQLite copies what it gives as a whole: not of a long document.
@@ -96,11 +97,12 @@ impl Look<'_> {
                 let (event, payload) = (EventId(row.get(0)?), row.get_ref(3)?.as_blob_or_null()?);
                 // Where there is no memory it is read when it is sent.
                 let read = || self.documents.read(event, payload?).ok();
-                let document = self.documents.find(event, row.get(2)?).or_else(read);
+                let found = self.documents.find(event, row.get(2)?);
+                let document = found.or_else(|| read().inspect(|document| read_bytes = document.len()));
                 Ok(Claim { delivery, event, step: row.get(1)?, document })
             },
         )?;
-        self.brought += claim.as_ref().and_then(|claim| claim.document.as_ref()).map_or(0, |document| document.len());
+        self.brought += read_bytes;
         self.claims.extend(claim);
         Ok(())
     }
@@ -172,10 +174,10 @@ impl Store {
             )
         })?;
         let Some((bytes, step)) = looked else { return Ok(None) };
-        if let Some(document) = documents.find(event, bytes) {
-            return Ok(Some((document, step)));
-        }
-        let memory = documents.wait_for(bytes).map_err(|NoMemory| no_memory())?;
+        let memory = match documents.wait_for(event, bytes).map_err(|NoMemory| no_memory())? {
+            Found::Document(document) => return Ok(Some((document, step))),
+            Found::Memory(memory) => memory,
+        };
         let payload = self.readers.engine(|connection| payload(connection, event))?;
         Ok(payload.map(|payload| {
             let document = Document::new(payload, memory);

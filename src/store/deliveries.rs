@@ -84,7 +84,7 @@ impl Store {
     pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
         let shared = std::sync::Arc::clone(&self.shared);
         self.readers
-            .list(move |connection| {
+            .api(move |connection| {
                 let delivery = existing(connection, id, &shared)?;
                 Ok((delivery, attempts::of(connection, id)?))
             })

@@ -25,6 +25,14 @@ pub struct Documents {
     known: Mutex<Known>,
 }
 
+/// What there is for a document that is to be sent.
+pub enum Found {
+    /// Itself.
+    Document(Document),
+    /// Memory to read it into.
+    Memory(Reservation),
+}
+
 #[derive(Default)]
 struct Known {
     by_event: HashMap<EventId, WeakDocument>,
@@ -71,16 +79,20 @@ impl Documents {
         Ok(document)
     }
 
-    /// Waits for memory for so many bytes. Blocks.
+    /// The document of `event`, of so many bytes, if somebody has it or gets it meanwhile; else waits for memory for it.
+    /// Blocks.
     ///
     /// # Errors
     /// There was none for a second.
-    pub fn wait_for(&self, bytes: usize) -> Result<Reservation, NoMemory> {
+    pub fn wait_for(&self, event: EventId, bytes: usize) -> Result<Found, NoMemory> {
         let end = Instant::now() + WAIT;
         loop {
+            if let Some(document) = self.find(event, bytes) {
+                return Ok(Found::Document(document));
+            }
             match self.memory.reserve(bytes) {
                 Err(NoMemory) if Instant::now() < end => std::thread::sleep(TRY_AGAIN),
-                reserved => return reserved,
+                reserved => return reserved.map(Found::Memory),
             }
         }
     }
@@ -101,7 +113,8 @@ mod tests {
         let (one, two) = (documents.read(EventId(1), &long).unwrap(), documents.find(EventId(1), long.len()).unwrap());
         documents.read(EventId(2), &long).unwrap();
         let other = documents.read(EventId(3), &long).unwrap();
-        assert!(documents.read(EventId(4), &long).is_err() && documents.wait_for(long.len()).is_err());
+        assert!(documents.read(EventId(4), &long).is_err() && documents.wait_for(EventId(4), long.len()).is_err());
+        assert!(matches!(documents.wait_for(EventId(1), long.len()), Ok(Found::Document(_))), "somebody has it");
         drop(one);
         assert!(documents.find(EventId(1), long.len()).is_some());
         drop(two);

@@ -152,7 +152,7 @@ impl Store {
     pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
         let shared = Arc::clone(&self.shared);
         self.readers
-            .list(move |connection| {
+            .api(move |connection| {
                 let found = rows::first(
                     connection,
                     "SELECT e.id, e.received_at, length(e.payload), a.account_id, e.payload FROM event e

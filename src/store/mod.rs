@@ -58,6 +58,8 @@ pub use replay::ReplayFilter;
 pub use shared::WriteFigures;
 pub use upkeep::{Removal, Retention, Space, Tallies};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
@@ -107,6 +109,14 @@ impl Store {
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
         let (writer, thread) = writer::Writer::start(opened, Arc::clone(&shared), observer)?;
         Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), held })
+    }
+
+    /// A turn for a long read and its answer, which few have at a time. To be held until the answer is made.
+    ///
+    /// # Errors
+    /// Never; it is the semaphore's that is never closed.
+    pub async fn answer_turn(&self) -> Result<OwnedSemaphorePermit> {
+        self.readers.answer_turn().await
     }
 
     /// Runs `work` that belongs to a long read, such as the making of its answer, on a thread that may block: in its turn,

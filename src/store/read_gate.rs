@@ -77,10 +77,12 @@ impl ReadGate {
         match state.closed_until {
             Some(until) if pages >= MAX_LOG_PAGES && now < until => return nobody(),
             Some(_) => {
+                // Before the next ones come.
+                let nobody = nobody();
                 state.closed_until = None;
                 self.closed.store(false, Ordering::SeqCst);
                 if pages >= MAX_LOG_PAGES {
-                    state.rests_until = Some(now + if nobody() { REST_FROM_OTHERS } else { REST });
+                    state.rests_until = Some(now + if nobody { REST_FROM_OTHERS } else { REST });
                 }
                 drop(state);
                 self.opened.notify_all();

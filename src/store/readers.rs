@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 use scheduled_thread_pool::ScheduledThreadPool;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::file::HeldFile;
 use super::read_throttle::ReadThrottle;
@@ -18,6 +18,9 @@ use crate::process::priority::{self, Rank};
 
 /// Connections for the API. More would only compete for two cores and for memory.
 const API: u32 = 4;
+
+/// Long reads that go on or whose answers are being made: what they hold is in no budget.
+const ANSWERS: usize = 8;
 
 /// Connections for the engine: refills, and payloads that are not in memory.
 const ENGINE: u32 = 4;
@@ -38,9 +41,11 @@ const LAST_READS: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Readers {
     pools: Arc<RwLock<Option<Arc<Pools>>>>,
-    /// A read takes a blocking thread only when it has a connection to use there.
+    /// A read takes a blocking thread only when it has a connection to use there; the making of a long answer takes a turn too.
     turns: Arc<Semaphore>,
     throttle: Arc<ReadThrottle>,
+    /// Long reads whose answers are not made yet.
+    answers: Arc<Semaphore>,
 }
 
 struct Pools {
@@ -73,6 +78,7 @@ impl Readers {
             pools: Arc::new(RwLock::new(Some(pools))),
             turns: Arc::new(Semaphore::new(API as usize)),
             throttle: Arc::clone(&shared.read_throttle),
+            answers: Arc::new(Semaphore::new(ANSWERS)),
         }
     }
 
@@ -104,6 +110,11 @@ impl Readers {
     {
         let readers = self.clone();
         self.aside(move || readers.api_read(read)).await?
+    }
+
+    /// See [`super::Store::answer_turn`].
+    pub async fn answer_turn(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.answers).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))
     }
 
     /// Runs `work` of a read that may be long, in its turn.

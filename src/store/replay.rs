@@ -87,12 +87,14 @@ impl Store {
     pub async fn replay_destination(&self, id: DestinationId, mut filter: ReplayFilter, now: Timestamp) -> Result<u64> {
         // What arrives while it runs is not meant.
         filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
+        let whose = id.clone();
+        let last = self.readers.api(move |connection| newest_event(connection, &whose)).await?;
         let mut from = Some(hot_id(filter.since));
         let mut count = 0;
         while let Some(first) = from {
             let (walked, filter_here) = (id.clone(), filter.clone());
             let (found, next) =
-                self.readers.list(move |connection| walk(connection, &walked, &filter_here, first)).await?;
+                self.readers.list(move |connection| walk(connection, &walked, &filter_here, first, last)).await?;
             if filter.dry_run {
                 count += found.len() as u64;
             } else {
@@ -107,13 +109,22 @@ impl Store {
     }
 }
 
-/// Settled deliveries of a destination among the next [`WALKED`] events of its account from the id `from` on, and where to
-/// go on.
+/// Id of the newest event of the destination's account. A walk that went on to what comes meanwhile might never end.
+fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<i64> {
+    let destination = destinations::existing(connection, destination)?;
+    let newest = "SELECT max(id) FROM event INDEXED BY event_by_account WHERE account_key = ?1";
+    let newest = rows::first(connection, newest, [destination.account_key.0], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(newest.flatten().unwrap_or(i64::MIN))
+}
+
+/// Settled deliveries of a destination among the next [`WALKED`] events of its account from the id `from` on to `last`, and
+/// where to go on.
 fn walk(
     connection: &Connection,
     destination: &DestinationId,
     filter: &ReplayFilter,
     from: i64,
+    last: i64,
 ) -> Result<(Vec<DeliveryId>, Option<i64>)> {
     let destination = destinations::existing(connection, destination)?;
     let until = filter.until.map_or(i64::MAX, Timestamp::millis);
@@ -121,9 +132,9 @@ fn walk(
         connection,
         "SELECT e.id, e.received_at, v.id, v.state FROM event e INDEXED BY event_by_account
          LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
-         WHERE e.account_key = ?2 AND e.id >= max(?3, (SELECT first_id FROM destination WHERE key = ?1))
+         WHERE e.account_key = ?2 AND e.id >= max(?3, (SELECT first_id FROM destination WHERE key = ?1)) AND e.id <= ?5
          ORDER BY e.id LIMIT ?4",
-        (destination.key.0, destination.account_key.0, from, WALKED),
+        (destination.key.0, destination.account_key.0, from, WALKED, last),
         |row| {
             let delivery = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, delivery))

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::batch::Batch;
+use super::change::Change;
 use super::checkpointer::{Checkpointer, Task};
 use super::file::HeldFile;
 use super::file::held::Lost;
@@ -163,9 +164,11 @@ impl Thread {
         match result {
             Ok(changes) => {
                 self.unwritten.clear();
-                self.shared.read_throttle.committed(steps.len(), started);
+                if changes.iter().any(|change| matches!(change, Change::Accepted(_))) {
+                    self.shared.read_throttle.accepted(Instant::now());
+                }
                 if !steps.is_empty() {
-                    outlet.beside().made(changes.iter().map(super::Change::deliveries_made).sum());
+                    outlet.beside().made(changes.iter().map(Change::deliveries_made).sum());
                 }
                 (self.observer)(changes);
                 for step in steps.drain(..) {
@@ -210,7 +213,7 @@ impl Thread {
         tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
     }
 
-    fn transaction(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) -> Result<Vec<super::Change>> {
+    fn transaction(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) -> Result<Vec<Change>> {
         self.check_file()?;
         if self.connection.is_none() {
             // It could not be taken for not moved while it is being moved.

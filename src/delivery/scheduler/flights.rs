@@ -52,17 +52,20 @@ impl Scheduler {
             }
         }
         self.give(bundle.take(), Pool::Brisk);
-        if self.threads + 1 >= self.options.workers && self.pools.good_wait() {
+        if self.threads + 1 >= self.options.workers
+            && self.pools.good_wait(|pool, lane| self.finds_processor(pool, lane))
+        {
             self.cut_for_room(now);
         }
     }
 
     /// The lane that sends next, and its pool.
     fn next_lane(&self) -> Option<(DestinationKey, Pool)> {
-        let processors_free = |pool, lane: DestinationKey| {
-            self.lanes.get(&lane).is_none_or(|lane| self.processors.are_free(pool, lane.useful()))
-        };
-        self.pools.next(self.threads, self.options.workers, processors_free)
+        self.pools.next(self.threads, self.options.workers, |pool, lane| self.finds_processor(pool, lane))
+    }
+
+    fn finds_processor(&self, pool: Pool, lane: DestinationKey) -> bool {
+        self.lanes.get(&lane).is_none_or(|lane| self.processors.are_free(pool, lane.useful()))
     }
 
     fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
