@@ -216,3 +216,47 @@ pub fn count_pending(connection: &Connection) -> Result<i64> {
     )?;
     Ok(count.unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::IncomingEvent;
+    use crate::store::fixture::{Fixture, at};
+
+    /// Takes an event with a document of so many bytes; gives its delivery.
+    async fn push(fixture: &Fixture, document: &Document) -> (EventId, DeliveryId) {
+        let event = IncomingEvent { account: fixture.account.key, payload: document.clone(), idempotency_key: None };
+        let accepted = fixture.store.accept_event(event, false, at(1)).await.unwrap();
+        (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
+    }
+
+    #[tokio::test]
+    async fn a_claim_brings_along_what_is_short_and_what_is_in_memory_however_long_that_is() {
+        let fixture = Fixture::new().await;
+        let long = Document::from(vec![b'1'; BROUGHT_IN_ALL + 1].as_slice());
+        let short = Document::from(b"{}".as_slice());
+        let gone = Document::from(vec![b'2'; BROUGHT_ALONG + 1].as_slice());
+        for document in [&long, &long, &short, &gone] {
+            push(&fixture, document).await;
+        }
+        drop(gone);
+        let claimed = fixture.store.claim(fixture.destination.key, at(2), 10, &|_| false).unwrap();
+        let lengths: Vec<_> =
+            claimed.claims.iter().map(|claim| claim.document.as_ref().map(|document| document.len())).collect();
+        assert_eq!(lengths, [Some(long.len()), Some(long.len()), Some(2), None]);
+    }
+
+    #[tokio::test]
+    async fn a_long_document_is_read_from_the_file_whole_and_then_shared() {
+        let fixture = Fixture::new().await;
+        let bytes: Vec<u8> = (0..200_000_u32).map(|number| b'0' + (number % 7) as u8).collect();
+        let document = Document::from(bytes.as_slice());
+        let (event, delivery) = push(&fixture, &document).await;
+        drop(document);
+        let (read, step) = fixture.store.document(delivery, event).unwrap().unwrap();
+        assert_eq!((&*read, step), (bytes.as_slice(), 0));
+        let (again, _) = fixture.store.document(delivery, event).unwrap().unwrap();
+        assert_eq!(again.as_ptr(), read.as_ptr(), "it is in memory once");
+        assert!(fixture.store.document(DeliveryId(1), event).unwrap().is_none());
+    }
+}
