@@ -186,8 +186,7 @@ fn https(options: &Options, destinations: usize) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     let account = stage.healthy_account()?;
     let gate = stage.sinks.open_secure("hang")?;
-    let others = stage.server.accounts(1, destinations, |number| gate.url(number))?;
-    queue(stage.server.address, &others, 12)?;
+    stage.backlog(gate, destinations, 12)?;
     let tail = stage.measure(&account, options.length)?;
     let held = stage.sinks.count(gate)?.1;
     let mut outcome = stage.outcome(tail);
@@ -396,9 +395,14 @@ impl Stage {
     /// An account of destinations that behave in one way, with a backlog.
     pub fn others(&mut self, mode: &str, destinations: usize, each: usize) -> Result<(Gate, Vec<Account>)> {
         let gate = self.sinks.open(mode)?;
+        Ok((gate, self.backlog(gate, destinations, each)?))
+    }
+
+    /// An account of destinations at a gate, with a backlog.
+    fn backlog(&mut self, gate: Gate, destinations: usize, each: usize) -> Result<Vec<Account>> {
         let accounts = self.server.accounts(1, destinations, |number| gate.url(number))?;
         queue(self.server.address, &accounts, each)?;
-        Ok((gate, accounts))
+        Ok(accounts)
     }
 
     /// What was measured, and the errors in the log.

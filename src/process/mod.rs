@@ -1,4 +1,5 @@
-//! What concerns the process as a whole: its standard streams, its memory, the priority of its threads, and its end. Nothing of what the program is for belongs here.
+//! What concerns the process as a whole: its standard streams, its memory, the priority of its threads, and its end. Nothing
+//! of what the program is for belongs here.
 
 pub mod critical;
 pub mod memory;

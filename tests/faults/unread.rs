@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::campaign::{Report, either};
 use crate::harness::client::NewAccount;
+use crate::harness::played::set;
 use crate::harness::{Server, Setup, wire};
 use crate::process::{mebibytes, resident};
 
@@ -34,18 +35,7 @@ const WATCHED: Duration = Duration::from_secs(5);
 const READ_WITHIN: Duration = Duration::from_secs(60);
 
 fn read_little(socket: &impl AsRawFd) {
-    let bytes = UNREAD;
-    // SAFETY: the descriptor is open as long as `socket` is, and the option's value is one `int`.
-    let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUF,
-            (&raw const bytes).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    assert_eq!(set, 0);
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, UNREAD);
 }
 
 /// A receiver that lets everybody connect and reads nothing.

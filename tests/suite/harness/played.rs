@@ -3,7 +3,7 @@
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -71,10 +71,11 @@ impl Played {
     }
 }
 
-fn set(listener: &TcpListener, level: libc::c_int, name: libc::c_int, value: libc::c_int) {
+/// Sets an option of a socket.
+pub fn set(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) {
     let size = libc::socklen_t::try_from(size_of_val(&value)).expect("a small number");
-    // SAFETY: the descriptor is open for as long as `listener` is borrowed, and `value` is as large as `size` says.
-    let set = unsafe { libc::setsockopt(listener.as_raw_fd(), level, name, (&raw const value).cast(), size) };
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and `value` is as large as `size` says.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) };
     assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
 }
 
