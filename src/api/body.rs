@@ -44,7 +44,7 @@ impl<T: FromBody> Body<T> {
         let may_be_none = T::MAY_BE_MISSING && !headers.contains_key(CONTENT_TYPE);
         match refused {
             Err(error) if !may_be_none => {
-                limit::refuse(body, headers).await;
+                limit::refuse(body, headers, context.bodies.bytes).await;
                 Err(error)
             }
             refused => {

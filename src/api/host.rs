@@ -31,7 +31,7 @@ pub fn check(version: Version, headers: &HeaderMap) -> ApiResult<()> {
 /// The answer to a request that [`check`] refused.
 pub async fn refuse(mut request: Request, error: ApiError) -> Response {
     let body = request.take_body();
-    limit::refuse(body, request.headers()).await;
+    limit::refuse(body, request.headers(), 0).await;
     if request.uri().path() == incoming::PATH { incoming::titled(error) } else { error }.into_response()
 }
 

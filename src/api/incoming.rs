@@ -121,7 +121,7 @@ impl IncomingApi {
         let account = match self.admit(&token, headers) {
             Ok(account) => account,
             Err(error) => {
-                limit::refuse(body, headers).await;
+                limit::refuse(body, headers, self.0.bodies.bytes).await;
                 return Err(error);
             }
         };

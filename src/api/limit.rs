@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::problem::{ApiError, ApiResult};
 use crate::domain::memory::{MemoryBudget, Reservation};
 
-/// Most that is drained of a body that is refused.
+/// Most that is drained of a body that is refused, beyond what a body may have: a sender that cannot write all of it may
+/// never read the answer.
 const DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Longest that draining takes.
@@ -85,18 +86,18 @@ impl BodyLimits {
 pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiResult<(Vec<u8>, Reservation)> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|told| told > limits.bytes) {
-        refuse(body, headers).await;
+        refuse(body, headers, limits.bytes).await;
         return Err(too_large(limits.bytes));
     }
     if told.is_some_and(|told| !limits.memory.fits(told)) {
-        refuse(body, headers).await;
+        refuse(body, headers, limits.bytes).await;
         return Err(no_memory());
     }
     // One byte more than told, so that the end is seen without growing.
     let most = told.unwrap_or(limits.bytes) + 1;
     let first = told.map_or(FIRST_BYTES.0, |told| told.min(FIRST_BYTES.1) + 1);
     let Ok(mut held) = limits.memory.reserve(first) else {
-        refuse(body, headers).await;
+        refuse(body, headers, limits.bytes).await;
         return Err(no_memory());
     };
     let began = Instant::now();
@@ -108,7 +109,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
             Ok(Ok(0)) => return Ok((bytes, held)),
             Ok(Ok(_)) if bytes.len() > limits.bytes => {
                 drop((bytes, held));
-                drain(reader).await;
+                drain(reader, limits.bytes).await;
                 return Err(too_large(limits.bytes));
             }
             Ok(Ok(_)) if bytes.len() == bytes.capacity() => {
@@ -116,7 +117,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
                 if held.grow_to(wanted).is_err() {
                     // What came makes room for the others at once.
                     drop((bytes, held));
-                    drain(reader).await;
+                    drain(reader, limits.bytes).await;
                     return Err(no_memory());
                 }
                 bytes.reserve_exact(wanted - bytes.len());
@@ -151,17 +152,17 @@ impl Late {
     }
 }
 
-/// Drains a body that is refused unread, unless its sender waits for `100 Continue` and so has not begun.
-pub async fn refuse(body: Body, headers: &HeaderMap) {
+/// Drains a body that is refused unread and may have `longest` bytes, unless its sender waits for `100 Continue` and so has not begun.
+pub async fn refuse(body: Body, headers: &HeaderMap, longest: usize) {
     if !headers.contains_key(EXPECT) && !body.is_empty() {
-        drain(body.into_async_read()).await;
+        drain(body.into_async_read(), longest).await;
     }
 }
 
-async fn drain(mut reader: impl AsyncRead + Unpin) {
+async fn drain(mut reader: impl AsyncRead + Unpin, longest: usize) {
     let Ok(_permit) = DRAINS.try_acquire() else { return };
     let mut buffer = vec![0; 16 * 1024];
-    let mut left = DRAINED_BYTES;
+    let mut left = longest.saturating_add(DRAINED_BYTES);
     let all = async {
         while let Ok(read @ 1..) = reader.read(&mut buffer).await {
             left = left.saturating_sub(read);
@@ -235,6 +236,21 @@ mod tests {
         assert_eq!(read(4_000).await, Ok(4_000));
         drop((others, more));
         assert!(limits.memory.fits(48 << 20), "nothing of them is left");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_refused_is_read_to_its_end_where_it_is_no_longer_than_the_limit() {
+        let (limits, _stop) = limits(3 * DRAINED_BYTES, Duration::from_secs(15));
+        let (length, others) = (limits.bytes, limits.memory.reserve(limits.bytes * 3 / 2).unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_LENGTH, length.into());
+        let (mut sender, receiver) = tokio::io::duplex(64 << 10);
+        let sent =
+            tokio::spawn(async move { tokio::io::AsyncWriteExt::write_all(&mut sender, &vec![b'x'; length]).await });
+        let refused = read(Body::from_async_read(receiver), &headers, &limits).await.unwrap_err();
+        assert_eq!(refused.problem.status, 503);
+        sent.await.unwrap().unwrap();
+        drop(others);
     }
 
     #[tokio::test]

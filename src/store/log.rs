@@ -110,12 +110,20 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
 /// # Errors
 /// Those of the file system.
 pub fn move_all(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    waiting_for(connection, patience, || connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))?
+}
+
+/// What `act` gives while `connection` waits for locks of other programs for `timeout`. Afterwards it waits as before, also
+/// where `act` failed: the connection may go on.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn waiting_for<T>(connection: &Connection, timeout: Duration, act: impl FnOnce() -> T) -> rusqlite::Result<T> {
     let before: i64 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
-    connection.busy_timeout(patience)?;
-    let moved = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
-    // Also after a failure: the connection may go on.
+    connection.busy_timeout(timeout)?;
+    let given = act();
     connection.busy_timeout(Duration::from_millis(before.unsigned_abs()))?;
-    moved
+    Ok(given)
 }
 
 /// Gives the room that the log takes back to the disk, once all of it is moved: `commit` begins it anew, and cuts what lies

@@ -5,6 +5,8 @@
 //! Copies have the mark of their original. Those that SQLite makes (`VACUUM INTO`, `.backup`) have another first page; a
 //! plain copy that was made since the log began is as good as the file, since the log holds all that came after.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use super::file::header::number;
@@ -151,12 +153,17 @@ impl Marker {
         Err(Error::unavailable(super::IO_FAILURE, "The database's log begins anew again and again."))
     }
 
-    /// The same for no transaction: so that the next one need not.
+    /// The same for no transaction: so that the next one need not. Where another program holds the file's lock, the next one
+    /// makes the mark after all: an event that comes meanwhile must not wait for the lock twice.
     ///
     /// # Errors
     /// As for [`Marker::begin`].
     pub fn prepare(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
-        if self.is_needed(connection, file)? { self.commit(connection, file, true) } else { Ok(()) }
+        if !self.is_needed(connection, file)? {
+            return Ok(());
+        }
+        let made = log::waiting_for(connection, Duration::ZERO, || self.commit(connection, file, true)).map_err(sql)?;
+        made.or_else(|error| if error.code() == super::LOCKED { Ok(()) } else { Err(error) })
     }
 
     /// Whether a mark is to be made first. What is asked inside a write transaction holds for that.
@@ -256,6 +263,26 @@ fn data_version(connection: &Connection) -> Result<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::store::file;
+
+    #[test]
+    fn a_mark_made_ahead_waits_for_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let held = file::hold(&path).unwrap();
+        let (connection, mut marker) = file::open(&held, Timestamp::EPOCH).unwrap();
+        // A wait for the lock would never end.
+        connection.busy_handler(Some(|_| true)).unwrap();
+        let other = Connection::open(&path).unwrap();
+        log::checkpoint(&connection).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        marker.prepare(&connection, &held).unwrap();
+        assert!(marker.is_needed(&connection, &held).unwrap());
+        other.execute_batch("ROLLBACK").unwrap();
+        marker.prepare(&connection, &held).unwrap();
+        assert!(!marker.is_needed(&connection, &held).unwrap());
+    }
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
