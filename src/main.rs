@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use data_pusher::app::cli::{self, Command, Stop};
+use data_pusher::commands::{self, Command, Stop};
 use data_pusher::error::Error;
 use data_pusher::process::{memory, output};
 use data_pusher::{api, app};
@@ -16,7 +16,7 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     memory::give_large_blocks_back();
-    match cli::parse(std::env::args_os()) {
+    match commands::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => ended(app::serve(*config)),
         Ok(Command::OpenApi { yaml }) => print(&if yaml { api::document_yaml() } else { api::document_json() }),
         Ok(Command::LoginLink(database)) => match app::login_link(&database) {

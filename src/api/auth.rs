@@ -7,13 +7,14 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::Context;
-use super::browser::Caller;
-use super::door::{Door, Life, Pass};
+use super::context::ApiContext;
 use super::paths::Paths;
-use super::problem::{ApiError, ApiResult};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
+use crate::web::access::sessions::Life;
+use crate::web::access::{Gate, Pass};
+use crate::web::browser::same_origin::Caller;
+use crate::web::problem::{ApiError, ApiResult};
 
 /// Name of the admin token's scheme in the document.
 pub const ADMIN_SCHEME: &str = "adminToken";
@@ -27,15 +28,6 @@ pub const TOKEN_HEADER: &str = "CL-XTOKEN";
 /// Implementations in the field drift to this name, so it is taken too.
 pub const TOKEN_HEADER_ALIAS: &str = "CL-X-TOKEN";
 
-/// What opens the admin API.
-#[derive(Debug)]
-pub enum Gate {
-    /// `--dev`: anyone on this machine; an `Authorization` header is ignored.
-    Dev,
-    /// Whoever the door lets in.
-    Door(Door),
-}
-
 /// Proof that the caller may use the admin API. An operation that takes it first reads nothing before.
 #[derive(Debug)]
 pub struct Admin {
@@ -44,9 +36,9 @@ pub struct Admin {
 }
 
 impl Admin {
-    async fn check(request: &Request, context: &Context) -> ApiResult<Self> {
+    async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
         let now = (context.clock)();
-        let (caller, session) = match &context.gate {
+        let (caller, session) = match &*context.gate {
             Gate::Dev => (Some(Caller::Anyone), None),
             Gate::Door(door) => match door.admit(request.headers(), now).await? {
                 Pass::Token => (None, None),
@@ -56,7 +48,8 @@ impl Admin {
         if let Some(caller) = caller {
             context.site.check(caller, request.method(), request.headers())?;
         }
-        Paths::shared().check_query(request.method(), request.original_uri())?;
+        let paths = request.data::<Arc<Paths>>().ok_or_else(ApiError::internal)?;
+        paths.check_query(request.method(), request.original_uri())?;
         Ok(Self { session })
     }
 
@@ -90,7 +83,7 @@ impl<'a> ApiExtractor<'a> for Admin {
         _: &mut RequestBody,
         _: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
-        let context = request.data::<Arc<Context>>().ok_or_else(ApiError::internal)?;
+        let context = request.data::<Arc<ApiContext>>().ok_or_else(ApiError::internal)?;
         Ok(Self::check(request, context).await?)
     }
 }

@@ -2,24 +2,13 @@
 //! instead of ignored. Read from the operations' descriptions, because the document made of them is large, and only wanted
 //! when somebody asks for it.
 
-use std::sync::LazyLock;
-
 use poem::http::{Method, Uri};
-use poem_openapi::OpenApi as _;
-use poem_openapi::registry::{MetaOperation, MetaParamIn, MetaPath};
+use poem_openapi::registry::{MetaApi, MetaOperation, MetaParamIn};
 
-use super::Operations;
-use super::problem::{ApiError, ApiResult};
+use crate::web::problem::{ApiError, ApiResult};
 
-/// Paths outside the document, and their methods.
-const UNDOCUMENTED: [(&str, &[&str]); 6] = [
-    ("/", &["GET"]),
-    ("/docs", &["GET"]),
-    ("/login", &["GET", "POST"]),
-    ("/logout", &["POST"]),
-    ("/openapi.json", &["GET"]),
-    ("/openapi.yaml", &["GET"]),
-];
+/// A path outside the document, and its methods.
+pub type Undocumented = (&'static str, &'static [&'static str]);
 
 /// The paths of the API.
 pub struct Paths(Vec<Path>);
@@ -35,27 +24,17 @@ struct Operation {
 }
 
 impl Paths {
-    /// Those of the document and the few beside it.
-    pub fn shared() -> &'static Self {
-        static PATHS: LazyLock<Paths> = LazyLock::new(|| {
-            let mut paths = Paths::described();
-            let operation = |method: &&str| Operation { method: (*method).to_owned(), query: Vec::new() };
-            paths.0.extend(UNDOCUMENTED.map(|(path, methods)| Path {
-                segments: segments(path),
-                operations: methods.iter().map(operation).collect(),
-            }));
-            paths
+    /// Those of operations that are described, and a few beside them.
+    pub fn new(described: Vec<MetaApi>, undocumented: impl IntoIterator<Item = Undocumented>) -> Self {
+        let described = described.into_iter().flat_map(|api| api.paths).map(|path| Path {
+            segments: segments(&path.path),
+            operations: path.operations.into_iter().map(operation).collect(),
         });
-        &PATHS
-    }
-
-    fn described() -> Self {
-        let paths = Operations::meta().into_iter().flat_map(|api| api.paths);
-        let path = |described: MetaPath| Path {
-            segments: segments(&described.path),
-            operations: described.operations.into_iter().map(operation).collect(),
-        };
-        Self(paths.map(path).collect())
+        let method = |method: &&str| Operation { method: (*method).to_owned(), query: Vec::new() };
+        let undocumented = undocumented
+            .into_iter()
+            .map(|(path, methods)| Path { segments: segments(path), operations: methods.iter().map(method).collect() });
+        Self(described.chain(undocumented).collect())
     }
 
     fn find(&self, path: &str) -> Option<&Path> {
@@ -67,6 +46,13 @@ impl Paths {
         });
         // A literal segment goes before a parameter, as in the router.
         matching.min_by_key(|path| path.segments.iter().filter(|segment| segment.starts_with('{')).count())
+    }
+
+    /// The query parameters of an operation of the path, if it has that one.
+    #[cfg(test)]
+    pub fn query(&self, method: &str, path: &str) -> Option<&[String]> {
+        let operation = |operation: &&Operation| operation.method.eq_ignore_ascii_case(method);
+        Some(&self.find(path)?.operations.iter().find(operation)?.query)
     }
 
     /// Value of `Allow` for `path`.
@@ -116,41 +102,4 @@ fn operation(described: MetaOperation) -> Operation {
 
 fn segments(path: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::document;
-
-    fn check(uri: &'static str) -> Result<(), String> {
-        Paths::shared().check_query(&Method::GET, &Uri::from_static(uri)).map_err(|error| error.problem.detail)
-    }
-
-    #[test]
-    fn a_misspelt_filter_is_refused_and_named() {
-        assert_eq!(check("/v1/deliveries?state=pending&limit=5"), Ok(()));
-        assert!(check("/v1/deliveries?sate=pending").unwrap_err().contains("`sate`"));
-        assert!(check("/v1/deliveries?limit=1&limit=2").unwrap_err().contains("more than once"));
-        assert!(check("/v1/accounts/acc_1?verbose").unwrap_err().contains("it has none"));
-    }
-
-    #[test]
-    fn allow_lists_what_the_document_lists() {
-        let paths = Paths::shared();
-        for (path, item) in document::value()["paths"].as_object().unwrap() {
-            let found = paths.find(path).unwrap_or_else(|| panic!("{path}"));
-            for (method, described) in item.as_object().unwrap() {
-                let parameters = described["parameters"].as_array().into_iter().flatten();
-                let query: Vec<_> =
-                    parameters.filter(|p| p["in"] == "query").map(|p| p["name"].as_str().unwrap()).collect();
-                let same = |operation: &&Operation| operation.method.eq_ignore_ascii_case(method);
-                assert_eq!(found.operations.iter().find(same).unwrap().query, query, "{method} {path}");
-            }
-            assert_eq!(found.operations.len(), item.as_object().unwrap().len(), "{path}");
-        }
-        assert_eq!(paths.allowed("/server/incoming_data"), "POST");
-        assert_eq!(paths.allowed("/v1/destinations/dst_1"), "GET, HEAD, PUT, PATCH, DELETE");
-        assert_eq!(paths.allowed("/docs"), "GET, HEAD");
-    }
 }

@@ -8,7 +8,7 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt as _, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::cli::LogFormat;
+use super::config::LogFormat;
 use crate::error::{Error, Result};
 use crate::process::output::{self, LogLines};
 

@@ -1,15 +1,12 @@
 //! Wires the floors together: opens the store, starts the engine, serves the API, and ends them in order.
 
-pub mod cli;
-
 mod admin_token;
 mod background;
 mod config;
 mod limits;
 mod logging;
-mod login_link;
+mod login_file;
 mod metrics;
-mod serving;
 mod signals;
 
 use std::net::SocketAddr;
@@ -20,7 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::{self, ApiOptions, BodyLimits, Cookie, Door, Gate, Site};
+use crate::api::{self, ApiContext, Pages};
+use crate::dashboard::{self, DashboardApi};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
 use crate::domain::login::LoginKey;
@@ -30,9 +28,13 @@ use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::process;
 use crate::store::{self, Store, StoreOptions};
-pub use config::Config;
-use login_link::Posted;
-use serving::{Bound, Serving};
+use crate::web::access::cookie::Cookie;
+use crate::web::access::{Door, Gate};
+use crate::web::body::BodyLimits;
+use crate::web::browser::same_origin::Site;
+use crate::web::server::{self, Bound, Serving};
+pub use config::{Config, LogFormat};
+use login_file::Posted;
 use signals::StopSignals;
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
@@ -111,7 +113,7 @@ fn ended_early(error: tokio::task::JoinError) -> Error {
 /// # Errors
 /// One line that says why there is none.
 pub fn login_link(database: &Path) -> Result<String> {
-    login_link::ask(database)
+    login_file::ask(database)
 }
 
 /// A server that takes requests.
@@ -129,7 +131,7 @@ struct Running {
 impl Running {
     fn start(config: Config) -> Result<Self> {
         // The port first: where it is taken, nothing else is touched. Nobody can connect before there is an answer.
-        let bound = serving::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
+        let bound = server::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         limits::ignore_file_size_signal();
         let clock = Clock::start();
         let memory = MemoryBudget::new(config.memory, config.max_body);
@@ -159,7 +161,7 @@ impl Running {
         let open_files = limits::raise_open_files(config.workers);
         let network = if config.dev { NetworkPolicy::dev } else { NetworkPolicy::new };
         let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
-        let base = login_link::base(address, config.public_url.as_ref());
+        let base = login_file::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
         let (gate, login) = if config.dev {
             (Gate::Dev, None)
@@ -167,7 +169,7 @@ impl Running {
             let make = || admin_token::load_or_make(store.path(), &config.database);
             let token = config.admin_token.map_or_else(make, Ok)?;
             let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
-            let posted = login_link::post(store.path(), address, &base, &login_key);
+            let posted = login_file::post(store.path(), address, &base, &login_key);
             // A disk that is full keeps nobody from logging in with the link of the start.
             let posted = posted.inspect_err(|error| tracing::warn!(%error, "data-pusher login-link will not work"));
             (Gate::Door(Door::new(token, login_key.clone(), cookie)), posted.ok())
@@ -190,19 +192,25 @@ impl Running {
         )?;
         let (figures, writes) = (engine.figures(), store.clone());
         let (stopping, stopped) = watch::channel(false);
-        let routes = api::routes(ApiOptions {
+        let gate = Arc::new(gate);
+        let site = Site { public: config.public_url.clone(), friends: config.cors_origins };
+        let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
+        let dashboard =
+            DashboardApi { gate: Arc::clone(&gate), site: site.clone(), bodies: bodies.clone(), clock: clock::wall };
+        let context = ApiContext {
             store: store.clone(),
             gate,
-            site: Site { public: config.public_url.clone(), friends: config.cors_origins },
+            site,
             network,
-            bodies: BodyLimits::new(config.max_body, config.request_timeout, memory, stopped),
+            bodies,
             account_rate: config.account_rate,
             test_sender: engine.tester(),
             metrics: Arc::new(move || metrics::render(&figures.read(), &writes.figures())),
             clock: clock::wall,
-        });
+        };
+        let routes = api::routes(context, Pages { api: dashboard, paths: &dashboard::PATHS });
         let grace = config.shutdown_grace;
-        let most = serving::most_connections(open_files);
+        let most = server::most_connections(open_files);
         let listener = bound.listen().map_err(|error| cannot_listen(config.listen, &error))?;
         let serving = Serving::start(listener, routes, most, config.request_timeout, grace);
         let background = [
@@ -224,7 +232,7 @@ impl Running {
             }
             _ if config.dev => {}
             _ => {
-                let link = login_link::link(&base, &login_key);
+                let link = login_file::link(&base, &login_key);
                 tracing::info!(link, "open this link to log in: it works once, within 10 minutes");
             }
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use super::retry::{Jitter, RetrySchedule};
+use super::string_enum::words;
 use super::time::Timestamp;
-use super::words::words;
 
 /// Bytes of an answer's body that the log keeps.
 pub const LOGGED_BODY_BYTES: usize = 16 * 1024;

@@ -6,9 +6,9 @@ use super::headers::Headers;
 use super::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 use super::retry::RetrySchedule;
 use super::secret::SigningSecret;
+use super::string_enum::words;
 use super::target_url::TargetUrl;
 use super::time::Timestamp;
-use super::words::words;
 
 /// Most destinations that one account may have.
 pub const MOST_PER_ACCOUNT: usize = 1_000;

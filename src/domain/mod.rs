@@ -22,7 +22,7 @@ pub mod secret;
 pub mod signature;
 pub mod size;
 pub mod stats;
+mod string_enum;
 pub mod target_url;
 pub mod text;
 pub mod time;
-mod words;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ids::{AccountId, DestinationId};
+use super::ids::{AccountId, DestinationId, DestinationKey};
 use super::time::Timestamp;
 
 /// Most buckets of one answer.
@@ -10,6 +10,20 @@ pub const MOST_BUCKETS: i64 = 1_500;
 
 /// Narrowest bucket. Counts older than a day are kept by the hour, at the hour's beginning.
 pub const NARROWEST: Duration = Duration::from_secs(60);
+
+/// Width of a fresh bucket, in milliseconds.
+pub const MINUTE: i64 = 60_000;
+
+/// Width of an old bucket, in milliseconds.
+pub const HOUR: i64 = 60 * MINUTE;
+
+/// Destination and beginning of the bucket.
+pub type CountKey = (DestinationKey, i64);
+
+/// Beginning of the bucket that `at` falls into.
+pub fn bucket_start(at: Timestamp) -> i64 {
+    at.millis() - at.millis() % MINUTE
+}
 
 /// What happened in a bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::auth::NoToken;
-use crate::api::problem::{ApiError, FieldFault, MEDIA_TYPE};
-use crate::api::{door, incoming};
+use crate::api::operations::send_event;
 use crate::error::Fault;
+use crate::web::access;
+use crate::web::problem::{ApiError, FieldFault, MEDIA_TYPE};
 use poem::http::StatusCode;
 
 /// Operations that can clash with what is there.
@@ -28,7 +29,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     let parameters = operation.get("parameters").and_then(Value::as_array);
     let query = parameters.into_iter().flatten().filter(|parameter| parameter["in"] == "query");
     let unreadable = query.filter_map(|parameter| parameter["name"].as_str()).find_map(unreadable);
-    let is_data = path == incoming::PATH;
+    let is_data = path == send_event::PATH;
 
     let mut errors = Vec::new();
     let mut error = |status: u16, description: &'static str, code: &str, detail: &str| {
@@ -44,7 +45,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     if is_data {
         error(401, "The token is missing or of no account.", "invalid_token", NoToken::Missing.detail());
     } else if is_secured {
-        error(401, "The admin token is missing or wrong.", "unauthorized", door::UNAUTHORIZED);
+        error(401, "The admin token is missing or wrong.", "unauthorized", access::UNAUTHORIZED);
     }
     if path.contains('{') {
         let what = path.split('{').nth(1).and_then(|rest| rest.split_once("_id}")).map_or("thing", |(what, _)| what);
@@ -85,7 +86,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     responses.remove("4XX");
     for (status, description, error) in errors {
-        let error = if is_data { incoming::titled(error) } else { error };
+        let error = if is_data { send_event::titled(error) } else { error };
         responses.insert(status, response(description, error));
     }
 }

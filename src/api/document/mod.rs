@@ -1,13 +1,14 @@
 //! The OpenAPI document: what poem-openapi derives from the code, brought into the form that clients' generators like by
 //! one step ([`normalise`]).
 
-mod callback;
-mod errors;
-mod normalise;
-mod schemas;
+pub mod callback;
+pub mod errors;
+pub mod normalise;
+pub mod schemas;
+pub mod yaml;
+
 #[cfg(test)]
 mod tests;
-mod yaml;
 
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ use poem_openapi::registry::{MetaApi, Registry};
 use poem_openapi::{ContactObject, LicenseObject, OpenApi, OpenApiService};
 use serde_json::Value;
 
-use super::Operations;
+use super::operations::Operations;
 
 /// Name of the API.
 pub const TITLE: &str = "Data Pusher";

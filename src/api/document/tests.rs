@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{json, paper, schemas, value, yaml};
-use crate::api::json_tree::Json;
-use crate::api::problem::MEDIA_TYPE;
+use crate::api::request::json_tree::Json;
+use crate::web::problem::MEDIA_TYPE;
 
 /// Every operation, with its path and method.
 fn operations() -> Vec<(String, &'static Map<String, Value>)> {

@@ -6,9 +6,8 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
-use crate::api::body::FromBody;
-use crate::api::fields::{Fields, parsed, text, whole};
-use crate::api::media_type::Accepts;
+use crate::api::request::body::FromBody;
+use crate::api::request::fields::{Fields, parsed, text, whole};
 use crate::domain;
 use crate::domain::account::{AccountFields, AccountName, AccountPatch, Email, Website};
 use crate::domain::ids::AccountId;
@@ -16,6 +15,7 @@ use crate::domain::network::NetworkPolicy;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::secret::AppToken;
 use crate::domain::time::Timestamp;
+use crate::web::body::media_type::Accepts;
 
 /// Longest time that the old token works on after a rotation, in seconds: a week.
 const LONGEST_GRACE: u64 = 604_800;

@@ -7,11 +7,10 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 
 use super::destinations::Destination;
-use crate::api::body::FromBody;
-use crate::api::fields::{self, Fields, Wrong, boolean, parsed, text, whole};
-use crate::api::json_tree::Json;
-use crate::api::media_type::Accepts;
-use crate::api::wire::{DurationText, PairChanges, Pairs, ReplayState};
+use super::values::{DurationText, PairChanges, Pairs, ReplayState};
+use crate::api::request::body::FromBody;
+use crate::api::request::fields::{self, Fields, Wrong, boolean, parsed, text, whole};
+use crate::api::request::json_tree::Json;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, LONGEST_TIMEOUT, MOST_CONCURRENCY};
 use crate::domain::headers::Headers;
@@ -20,6 +19,7 @@ use crate::domain::retry::RetrySchedule;
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 use crate::store::ReplayFilter;
+use crate::web::body::media_type::Accepts;
 
 /// A new destination.
 #[derive(Debug, Object)]

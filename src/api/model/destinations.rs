@@ -6,7 +6,7 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
-use crate::api::wire::{DestinationState, DurationText, Pairs};
+use super::values::{DestinationState, DurationText, Pairs};
 use crate::domain;
 use crate::domain::destination::HttpMethod;
 use crate::domain::ids::{AccountId, DestinationId};

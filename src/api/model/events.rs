@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::deliveries::Delivery;
-use crate::api::wire::RawJson;
+use super::values::RawJson;
 use crate::domain;
 use crate::domain::ids::{AccountId, EventId};
 use crate::domain::page::{Cursor, Page};

@@ -5,4 +5,5 @@ pub mod deliveries;
 pub mod destination_bodies;
 pub mod destinations;
 pub mod events;
-pub mod operations;
+pub mod server;
+pub mod values;

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::lane::{Lane, Place};
 use super::{DOCUMENTS, Scheduler};
-use crate::delivery::lane::{Job, Lane, Place};
+use crate::delivery::workers::job::Job;
 use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::store::{Change, NewEvent};

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use super::lane::{FLOOR, Place, Standing};
+use super::pools::{Entry, may_hang};
+use super::refill::Wish;
 use super::{AGENT_IDLE, DOCUMENTS, HAND, Scheduler, TICK};
-use crate::delivery::lane::{FLOOR, Job, Place, Standing};
-use crate::delivery::pools::{Entry, may_hang};
-use crate::delivery::refill::Wish;
+use crate::delivery::workers::job::Job;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::store::Claimed;

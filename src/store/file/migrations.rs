@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::companions::{companion, move_to_new_name, owner_only, remove_if_there};
-use super::{VERSION, cannot_start, explain, make_ours, pasted};
+use super::error::{cannot_start, explain};
+use super::schema::{VERSION, make_ours};
+use super::shell_word;
 use crate::domain::account::Email;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -88,7 +90,7 @@ fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
 fn copy_aside(path: &Path, connection: &Connection, version: i64, now: Timestamp) -> Result<PathBuf> {
     let part = companion(path, &format!(".v{version}.part"));
     let failed =
-        |error: std::io::Error| cannot_start(path, format!("cannot copy it to {}: {error}", pasted::word(&part)));
+        |error: std::io::Error| cannot_start(path, format!("cannot copy it to {}: {error}", shell_word::word(&part)));
     remove_if_there(&part).map_err(failed)?;
     let made = copy_to(&part, connection).and_then(|()| {
         let time = now.to_string().replace(['-', ':'], "");

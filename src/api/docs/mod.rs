@@ -1,0 +1,40 @@
+//! Pages about the API: Swagger UI, and the document itself, which does not list them.
+
+pub mod swagger;
+
+use std::sync::LazyLock;
+
+use poem::Request;
+use poem_openapi::OpenApi;
+
+use super::document;
+use super::paths::Undocumented;
+use crate::web::static_page::{Packed, Page, serve};
+
+/// Their paths.
+pub const PATHS: [Undocumented; 3] = [("/docs", &["GET"]), ("/openapi.json", &["GET"]), ("/openapi.yaml", &["GET"])];
+
+static SWAGGER_UI: LazyLock<Packed> = LazyLock::new(|| Packed::html(&swagger::html()));
+static JSON: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/json", &document::json()));
+static YAML: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/yaml", &document::yaml()));
+
+/// The pages.
+pub struct DocsApi;
+
+#[OpenApi]
+impl DocsApi {
+    #[oai(path = "/docs", method = "get", hidden)]
+    async fn swagger_ui(&self, request: &Request) -> Page {
+        serve(&SWAGGER_UI, request).await
+    }
+
+    #[oai(path = "/openapi.json", method = "get", hidden)]
+    async fn json(&self, request: &Request) -> Page {
+        serve(&JSON, request).await
+    }
+
+    #[oai(path = "/openapi.yaml", method = "get", hidden)]
+    async fn yaml(&self, request: &Request) -> Page {
+        serve(&YAML, request).await
+    }
+}

@@ -1,0 +1,66 @@
+//! Swagger UI over the document.
+
+use crate::api::document;
+use crate::web::static_page::ICON;
+
+/// Beside Swagger UI's own. There is one server, which nobody needs to choose.
+const STYLE: &str = "\
+body { margin: 0; }
+#door { max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; box-sizing: border-box; text-align: right;
+        font: 14px sans-serif; }
+#door a { color: #175e54; }
+.swagger-ui .information-container .info { margin: 16px 0 32px; }
+.swagger-ui .scheme-container .servers-title, .swagger-ui .scheme-container .servers { display: none; }";
+
+/// Replacements that make poem-openapi's Swagger UI page a good one: a name, an icon, a way to log in, authorisation that
+/// survives a reload, forms that are open from the start, and schemas that are not.
+fn mended() -> [(&'static str, String); 4] {
+    let head = format!(
+        "<title>Data Pusher API</title>\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
+         <link rel=\"icon\" href=\"{ICON}\">\n    <style>{STYLE}</style>"
+    );
+    [
+        ("<html charset=\"UTF-8\">", "<!DOCTYPE html>\n<html lang=\"en\">".to_owned()),
+        ("<title>Swagger UI</title>", head),
+        (
+            "<div id=\"ui\"></div>",
+            "<div id=\"door\"><a href=\"/login\">Log in or out</a></div>\n<div id=\"ui\"></div>".to_owned(),
+        ),
+        (
+            "deepLinking: true,",
+            "deepLinking: true,\n        persistAuthorization: true,\n        tryItOutEnabled: true,\n        \
+             defaultModelsExpandDepth: 0,"
+                .to_owned(),
+        ),
+    ]
+}
+
+/// The page, with our document inside, so that it needs nothing else.
+pub fn html() -> String {
+    let (page, raw) = document::swagger_ui();
+    // No text of the document can end the script that it stands in.
+    let document = document::json().replace('<', "\\u003c");
+    let page = page.replacen(&raw, document.trim_end(), 1);
+    mended().iter().fold(page, |page, (from, to)| page.replacen(from, to, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn swagger_ui_is_mended_and_holds_the_served_document() {
+        let (page, raw) = document::swagger_ui();
+        assert_eq!(page.matches(&raw).count(), 1);
+        for (from, _) in mended() {
+            assert_eq!(page.matches(from).count(), 1, "{from} must be there once to be replaced");
+        }
+        let page = html();
+        let (_, rest) = page.split_once("let spec = ").unwrap();
+        let (spec, _) = rest.split_once(";\n    let oauth2RedirectUrl").unwrap();
+        assert!(!spec.contains('<'));
+        let embedded: serde_json::Value = serde_json::from_str(spec).unwrap();
+        assert_eq!(&embedded, document::value());
+        assert!(page.contains("persistAuthorization: true"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Whatever the framework answers by itself becomes a [`Problem`](crate::web::problem::Problem), and so does a panic.
+
+use std::sync::Arc;
+
+use poem::http::header::ALLOW;
+use poem::http::{HeaderValue, Method, StatusCode, Uri};
+use poem::middleware::CatchPanic;
+use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response};
+
+use super::operations::send_event;
+use super::paths::Paths;
+use crate::web::problem::{ApiError, MEDIA_TYPE};
+
+/// The endpoint that answers 500 where `endpoint` panics.
+pub fn calm(endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint<Output = Response> {
+    endpoint
+        .with(CatchPanic::new().with_handler(|_| {
+            tracing::error!("a handler panicked");
+            ApiError::internal()
+        }))
+        .map_to_response()
+}
+
+/// Shapes every error of `endpoint`.
+pub fn shaped<E: Endpoint<Output = Response>>(endpoint: E, paths: Arc<Paths>) -> Shaped<E> {
+    Shaped { endpoint, paths }
+}
+
+/// An endpoint whose every error is a problem.
+pub struct Shaped<E> {
+    endpoint: E,
+    paths: Arc<Paths>,
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Shaped<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        match self.endpoint.call(request).await {
+            Ok(response) if is_foreign_error(&response) => Ok(self.shape(response.status(), "", &method, &uri)),
+            Ok(response) => Ok(response),
+            Err(error) if error.is_from_response() => Ok(error.into_response()),
+            Err(error) => Ok(self.shape(error.status(), &error.to_string(), &method, &uri)),
+        }
+    }
+}
+
+/// The error as clients of the path expect it: the data handler's have titles of their own.
+pub fn titled(uri: &Uri, error: ApiError) -> ApiError {
+    if uri.path() == send_event::PATH { send_event::titled(error) } else { error }
+}
+
+fn is_foreign_error(response: &Response) -> bool {
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error()) && response.content_type() != Some(MEDIA_TYPE)
+}
+
+impl<E> Shaped<E> {
+    fn shape(&self, status: StatusCode, message: &str, method: &Method, uri: &Uri) -> Response {
+        let path = uri.path();
+        let error = match status {
+            StatusCode::NOT_FOUND => {
+                ApiError::new(status, "no_such_path", format!("There is nothing at {path}; /docs shows what there is."))
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                let allowed = self.paths.allowed(path);
+                let detail = format!("{method} is not allowed at {path}; allowed: {allowed}.");
+                let allow = HeaderValue::from_str(&allowed).unwrap_or(HeaderValue::from_static(""));
+                ApiError::new(status, "method_not_allowed", detail).with_header(ALLOW, allow)
+            }
+            StatusCode::BAD_REQUEST => ApiError::new(status, "bad_request", message),
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(status, "payload_too_large", message),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::new(status, "unsupported_media_type", message),
+            status if status.is_client_error() => ApiError::new(status, "refused", message),
+            _ => {
+                tracing::error!(%status, path, message, "internal error");
+                ApiError::internal()
+            }
+        };
+        titled(uri, error).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{Route, get, handler};
+
+    use super::*;
+
+    #[handler]
+    async fn works() -> &'static str {
+        "fine"
+    }
+
+    #[handler]
+    async fn breaks() -> &'static str {
+        panic!("on purpose")
+    }
+
+    async fn answer(method: Method, uri: &'static str) -> (u16, serde_json::Value) {
+        let route =
+            Route::new().at("/healthz", get(works)).at("/readyz", get(breaks)).at(send_event::PATH, poem::post(works));
+        let request = Request::builder().method(method).uri(Uri::from_static(uri)).finish();
+        let paths = Arc::new(Paths::new(Vec::new(), [("/healthz", &["GET"][..]), (send_event::PATH, &["POST"])]));
+        let response = calm(shaped(route, paths)).get_response(request).await;
+        let allow = response.header("allow").map(str::to_owned);
+        let status = response.status().as_u16();
+        let body = response.into_body().into_vec().await.unwrap();
+        let mut body = serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default();
+        if let (Some(allow), Some(body)) = (allow, body.as_object_mut()) {
+            body.insert("allow".to_owned(), allow.into());
+        }
+        (status, body)
+    }
+
+    #[tokio::test]
+    async fn what_the_framework_refuses_is_a_problem() {
+        let (status, body) = answer(Method::GET, "/nowhere").await;
+        assert_eq!((status, &body["code"]), (404, &"no_such_path".into()));
+        let (status, body) = answer(Method::DELETE, "/healthz").await;
+        assert_eq!((status, &body["code"], &body["allow"]), (405, &"method_not_allowed".into(), &"GET, HEAD".into()));
+        let (status, body) = answer(Method::GET, send_event::PATH).await;
+        assert_eq!((status, &body["title"], &body["allow"]), (405, &"Invalid Data".into(), &"POST".into()));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing() {
+        let (status, body) = answer(Method::GET, "/readyz").await;
+        assert_eq!((status, &body["code"]), (500, &"internal_error".into()));
+        assert!(!body.to_string().contains("purpose"));
+    }
+
+    #[tokio::test]
+    async fn what_works_is_left_alone() {
+        assert_eq!(answer(Method::GET, "/healthz").await.0, 200);
+        assert_eq!(answer(Method::HEAD, "/healthz").await.0, 200);
+    }
+}

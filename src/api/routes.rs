@@ -1,0 +1,81 @@
+//! Puts the API together: the operations, the pages beside them, and what every request passes on its way.
+
+use std::sync::Arc;
+
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
+use poem_openapi::{OpenApi, OpenApiService};
+
+use super::context::ApiContext;
+use super::docs::{self, DocsApi};
+use super::operations::send_event::IncomingApi;
+use super::operations::{Operations, operations};
+use super::paths::{Paths, Undocumented};
+use super::responses::Bounded;
+use super::{document, errors};
+use crate::web::browser;
+
+/// Pages that are served beside the API; `app` has them.
+pub struct Pages<P> {
+    /// Their handlers, each hidden from the document.
+    pub api: P,
+    /// Their paths.
+    pub paths: &'static [Undocumented],
+}
+
+/// The whole HTTP surface: errors shaped, panics caught.
+pub fn routes<P: OpenApi + 'static>(
+    context: ApiContext,
+    pages: Pages<P>,
+) -> impl Endpoint<Output = Response> + 'static {
+    let context = Arc::new(context);
+    let incoming = IncomingApi::new(Arc::clone(&context));
+    let api = (operations(&context, incoming.clone()), DocsApi, pages.api);
+    let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
+    let paths = Arc::new(paths(pages.paths));
+    let (site, memory) = (context.site.clone(), context.bodies.memory.clone());
+    let endpoint = service.into_endpoint().data(context).data(Arc::clone(&paths));
+    let endpoint = Bounded::new(incoming.in_front_of(errors::shaped(endpoint, paths)), memory);
+    browser::fronted(errors::calm(endpoint), &site, errors::titled)
+}
+
+fn paths(pages: &[Undocumented]) -> Paths {
+    Paths::new(Operations::meta(), docs::PATHS.iter().chain(pages).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::{Method, Uri};
+
+    use super::*;
+
+    fn check(uri: &'static str) -> Result<(), String> {
+        paths(&[]).check_query(&Method::GET, &Uri::from_static(uri)).map_err(|error| error.problem.detail)
+    }
+
+    #[test]
+    fn a_misspelt_filter_is_refused_and_named() {
+        assert_eq!(check("/v1/deliveries?state=pending&limit=5"), Ok(()));
+        assert!(check("/v1/deliveries?sate=pending").unwrap_err().contains("`sate`"));
+        assert!(check("/v1/deliveries?limit=1&limit=2").unwrap_err().contains("more than once"));
+        assert!(check("/v1/accounts/acc_1?verbose").unwrap_err().contains("it has none"));
+    }
+
+    #[test]
+    fn allow_lists_what_the_document_lists() {
+        let paths = paths(&[]);
+        for (path, item) in document::value()["paths"].as_object().unwrap() {
+            let described = item.as_object().unwrap();
+            for (method, described) in described {
+                let parameters = described["parameters"].as_array().into_iter().flatten();
+                let query: Vec<_> =
+                    parameters.filter(|p| p["in"] == "query").map(|p| p["name"].as_str().unwrap()).collect();
+                assert_eq!(paths.query(method, path).unwrap(), query, "{method} {path}");
+            }
+            let head = usize::from(described.contains_key("get"));
+            assert_eq!(paths.allowed(path).split(", ").count(), described.len() + head, "{path}");
+        }
+        assert_eq!(paths.allowed("/server/incoming_data"), "POST");
+        assert_eq!(paths.allowed("/v1/destinations/dst_1"), "GET, HEAD, PUT, PATCH, DELETE");
+        assert_eq!(paths.allowed("/docs"), "GET, HEAD");
+    }
+}

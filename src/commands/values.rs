@@ -1,0 +1,105 @@
+//! Values of flags and variables, each read into what it means. An error is a sentence that says what would be right.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::domain::destination::LONGEST_TIMEOUT;
+use crate::domain::origin::Origin;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::{duration, size};
+
+/// Longest body that may be allowed.
+const MAX_BODY: u64 = 64 << 20;
+
+/// Least memory that documents can do with.
+const MIN_MEMORY: u64 = 16 << 20;
+
+/// What a variable says of a flag without a value.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("write 1 or 0, true or false, yes or no, on or off".to_owned()),
+    }
+}
+
+/// An item of a list; it may have blanks around it.
+pub fn origin(text: &str) -> Result<Origin, String> {
+    Origin::parse(text.trim())
+}
+
+/// An item of a list; it may have blanks around it.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    text.parse()
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| "write a network such as 10.1.0.0/16 or an address such as 127.0.0.1".to_owned())
+}
+
+/// An item of a list; it may have blanks around it.
+pub fn file(text: &str) -> Result<PathBuf, String> {
+    match text.trim() {
+        "" => Err("write the path of a file".to_owned()),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// Of an attempt or a request.
+pub fn timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text)?;
+    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+        return Err("must be more than 0 and at most 5m".to_owned());
+    }
+    Ok(timeout)
+}
+
+/// Delays between attempts. Only a text with nothing in it has none: blanks alone are a slip, and would mean that nothing is
+/// tried again.
+pub fn schedule(text: &str) -> Result<RetrySchedule, String> {
+    if !text.is_empty() && text.trim().is_empty() {
+        return Err("write delays with commas between them, such as 5s,5m,30m".to_owned());
+    }
+    RetrySchedule::parse(text)
+}
+
+/// Longest body.
+pub fn max_body(text: &str) -> Result<usize, String> {
+    let bytes = size::parse(text)?;
+    if !(1..=MAX_BODY).contains(&bytes) {
+        return Err("must be more than 0 and at most 64MiB".to_owned());
+    }
+    in_this_machine(bytes)
+}
+
+/// Of documents and answers.
+pub fn memory(text: &str) -> Result<usize, String> {
+    let bytes = size::parse(text)?;
+    if bytes < MIN_MEMORY { Err("must be at least 16MiB".to_owned()) } else { in_this_machine(bytes) }
+}
+
+fn in_this_machine(bytes: u64) -> Result<usize, String> {
+    usize::try_from(bytes).map_err(|_| "is more than this machine can have".to_owned())
+}
+
+/// How long events are kept.
+pub fn retention(text: &str) -> Result<Duration, String> {
+    let retention = duration::parse(text)?;
+    if retention.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(retention) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_yes_and_no_are_read_in_any_case() {
+        for (words, value) in [(["1", "true", "Yes", "ON"], true), (["0", "FALSE", "no", "oFF"], false)] {
+            assert!(words.iter().all(|word| boolean(word) == Ok(value)));
+        }
+        for word in ["", "2", "maybe", "y", "true "] {
+            assert!(boolean(word).is_err(), "{word}");
+        }
+    }
+}

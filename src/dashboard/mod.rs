@@ -1,0 +1,102 @@
+//! Pages for browsers: the way in today. What programs use belongs in `api`, which these pages call like everybody else.
+
+mod login_page;
+
+use std::sync::{Arc, LazyLock};
+
+use poem::http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use poem::http::{HeaderValue, StatusCode};
+use poem::{Body, IntoResponse as _, Request, Response};
+use poem_openapi::OpenApi;
+
+use self::login_page::Login;
+use crate::domain::time::Timestamp;
+use crate::web::access::{Door, Gate};
+use crate::web::body::BodyLimits;
+use crate::web::browser::same_origin::{Caller, Site};
+use crate::web::problem::{ApiError, ApiResult};
+use crate::web::static_page::{Packed, Page, serve};
+
+/// Their paths, and the methods of each.
+pub const PATHS: [(&str, &[&str]); 3] = [("/", &["GET"]), ("/login", &["GET", "POST"]), ("/logout", &["POST"])];
+
+static LOGGED_IN: LazyLock<Packed> = LazyLock::new(|| Packed::html(&login_page::html(true)));
+static LOGGED_OUT: LazyLock<Packed> = LazyLock::new(|| Packed::html(&login_page::html(false)));
+
+/// The pages; `app` makes them.
+pub struct DashboardApi {
+    /// What opens the admin API.
+    pub gate: Arc<Gate>,
+    /// Whose pages may do what.
+    pub site: Site,
+    /// How long bodies may be and take.
+    pub bodies: BodyLimits,
+    /// The wall clock.
+    pub clock: fn() -> Timestamp,
+}
+
+#[OpenApi]
+impl DashboardApi {
+    #[oai(path = "/", method = "get", hidden)]
+    async fn root(&self, request: &Request) -> ApiResult<Page> {
+        match self.door(request)? {
+            Some(door) if !door.has_session(request.headers(), (self.clock)()) => {
+                Ok(uncached(&LOGGED_OUT, request).await)
+            }
+            _ => Ok(to_docs()),
+        }
+    }
+
+    /// Where a login link leads. The code in it stays in the browser: see the page.
+    #[oai(path = "/login", method = "get", hidden)]
+    async fn login_page(&self, request: &Request) -> ApiResult<Page> {
+        let Some(door) = self.door(request)? else { return Ok(to_docs()) };
+        let is_in = door.has_session(request.headers(), (self.clock)());
+        Ok(uncached(if is_in { &LOGGED_IN } else { &LOGGED_OUT }, request).await)
+    }
+
+    #[oai(path = "/login", method = "post", hidden)]
+    async fn log_in(&self, request: &Request, body: Body) -> ApiResult<Page> {
+        let door = self.door(request)?.ok_or_else(no_login)?;
+        let login = Login::read(request, body, &self.bodies).await?;
+        let cookie = door.log_in(login.credential()?, (self.clock)()).await?;
+        Ok(done(cookie))
+    }
+
+    #[oai(path = "/logout", method = "post", hidden)]
+    async fn log_out(&self, request: &Request) -> ApiResult<Page> {
+        let door = self.door(request)?.ok_or_else(no_login)?;
+        Ok(done(door.log_out(request.headers())))
+    }
+}
+
+impl DashboardApi {
+    /// The door, once the request is known to come from a page of ours; none under `--dev`.
+    fn door(&self, request: &Request) -> ApiResult<Option<&Door>> {
+        let Gate::Door(door) = &*self.gate else { return Ok(None) };
+        self.site.check(Caller::Browser, request.method(), request.headers())?;
+        Ok(Some(door))
+    }
+}
+
+fn no_login() -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, "no_login", "Under --dev nobody needs to log in.")
+}
+
+fn to_docs() -> Page {
+    let answer = Response::builder().status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, "/docs");
+    Page(answer.finish())
+}
+
+fn done(cookie: HeaderValue) -> Page {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(SET_COOKIE, cookie);
+    Page(response)
+}
+
+/// What it shows depends on the session.
+async fn uncached(page: &'static LazyLock<Packed>, request: &Request) -> Page {
+    let Page(mut response) = serve(page, request).await;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Page(response)
+}

@@ -1,0 +1,140 @@
+//! Starts and stops the engine.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::options::EngineOptions;
+use super::scheduler::message::{Inbox, Message, Outbox};
+use super::{metrics, scheduler};
+use crate::domain::delivery::Attempt;
+use crate::domain::destination::Destination;
+use crate::domain::document::Document;
+use crate::domain::ports::SendTest;
+use crate::error::{Error, Result};
+use crate::store::Store;
+
+/// The running engine.
+pub struct Engine {
+    outbox: Outbox,
+    thread: Option<JoinHandle<()>>,
+    figures: Arc<metrics::Figures>,
+}
+
+impl Engine {
+    /// Starts the scheduler; it goes on with what is pending in the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the operating system gives no thread.
+    pub fn start(options: EngineOptions, store: Store, outbox: Outbox, inbox: Inbox) -> Result<Self> {
+        let figures = Arc::new(metrics::Figures::default());
+        let scheduler = scheduler::Scheduler::new(options, store, outbox.clone(), Arc::clone(&figures))?;
+        let thread = std::thread::Builder::new()
+            .name("scheduler".to_owned())
+            .spawn(move || scheduler.run(&inbox.0))
+            .map_err(|error| Error::internal(format!("cannot start the scheduler thread: {error}")))?;
+        Ok(Self { outbox, thread: Some(thread), figures })
+    }
+
+    /// Begins no further attempt, waits up to `grace` for those under way, then cuts them; they are sent again at the
+    /// next start. Blocks.
+    pub fn stop(&mut self, grace: Duration) {
+        let _ = self.outbox.0.send(Message::Stop(grace));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Figures for `/metrics`.
+    pub fn figures(&self) -> Arc<metrics::Figures> {
+        Arc::clone(&self.figures)
+    }
+
+    /// Sends tests.
+    pub fn tester(&self) -> Arc<dyn SendTest> {
+        Arc::new(Tester(self.outbox.clone()))
+    }
+}
+
+struct Tester(Outbox);
+
+impl SendTest for Tester {
+    fn send_test(&self, destination: Destination, payload: Document, done: Box<dyn FnOnce(Attempt) + Send>) {
+        let _ = self.0.0.send(Message::Test { destination: Box::new(destination), payload, done });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::delivery::clock::Clock;
+    use crate::delivery::scheduler::message::mailbox;
+    use crate::delivery::sending::tls::trust::Trust;
+    use crate::domain::account::{AccountFields, AccountName, Email};
+    use crate::domain::destination::{DestinationFields, HttpMethod};
+    use crate::domain::event::IncomingEvent;
+    use crate::domain::headers::Headers;
+    use crate::domain::memory::MemoryBudget;
+    use crate::domain::network::NetworkPolicy;
+    use crate::domain::retry::RetrySchedule;
+    use crate::domain::secret::{SigningSecret, TokenDigest};
+    use crate::domain::target_url::TargetUrl;
+    use crate::store::Change;
+    use crate::store::StoreOptions;
+
+    #[test]
+    fn what_the_engine_was_never_told_of_goes_once_it_looks_afresh() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::start();
+        let now = clock.now();
+        let options = StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() };
+        // As where commits fail: nobody is told.
+        let store = Store::open(&options, Box::new(drop)).unwrap();
+        let (outbox, inbox) = mailbox();
+        let options = EngineOptions {
+            workers: 64,
+            destination_concurrency: 1,
+            timeout: Duration::from_secs(15),
+            retry_schedule: RetrySchedule::parse("1h").unwrap(),
+            pause_after: Duration::from_secs(3_600),
+            network: Arc::new(NetworkPolicy::dev(Vec::new())),
+            trust: Trust::default(),
+            clock,
+        };
+        let mut engine = Engine::start(options, store.clone(), outbox.clone(), inbox).unwrap();
+        let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", receiver.local_addr().unwrap());
+        runtime.block_on(async {
+            let fields = AccountFields {
+                email: Email::from_stored("ada@example.com".to_owned()),
+                name: AccountName::from_stored("Ada".to_owned()),
+                website: None,
+            };
+            let digest = TokenDigest::of(b"token");
+            let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
+            let fields = DestinationFields {
+                url: TargetUrl::from_stored(url),
+                method: HttpMethod::Post,
+                headers: Headers::default(),
+                retry_schedule: None,
+                timeout: None,
+                max_concurrency: None,
+            };
+            store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await.unwrap();
+            let event = IncomingEvent {
+                account: account.key,
+                payload: Document::from(b"{}".as_slice()),
+                idempotency_key: None,
+            };
+            store.accept_event(event, false, now).await.unwrap();
+        });
+        outbox.changes(vec![Change::Afresh(store.all_destinations().unwrap())]);
+        let (stream, _) = receiver.accept().unwrap();
+        drop(stream);
+        engine.stop(Duration::ZERO);
+        runtime.block_on(store.close());
+    }
+}

@@ -1,0 +1,352 @@
+//! Attempts from their beginning to their end: who may begin, what an end means, and which are cut.
+
+use std::cmp::Reverse;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bundle::Bundle;
+use super::lane::{FAST, Lane, Place, Standing};
+use super::message::Message;
+use super::pools::Pool;
+use super::processors::MOMENT;
+use super::{Flight, Scheduler, TESTS};
+use crate::delivery::sending::attempt::Client;
+use crate::delivery::workers::batch::{Aloft, Progress, Run, Said};
+use crate::delivery::workers::deliver;
+use crate::delivery::workers::job::Job;
+use crate::domain::delivery::Attempt;
+use crate::domain::destination::Destination;
+use crate::domain::document::Document;
+use crate::domain::ids::DestinationKey;
+use crate::domain::retry::Jitter;
+use crate::domain::time::Timestamp;
+
+/// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
+const LEAST_YOUNG: Duration = Duration::from_millis(10);
+
+/// An attempt of a failing lane may be cut for room when it is older.
+const CUT_AFTER: Duration = Duration::from_secs(1);
+
+impl Scheduler {
+    pub(super) fn dispatch(&mut self, now: Timestamp) {
+        let mut bundle = Bundle::among(self.pools.brisk());
+        while let Some((key, pool)) = self.next_lane() {
+            let Some(lane) = self.lanes.get_mut(&key) else {
+                self.leave(key);
+                continue;
+            };
+            let jobs = lane.next_jobs();
+            if jobs.is_empty() {
+                self.leave(key);
+                continue;
+            }
+            if pool != Pool::Brisk || lane.goes_alone() {
+                self.send_alone(key, jobs, pool, now);
+                continue;
+            }
+            let (count, usual) = (jobs.len(), lane.usual());
+            if let Some(aloft) = self.launch(key, jobs, pool, now) {
+                bundle.add(aloft, count, usual);
+            }
+            if bundle.is_full() {
+                self.give(bundle.take(), Pool::Brisk);
+            }
+        }
+        self.give(bundle.take(), Pool::Brisk);
+        if self.threads + 1 >= self.options.workers
+            && self.pools.good_wait(|pool, lane| self.finds_processor(pool, lane))
+        {
+            self.cut_for_room(now);
+        }
+    }
+
+    /// The lane that sends next, and its pool.
+    fn next_lane(&self) -> Option<(DestinationKey, Pool)> {
+        self.pools.next(self.threads, self.options.workers, |pool, lane| self.finds_processor(pool, lane))
+    }
+
+    fn finds_processor(&self, pool: Pool, lane: DestinationKey) -> bool {
+        self.lanes.get(&lane).is_none_or(|lane| self.processors.are_free(pool, lane.useful()))
+    }
+
+    fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
+        let aloft = self.launch(key, jobs, pool, now);
+        self.give(aloft.into_iter().collect(), pool);
+    }
+
+    /// Notes what a worker is about to be given.
+    fn launch(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<Aloft> {
+        self.leave(key);
+        let number = self.next_flight;
+        self.next_flight += 1;
+        let lane = self.lanes.get_mut(&key)?;
+        lane.in_flight += 1;
+        if let Some(turn) = lane.turn.take() {
+            self.turns.taken(turn);
+        }
+        for job in &jobs {
+            lane.in_hand.insert(job.delivery, Place::Sent);
+        }
+        let sound = lane.standing != Standing::Failing;
+        let client = lane.client.get_or_insert_with(|| {
+            let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
+            Arc::new(Client::new(&self.context.connections, Arc::clone(&lane.destination), timeout))
+        });
+        let client = Arc::clone(client);
+        let patience = lane.patience(pool);
+        let young_failing = pool == Pool::Failing;
+        self.pools.take(pool);
+        self.pools.young_failing += usize::from(young_failing);
+        if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
+            let first_look = if pool == Pool::Brisk { MOMENT } else { patience };
+            self.patience.push(Reverse((now.plus(first_look), number)));
+        }
+        let run = Arc::new(Run::new(jobs));
+        self.flights.insert(
+            number,
+            Flight {
+                lane: key,
+                run: Arc::clone(&run),
+                first: Arc::clone(&run),
+                pool,
+                patience: patience.unwrap_or(FAST),
+                young_failing,
+                overdue: None,
+            },
+        );
+        self.look(key);
+        Some(Aloft { number, client, run, sound })
+    }
+
+    /// Gives all of it to one worker.
+    fn give(&mut self, bundle: Vec<Aloft>, pool: Pool) {
+        let Some(first) = bundle.first() else { return };
+        let (number, first) = (first.number, Arc::clone(&first.run));
+        self.threads += 1;
+        for aloft in &bundle[1..] {
+            if let Some(flight) = self.flights.get_mut(&aloft.number) {
+                flight.first = Arc::clone(&first);
+            }
+        }
+        self.processors.given(number, pool, &first, self.now());
+        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        self.workers.give(move |slot| {
+            deliver::fly(&context, &bundle);
+            let flights: Vec<u64> = bundle.iter().map(|aloft| aloft.number).collect();
+            // The connections are free again before the scheduler hears of it.
+            drop(bundle);
+            let _ = outbox.0.send(Message::Landed { flights, slot });
+        });
+    }
+
+    /// A worker is done with what it was given.
+    pub(super) fn ended(&mut self, flights: Vec<u64>) {
+        self.threads -= 1;
+        for flight in flights {
+            self.processors.ended(flight);
+            self.landed(flight);
+        }
+    }
+
+    /// Its worker is done with it.
+    pub(super) fn landed(&mut self, number: u64) {
+        // It may have been taken back, or was found to be done before its worker was done with all.
+        let Some(flight) = self.flights.remove(&number) else { return };
+        let (key, now, result) = (flight.lane, self.now(), flight.run.result());
+        // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
+        let behind = self.lanes.get(&key).is_some_and(Lane::is_hungry);
+        self.context.store.finish_attempts(result.finished, behind);
+        self.pools.give(flight.pool);
+        self.hanging -= usize::from(flight.overdue.is_some());
+        self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
+        if flight.young_failing {
+            // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
+            let began = result.ended.first().map_or(now, |attempt| attempt.began);
+            self.cooling.push_back(now.max(began.plus(LEAST_YOUNG)));
+        }
+        self.leave(key);
+        self.put_back(key, result.left);
+        if let Some(lane) = self.lanes.get_mut(&key) {
+            lane.last_used = now;
+            for attempt in &result.ended {
+                match attempt.landed.said {
+                    Said::Good(took) => lane.succeeded(attempt.began, took),
+                    Said::Bad => lane.failed(attempt.began, now, Jitter::from_unit(fastrand::f64())),
+                    Said::Nothing => {}
+                }
+            }
+            lane.ended(flight.overdue);
+        }
+        for attempt in result.ended.iter().filter(|attempt| !attempt.landed.outcome) {
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                // It is still in the file, if anywhere.
+                lane.note_more();
+            }
+            self.released(key, attempt.delivery);
+        }
+        self.look(key);
+    }
+
+    /// Its worker is held up by another lane, and this one is not to wait for that.
+    fn take_back(&mut self, number: u64, jobs: VecDeque<Job>) {
+        let Some(flight) = self.flights.remove(&number) else { return };
+        self.pools.give(flight.pool);
+        self.leave(flight.lane);
+        self.put_back(flight.lane, jobs);
+        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+            lane.ended(None);
+            lane.was_held_up();
+            // It keeps its turn.
+            lane.turn = Some(0);
+        }
+        self.look(flight.lane);
+    }
+
+    /// What a worker was given and did not begin goes first again.
+    fn put_back(&mut self, key: DestinationKey, jobs: VecDeque<Job>) {
+        let Some(lane) = self.lanes.get_mut(&key) else {
+            self.bytes -= jobs.iter().map(Job::bytes).sum::<usize>();
+            return;
+        };
+        for job in jobs.into_iter().rev() {
+            lane.in_hand.insert(job.delivery, Place::Queued);
+            if job.urgent { &mut lane.urgent } else { &mut lane.queue }.push_front(job);
+        }
+    }
+
+    /// Takes back everything of a lane that workers were given and did not begin.
+    pub(super) fn recall(&mut self, key: DestinationKey) {
+        let runs = self.flights.values().filter(|flight| flight.lane == key).map(|flight| flight.run.recall());
+        for jobs in runs.collect::<Vec<_>>() {
+            self.put_back(key, jobs);
+        }
+    }
+
+    /// Attempts of failing lanes that ended are no longer young, and workers that take long probably wait for an answer.
+    pub(super) fn cool(&mut self, now: Timestamp) {
+        self.processors.pass(now);
+        while self.cooling.front().is_some_and(|at| *at <= now) {
+            self.cooling.pop_front();
+            self.pools.young_failing -= 1;
+        }
+    }
+
+    /// Attempts that take long give their permits back, and their lanes go on with one at a time until they answer.
+    pub(super) fn lose_patience(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, number))) = self.patience.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.patience.pop();
+            let Some(flight) = self.flights.get_mut(&number) else { continue };
+            if flight.young_failing {
+                flight.young_failing = false;
+                self.pools.young_failing -= 1;
+                continue;
+            }
+            let began = match flight.run.progress() {
+                Progress::Began(began) => began,
+                Progress::Done => {
+                    self.landed(number);
+                    continue;
+                }
+                Progress::Waits => {
+                    // Its worker has not come to run at all: another one would not do so sooner.
+                    let unscheduled = flight.first.progress() == Progress::Waits && self.stopping.is_none();
+                    match (!unscheduled).then(|| flight.run.recall_whole()).flatten() {
+                        Some(jobs) => self.take_back(number, jobs),
+                        None => self.patience.push(Reverse((now.plus(MOMENT), number))),
+                    }
+                    continue;
+                }
+            };
+            if flight.pool == Pool::Brisk
+                && now.since(began) >= MOMENT
+                && let Some(lane) = self.lanes.get_mut(&flight.lane)
+            {
+                lane.held_others_up();
+            }
+            let due = began.plus(flight.patience);
+            if due > now {
+                // One after another has ended; that which is under way now has its own time.
+                self.patience.push(Reverse((due, number)));
+                continue;
+            }
+            if flight.pool != Pool::Suspect {
+                self.pools.give(flight.pool);
+                flight.pool = Pool::Free;
+            }
+            flight.overdue = Some(began);
+            self.hanging += 1;
+            let (key, left, finished) = (flight.lane, flight.run.recall(), flight.run.take_finished());
+            // What went well before is not to wait for this one.
+            self.context.store.finish_attempts(finished, false);
+            self.put_back(key, left);
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.overdue(began, now);
+            }
+            self.look(key);
+        }
+    }
+
+    /// Threads have run out while lanes that are not known to fail wait: the longest attempts of lanes that fail or hang
+    /// end now, and are made again later.
+    pub(super) fn cut_for_room(&mut self, now: Timestamp) {
+        let mut room = (self.options.workers / 16).max(1);
+        let mut lanes = HashSet::new();
+        for flight in self.flights.values() {
+            let Some(lane) = self.lanes.get(&flight.lane) else { continue };
+            let hangs = lane.standing == Standing::Failing || lane.is_suspect() || lane.hangs_much();
+            // One that is connecting does not notice; it must not stand in the way of others for ever.
+            let long = matches!(flight.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
+            if room > 0 && hangs && long && !flight.run.cut.is_set() {
+                lanes.insert(flight.lane);
+                room -= 1;
+            }
+        }
+        // The client is shared by all attempts of a lane.
+        self.flights
+            .values()
+            .filter(|flight| lanes.contains(&flight.lane))
+            .for_each(|flight| flight.run.cut.for_room());
+        for key in lanes {
+            if let Some(client) = self.lanes.get_mut(&key).and_then(|lane| lane.client.take()) {
+                client.shutdown();
+            }
+        }
+    }
+
+    pub(super) fn cut_all(&mut self) {
+        for flight in self.flights.values() {
+            flight.run.cut.for_stop();
+        }
+        for lane in self.lanes.values_mut() {
+            if let Some(client) = lane.client.take() {
+                client.shutdown();
+            }
+        }
+    }
+
+    /// Too many at once are dropped, and with them `done`: the caller sees that no answer comes.
+    pub(super) fn test(
+        &mut self,
+        destination: Box<Destination>,
+        payload: Document,
+        done: Box<dyn FnOnce(Attempt) + Send>,
+    ) {
+        if self.tests >= TESTS {
+            return;
+        }
+        self.tests += 1;
+        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        self.workers.give(move |slot| {
+            let id = destination.id.clone();
+            let test = || done(deliver::test(&context, *destination, &payload));
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
+                tracing::error!(destination.id = %id, "a test panicked");
+            }
+            let _ = outbox.0.send(Message::Tested(slot));
+        });
+    }
+}

@@ -1,0 +1,358 @@
+//! A lane: what the engine knows of one destination, and how a lane moves. Pure; time is an argument.
+
+pub mod suspicion;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::destination::Destination;
+use crate::domain::ids::DeliveryId;
+use crate::domain::retry::Jitter;
+use crate::domain::time::Timestamp;
+
+use super::pools::Pool;
+use crate::delivery::sending::attempt::Client;
+use crate::delivery::workers::job::Job;
+use suspicion::Suspicion;
+
+/// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
+pub const FAST: Duration = Duration::from_millis(50);
+
+/// Successes after which a brisk lane that once took long goes with others again.
+const ALONE: u32 = 16;
+
+/// One whose attempts usually take less is brisk.
+const BRISK: Duration = Duration::from_millis(5);
+
+/// First back-off of a failing lane: short, because one failure of a new destination says little, and what waits behind
+/// it waits as long. It doubles.
+const BACKOFF: Duration = Duration::from_millis(50);
+
+/// Longest back-off of a failing lane.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Failures in a row that make a good lane a failing one.
+const STRIKES: u32 = 3;
+
+/// A worker may be given as many jobs of a lane as are usually done in this time.
+const RUN: Duration = Duration::from_millis(4);
+
+/// And at most so many.
+const LONGEST_RUN: usize = 16;
+
+/// And at most this part of what waits, so that several workers share a short queue.
+const RUN_SHARE: usize = 4;
+
+/// Attempts under way at once to a destination that answers at once; more only wait for each other.
+const FAST_ROOM: usize = 8;
+
+/// With a longer usual time there may be more of them, so that eight thousand a second fit in any case.
+const ROOM_STEP: Duration = Duration::from_micros(125);
+
+/// Jobs that any lane may have in hand, whatever others have.
+pub const FLOOR: usize = 4;
+
+/// Jobs that a good lane may have in hand.
+pub const WINDOW: usize = 1_024;
+
+/// What a lane's record says of its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No success yet.
+    New,
+    /// It answers.
+    Good,
+    /// Nothing but failures lately.
+    Failing,
+}
+
+/// Where a delivery in hand is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Waits in the lane.
+    Queued,
+    /// An attempt is under way, or its outcome is not on disk yet.
+    Sent,
+    /// On disk; remembered until the refill that began before is back.
+    Settled,
+}
+
+/// One destination's lane.
+pub struct Lane {
+    /// The destination as it is now; the next attempt uses it.
+    pub destination: Arc<Destination>,
+    /// Client with this destination's connections; dropped when idle.
+    pub client: Option<Arc<Client>>,
+    /// When an attempt last ended.
+    pub last_used: Timestamp,
+    /// Jobs that wait, first to go first.
+    pub queue: VecDeque<Job>,
+    /// Jobs that pass holds and back-off.
+    pub urgent: VecDeque<Job>,
+    /// Every delivery in hand.
+    pub in_hand: HashMap<DeliveryId, Place>,
+    /// What it has in hand beyond what each lane may have in any case, as it was last counted.
+    pub excess: usize,
+    /// Attempts under way.
+    pub in_flight: usize,
+    /// The file holds more that is due.
+    pub more: bool,
+    /// A refill is under way; `Some(true)` when the file got more since it began.
+    pub refilling: Option<bool>,
+    /// Deliveries cancelled while a refill is under way.
+    pub cancelled: HashSet<DeliveryId>,
+    /// What its record says.
+    pub standing: Standing,
+    /// Usual duration of a success (moving average, 1/8).
+    usual: Duration,
+    /// Attempts that it may have at once.
+    cap: usize,
+    strikes: u32,
+    halved_at: Timestamp,
+    backoff: Duration,
+    /// Not before then, after failures.
+    pub back_at: Timestamp,
+    suspicion: Suspicion,
+    /// Successes until it goes with others again.
+    alone: u32,
+    /// Its turn among equals, which it keeps until it takes it.
+    pub turn: Option<u64>,
+    /// When its timer goes off.
+    pub wakes_at: Option<Timestamp>,
+}
+
+impl Lane {
+    /// A lane without a record.
+    pub fn new(destination: Arc<Destination>, now: Timestamp) -> Self {
+        Self {
+            destination,
+            client: None,
+            last_used: now,
+            queue: VecDeque::new(),
+            urgent: VecDeque::new(),
+            in_hand: HashMap::new(),
+            excess: 0,
+            in_flight: 0,
+            more: false,
+            refilling: None,
+            cancelled: HashSet::new(),
+            standing: Standing::New,
+            usual: Duration::ZERO,
+            cap: 1,
+            strikes: 0,
+            halved_at: Timestamp::EPOCH,
+            backoff: BACKOFF,
+            back_at: Timestamp::EPOCH,
+            suspicion: Suspicion::default(),
+            alone: 0,
+            turn: None,
+            wakes_at: None,
+        }
+    }
+
+    /// The pool that its next attempt draws on.
+    pub fn pool(&self) -> Pool {
+        match self.standing {
+            Standing::Failing => Pool::Failing,
+            Standing::New | Standing::Good if self.is_suspect() => Pool::Suspect,
+            Standing::New => Pool::New,
+            Standing::Good if self.usual < BRISK => Pool::Brisk,
+            Standing::Good if self.usual < FAST => Pool::Fast,
+            Standing::Good => Pool::Slow,
+        }
+    }
+
+    /// How old an attempt of `pool` must be to be overdue.
+    pub fn patience(&self, pool: Pool) -> Option<Duration> {
+        match pool {
+            Pool::Failing => None,
+            // Those that usually take long are given their usual, and some; after that a hang is likelier.
+            Pool::Slow | Pool::Suspect if self.usual >= FAST => Some(self.usual * 2 + FAST * 2),
+            _ => Some(FAST),
+        }
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.destination.pause.is_some()
+    }
+
+    /// Held by `Retry-After` or back-off until then, if it lies after `now`. What was asked for by hand passes that.
+    pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let held = self.destination.held_until.unwrap_or(Timestamp::EPOCH);
+        let until = held.max(if self.standing == Standing::Failing { self.back_at } else { Timestamp::EPOCH });
+        let probe = self.suspicion.waits_until(now).filter(|_| self.standing != Standing::Failing);
+        (until > now).then_some(until).max(probe)
+    }
+
+    /// An overdue attempt and no success since it began: it probably hangs.
+    pub fn is_suspect(&self) -> bool {
+        self.suspicion.is_on()
+    }
+
+    /// Attempts that are overdue.
+    pub fn hanging(&self) -> usize {
+        self.suspicion.hanging()
+    }
+
+    /// Attempts under way that may still end soon.
+    pub fn lively(&self) -> usize {
+        self.in_flight.saturating_sub(self.hanging())
+    }
+
+    /// Its place among the lanes of its pool: attempts of it that hold permits there, or what its probe weighs.
+    pub fn weight(&self) -> usize {
+        match self.pool() {
+            Pool::Suspect => self.suspicion.weight(),
+            _ => self.lively(),
+        }
+    }
+
+    /// Whether a further attempt may begin where a destination may have `most` at once, and a lane that still answers
+    /// may have `hanging` of them overdue. Those that are overdue count for the destination's own bound: it was asked for.
+    pub fn has_room(&self, most: usize, hanging: usize) -> bool {
+        let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
+        let in_time = self.in_flight < most;
+        match self.standing {
+            // One that was asked for by hand does not wait for the one that fails.
+            Standing::Failing => in_time && self.lively() < 1 + usize::from(!self.urgent.is_empty()),
+            Standing::New => in_time && self.lively() < 1,
+            Standing::Good if self.is_suspect() => in_time && self.lively() < 1,
+            Standing::Good => in_time && self.lively() < self.cap.min(self.useful()) && self.hanging() <= hanging,
+        }
+    }
+
+    /// It leads to another server, of which nothing is known.
+    pub fn moved(&mut self) {
+        self.standing = Standing::New;
+        self.suspicion.moved();
+    }
+
+    /// Whether what hangs is all that keeps it from going on: it is to be looked at again when others hang less.
+    pub fn hangs_much(&self) -> bool {
+        self.standing == Standing::Good && !self.is_suspect() && self.hanging() > 1
+    }
+
+    /// Attempts at once of which none waits for another, to this destination or others that answer as soon.
+    pub fn useful(&self) -> usize {
+        usize::try_from(self.usual.as_micros() / ROOM_STEP.as_micros()).unwrap_or(usize::MAX).max(FAST_ROOM)
+    }
+
+    /// Jobs that it may have in hand where its share of the common room is `share` and `spare` of it are left.
+    pub fn window(&self, share: usize, spare: usize) -> usize {
+        match self.standing {
+            Standing::Good => FLOOR.max(WINDOW.min(share).min(self.in_hand.len() + spare)),
+            Standing::New | Standing::Failing => FLOOR,
+        }
+    }
+
+    /// Jobs that the worker which comes next is given.
+    pub fn run_length(&self) -> usize {
+        if self.standing != Standing::Good || self.is_suspect() {
+            return 1;
+        }
+        let usual = self.usual.as_micros().max(1);
+        let in_time = usize::try_from(RUN.as_micros() / usual).unwrap_or(LONGEST_RUN);
+        (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, LONGEST_RUN)
+    }
+
+    /// Takes out what the worker which comes next is given: what was asked for by hand first, and alone. While the lane
+    /// waits for anything it stands among those that could send for that only.
+    pub fn next_jobs(&mut self) -> VecDeque<Job> {
+        match self.urgent.pop_front() {
+            Some(job) => VecDeque::from([job]),
+            None => self.queue.drain(..self.run_length().min(self.queue.len())).collect(),
+        }
+    }
+
+    /// Usual duration of a success.
+    pub fn usual(&self) -> Duration {
+        self.usual
+    }
+
+    /// Whether its worker is to be given nothing of other lanes.
+    pub fn goes_alone(&self) -> bool {
+        self.alone > 0
+    }
+
+    /// It was given to a worker that another lane has held up. It goes alone until its next success.
+    pub fn was_held_up(&mut self) {
+        self.alone = self.alone.max(1);
+    }
+
+    /// It took longer than others may be held up. It goes alone for a while.
+    pub fn held_others_up(&mut self) {
+        self.alone = ALONE;
+    }
+
+    /// An attempt that began at `began` is overdue.
+    pub fn overdue(&mut self, began: Timestamp, now: Timestamp) {
+        self.suspicion.overdue(began, now);
+    }
+
+    /// An attempt was answered well.
+    pub fn succeeded(&mut self, began: Timestamp, took: Duration) {
+        self.usual = if self.standing == Standing::Good { (self.usual * 7 + took) / 8 } else { took };
+        self.cap = if self.standing == Standing::Good { self.cap + 1 } else { 2 };
+        self.standing = Standing::Good;
+        self.strikes = 0;
+        self.alone = self.alone.saturating_sub(1);
+        self.backoff = BACKOFF;
+        self.suspicion.succeeded(began);
+    }
+
+    /// An attempt failed.
+    pub fn failed(&mut self, began: Timestamp, now: Timestamp, jitter: Jitter) {
+        if began >= self.halved_at {
+            // Once a round: those that were under way at the last halving say nothing new.
+            self.cap = (self.cap / 2).max(1);
+            self.halved_at = now;
+        }
+        if self.standing == Standing::Good && self.suspicion.is_stale(began) {
+            // The destination has answered what it was asked later: that one hung and ended now says nothing of now.
+            return;
+        }
+        let was_suspect = self.is_suspect();
+        self.strikes += 1;
+        if self.standing != Standing::Good || was_suspect || self.strikes >= STRIKES {
+            if self.standing != Standing::Failing {
+                self.backoff = BACKOFF;
+            }
+            self.standing = Standing::Failing;
+            self.cap = 1;
+            self.back_at = now.plus(jitter.apply(self.backoff));
+            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    /// A worker is done with it; `overdue` is when its attempt began that was overdue, if one was.
+    pub fn ended(&mut self, overdue: Option<Timestamp>) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(began) = overdue {
+            self.suspicion.ended(began);
+        }
+    }
+
+    /// The file holds more than it has in hand, and it may have much in hand.
+    pub fn is_hungry(&self) -> bool {
+        (self.more || self.refilling.is_some()) && self.standing == Standing::Good && !self.is_paused()
+    }
+
+    /// The file has something for it that is due.
+    pub fn note_more(&mut self) {
+        match &mut self.refilling {
+            Some(came_meanwhile) => *came_meanwhile = true,
+            None => self.more = true,
+        }
+    }
+
+    /// Begins anew with the shortest back-off, and at once.
+    pub fn urge(&mut self) {
+        self.back_at = Timestamp::EPOCH;
+        self.backoff = BACKOFF;
+    }
+}
+
+#[cfg(test)]
+mod tests;

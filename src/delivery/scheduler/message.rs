@@ -1,0 +1,71 @@
+//! What the scheduler is told, and the channel that it comes through.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::delivery::workers::threads::Slot;
+use crate::domain::delivery::Attempt;
+use crate::domain::destination::Destination;
+use crate::domain::document::Document;
+use crate::domain::ids::DestinationKey;
+use crate::domain::time::Timestamp;
+use crate::store::{Change, Claimed};
+
+/// What the scheduler is told.
+pub enum Message {
+    /// What a commit changed.
+    Changes(Vec<Change>),
+    /// A worker is done.
+    Landed {
+        /// Numbers of the flights that it was given.
+        flights: Vec<u64>,
+        /// The worker.
+        slot: Arc<Slot>,
+    },
+    /// A worker is done with a test.
+    Tested(Arc<Slot>),
+    /// The file was read for a lane.
+    Refilled {
+        /// The lane.
+        lane: DestinationKey,
+        /// What was found.
+        claimed: Claimed,
+    },
+    /// First due times, at start.
+    FirstDue(Vec<(DestinationKey, Timestamp)>),
+    /// A test is to be sent.
+    Test {
+        /// Where to.
+        destination: Box<Destination>,
+        /// What.
+        payload: Document,
+        /// Told of the attempt.
+        done: Box<dyn FnOnce(Attempt) + Send>,
+    },
+    /// No further attempts; those under way have this long.
+    Stop(Duration),
+}
+
+/// The engine's end of the channel that commits are told through; made before the store that tells.
+pub struct Inbox(pub(in crate::delivery) Receiver<Message>);
+
+/// Tells the engine something. Clones tell the same engine.
+#[derive(Clone)]
+pub struct Outbox(pub(in crate::delivery) Sender<Message>);
+
+/// The channel between the store and the engine. It is not bounded itself: what is in it is bounded by the commits.
+pub fn mailbox() -> (Outbox, Inbox) {
+    let (sender, receiver) = channel();
+    (Outbox(sender), Inbox(receiver))
+}
+
+impl Outbox {
+    /// Tells of a commit's changes.
+    pub fn changes(&self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            // An engine that has stopped sends nothing more; the file keeps what is pending.
+            let _ = self.0.send(Message::Changes(changes));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Who sends next. One thread of normal priority owns all lanes: workers below it that held a lock could stall
+//! everything when the processor is short.
+
+pub mod bundle;
+pub mod changes;
+pub mod dispatch;
+pub mod lane;
+pub mod message;
+pub mod places;
+pub mod pools;
+pub mod processors;
+pub mod refill;
+pub mod turns;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::metrics::Figures;
+use super::options::EngineOptions;
+use super::sending::connections::Connections;
+use super::sending::resolver::Guard;
+use super::workers::batch::Run;
+use super::workers::deliver::Context;
+use super::workers::threads::Workers;
+use crate::domain::ids::DestinationKey;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::process::critical::{EndsProcess, panic_point};
+use crate::store::Store;
+use lane::Lane;
+use message::{Message, Outbox};
+use pools::{Entry, Pool, Pools};
+use processors::Processors;
+use refill::{Refills, Wish};
+use turns::Turns;
+
+/// Deliveries in hand beyond what each lane may have in any case.
+const HAND: usize = 4_096;
+
+/// Bytes of documents in hand; further ones are read when they are sent.
+const DOCUMENTS: usize = 16 * 1024 * 1024;
+
+/// Tests under way at once, beyond the workers.
+const TESTS: usize = 64;
+
+/// A lane without work for this long gives up what it sends with; connections are closed before.
+const AGENT_IDLE: Duration = Duration::from_secs(60);
+
+/// Longest wait for a message: the clock of due times goes on while the machine sleeps, the wait's does not.
+const TICK: Duration = Duration::from_secs(1);
+
+/// After the grace: cut attempts end within this, or the process ends without them.
+const AFTER_CUT: Duration = Duration::from_secs(2);
+
+struct Flight {
+    lane: DestinationKey,
+    run: Arc<Run>,
+    /// The first one that its worker was given, which may be this.
+    first: Arc<Run>,
+    /// The pool whose permit it holds; `Free` once it gave it back.
+    pool: Pool,
+    /// How old its attempt must be to give the permit back.
+    patience: Duration,
+    young_failing: bool,
+    /// When its attempt began that was found overdue.
+    overdue: Option<Timestamp>,
+}
+
+/// All state of the engine.
+pub struct Scheduler {
+    options: EngineOptions,
+    context: Arc<Context>,
+    outbox: Outbox,
+    refills: Refills,
+    workers: Workers,
+    lanes: HashMap<DestinationKey, Lane>,
+    /// The entry under which a lane stands among the ready ones.
+    entered: HashMap<DestinationKey, Entry>,
+    pools: Pools,
+    flights: BTreeMap<u64, Flight>,
+    /// Workers that are busy with them.
+    threads: usize,
+    /// Those of them that probably want a processor.
+    processors: Processors,
+    next_flight: u64,
+    /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
+    /// itself names counts.
+    timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
+    /// When an attempt is to be looked at again.
+    patience: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    /// Until when attempts of failing lanes that ended count as young.
+    cooling: VecDeque<Timestamp>,
+    /// Lanes that could take more in hand from the file.
+    hungry: HashSet<DestinationKey>,
+    /// Attempts that are overdue.
+    hanging: usize,
+    in_hand: usize,
+    /// Those of them that lanes have in hand beyond what each may have in any case.
+    excess: usize,
+    bytes: usize,
+    turns: Turns,
+    tests: usize,
+    stopping: Option<Instant>,
+    swept: Timestamp,
+}
+
+impl Scheduler {
+    /// Knows every destination from the start; what they have to send is read in the background.
+    pub fn new(options: EngineOptions, store: Store, outbox: Outbox, figures: Arc<Figures>) -> Result<Self> {
+        let now = options.clock.now();
+        let destinations = store.all_destinations()?;
+        let refills = Refills::start(&store, &outbox)?;
+        let workers = Workers::new(options.workers + TESTS)
+            .map_err(|error| Error::internal(format!("cannot start the delivery pool: {error}")))?;
+        let context = Context {
+            store,
+            clock: options.clock,
+            figures,
+            connections: Connections::new(Guard::new(Arc::clone(&options.network)), options.trust.clone()),
+            retry_schedule: options.retry_schedule.clone(),
+            timeout: options.timeout,
+            pause_after: options.pause_after,
+        };
+        let lanes: HashMap<_, _> =
+            destinations.into_iter().map(|found| (found.key, Lane::new(Arc::new(found), now))).collect();
+        if !lanes.is_empty() {
+            refills.wish(Wish::FirstDue(lanes.keys().copied().collect()), true);
+        }
+        Ok(Self {
+            options,
+            context: Arc::new(context),
+            outbox,
+            refills,
+            workers,
+            lanes,
+            entered: HashMap::new(),
+            pools: Pools::default(),
+            flights: BTreeMap::new(),
+            threads: 0,
+            processors: Processors::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            next_flight: 0,
+            timers: BinaryHeap::new(),
+            patience: BinaryHeap::new(),
+            cooling: VecDeque::new(),
+            hungry: HashSet::new(),
+            hanging: 0,
+            in_hand: 0,
+            excess: 0,
+            bytes: 0,
+            turns: Turns::default(),
+            tests: 0,
+            stopping: None,
+            swept: now,
+        })
+    }
+
+    /// Runs until stopped.
+    pub fn run(mut self, inbox: &Receiver<Message>) {
+        // A local of this function: the process ends before the workers' pool is waited for.
+        let _ends = EndsProcess("scheduler");
+        loop {
+            panic_point("scheduler");
+            match inbox.recv_timeout(self.wait()) {
+                Ok(message) => {
+                    self.take(message);
+                    // All that came meanwhile first, then one look at who sends next.
+                    while let Ok(message) = inbox.try_recv() {
+                        self.take(message);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.now();
+            self.fire_timers(now);
+            self.lose_patience(now);
+            self.cool(now);
+            if let Some(deadline) = self.stopping {
+                if self.flights.is_empty() || Instant::now() > deadline + AFTER_CUT {
+                    return self.end();
+                }
+                if Instant::now() > deadline {
+                    self.cut_all();
+                }
+            } else {
+                self.dispatch(now);
+                self.sweep(now);
+            }
+            self.context.figures.now(self.threads, self.lanes.len(), self.in_hand);
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.options.clock.now()
+    }
+
+    fn wait(&self) -> Duration {
+        let now = self.now();
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        let patience = self.patience.peek().map(|Reverse((at, _))| *at);
+        let pass = self.processors.next_pass();
+        let next = timer.into_iter().chain(patience).chain(pass).chain(self.cooling.front().copied()).min();
+        let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
+        let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        stop.map_or(wait, |stop| wait.min(stop.max(Duration::from_millis(20))))
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Changes(changes) => changes.into_iter().for_each(|change| self.change(change)),
+            Message::Landed { flights, slot } => {
+                self.workers.returned(slot);
+                self.ended(flights);
+            }
+            Message::Tested(slot) => {
+                self.tests -= 1;
+                self.workers.returned(slot);
+            }
+            Message::Refilled { lane, claimed } => self.refilled(lane, claimed),
+            Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
+            Message::Test { destination, payload, done } => self.test(destination, payload, done),
+            Message::Stop(grace) => {
+                // What has not begun is still in the file.
+                self.flights.values().for_each(|flight| drop(flight.run.recall()));
+                self.stopping = Some(Instant::now() + grace);
+            }
+        }
+    }
+
+    /// A delivery in the file is due at `at`.
+    fn due(&mut self, key: DestinationKey, at: Timestamp) {
+        let now = self.now();
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if at <= now {
+            lane.note_more();
+            self.look(key);
+        } else {
+            self.wake(key, at);
+        }
+    }
+
+    /// Looks at a lane at `at`, or before. What lies after is found again then: each look reads when the next is due.
+    fn wake(&mut self, key: DestinationKey, at: Timestamp) {
+        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        if lane.wakes_at.is_none_or(|wakes_at| at < wakes_at) {
+            lane.wakes_at = Some(at);
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
+    fn fire_timers(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, key))) = self.timers.peek().copied() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.wakes_at == Some(at)) else { continue };
+            lane.wakes_at = None;
+            lane.note_more();
+            self.look(key);
+        }
+    }
+
+    fn end(mut self) {
+        if !self.flights.is_empty() {
+            tracing::warn!(attempts = self.flights.len(), "attempts did not end in time; they are made again");
+        }
+        self.workers.stop();
+    }
+}

@@ -1,0 +1,128 @@
+//! Attempts that probably want a processor. More of them at once than processors serve only keep each other, and all else,
+//! from running: then each takes long, and destinations that answer at once look slow.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::pools::Pool;
+use crate::delivery::workers::batch::{Progress, Run};
+use crate::domain::time::Timestamp;
+
+/// A worker that is busy for longer with what it was given probably waits for an answer and needs no processor. What waits
+/// longer for its worker, which other lanes hold up, is taken back.
+pub const MOMENT: Duration = Duration::from_millis(5);
+
+/// Such attempts of lanes without a success, for each processor. Their first success says how fast they are, and must not
+/// be measured in a crowd.
+const NEW: usize = 8;
+
+/// And of lanes that usually take some milliseconds, of which nearly all is waiting: more than processors can begin in
+/// [`MOMENT`].
+const FAST: usize = 32;
+
+type Wanting = BTreeMap<u64, (Timestamp, Arc<Run>)>;
+
+/// Workers that were given something just now, by the number of their first flight, and since when.
+pub struct Processors {
+    count: usize,
+    brisk: Wanting,
+    fast: Wanting,
+    new: Wanting,
+}
+
+impl Processors {
+    /// So many.
+    pub fn new(count: usize) -> Self {
+        Self { count, brisk: Wanting::new(), fast: Wanting::new(), new: Wanting::new() }
+    }
+
+    /// A worker was given flight `number` of `pool`, and perhaps others after it.
+    pub fn given(&mut self, number: u64, pool: Pool, first: &Arc<Run>, now: Timestamp) {
+        let wanting = match pool {
+            Pool::Brisk => &mut self.brisk,
+            Pool::Fast => &mut self.fast,
+            Pool::New => &mut self.new,
+            Pool::Slow | Pool::Suspect | Pool::Failing | Pool::Free => return,
+        };
+        wanting.insert(number, (now, Arc::clone(first)));
+    }
+
+    /// The worker of flight `number` is done.
+    pub fn ended(&mut self, number: u64) {
+        for wanting in [&mut self.brisk, &mut self.fast, &mut self.new] {
+            wanting.remove(&number);
+        }
+    }
+
+    /// Forgets workers that probably wait.
+    pub fn pass(&mut self, now: Timestamp) {
+        for wanting in [&mut self.brisk, &mut self.fast, &mut self.new] {
+            wanting.retain(|_, (since, first)| {
+                // One that has not come to run still wants a processor.
+                if since.plus(MOMENT) <= now && first.progress() == Progress::Waits {
+                    *since = now;
+                }
+                since.plus(MOMENT) > now
+            });
+        }
+    }
+
+    /// When to call [`Processors::pass`] next.
+    pub fn next_pass(&self) -> Option<Timestamp> {
+        let all = [&self.brisk, &self.fast, &self.new];
+        all.into_iter().flat_map(BTreeMap::values).map(|(since, _)| since.plus(MOMENT)).min()
+    }
+
+    /// Whether a lane of `pool` finds one, of which `useful` attempts at once do not wait for each other.
+    pub fn are_free(&self, pool: Pool, useful: usize) -> bool {
+        match pool {
+            Pool::Brisk => self.brisk.len() < useful * self.count,
+            Pool::Fast => self.fast.len() < FAST * self.count,
+            Pool::New => self.new.len() < NEW * self.count,
+            Pool::Slow | Pool::Suspect | Pool::Failing | Pool::Free => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::delivery::workers::job::Job;
+    use crate::domain::ids::{DeliveryId, EventId};
+
+    fn run() -> Arc<Run> {
+        let job = Job { delivery: DeliveryId(1), event: EventId(1), step: Some(0), document: None, urgent: false };
+        Arc::new(Run::new(VecDeque::from([job])))
+    }
+
+    #[test]
+    fn new_lanes_begin_a_few_at_a_time_and_those_that_wait_for_an_answer_make_room() {
+        let (mut processors, now) = (Processors::new(2), Timestamp::EPOCH);
+        let runs: Vec<_> = (0..16).map(|_| run()).collect();
+        for (number, run) in (0..).zip(&runs) {
+            assert!(processors.are_free(Pool::New, 1));
+            processors.given(number, Pool::New, run, now);
+        }
+        assert!(!processors.are_free(Pool::New, 1));
+        assert!(processors.are_free(Pool::Brisk, 1) && processors.are_free(Pool::Fast, 1), "others have their own");
+        runs[3].next(now);
+        let later = now.plus(MOMENT);
+        assert_eq!(processors.next_pass(), Some(later));
+        processors.pass(later);
+        assert!(processors.are_free(Pool::New, 1), "one has begun long ago");
+        processors.given(16, Pool::New, &run(), later);
+        assert!(!processors.are_free(Pool::New, 1), "the others have not");
+        processors.ended(7);
+        assert!(processors.are_free(Pool::New, 1));
+    }
+
+    #[test]
+    fn what_is_known_to_wait_needs_none() {
+        let mut processors = Processors::new(1);
+        (0..100).for_each(|number| processors.given(number, Pool::Slow, &run(), Timestamp::EPOCH));
+        assert!(processors.are_free(Pool::Slow, 0) && processors.next_pass().is_none());
+    }
+}

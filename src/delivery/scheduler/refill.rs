@@ -1,0 +1,147 @@
+//! Threads that read the backlog: what a lane is to send next, and at start which lanes have anything to send. Apart
+//! from the scheduler, which must not wait for a disk, and with lanes that are not failing served first.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::message::{Message, Outbox};
+use crate::domain::ids::{DeliveryId, DestinationKey};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::process::critical::{EndsProcess, panic_point};
+use crate::store::Store;
+
+/// Threads, each with a connection of the engine's pool.
+const THREADS: usize = 2;
+
+/// Destinations of one look for first due times.
+const LOOK: usize = 500;
+
+/// A file that cannot be read is asked again after this.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What to read.
+pub enum Wish {
+    /// Jobs of a lane.
+    Refill {
+        /// The lane.
+        lane: DestinationKey,
+        /// Due by then.
+        now: Timestamp,
+        /// At most this many.
+        limit: usize,
+        /// Not these.
+        in_hand: HashSet<DeliveryId>,
+    },
+    /// When the first pending delivery of each is due.
+    FirstDue(Vec<DestinationKey>),
+}
+
+/// Where wishes go.
+pub struct Refills {
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    wished: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    pressing: VecDeque<Wish>,
+    other: VecDeque<Wish>,
+    ended: bool,
+}
+
+impl Refills {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(store: &Store, outbox: &Outbox) -> Result<Self> {
+        let queue = Arc::new(Queue::default());
+        for _ in 0..THREADS {
+            let (store, outbox, queue) = (store.clone(), outbox.clone(), Arc::clone(&queue));
+            std::thread::Builder::new()
+                .name("refill".to_owned())
+                .spawn(move || {
+                    let _ends = EndsProcess("refill thread");
+                    while let Some(wish) = queue.next() {
+                        panic_point("refill");
+                        fulfil(&store, &outbox, &queue, wish);
+                    }
+                })
+                .map_err(|error| Error::internal(format!("cannot start a refill thread: {error}")))?;
+        }
+        Ok(Self { queue })
+    }
+
+    /// Queues a wish; `pressing` ones go first.
+    pub fn wish(&self, wish: Wish, pressing: bool) {
+        let mut state = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if pressing {
+            state.pressing.push_back(wish)
+        } else {
+            state.other.push_back(wish)
+        }
+        drop(state);
+        self.queue.wished.notify_one();
+    }
+}
+
+impl Drop for Refills {
+    fn drop(&mut self) {
+        self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        self.queue.wished.notify_all();
+    }
+}
+
+impl Queue {
+    /// The next wish; `None` when the engine is gone.
+    fn next(&self) -> Option<Wish> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if state.ended {
+                return None;
+            }
+            if let Some(wish) = state.pressing.pop_front().or_else(|| state.other.pop_front()) {
+                return Some(wish);
+            }
+            state = self.wished.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A wish that failed goes to the end of the queue, so that one bad page does not keep all other lanes waiting.
+fn put_off(queue: &Queue, wish: Wish, error: &Error) {
+    tracing::error!(error = error.detail(), "cannot read the backlog");
+    std::thread::sleep(AGAIN);
+    queue.state.lock().unwrap_or_else(PoisonError::into_inner).other.push_back(wish);
+    queue.wished.notify_one();
+}
+
+fn fulfil(store: &Store, outbox: &Outbox, queue: &Queue, wish: Wish) {
+    match wish {
+        Wish::Refill { lane, now, limit, in_hand } => {
+            match store.claim(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
+                Ok(claimed) => {
+                    let _ = outbox.0.send(Message::Refilled { lane, claimed });
+                }
+                Err(error) => put_off(queue, Wish::Refill { lane, now, limit, in_hand }, &error),
+            }
+        }
+        Wish::FirstDue(lanes) => {
+            for some in lanes.chunks(LOOK) {
+                match store.first_due(some) {
+                    Ok(due) => {
+                        let _ = outbox.0.send(Message::FirstDue(due));
+                    }
+                    Err(error) => put_off(queue, Wish::FirstDue(some.to_vec()), &error),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! One HTTP request to a destination: built, signed, sent, read, classified. All of ureq is here and in the resolver.
+
+use std::io::{self, Read as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::Body;
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
+
+use super::connections::{Agents, Connections, Lent};
+use super::resolver::RefusedAddress;
+use super::transport;
+use super::transport::failure::Failure;
+use crate::delivery::clock;
+use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
+use crate::domain::destination::{Destination, HttpMethod};
+use crate::domain::ids::EventId;
+use crate::domain::{query, retry, signature};
+
+/// Bytes of an answer's body that are read: a short one to its end, so that the connection can be used again.
+const READ_BODY_BYTES: u64 = 64 * 1024;
+
+const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
+
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// What sends to one destination as it is now: its connections, and what is the same in every request.
+pub struct Client {
+    agents: Arc<Agents>,
+    destination: Arc<Destination>,
+    /// Head of every request, but for what is signed; an error where none can be made of URL and headers.
+    head: Result<Head, http::Error>,
+    timeout: Duration,
+}
+
+struct Head {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Client {
+    /// The whole of an exchange may take `timeout`. Connections are shared with others to the same origin.
+    pub fn new(connections: &Connections, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self::of(connections.to(&destination.fields.url, timeout), destination, timeout)
+    }
+
+    /// The same with a connection of its own.
+    pub fn apart(connections: &Connections, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self::of(connections.apart(&destination.fields.url, timeout), destination, timeout)
+    }
+
+    fn of(agents: Agents, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self { agents: Arc::new(agents), head: Head::of(&destination), destination, timeout }
+    }
+
+    /// The same connections for a destination of which something else has changed.
+    pub fn with(&self, destination: Arc<Destination>) -> Self {
+        Self { agents: Arc::clone(&self.agents), head: Head::of(&destination), destination, timeout: self.timeout }
+    }
+
+    /// To send one request after the other; where `shared`, maybe on a connection that another lane has used.
+    pub fn line(&self, shared: bool) -> Line<'_> {
+        Line { client: self, lent: self.agents.lend(shared) }
+    }
+
+    /// Cuts what is under way.
+    pub fn shutdown(&self) {
+        self.agents.shutdown();
+    }
+}
+
+/// A client's connection that one worker uses.
+pub struct Line<'a> {
+    client: &'a Client,
+    lent: Lent<'a>,
+}
+
+impl Line<'_> {
+    /// Where it leads.
+    pub fn destination(&self) -> &Arc<Destination> {
+        &self.client.destination
+    }
+}
+
+impl Head {
+    fn of(destination: &Destination) -> Result<Self, http::Error> {
+        let fields = &destination.fields;
+        let method = match fields.method {
+            HttpMethod::Get => Method::GET,
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+            HttpMethod::Patch => Method::PATCH,
+            HttpMethod::Delete => Method::DELETE,
+        };
+        let mut headers = HeaderMap::new();
+        if fields.headers.get("user-agent").is_none() {
+            headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        }
+        if fields.method != HttpMethod::Get && fields.headers.get("content-type").is_none() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        for (name, value) in fields.headers.iter() {
+            headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+        }
+        Ok(Self { method, uri: Uri::try_from(fields.url.as_str())?, headers })
+    }
+}
+
+/// What is sent.
+pub struct Request<'a> {
+    /// The id that receivers tell repeats by.
+    pub event: EventId,
+    /// The document as it came.
+    pub document: &'a [u8],
+}
+
+/// Why no request was made.
+#[derive(Debug)]
+pub struct NotSent(pub String);
+
+/// Makes the request. Where a kept connection broke before the peer took any of it, it is made once more on the client that
+/// `spare` makes for the time that is left: the peer had closed it just then, which says nothing about the destination.
+///
+/// # Errors
+/// The GET's URL would be too long.
+pub fn send(
+    request: &Request<'_>,
+    line: &Line<'_>,
+    spare: &dyn Fn(Duration) -> Option<Client>,
+) -> Result<Attempt, NotSent> {
+    let client = line.client;
+    let fields = &client.destination.fields;
+    let url = match fields.method {
+        HttpMethod::Get => Some(
+            query::url_with_document(&fields.url, request.document)
+                .map_err(|too_long| NotSent(format!("the URL would have {} bytes", too_long.0)))?,
+        ),
+        _ => None,
+    };
+    let at = clock::wall();
+    let started = Instant::now();
+    line.lent.begin();
+    let mut answer = call(request, line, url.as_deref());
+    let stale = answer.as_ref().is_err_and(|error| Failure::of(error).is_some_and(|failure| failure.stale));
+    if stale {
+        let left = client.timeout.saturating_sub(started.elapsed());
+        if !left.is_zero()
+            && let Some(spare) = spare(left)
+        {
+            answer = call(request, &spare.line(false), url.as_deref());
+        }
+    }
+    let came = match answer.map(read) {
+        Ok(came) => came,
+        Err(error) => {
+            let (class, detail) = classify(&error);
+            Came { outcome: Outcome::NoAnswer(class), flaw: Some(detail), body: Vec::new(), truncated: false }
+        }
+    };
+    if came.flaw.is_none() && !stale {
+        line.lent.done();
+    }
+    Ok(Attempt {
+        at,
+        duration: started.elapsed(),
+        outcome: came.outcome,
+        detail: came.flaw.map(short),
+        body: came.body,
+        body_truncated: came.truncated,
+    })
+}
+
+/// What came back.
+struct Came {
+    outcome: Outcome,
+    /// What is wrong with it.
+    flaw: Option<String>,
+    /// As much of the body as the log keeps.
+    body: Vec<u8>,
+    truncated: bool,
+}
+
+/// Reads an answer's body to its end, or to the limit. The answer counts whatever is wrong with the body: only the log
+/// wants that.
+fn read(response: Response<Body>) -> Came {
+    let status = response.status().as_u16();
+    let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after = match status {
+        429 | 503 => field("retry-after").and_then(|value| retry::retry_after(value, clock::wall())),
+        _ => None,
+    };
+    let said = field("content-length").and_then(|value| value.parse::<u64>().ok());
+    let mut body = Vec::new();
+    // One byte more than is kept tells whether there was more.
+    let end = response.into_body().into_reader().take(READ_BODY_BYTES).read_to_end(&mut body);
+    let flaw = end.err().map(|error| flaw(&ureq::Error::from(error), body.len(), said));
+    let truncated = body.len() > LOGGED_BODY_BYTES;
+    body.truncate(LOGGED_BODY_BYTES);
+    body.shrink_to_fit();
+    Came { outcome: Outcome::Answer { status, retry_after }, flaw, body, truncated }
+}
+
+/// What is wrong with a body of which `came` bytes could be read; its head `said` how many it would have.
+fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
+    let of = said.map_or_else(String::new, |said| format!(" of {said}"));
+    let (class, why) = classify(error);
+    match class {
+        ErrorClass::Timeout => format!("the answer's body did not end in time; {came}{of} bytes of it came"),
+        ErrorClass::Reset => format!("the answer's body broke off after {came}{of} bytes: {why}"),
+        _ => format!("the answer's body cannot be read beyond {came}{of} bytes: {why}"),
+    }
+}
+
+/// `url` is a GET's, with the document.
+fn call(request: &Request<'_>, line: &Line<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
+    let (client, agent) = (line.client, line.lent.agent());
+    let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
+    let body: &[u8] = request.document;
+    let signed = url.map_or(body, |url| query::query_part(url).as_bytes());
+    let now = clock::wall();
+    let id = request.event.to_string();
+    let signatures = signature::signatures(client.destination.secrets.valid_at(now), &id, now, signed);
+    let mut headers = head.headers.clone();
+    headers.append(WEBHOOK_ID, HeaderValue::try_from(id).map_err(http::Error::from)?);
+    headers.append(WEBHOOK_TIMESTAMP, HeaderValue::from(now.seconds()));
+    headers.append(WEBHOOK_SIGNATURE, HeaderValue::try_from(signatures).map_err(http::Error::from)?);
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = head.method.clone();
+    parts.headers = headers;
+    match url {
+        Some(url) => {
+            parts.uri = Uri::try_from(url).map_err(http::Error::from)?;
+            agent.run(http::Request::from_parts(parts, ()))
+        }
+        None => {
+            parts.uri = head.uri.clone();
+            agent.run(http::Request::from_parts(parts, body))
+        }
+    }
+}
+
+/// Whether this machine could not even try: no file, port or memory is left. That says nothing about the destination.
+fn is_ours(error: &io::Error) -> bool {
+    const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| OURS.contains(&code))
+}
+
+/// The class of a failure, and what happened for people. Neither holds a URL, a header or a body.
+fn classify(error: &ureq::Error) -> (ErrorClass, String) {
+    use io::ErrorKind;
+    let class = match error {
+        ureq::Error::Timeout(_) => return (ErrorClass::Timeout, "no answer within the time".to_owned()),
+        ureq::Error::HostNotFound => return (ErrorClass::Dns, "the host name does not resolve".to_owned()),
+        ureq::Error::ConnectionFailed => ErrorClass::Connect,
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) | ureq::Error::BodyStalled => {
+            ErrorClass::InvalidResponse
+        }
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+            let detail = "the request cannot be built from this URL and headers";
+            return (ErrorClass::InvalidRequest, detail.to_owned());
+        }
+        ureq::Error::Other(inner) => match (inner.downcast_ref::<RefusedAddress>(), Failure::of(error)) {
+            (Some(refused), _) => return (ErrorClass::RefusedAddress, refused.to_string()),
+            (_, Some(failure)) => return (failure.class, failure.detail.clone()),
+            _ => ErrorClass::InvalidResponse,
+        },
+        ureq::Error::Io(io) if is_ours(io) => {
+            return (ErrorClass::Cut, format!("the server itself has no connection left to make: {io}"));
+        }
+        ureq::Error::Io(io) => match io.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => ErrorClass::Timeout,
+            ErrorKind::UnexpectedEof => return (ErrorClass::Reset, "the connection was closed".to_owned()),
+            _ if transport::is_reset(io) => ErrorClass::Reset,
+            ErrorKind::InvalidData => ErrorClass::InvalidResponse,
+            _ => ErrorClass::Connect,
+        },
+        _ => ErrorClass::InvalidResponse,
+    };
+    (class, error.to_string())
+}
+
+/// As much of it as the log keeps.
+fn short(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().nth(300) {
+        detail.truncate(end);
+    }
+    detail
+}

@@ -1,0 +1,10 @@
+//! Group commit: what waits for the write thread, how much of it goes together, and the transaction that it goes in. Nothing
+//! here knows a table.
+
+pub mod group;
+pub mod outcome_queue;
+pub mod pacing;
+pub mod queue;
+pub mod step;
+pub mod transaction;
+pub mod writer;

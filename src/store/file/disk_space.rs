@@ -1,0 +1,95 @@
+//! Room on the file system. A reserve is kept free of new events, so that the outcomes of what was accepted can still
+//! be written: accepted work goes on to its end on a disk that takes no more.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Reserve on a large file system, in bytes; on a small one it is a sixteenth of it.
+const RESERVE: u64 = 64 * 1024 * 1024;
+
+/// Free bytes that leave room for a long log.
+const AMPLE: u64 = 512 * 1024 * 1024;
+
+/// How long one look is good for.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// For everything.
+    Ample,
+    /// For events, but not for a long log.
+    Some,
+    /// For nothing beyond the reserve.
+    Low,
+}
+
+impl Room {
+    fn of(free: u64, total: u64) -> Self {
+        match free {
+            _ if free <= RESERVE.min(total / 16) => Self::Low,
+            _ if free <= AMPLE => Self::Some,
+            _ => Self::Ample,
+        }
+    }
+}
+
+/// Looks at the free space now and then.
+#[derive(Default)]
+pub struct Watch {
+    looked: Option<(Instant, Room)>,
+}
+
+impl Watch {
+    /// What room the file system of `path` has. Where it cannot be asked, writing decides.
+    pub fn room(&mut self, path: &Path) -> Room {
+        match self.looked {
+            Some((at, room)) if at.elapsed() < FRESH => room,
+            before => {
+                let room = sizes(path).map_or(Room::Ample, |(free, total)| Room::of(free, total));
+                if before.is_none_or(|(_, was)| was != room) && room == Room::Low {
+                    tracing::error!("disk space is below the reserve; events are refused until there is room");
+                }
+                self.looked = Some((Instant::now(), room));
+                room
+            }
+        }
+    }
+}
+
+/// Free and total bytes of the file system that holds `path`.
+#[cfg(unix)]
+fn sizes(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `path` is NUL-terminated and `stat` is room for one `statvfs`, which the call fills when it gives 0.
+    let stat = unsafe {
+        if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+            return None;
+        }
+        stat.assume_init()
+    };
+    #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between platforms")]
+    let (block, free, total) = (stat.f_frsize as u64, stat.f_bavail as u64, stat.f_blocks as u64);
+    (total > 0).then(|| (free.saturating_mul(block), total.saturating_mul(block)))
+}
+
+#[cfg(not(unix))]
+fn sizes(_path: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_smaller_on_a_small_file_system() {
+        assert_eq!(Room::of(2 << 20, 24 << 20), Room::Some);
+        assert_eq!(Room::of(1 << 20, 24 << 20), Room::Low);
+        assert_eq!(Room::of(RESERVE, 1 << 40), Room::Low);
+        assert_eq!(Room::of(AMPLE, 1 << 40), Room::Some);
+        assert_eq!(Room::of(AMPLE + 1, 1 << 40), Room::Ample);
+    }
+}

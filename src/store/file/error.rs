@@ -1,0 +1,24 @@
+//! Why a file cannot be used, in one line for people.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::shell_word;
+use crate::error::{Error, Kind};
+
+/// A start that ends because of `why`.
+pub fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
+    let path = shell_word::word(path);
+    Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {path}: {why}"))
+}
+
+/// Why SQLite cannot open a file, for people.
+pub fn explain(path: &Path, error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => cannot_start(path, "it is not a SQLite database"),
+        Some(ErrorCode::DatabaseCorrupt) => cannot_start(path, "it is damaged; restore it from a backup"),
+        Some(ErrorCode::DatabaseBusy) => cannot_start(path, "another process holds its lock"),
+        _ => cannot_start(path, error),
+    }
+}

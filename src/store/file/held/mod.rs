@@ -1,0 +1,246 @@
+//! The database file as this process holds it: one true path, a lock on the file itself, and a look whether it is still the
+//! file at that path.
+//!
+//! SQLite's own locks are POSIX locks, and closing any descriptor of the file in this process would drop them: the
+//! descriptor here is open until the last connection is closed.
+
+pub mod content;
+pub mod lock;
+
+use std::fs::{File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::companions::{companion, owner_only};
+use super::error::cannot_start;
+use super::identity::header::{self, Header};
+use super::identity::mark::Mark;
+use super::wal::Salt;
+use crate::error::{Error, Result};
+use lock::{CompanionLock, lock, options};
+
+/// Code of what is refused while the file is not where it was.
+pub const FILE_LOST: &str = "storage_moved";
+
+/// The pages among which the table of the mark begins: in a file with incremental vacuum, as ours are, tables and indexes
+/// begin on its first pages.
+const MARK_WITHIN: usize = 64;
+
+type FileId = (u64, u64);
+
+/// Why the file cannot be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// Another file, or none, is at its path.
+    File,
+    /// Its log or the log's index is not at its path.
+    Log,
+    /// Other content was written over it.
+    Content,
+}
+
+impl Lost {
+    fn what(self) -> &'static str {
+        match self {
+            Self::File => "the database file was moved, replaced or removed; put it back, or stop the server",
+            Self::Log => {
+                "the database's log or its index was removed; stop the server, which saves what it holds, and start it again"
+            }
+            Self::Content => {
+                "the database file was written over by another program; stop the server, then restore the file again"
+            }
+        }
+    }
+
+    pub(super) fn error(self) -> Error {
+        Error::unavailable(FILE_LOST, format!("Nothing can be stored now: {}.", self.what()))
+    }
+}
+
+/// The file, locked.
+#[derive(Debug)]
+pub struct HeldFile {
+    path: PathBuf,
+    /// Whether there was none before.
+    made: bool,
+    pub(super) file: File,
+    id: FileId,
+    /// Log and index, once they are there.
+    companions: OnceLock<[FileId; 2]>,
+    state: Mutex<State>,
+    _lock: Option<CompanionLock>,
+}
+
+/// What is known of the file and what should be in it.
+#[derive(Debug, Default)]
+pub struct State {
+    pub(super) lost: Option<Lost>,
+    /// Where in the file the mark lies.
+    pub(super) mark_at: Option<u64>,
+    /// Marks that the file may carry; none before the first.
+    pub(super) marks: Vec<Mark>,
+    /// Schema cookies that it may have: other programs may change its schema.
+    pub(super) cookies: Vec<u32>,
+    /// The log that the last mark is in.
+    pub(super) log: Option<Salt>,
+    /// The write thread is to make a mark: another program has begun a log, or changed the schema.
+    pub(super) mark_wanted: bool,
+}
+
+impl HeldFile {
+    /// Opens the file, or makes it, and takes the lock that keeps a second server off it, whatever name, link or mount it
+    /// comes by.
+    ///
+    /// # Errors
+    /// One line that says who holds it, or why it cannot be used.
+    pub fn take(database: &Path) -> Result<Self> {
+        let failed = |error: std::io::Error| cannot_start(database, error);
+        let (file, made) = match options().open(database) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                (owner_only(options().create(true)).open(database).map_err(failed)?, true)
+            }
+            opened => (opened.map_err(failed)?, false),
+        };
+        let path = database.canonicalize().map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() {
+            return Err(cannot_start(database, "it is no ordinary file"));
+        }
+        let lock = lock(&file, &path)?;
+        let (companions, state) = (OnceLock::new(), Mutex::default());
+        let held = Self { path, made, file, id: id(&meta), companions, state, _lock: lock };
+        // Between opening and locking, somebody may have put another file there.
+        held.check().map_err(|error| cannot_start(database, error))?;
+        Ok(held)
+    }
+
+    /// Takes the file away again where there was none: it is not to be used.
+    pub fn refuse(self) {
+        if self.made {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+
+    /// Its one true path: no link, and never SQLite's `:memory:` or `file:` URI, since it is absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of its write-ahead log.
+    pub fn log_path(&self) -> PathBuf {
+        companion(&self.path, "-wal")
+    }
+
+    /// Its length.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn length(&self) -> std::io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// As much of its beginning as the pages take that the mark may be on; less where it is shorter.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn beginning(&self, pages: usize, page_size: usize) -> std::io::Result<Vec<u8>> {
+        let mut bytes = vec![0; pages * page_size];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.file.read_at(&mut bytes[filled..], filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+
+    /// Its header; `None` where it is not SQLite's.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn header(&self) -> std::io::Result<Option<Header>> {
+        Ok(Header::parse(&self.beginning(1, header::NEEDED)?))
+    }
+
+    /// The mark in the file itself, whatever the log says, and where it lies.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn mark(&self, page_size: usize) -> std::io::Result<Option<(Mark, u64)>> {
+        let pages = self.beginning(MARK_WITHIN, page_size)?;
+        let found = pages
+            .chunks_exact(page_size)
+            .enumerate()
+            .find_map(|(number, page)| Mark::of_page(page).map(|(mark, at)| (mark, (number * page_size + at) as u64)));
+        Ok(found)
+    }
+
+    /// The log and its index are there now.
+    pub fn log_is_open(&self) {
+        let ids = ["-wal", "-shm"].map(|ending| companion(&self.path, ending).metadata().map(|meta| id(&meta)));
+        if let [Ok(log), Ok(index)] = ids {
+            let _ = self.companions.set([log, index]);
+        }
+    }
+
+    /// Whether all is where it was. Says so in the log when that changes.
+    ///
+    /// # Errors
+    /// Unavailable: what is missing, and what to do.
+    pub fn check(&self) -> Result<()> {
+        self.note(self.look())
+    }
+
+    /// What is wrong, as far as was seen.
+    pub fn lost(&self) -> Option<Lost> {
+        self.state().lost
+    }
+
+    /// Like [`HeldFile::check`], as far as was seen.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub fn usable(&self) -> Result<()> {
+        self.lost().map_or(Ok(()), |lost| Err(lost.error()))
+    }
+
+    pub(super) fn note(&self, seen: Option<Lost>) -> Result<()> {
+        let mut state = self.state();
+        let before = state.lost;
+        // What was written over does not come back.
+        let now = if before == Some(Lost::Content) { before } else { seen };
+        state.lost = now;
+        drop(state);
+        let database = self.path.display();
+        match now {
+            Some(lost) if before != now => tracing::error!(%database, "nothing is stored any more: {}", lost.what()),
+            None if before.is_some() => tracing::info!(%database, "the database file is back"),
+            _ => {}
+        }
+        now.map_or(Ok(()), |lost| Err(lost.error()))
+    }
+
+    pub(super) fn look(&self) -> Option<Lost> {
+        let is = |path: &Path, known: FileId| path.metadata().is_ok_and(|meta| id(&meta) == known);
+        if !is(&self.path, self.id) {
+            return Some(Lost::File);
+        }
+        let [log, index] = self.companions.get()?;
+        let there = is(&self.log_path(), *log) && is(&companion(&self.path, "-shm"), *index);
+        (!there).then_some(Lost::Log)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn id(meta: &Metadata) -> FileId {
+    (meta.dev(), meta.ino())
+}

@@ -1,0 +1,182 @@
+//! What a database file and the log beside it are, before SQLite opens them: SQLite would take a foreign file's log into it,
+//! and play a log over whatever file stands beside it.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use super::header::Header;
+use super::mark::Mark;
+use super::raw_wal::RawLog;
+use crate::error::{Error, Result};
+use crate::store::file::companions::companion;
+use crate::store::file::error::cannot_start;
+use crate::store::file::held::HeldFile;
+use crate::store::file::schema::{MARKED_SINCE, VERSION};
+use crate::store::file::shell_word;
+
+/// What a rollback journal begins with.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
+/// Refuses what is not to be opened.
+///
+/// # Errors
+/// One line that says why, and what to do.
+pub fn inspect(held: &HeldFile) -> Result<()> {
+    let path = held.path();
+    let failed = |error: std::io::Error| cannot_start(path, error);
+    let log_path = held.log_path();
+    let log = RawLog::read(&log_path)
+        .map_err(|error| cannot_start(path, format!("{}: {error}", shell_word::word(&log_path))))?;
+    let in_log = log.as_ref().filter(|log| log.commits > 0);
+    let Some(header) = held.header().map_err(failed)? else {
+        return match (held.length().map_err(failed)?, in_log) {
+            (0, None) => Ok(()),
+            (0, Some(_)) => Err(empty_with_log(held)),
+            _ => Err(cannot_start(path, "it is not a SQLite database")),
+        };
+    };
+    let last_page = in_log.and_then(|log| log.first_pages.last());
+    if !header.is_ours() {
+        let is_new = header.application == 0 && !header.has_tables;
+        let fits = is_new && (in_log.is_none() || last_page.is_some_and(Header::is_ours));
+        return if fits { Ok(()) } else { Err(foreign(held)) };
+    }
+    let version = i64::from(last_page.map_or(header.version, |last| last.version));
+    if !(1..=VERSION).contains(&version) {
+        return Err(unknown_version(held, version));
+    }
+    if header.is_wal() && has_journal(held) {
+        return Err(foreign_journal(held));
+    }
+    let mark = held.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
+    // A copy that SQLite made while a server ran has that server's mark, and needs no log.
+    let needs_log = mark.is_some_and(|mark| mark.open && mark.cookie == header.cookie);
+    match in_log {
+        Some(log) if belongs(&header, mark, log) => Ok(()),
+        Some(log) if log.marks.is_empty() && version >= MARKED_SINCE => Err(unmarked_log(held)),
+        Some(_) => Err(foreign_log(held, needs_log)),
+        // Somebody took care of an empty one: SQLite cuts a log to nothing once all of it is in the file.
+        None if needs_log && log.is_none() => Err(log_is_missing(held)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a log belongs to the file with this header and mark.
+fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
+    let by_mark = match (mark, log.marks.first()) {
+        // Before the file carries the log's mark, nothing else is in the log.
+        (Some(mark), Some(first)) => {
+            log.marks.iter().any(|known| known.is(&mark)) || (first.before == mark.own && !log.has_data)
+        }
+        // The first mark of the file was made in this very log, by a first start or an upgrade.
+        (None, Some(first)) => first.is_first(),
+        (None, None) => i64::from(header.version) < MARKED_SINCE,
+        (Some(_), None) => false,
+    };
+    by_mark && has_first_page(header, log)
+}
+
+/// Whether the file's first page is one of the log's, or may be what it was before the log began.
+fn has_first_page(header: &Header, log: &RawLog) -> bool {
+    if log.first_pages.iter().any(|page| page.is(header)) {
+        return true;
+    }
+    let as_long = log.sizes_before.iter().all(|pages| *pages == header.pages);
+    let Some(first) = log.first_pages.first() else { return as_long };
+    let fits = match log.marks.first() {
+        // A first start or an upgrade gave the file its cookie.
+        Some(mark) if mark.is_first() => header.version < first.version,
+        Some(mark) => header.cookie == mark.cookie_before,
+        None => header.cookie == first.cookie,
+    };
+    as_long && fits && header.changes <= first.changes
+}
+
+/// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.
+fn has_journal(held: &HeldFile) -> bool {
+    let mut magic = [0; JOURNAL_MAGIC.len()];
+    let journal = std::fs::File::open(companion(held.path(), "-journal"));
+    journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
+}
+
+/// A file, and a place for it that is out of the way and of nothing else that was moved there, as words of a shell.
+fn with_aside(path: PathBuf) -> (String, String) {
+    let mut aside = companion(&path, ".aside");
+    for number in 2.. {
+        if !aside.exists() {
+            break;
+        }
+        aside = companion(&path, &format!(".aside-{number}"));
+    }
+    (shell_word::word(&path), shell_word::word(&aside))
+}
+
+fn empty_with_log(held: &HeldFile) -> Error {
+    let (log, aside) = with_aside(held.log_path());
+    cannot_start(
+        held.path(),
+        format!(
+            "it is missing or empty, but its log {log} holds data; put the database back, or begin anew: mv {log} {aside}"
+        ),
+    )
+}
+
+fn foreign_log(held: &HeldFile, needs_log: bool) -> Error {
+    let (log, aside) = with_aside(held.log_path());
+    // A plain copy of a running server's file.
+    let copied =
+        if needs_log { format!(" && touch {log} (what its own log held is missing in it)") } else { String::new() };
+    cannot_start(
+        held.path(),
+        format!(
+            "the log {log} belongs to another file, such as the one that stood here before a backup was restored, and may hold \
+             what that one lacks; to use it, put that file back; to use this file without: mv {log} {aside}{copied}"
+        ),
+    )
+}
+
+fn unmarked_log(held: &HeldFile) -> Error {
+    let path = shell_word::word(held.path());
+    let (log, aside) = with_aside(held.log_path());
+    cannot_start(
+        held.path(),
+        format!(
+            "another program began the log {log} and did not end it; if it wrote to this very file, move the log into it: \
+             sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'; if a backup was put here since: mv {log} {aside}"
+        ),
+    )
+}
+
+fn log_is_missing(held: &HeldFile) -> Error {
+    let log = shell_word::word(&held.log_path());
+    cannot_start(
+        held.path(),
+        format!(
+            "its last server did not stop cleanly, and the log that may hold its last events is not at {log}; move the log there \
+             (it has the name that the database had, and -wal); if there is none, or another program has moved it into this \
+             file since: touch {log}"
+        ),
+    )
+}
+
+fn foreign_journal(held: &HeldFile) -> Error {
+    let (journal, aside) = with_aside(companion(held.path(), "-journal"));
+    cannot_start(
+        held.path(),
+        format!("the journal {journal} beside it is another program's; move it away: mv {journal} {aside}"),
+    )
+}
+
+fn foreign(held: &HeldFile) -> Error {
+    cannot_start(held.path(), "it is a SQLite file of another program; name a new file with --database")
+}
+
+fn unknown_version(held: &HeldFile, version: i64) -> Error {
+    cannot_start(
+        held.path(),
+        format!("its schema has version {version}, this program knows 1 to {VERSION}; use a newer data-pusher"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! The mark that ties a write-ahead log to its file. People put other files where a database stood, and SQLite plays a
+//! log over whatever stands beside it. So each log begins with a commit of its own, of a random mark, and the file carries
+//! that mark, on disk, before anything else goes into the log.
+//!
+//! Copies have the mark of their original. Those that SQLite makes (`VACUUM INTO`, `.backup`) have another first page; a
+//! plain copy that was made since the log began is as good as the file, since the log holds all that came after.
+
+use super::header::number;
+
+/// What a mark begins with.
+const MAGIC: &[u8; 8] = b"DPshMark";
+
+/// Bytes of one of its two random parts.
+const RANDOM: usize = 16;
+
+/// Bytes of a mark: magic, the mark before, its own random part, the cookies, whether it is open.
+const BYTES: usize = MAGIC.len() + 2 * RANDOM + 2 * 4 + 1;
+
+/// The cell of a mark's row, up to the mark: length of the record, rowid 1, and a header of two columns, NULL for the
+/// rowid and a blob (<https://sqlite.org/fileformat2.html>, section 2.1).
+const CELL: [u8; 5] = [3 + BYTES as u8, 1, 3, 0, (BYTES * 2 + 12) as u8];
+const _: () = assert!(BYTES * 2 + 12 < 128 && 3 + BYTES < 128, "each is one byte");
+
+type Random = [u8; RANDOM];
+
+/// What ties a log to its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The mark that the file had when this one was made; zero for the first one of a file.
+    pub before: Random,
+    /// Its own.
+    pub own: Random,
+    /// The schema cookie of the file that it was made for. Copies that SQLite makes have another one.
+    pub cookie: u32,
+    /// The one that the file had before this mark.
+    pub cookie_before: u32,
+    /// Whether a server is at work on the file, or ended without a clean stop: then the log is needed beside it.
+    pub open: bool,
+}
+
+impl Mark {
+    /// The mark of a new file.
+    pub fn first(cookie: u32) -> Self {
+        Self { before: Random::default(), own: random(), cookie, cookie_before: cookie, open: false }
+    }
+
+    /// Whether it is the first mark of its file.
+    pub fn is_first(&self) -> bool {
+        self.before == Random::default()
+    }
+
+    /// Whether it ties a log to the same file.
+    pub fn is(&self, other: &Self) -> bool {
+        self.own == other.own
+    }
+
+    /// As the file holds it.
+    pub fn bytes(&self) -> [u8; BYTES] {
+        let mut bytes = [0; BYTES];
+        let (magic, rest) = bytes.split_at_mut(MAGIC.len());
+        magic.copy_from_slice(MAGIC);
+        rest[..RANDOM].copy_from_slice(&self.before);
+        rest[RANDOM..2 * RANDOM].copy_from_slice(&self.own);
+        rest[2 * RANDOM..2 * RANDOM + 4].copy_from_slice(&self.cookie.to_be_bytes());
+        rest[2 * RANDOM + 4..2 * RANDOM + 8].copy_from_slice(&self.cookie_before.to_be_bytes());
+        rest[2 * RANDOM + 8] = self.open.into();
+        bytes
+    }
+
+    /// Reads what [`Mark::bytes`] makes.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC).filter(|_| bytes.len() == BYTES)?;
+        let part = |from: usize| Random::try_from(&rest[from..from + RANDOM]).ok();
+        Some(Self {
+            before: part(0)?,
+            own: part(RANDOM)?,
+            cookie: number(rest, 2 * RANDOM),
+            cookie_before: number(rest, 2 * RANDOM + 4),
+            open: rest[2 * RANDOM + 8] != 0,
+        })
+    }
+
+    /// The mark on a page of the table that holds it, and where on the page it lies. No other table's page is like it:
+    /// their rows have more columns.
+    pub fn of_page(page: &[u8]) -> Option<(Self, usize)> {
+        // A leaf with one cell, whose place is in the first of the cell pointers.
+        if page.get(..5)?[..1] != [0x0d] || page[3..5] != [0, 1] {
+            return None;
+        }
+        let cell = usize::from(u16::from_be_bytes([page[8], page[9]]));
+        let at = cell + CELL.len();
+        (page.get(cell..at)? == CELL).then_some(())?;
+        Some((Self::parse(page.get(at..at + BYTES)?)?, at))
+    }
+}
+
+/// Not secret, and unlike every other one.
+pub fn random() -> Random {
+    let mut bytes = Random::default();
+    fastrand::fill(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        let mark = Mark { open: true, ..Mark::first(7) };
+        assert_eq!(Mark::parse(&mark.bytes()), Some(mark));
+        assert_eq!(Mark::parse(&mark.bytes()[1..]), None);
+    }
+
+    #[test]
+    fn the_page_that_sqlite_writes_is_recognised_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let file = Connection::open(&path).unwrap();
+        let mark = Mark::first(7);
+        file.execute_batch(
+            "CREATE TABLE log_mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT;
+             CREATE TABLE other (id INTEGER PRIMARY KEY, a, b)",
+        )
+        .unwrap();
+        file.execute("INSERT INTO log_mark VALUES (1, ?1)", [mark.bytes()]).unwrap();
+        file.execute("INSERT INTO other VALUES (1, NULL, ?1)", [mark.bytes()]).unwrap();
+        let found: Vec<_> = std::fs::read(&path).unwrap().chunks(4_096).filter_map(Mark::of_page).collect();
+        assert!(found.len() == 1 && found[0].0 == mark);
+    }
+}

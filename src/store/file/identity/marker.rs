@@ -1,0 +1,188 @@
+//! Commits marks: the write thread's side of what ties a log to its file; see [`super::mark`].
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::mark::{Mark, random};
+use crate::error::{Error, Result};
+use crate::store::error::sql;
+use crate::store::file::held::{HeldFile, Lost};
+use crate::store::file::schema::new_cookie;
+use crate::store::file::wal;
+
+/// The write thread's side: begins each log with a mark, and sees to it that the file carries it.
+#[derive(Debug)]
+pub struct Marker {
+    last: Mark,
+    /// The log whose mark the file carries.
+    carried: Option<wal::Salt>,
+    /// `PRAGMA data_version` when the last mark was made; another program's commit changes it.
+    data_version: i64,
+    /// Whether the file is a copy that SQLite made, which gets a schema cookie of its own with its first mark: copies of the
+    /// copy are told from it by that.
+    is_copy: bool,
+}
+
+impl Marker {
+    /// Goes on from the mark that the file has.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn new(connection: &Connection) -> Result<Self> {
+        let bytes: Vec<u8> = connection.query_row("SELECT mark FROM log_mark", [], |row| row.get(0)).map_err(sql)?;
+        let last = Mark::parse(&bytes).ok_or_else(|| Error::internal("the mark is damaged"))?;
+        let cookie: u32 = connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(sql)?;
+        Ok(Self { last, carried: None, data_version: 0, is_copy: cookie != last.cookie })
+    }
+
+    /// Begins a write transaction. Where it could be the first of a log, or the log is another program's, a mark goes before
+    /// it.
+    ///
+    /// # Errors
+    /// Unavailable: the mark cannot be written, or the file is not the one that it was.
+    pub fn begin(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
+        for _ in 0..TRIES {
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
+            let needed = self.is_needed(connection, file);
+            if matches!(needed, Ok(false)) {
+                return Ok(());
+            }
+            connection.execute_batch("ROLLBACK").map_err(sql)?;
+            needed?;
+            self.commit(connection, file, true)?;
+        }
+        Err(Error::unavailable(crate::store::error::IO_FAILURE, "The database's log begins anew again and again."))
+    }
+
+    /// The same for no transaction: so that the next one need not. Where another program holds the file's lock, the next one
+    /// makes the mark after all: an event that comes meanwhile must not wait for the lock twice.
+    ///
+    /// # Errors
+    /// As for [`Marker::begin`].
+    pub fn prepare(&mut self, connection: &Connection, file: &HeldFile) -> Result<()> {
+        if !self.is_needed(connection, file)? {
+            return Ok(());
+        }
+        let made = wal::waiting_for(connection, Duration::ZERO, || self.commit(connection, file, true)).map_err(sql)?;
+        made.or_else(|error| if error.code() == crate::store::error::LOCKED { Ok(()) } else { Err(error) })
+    }
+
+    /// Whether a mark is to be made first. What is asked inside a write transaction holds for that.
+    fn is_needed(&self, connection: &Connection, file: &HeldFile) -> Result<bool> {
+        let log = wal::state(connection)?;
+        // SQLite begins the log anew where all of it was moved before the transaction began.
+        Ok(self.carried != Some(log.salt) || log.frames == log.moved || file.wants_mark_of_others())
+    }
+
+    /// Whether the file is still the one that it was.
+    ///
+    /// # Errors
+    /// Unavailable: what is wrong, and what to do.
+    pub fn check_content(&self, connection: &Connection, file: &HeldFile) -> Result<()> {
+        file.check_content(|| self.others_have_written(connection))
+    }
+
+    /// Whether nothing is in the log but what [`Marker::prepare`] puts there.
+    ///
+    /// # Errors
+    /// The log's index cannot be read.
+    pub fn is_alone(&self, connection: &Connection) -> Result<bool> {
+        let log = wal::state(connection)?;
+        Ok(self.carried == Some(log.salt) && log.frames <= FRAMES && log.moved < log.frames)
+    }
+
+    /// Commits a mark, which begins the log anew where all of it was moved, and sees to it that the file carries it. `open` is
+    /// false at a clean stop.
+    ///
+    /// # Errors
+    /// Unavailable: it cannot be written, or the file is not the one that it was.
+    pub fn commit(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
+        // A log must not be tied to a file that somebody put there. One that was removed still goes with its file.
+        if let Err(error) = self.check_content(connection, file)
+            && file.lost() != Some(Lost::Log)
+        {
+            return Err(error);
+        }
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(sql)?;
+        let committed = self.write(connection, open);
+        if committed.is_err() && !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK").map_err(sql)?;
+        }
+        let before = std::mem::replace(&mut self.last, committed?);
+        self.is_copy = false;
+        self.data_version = data_version(connection)?;
+        // Until the new one is there, it has the one before.
+        file.expect(before);
+        file.expect(self.last);
+        file.write_mark(&self.last)?;
+        let salt = wal::state(connection)?.salt;
+        file.carries(self.last, salt, self.carried != Some(salt));
+        self.carried = Some(salt);
+        Ok(())
+    }
+
+    /// The mark, and the first page: what the log has of that tells copies from the file.
+    fn write(&self, connection: &Connection, open: bool) -> Result<Mark> {
+        let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0)).map_err(sql);
+        let cookie_before = number("PRAGMA schema_version")?;
+        if self.is_copy {
+            connection.pragma_update(None, "schema_version", new_cookie()).map_err(sql)?;
+        }
+        let (cookie, version) = (number("PRAGMA schema_version")?, number("PRAGMA user_version")?);
+        let mark = Mark { before: self.last.own, own: random(), cookie, cookie_before, open };
+        connection.execute("UPDATE log_mark SET mark = ?1 WHERE id = 1", [mark.bytes()]).map_err(sql)?;
+        connection.pragma_update(None, "user_version", version).map_err(sql)?;
+        connection.execute_batch("COMMIT").map_err(sql)?;
+        Ok(mark)
+    }
+
+    /// Where the last mark cannot be committed at a stop since another program holds the write lock, but all of the log could
+    /// be moved: says in the file alone that it needs no log.
+    ///
+    /// # Errors
+    /// Unavailable: it cannot be written.
+    pub fn close_in_file(&self, file: &HeldFile) -> Result<()> {
+        file.write_mark(&Mark { open: false, ..self.last })
+    }
+
+    /// Whether another program has written since the last mark, so that the schema may have changed.
+    fn others_have_written(&self, connection: &Connection) -> bool {
+        data_version(connection).is_ok_and(|version| version != self.data_version)
+    }
+}
+
+/// Whoever moves the log may move each mark as soon as it is there.
+const TRIES: usize = 16;
+
+/// Pages of a commit of a mark.
+const FRAMES: u32 = 2;
+
+fn data_version(connection: &Connection) -> Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::store::file::opening;
+
+    #[test]
+    fn a_mark_made_ahead_waits_for_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let held = opening::hold(&path).unwrap();
+        let (connection, mut marker) = opening::open(&held, Timestamp::EPOCH).unwrap();
+        // A wait for the lock would never end.
+        connection.busy_handler(Some(|_| true)).unwrap();
+        let other = Connection::open(&path).unwrap();
+        wal::checkpoint(&connection).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        marker.prepare(&connection, &held).unwrap();
+        assert!(marker.is_needed(&connection, &held).unwrap());
+        other.execute_batch("ROLLBACK").unwrap();
+        marker.prepare(&connection, &held).unwrap();
+        assert!(!marker.is_needed(&connection, &held).unwrap());
+    }
+}

@@ -1,0 +1,17 @@
+//! The database as a file: opening and locking it, its write-ahead log, its readers, and room on the disk. Nothing here knows
+//! accounts or deliveries.
+
+pub mod checkpointer;
+pub mod companions;
+pub mod disk_space;
+pub mod error;
+pub mod held;
+pub mod identity;
+pub mod lock_wait;
+pub mod migrations;
+pub mod opening;
+pub mod readers;
+pub mod schema;
+pub mod shell_word;
+pub mod start;
+pub mod wal;

@@ -1,0 +1,193 @@
+//! The database file: what it must be to be opened, and the pragmas of its connections.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{cannot_start, explain};
+pub use super::held::HeldFile;
+use super::identity::inspect;
+use super::identity::marker::Marker;
+use super::lock_wait::STILL_LOCKED;
+use super::schema::{APPLICATION_ID, SCHEMA, VERSION, make_ours};
+use super::start::{self, Interruptible, LOCKED_AT_START, TRY_LOCK};
+use super::{companions, migrations, wal};
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+
+/// How long a stop tries to leave the file alone.
+const LEAVE_ALONE: Duration = Duration::from_secs(2);
+
+/// Warns of a file that others than its owner may read.
+fn warn_if_open_to_others(path: &Path) {
+    #[cfg(unix)]
+    if let Ok(meta) = path.metadata() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = meta.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), mode = format!("{mode:o}"), "others can read this file; run chmod 600 on it");
+        }
+    }
+}
+
+/// Takes the file, and looks at what stands there before SQLite is let near it; nothing in it is changed.
+///
+/// # Errors
+/// One line that says who holds it, or why it cannot be used, and what to do.
+pub fn hold(database: &Path) -> Result<HeldFile> {
+    let held = HeldFile::take(database)?;
+    match inspect::inspect(&held) {
+        Ok(()) => Ok(held),
+        Err(error) => {
+            held.refuse();
+            Err(error)
+        }
+    }
+}
+
+/// Opens the read-write connection, makes the schema in a new file and carries an older one forward. The log begins anew with
+/// a mark that no earlier copy of the file has.
+///
+/// # Errors
+/// One line that says why the file cannot be used.
+pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
+    let path = held.path();
+    let sql = |error: rusqlite::Error| explain(path, &error);
+    let mut connection = connect(path).map_err(sql)?;
+    let start = Interruptible::new(&connection)?;
+    let opened = prepare(path, &mut connection, now)
+        .and_then(|()| Marker::new(&connection))
+        .and_then(|mut marker| begin_log(&connection, &mut marker, held).map(|()| marker));
+    drop(start);
+    match opened {
+        Ok(marker) => {
+            connection.busy_timeout(LOCKED_AT_START).map_err(sql)?;
+            keep_log(&connection, true).map_err(sql)?;
+            held.log_is_open();
+            warn_if_open_to_others(path);
+            Ok((connection, marker))
+        }
+        Err(error) => {
+            // What was interrupted stays so until a statement has run, and the end of the connection moves the log.
+            let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+            Err(error)
+        }
+    }
+}
+
+/// Begins the log anew, twice: a copy made after the last clean stop has the mark that the first one follows.
+fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(held.path(), &error);
+    let begin = |marker: &mut Marker| {
+        wal::move_all(connection, STILL_LOCKED).map_err(sql)?;
+        connection.busy_handler(Some(start::wait)).map_err(sql)?;
+        marker.commit(connection, held, true).map_err(|error| cannot_start(held.path(), error))
+    };
+    let begun = begin(marker).and_then(|()| begin(marker));
+    if begun.is_err() {
+        let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+        if marker.commit(connection, held, false).is_err() {
+            // The file may say that it needs its log.
+            keep_log(connection, true).map_err(sql)?;
+        }
+    }
+    begun
+}
+
+/// Whether the end of a connection that is the last one leaves the log as it is; else SQLite moves and removes it. It is to be
+/// left until the file says that it needs none.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
+}
+
+/// After the last connection was closed: sees to it that the file stands alone, and that this is on disk. A connection that
+/// closed a moment later, or another program's, may have kept the last one from removing the log.
+pub fn leave_alone(held: &HeldFile) {
+    let end = Instant::now() + LEAVE_ALONE;
+    while ["-wal", "-shm"].iter().any(|ending| companions::companion(held.path(), ending).exists()) {
+        if Instant::now() > end {
+            tracing::warn!(
+                "another program has the database open; the log beside it is to be moved and copied with it"
+            );
+            break;
+        }
+        std::thread::sleep(TRY_LOCK);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let read = |connection: Connection| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        if let Err(error) = Connection::open_with_flags(held.path(), flags).and_then(read) {
+            tracing::warn!(%error, "the log stays beside the database, and belongs to it");
+            break;
+        }
+    }
+    if let Err(error) = companions::sync_folder(held.path()) {
+        tracing::warn!(%error, "the folder of the database cannot be synced");
+    }
+}
+
+/// Opens the read-write connection to a file that [`open`] has prepared.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
+    connection.busy_handler(Some(start::wait))?;
+    let (application, tables): (i64, i64) = connection.query_row(
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if application == 0 && tables == 0 {
+        // Can only be set while the file is empty; retention then gives pages back.
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
+    if application == APPLICATION_ID || tables == 0 {
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;
+             PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096",
+        )?;
+    }
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Pragmas of a read-only connection of a pool, whose cache may have so many KiB. Each commit by others empties it.
+///
+/// # Errors
+/// As SQLite gives them.
+pub fn prepare_reader(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
+    connection.busy_timeout(LOCKED_AT_START)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
+    connection.set_prepared_statement_cache_capacity(48);
+    Ok(())
+}
+
+fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<()> {
+    let sql = |error: rusqlite::Error| explain(path, &error);
+    let number = |connection: &Connection, name: &str| {
+        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(sql)
+    };
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql)?;
+    if tables == 0 {
+        let transaction = connection.transaction().map_err(sql)?;
+        transaction.execute_batch(SCHEMA).map_err(sql)?;
+        make_ours(&transaction).map_err(sql)?;
+        return transaction.commit().map_err(sql);
+    }
+    let version = number(connection, "user_version")?;
+    if version < VERSION {
+        migrations::migrate(path, connection, version, now)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub mod tests;

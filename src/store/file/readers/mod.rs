@@ -1,0 +1,181 @@
+//! Read-only connections. The API's reads and the engine's have pools of their own, so that neither waits for the
+//! other; a read in WAL mode never waits for the write thread.
+
+pub mod gate;
+pub mod throttle;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+use scheduled_thread_pool::ScheduledThreadPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::gate::ReadGate;
+use super::held::HeldFile;
+use super::opening;
+use crate::error::{Error, Result};
+use crate::process::priority::{self, Rank};
+use crate::store::error::sql;
+use throttle::ReadThrottle;
+
+/// Connections for the API. More would only compete for two cores and for memory.
+const API: u32 = 4;
+
+/// Long reads that go on or whose answers are being made: what they hold is in no budget.
+const ANSWERS: usize = 8;
+
+/// Connections for the engine: refills, and payloads that are not in memory.
+const ENGINE: u32 = 4;
+
+/// Cache of a connection for the API: a list walks over many rows.
+const API_CACHE_KIB: u32 = 2_048;
+
+/// Cache of a connection for the engine, which reads few pages twice.
+const ENGINE_CACHE_KIB: u32 = 512;
+
+type Pool = r2d2::Pool<SqliteConnectionManager>;
+
+/// Between two looks whether the last reads have ended, at a stop; and the longest wait for them.
+const LOOK: Duration = Duration::from_millis(2);
+const LAST_READS: Duration = Duration::from_secs(5);
+
+/// Both pools; none once they are closed.
+#[derive(Clone)]
+pub struct Readers {
+    pools: Arc<RwLock<Option<Arc<Pools>>>>,
+    /// A read takes a blocking thread only when it has a connection to use there; the making of a long answer takes a turn too.
+    turns: Arc<Semaphore>,
+    throttle: Arc<ReadThrottle>,
+    /// Long reads whose answers are not made yet.
+    answers: Arc<Semaphore>,
+}
+
+struct Pools {
+    api: Pool,
+    engine: Pool,
+    file: Arc<HeldFile>,
+    gate: Arc<ReadGate>,
+}
+
+impl Readers {
+    /// Opens no connection yet.
+    pub fn new(held: &Arc<HeldFile>, gate: &Arc<ReadGate>, throttle: &Arc<ReadThrottle>) -> Self {
+        let thread = housekeeping();
+        let pool = |size, cache_kib| {
+            let manager = SqliteConnectionManager::file(held.path())
+                .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+                .with_init(move |connection| opening::prepare_reader(connection, cache_kib));
+            r2d2::Pool::builder()
+                .max_size(size)
+                .min_idle(Some(0))
+                .test_on_check_out(false)
+                .connection_timeout(Duration::from_secs(10))
+                .error_handler(Box::new(r2d2::NopErrorHandler))
+                .thread_pool(Arc::clone(&thread))
+                .build_unchecked(manager)
+        };
+        let (api, engine) = (pool(API, API_CACHE_KIB), pool(ENGINE, ENGINE_CACHE_KIB));
+        let pools = Arc::new(Pools { api, engine, file: Arc::clone(held), gate: Arc::clone(gate) });
+        Self {
+            pools: Arc::new(RwLock::new(Some(pools))),
+            turns: Arc::new(Semaphore::new(API as usize)),
+            throttle: Arc::clone(throttle),
+            answers: Arc::new(Semaphore::new(ANSWERS)),
+        }
+    }
+
+    /// Closes all connections, once the reads that have begun are done; further ones are refused. A connection that only
+    /// reads can neither move the log nor remove it, so that it must not be the last one. Blocks.
+    pub fn close(&self) {
+        let pools = self.pools.write().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(left) = pools.map(|pools| Arc::downgrade(&pools)) else { return };
+        let end = Instant::now() + LAST_READS;
+        while left.strong_count() > 0 {
+            if Instant::now() > end {
+                tracing::warn!("a read goes on for longer than the stop waits");
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn pools(&self) -> Result<Arc<Pools>> {
+        let pools = self.pools.read().unwrap_or_else(PoisonError::into_inner);
+        pools.clone().ok_or_else(crate::store::error::stopping)
+    }
+
+    /// Runs a read for the API that may be long, and gives way to whoever sends events.
+    pub async fn list<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let readers = self.clone();
+        self.aside(move || readers.api_read(read)).await?
+    }
+
+    /// See [`crate::store::handle::Store::answer_turn`].
+    pub async fn answer_turn(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.answers).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))
+    }
+
+    /// Runs `work` of a read that may be long, in its turn.
+    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = self.throttle.turn().await?;
+        self.on_a_thread(move || turn.run(work)).await
+    }
+
+    /// Runs a short read for the API on tokio's blocking pool.
+    pub async fn api<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let readers = self.clone();
+        let read = move || {
+            // Lists wait for events, and not the other way round.
+            priority::lower(Rank::Reading);
+            readers.api_read(read)
+        };
+        self.on_a_thread(read).await?
+    }
+
+    fn api_read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let pools = self.pools()?;
+        in_transaction(&pools.api, &pools, read)
+    }
+
+    async fn on_a_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))
+    }
+
+    /// Runs a read for the engine on the calling thread, which must be one that may block.
+    pub fn engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let pools = self.pools()?;
+        in_transaction(&pools.engine, &pools, read)
+    }
+}
+
+/// One snapshot for all statements of a read.
+fn in_transaction<T>(pool: &Pool, pools: &Pools, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    // A new connection would open whatever is at the path now.
+    pools.file.usable()?;
+    let _reading = pools.gate.enter();
+    let mut connection = pool.get().map_err(|error| {
+        Error::unavailable(crate::store::error::IO_FAILURE, format!("The database cannot be read now: {error}."))
+    })?;
+    let transaction = connection.transaction().map_err(sql)?;
+    read(&transaction)
+}
+
+/// The thread that r2d2 opens connections on; by default every pool has three.
+fn housekeeping() -> Arc<ScheduledThreadPool> {
+    Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("r2d2").build())
+}

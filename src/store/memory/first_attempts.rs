@@ -1,0 +1,244 @@
+//! Who waits for the first attempts of an event (`Prefer: wait`). An event may go to 1,000 destinations, and a thousand
+//! clients may wait: a delivery that is waited for takes 17 bytes here.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::store::change::Change;
+
+/// A wait for the first outcomes of some deliveries of an event.
+pub struct Wait {
+    /// The event.
+    pub event: EventId,
+    /// Its deliveries that have no outcome yet, by ascending id.
+    pub deliveries: Vec<(DeliveryId, DestinationKey)>,
+    /// Told when there is none left.
+    pub done: oneshot::Sender<()>,
+}
+
+/// Event and number of a wait. Ids of an event's deliveries lie between its own and the next event's.
+type Key = (EventId, u64);
+
+struct Open {
+    deliveries: Box<[(DeliveryId, DestinationKey)]>,
+    /// Which of them are over.
+    over: Box<[bool]>,
+    left: usize,
+    done: oneshot::Sender<()>,
+}
+
+impl Open {
+    fn new(wait: Wait) -> Self {
+        let Wait { deliveries, done, .. } = wait;
+        debug_assert!(deliveries.is_sorted(), "they are looked for by id");
+        let left = deliveries.len();
+        Self { deliveries: deliveries.into(), over: vec![false; left].into(), left, done }
+    }
+
+    /// The one at this place is not waited for any more.
+    fn pass(&mut self, at: usize) {
+        self.left -= usize::from(!std::mem::replace(&mut self.over[at], true));
+    }
+
+    /// None that fits is waited for any more.
+    fn pass_all(&mut self, fits: impl Fn(DeliveryId, DestinationKey) -> bool) {
+        for at in 0..self.deliveries.len() {
+            let (delivery, destination) = self.deliveries[at];
+            if fits(delivery, destination) {
+                self.pass(at);
+            }
+        }
+    }
+}
+
+/// All waits that are not over.
+#[derive(Default)]
+pub struct Waits {
+    /// Spares the lock while nobody waits, which is most of the time.
+    count: AtomicUsize,
+    open: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Nothing is attempted any more.
+    ended: bool,
+    next: u64,
+    waits: BTreeMap<Key, Open>,
+}
+
+impl Waits {
+    /// Ends all waits, and all that come later: the server stops, and no attempt begins any more.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.waits.clear();
+    }
+
+    /// Adds new waits, and ends those that a commit's changes fulfil. Called on the write thread before the engine
+    /// learns of the changes, so no outcome can be missed.
+    pub fn after_commit(&self, new: Vec<Wait>, changes: &[Change]) {
+        if new.is_empty() && self.count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut state = self.state();
+        for wait in new {
+            state.add(wait);
+        }
+        for change in changes {
+            match change {
+                Change::Settled { delivery, .. } | Change::Cancelled { delivery, .. } => state.settled(*delivery),
+                Change::Destination(destination) if destination.pause.is_some() => state.left(destination.key),
+                Change::Gone(destination) => state.left(*destination),
+                _ => {}
+            }
+        }
+        // Those whose time ran out have dropped their end.
+        state.waits.retain(|_, open| !open.done.is_closed());
+        self.count.store(state.waits.len(), Ordering::Relaxed);
+    }
+
+    /// Adds a wait of what was read from the file, to be followed by [`Waits::keep_only`]; gives what names it.
+    pub fn wait(&self, wait: Wait) -> Key {
+        let mut state = self.state();
+        let key = state.add(wait);
+        self.count.store(state.waits.len(), Ordering::Relaxed);
+        key
+    }
+
+    /// Waits for no others of a wait's deliveries than these.
+    pub fn keep_only(&self, key: Key, deliveries: &HashSet<DeliveryId>) {
+        let mut state = self.state();
+        if let Some(open) = state.waits.get_mut(&key) {
+            open.pass_all(|delivery, _| !deliveries.contains(&delivery));
+        }
+        state.end_if_over(&[key]);
+        self.count.store(state.waits.len(), Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, wait: Wait) -> Key {
+        let key = (wait.event, self.next);
+        self.next += 1;
+        if !self.ended {
+            self.waits.insert(key, Open::new(wait));
+            self.end_if_over(&[key]);
+        }
+        key
+    }
+
+    fn settled(&mut self, delivery: DeliveryId) {
+        let Some((event, _)) = self.waits.range(..(EventId(delivery.0), 0)).next_back().map(|(key, _)| *key) else {
+            return;
+        };
+        let mut over = Vec::new();
+        for (key, open) in self.waits.range_mut((event, 0)..=(event, u64::MAX)) {
+            let Ok(at) = open.deliveries.binary_search_by_key(&delivery, |(id, _)| *id) else { continue };
+            open.pass(at);
+            over.push(*key);
+        }
+        self.end_if_over(&over);
+    }
+
+    /// A paused or deleted destination is not waited for.
+    fn left(&mut self, destination: DestinationKey) {
+        self.waits.values_mut().for_each(|open| open.pass_all(|_, of| of == destination));
+        let all: Vec<Key> = self.waits.keys().copied().collect();
+        self.end_if_over(&all);
+    }
+
+    fn end_if_over(&mut self, keys: &[Key]) {
+        for key in keys {
+            if self.waits.get(key).is_some_and(|open| open.left == 0)
+                && let Some(open) = self.waits.remove(key)
+            {
+                let _ = open.done.send(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// For deliveries of event 10.
+    fn wait(ids: &[i64]) -> (Wait, oneshot::Receiver<()>) {
+        wait_for(10, ids)
+    }
+
+    fn wait_for(event: i64, ids: &[i64]) -> (Wait, oneshot::Receiver<()>) {
+        let (done, receiver) = oneshot::channel();
+        let deliveries = ids.iter().map(|id| (DeliveryId(*id), DestinationKey(*id))).collect();
+        (Wait { event: EventId(event), deliveries, done }, receiver)
+    }
+
+    fn settled(id: i64) -> Change {
+        Change::Settled { destination: DestinationKey(id), delivery: DeliveryId(id), due: None }
+    }
+
+    #[test]
+    fn a_wait_ends_with_its_last_first_attempt() {
+        let waits = Waits::default();
+        let (wait, mut done) = wait(&[11, 12]);
+        waits.after_commit(vec![wait], &[]);
+        waits.after_commit(vec![], &[settled(11)]);
+        assert!(done.try_recv().is_err());
+        waits.after_commit(vec![], &[settled(12)]);
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn what_was_attempted_before_a_wait_was_there_is_not_waited_for() {
+        let waits = Waits::default();
+        let (wait, mut done) = wait(&[11, 12]);
+        let key = waits.wait(wait);
+        waits.keep_only(key, &HashSet::from([DeliveryId(12)]));
+        assert!(done.try_recv().is_err());
+        waits.after_commit(vec![], &[settled(12)]);
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_deleted_destination_is_not_waited_for() {
+        let waits = Waits::default();
+        let (wait, mut done) = wait(&[11]);
+        waits.after_commit(vec![wait], &[]);
+        waits.after_commit(vec![], &[Change::Gone(DestinationKey(11))]);
+        assert_eq!(done.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn abandoned_waits_leave_nothing_behind() {
+        let waits = Waits::default();
+        let (wait, done) = wait(&[11, 12]);
+        waits.after_commit(vec![wait], &[]);
+        drop(done);
+        waits.after_commit(vec![], &[settled(19)]);
+        let state = waits.open.lock().unwrap();
+        assert!(state.waits.is_empty());
+    }
+
+    #[test]
+    fn each_of_many_waits_ends_with_its_own_event_and_several_may_wait_for_one() {
+        let waits = Waits::default();
+        let (first, mut first_done) = wait_for(10, &[11, 12]);
+        let (second, mut second_done) = wait_for(20, &[21]);
+        let (again, mut again_done) = wait_for(10, &[12]);
+        let (nothing, mut at_once) = wait_for(30, &[]);
+        waits.after_commit(vec![first, second, again, nothing], &[settled(13), settled(9), settled(12), settled(12)]);
+        assert_eq!((at_once.try_recv(), again_done.try_recv()), (Ok(()), Ok(())));
+        assert!(first_done.try_recv().is_err() && second_done.try_recv().is_err());
+        waits.after_commit(vec![], &[settled(21), settled(11)]);
+        assert_eq!((first_done.try_recv(), second_done.try_recv()), (Ok(()), Ok(())));
+    }
+}

@@ -1,0 +1,101 @@
+//! Deliveries that were settled after retention had passed their events. Retention walks over the events once, oldest
+//! first, and what is pending stays behind it. Each commit tells here what it settled there, so that retention comes back
+//! for just these and need not walk over all that is pending again and again.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::store::change::Change;
+
+/// Ids that may wait for retention (8 bytes each). When more come it walks anew from the lowest one.
+const MOST: usize = 16_384;
+
+/// What retention has to come back for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// Deliveries that are settled.
+    pub deliveries: Vec<i64>,
+    /// Where more came than could be kept: all ids from here on are to be looked at again.
+    pub again_from: Option<i64>,
+}
+
+/// Told by commits, asked by retention.
+#[derive(Default)]
+pub struct Late {
+    passed: AtomicI64,
+    noted: Mutex<Noted>,
+}
+
+impl Late {
+    /// Retention is about to look at all ids below `id`. To be called before it reads: what is settled in a commit that it
+    /// does not see is then noted.
+    pub fn passed(&self, id: i64) {
+        self.passed.store(id, Ordering::SeqCst);
+    }
+
+    /// A commit is on disk.
+    pub fn after_commit(&self, changes: &[Change]) {
+        self.settled(changes.iter().filter_map(|change| match change {
+            Change::Settled { delivery, due: None, .. } | Change::Cancelled { delivery, .. } => Some(delivery.0),
+            _ => None,
+        }));
+    }
+
+    /// These are settled, or gone, and that is on disk.
+    pub fn settled(&self, deliveries: impl IntoIterator<Item = i64>) {
+        let passed = self.passed.load(Ordering::SeqCst);
+        let mut late = deliveries.into_iter().filter(|id| *id < passed).peekable();
+        if late.peek().is_none() {
+            return;
+        }
+        let mut noted = self.noted();
+        for id in late {
+            if noted.deliveries.len() < MOST {
+                noted.deliveries.push(id);
+            } else {
+                noted.again_from = Some(noted.again_from.map_or(id, |from| from.min(id)));
+            }
+        }
+    }
+
+    /// What was noted since the last call.
+    pub fn take(&self) -> Noted {
+        std::mem::take(&mut self.noted())
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{DeliveryId, DestinationKey};
+    use crate::domain::time::Timestamp;
+
+    fn settled(id: i64, due: Option<Timestamp>) -> Change {
+        Change::Settled { destination: DestinationKey(1), delivery: DeliveryId(id), due }
+    }
+
+    #[test]
+    fn what_is_settled_behind_retention_is_noted_once() {
+        let late = Late::default();
+        late.after_commit(&[settled(5, None)]);
+        assert_eq!(late.take(), Noted::default(), "it has passed nothing yet");
+        late.passed(10);
+        let cancelled = Change::Cancelled { destination: DestinationKey(1), delivery: DeliveryId(7) };
+        late.after_commit(&[settled(5, None), settled(6, Some(Timestamp::EPOCH)), cancelled, settled(10, None)]);
+        assert_eq!(late.take(), Noted { deliveries: vec![5, 7], again_from: None });
+        assert_eq!(late.take(), Noted::default());
+    }
+
+    #[test]
+    fn of_too_many_the_lowest_is_where_retention_begins_again() {
+        let late = Late::default();
+        late.passed(i64::MAX);
+        late.settled((0..MOST as i64 + 3).rev());
+        let noted = late.take();
+        assert_eq!((noted.deliveries.len(), noted.again_from), (MOST, Some(0)));
+    }
+}

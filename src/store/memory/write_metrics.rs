@@ -1,0 +1,63 @@
+//! Figures of the write thread.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Figures of the write thread, for `/metrics`.
+#[derive(Default)]
+pub struct WriteMetrics {
+    pending: AtomicI64,
+    commits: AtomicU64,
+    failed_commits: AtomicU64,
+    steps: AtomicU64,
+    commit_micros: AtomicU64,
+}
+
+/// A reading of the write thread's figures.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteFigures {
+    /// Deliveries that are pending.
+    pub pending: i64,
+    /// Commits that reached the disk.
+    pub commits: u64,
+    /// Commits that failed.
+    pub failed_commits: u64,
+    /// Steps and outcomes in those that succeeded.
+    pub steps: u64,
+    /// Time spent in transactions.
+    pub commit_time: Duration,
+}
+
+impl WriteMetrics {
+    /// Counts a transaction.
+    pub fn commit(&self, took: Duration, steps: usize, committed: bool) {
+        if committed {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+            self.steps.fetch_add(steps as u64, Ordering::Relaxed);
+        } else {
+            self.failed_commits.fetch_add(1, Ordering::Relaxed);
+        }
+        self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Moves the number of pending deliveries.
+    pub fn pending(&self, by: i64) {
+        self.pending.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// The number of pending deliveries was counted.
+    pub fn set_pending(&self, count: i64) {
+        self.pending.store(count, Ordering::Relaxed);
+    }
+
+    /// All figures.
+    pub fn read(&self) -> WriteFigures {
+        WriteFigures {
+            pending: self.pending.load(Ordering::Relaxed),
+            commits: self.commits.load(Ordering::Relaxed),
+            failed_commits: self.failed_commits.load(Ordering::Relaxed),
+            steps: self.steps.load(Ordering::Relaxed),
+            commit_time: Duration::from_micros(self.commit_micros.load(Ordering::Relaxed)),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Deliveries: lists with filters, one with its attempts, and cancelling.
+//!
+//! Lists are served from few indexes, newest first. One index leads; what it does not decide is checked row by row over
+//! a bounded walk, so that a page costs the same whatever the file holds. A page that the walk ends early has a cursor
+//! and fewer items.
+
+use rusqlite::{Connection, params_from_iter};
+
+use super::{accounts, attempts, destinations, rows};
+use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, hot_id};
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Kind, Result};
+use crate::store::change::Change;
+use crate::store::error::sql;
+use crate::store::handle::Store;
+use crate::store::memory::Shared;
+
+/// Rows that one page looks at.
+const WALK: usize = 20_000;
+
+/// Which deliveries are wanted; all conditions hold together.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// Of this account.
+    pub account_id: Option<AccountId>,
+    /// For this destination.
+    pub destination_id: Option<DestinationId>,
+    /// Of this event.
+    pub event_id: Option<EventId>,
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// Whose last attempt was answered with this status.
+    pub status_code: Option<u16>,
+    /// Whose event was received then or later.
+    pub since: Option<Timestamp>,
+    /// Whose event was received before.
+    pub until: Option<Timestamp>,
+}
+
+/// What of a filter indexes decide, with ids as keys.
+struct Wanted {
+    account: Option<i64>,
+    destination: Option<ToDestination>,
+    event: Option<i64>,
+    state: Option<i64>,
+    status: Option<u16>,
+}
+
+/// A destination whose deliveries are wanted: its events are those of its account with ids from its first on.
+struct ToDestination {
+    key: i64,
+    account: i64,
+    first_id: i64,
+}
+
+/// The walk over the index that decides most: ids and what is needed to check the rest, newest first.
+struct Walk {
+    /// `?1` is the upper bound of the id, `?2` the lower, and from `?3` on what leads.
+    query: String,
+    lead: Vec<i64>,
+    /// Nothing that is wanted has a lower id.
+    from: i64,
+}
+
+impl Store {
+    /// A page of deliveries, newest first. It may hold fewer than asked for and still have a cursor.
+    ///
+    /// # Errors
+    /// Unavailable. An unknown account, destination or event has no deliveries.
+    pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.readers
+            .list(move |connection| match resolve(connection, &filter)? {
+                Some(wanted) => list(connection, &filter, &wanted, page, &shared),
+                None => Ok(Page { items: Vec::new(), next: None }),
+            })
+            .await
+    }
+
+    /// One delivery with its attempts, oldest first.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.readers
+            .api(move |connection| {
+                let delivery = existing(connection, id, &shared)?;
+                Ok((delivery, attempts::of(connection, id)?))
+            })
+            .await
+    }
+
+    /// Gives a pending delivery up.
+    ///
+    /// # Errors
+    /// Not found; conflict where it is not pending.
+    pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<Delivery> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.writer
+            .guarded(move |batch| {
+                let delivery = existing(batch.connection(), id, &shared)?;
+                if delivery.state != DeliveryState::Pending {
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        "not_pending",
+                        format!("The delivery is {}; only a pending one can be cancelled.", delivery.state),
+                    ));
+                }
+                let destination = destinations::existing(batch.connection(), &delivery.destination_id)?.key;
+                batch.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
+                batch.pending(-1);
+                batch.changed(Change::Cancelled { destination, delivery: id });
+                existing(batch.connection(), id, &shared)
+            })
+            .await
+    }
+}
+
+/// A delivery whose account and destination are not deleted, or not found.
+pub fn existing(connection: &Connection, id: DeliveryId, shared: &Shared) -> Result<Delivery> {
+    let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
+    rows::first(connection, &query, [id.0], |row| rows::delivery(row, shared))?
+        .ok_or_else(|| Error::not_found("delivery"))
+}
+
+/// `None` where an id leads nowhere, and so no delivery can match.
+fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wanted>> {
+    let found = |result: Result<i64>| match result {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    let mut wanted = Wanted {
+        account: None,
+        destination: None,
+        event: filter.event_id.map(|id| id.0),
+        state: filter.state.map(DeliveryState::code),
+        status: filter.status_code,
+    };
+    if let Some(id) = &filter.account_id {
+        wanted.account = found(accounts::existing(connection, id).map(|account| account.key.0))?;
+        if wanted.account.is_none() {
+            return Ok(None);
+        }
+    }
+    if let Some(id) = &filter.destination_id {
+        let query =
+            "SELECT key, account_key, first_id FROM destination WHERE destination_id = ?1 AND deleted_at IS NULL";
+        wanted.destination = rows::first(connection, query, [id.as_str()], |row| {
+            Ok(ToDestination { key: row.get(0)?, account: row.get(1)?, first_id: row.get(2)? })
+        })?;
+        if wanted.destination.is_none() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(wanted))
+}
+
+impl Wanted {
+    fn walk(&self) -> Walk {
+        let by = |query: String, lead: Option<i64>| Walk { query, lead: lead.into_iter().collect(), from: 0 };
+        let from_delivery = |index: &str, condition: &str| {
+            format!(
+                "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code FROM delivery v {index}
+                 WHERE {condition} v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC"
+            )
+        };
+        // The deliveries of an event have their ids in the order of their destinations' keys.
+        if let Some(event) = self.event {
+            let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
+                 FROM delivery v INDEXED BY delivery_by_event
+                 WHERE v.event_id = ?3 AND v.id < ?1 AND v.id >= ?2 ORDER BY v.destination_key DESC";
+            return by(query.to_owned(), Some(event));
+        }
+        if let Some(destination) = &self.destination {
+            // Nearly every event has one for it; those that have none are counted too, so that the walk is bounded.
+            let query = "SELECT coalesce(v.id, e.id), e.id, v.destination_key, v.state, v.status_code
+                 FROM event e INDEXED BY event_by_account LEFT JOIN delivery v INDEXED BY delivery_by_event
+                 ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
+                 WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC";
+            let lead = vec![destination.account, destination.key];
+            return Walk { query: query.to_owned(), lead, from: destination.first_id };
+        }
+        if let Some(status) = self.status.filter(|status| !(200..=299).contains(status)) {
+            let condition = "v.status_code = ?3 AND v.status_code NOT BETWEEN 200 AND 299 AND";
+            return by(from_delivery("INDEXED BY delivery_by_status", condition), Some(i64::from(status)));
+        }
+        if let Some(account) = self.account {
+            // A delivery's id lies behind its event's and before the next event's, so this order is that of the ids.
+            let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
+                 FROM event e INDEXED BY event_by_account CROSS JOIN delivery v INDEXED BY delivery_by_event
+                 ON v.event_id = e.id WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 AND v.id < ?1
+                 ORDER BY e.id DESC, v.destination_key DESC";
+            return by(query.to_owned(), Some(account));
+        }
+        match self.state {
+            Some(state) if state != DeliveryState::Succeeded.code() => {
+                let condition = "v.state = ?3 AND v.state <> 1 AND";
+                by(from_delivery("INDEXED BY delivery_unsettled", condition), Some(state))
+            }
+            _ => by(from_delivery("NOT INDEXED", ""), None),
+        }
+    }
+}
+
+fn list(
+    connection: &Connection,
+    filter: &DeliveryFilter,
+    wanted: &Wanted,
+    page: PageRequest,
+    shared: &Shared,
+) -> Result<Page<Delivery>> {
+    let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
+    let mut one = connection.prepare_cached(&query).map_err(sql)?;
+    let mut received = connection.prepare_cached("SELECT received_at FROM event WHERE id = ?1").map_err(sql)?;
+    let way = wanted.walk();
+    let mut walk = connection.prepare_cached(&way.query).map_err(sql)?;
+    let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
+    // An id's milliseconds are never before the time its event was received.
+    let from = filter.since.map_or(0, hot_id).max(way.from);
+    let params = [before, from].into_iter().chain(way.lead);
+    let mut found = walk.query(params_from_iter(params)).map_err(sql)?;
+    let mut items: Vec<Delivery> = Vec::new();
+    let mut walked = 0;
+    let mut last = None;
+    while let Some(row) = found.next().map_err(sql)? {
+        if items.len() == usize::from(page.limit) || walked == WALK {
+            return Ok(Page { items, next: last.map(Cursor) });
+        }
+        walked += 1;
+        let id: i64 = row.get(0).map_err(sql)?;
+        last = Some(id);
+        // Cheaper than the whole row, which joins four tables: a walk may look at many that are too young.
+        let young = |until: Timestamp| -> rusqlite::Result<bool> {
+            Ok(id >= hot_id(until) && received.query_row([row.get::<_, i64>(1)?], |row| rows::time(row, 0))? >= until)
+        };
+        if !wanted.fits(row).map_err(sql)? || filter.until.map(young).transpose().map_err(sql)? == Some(true) {
+            continue;
+        }
+        let mut rows_of = one.query([id]).map_err(sql)?;
+        // Nothing where its destination or account is deleted and its rows are still going.
+        let Some(row) = rows_of.next().map_err(sql)? else { continue };
+        let delivery = rows::delivery(row, shared).map_err(sql)?;
+        if filter.account_id.as_ref().is_none_or(|account| *account == delivery.account_id)
+            && filter.since.is_none_or(|since| delivery.created_at >= since)
+        {
+            items.push(delivery);
+        }
+    }
+    Ok(Page { items, next: None })
+}
+
+impl Wanted {
+    /// Whether a row of the walk fits what the row itself can tell.
+    fn fits(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
+        Ok(self.event.is_none_or(|event| row.get(1) == Ok(event))
+            && self.destination.as_ref().is_none_or(|destination| row.get(2) == Ok(Some(destination.key)))
+            && self.state.is_none_or(|state| row.get(3) == Ok(state))
+            && self.status.is_none_or(|status| row.get(4) == Ok(Some(status))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

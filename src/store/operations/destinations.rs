@@ -1,0 +1,296 @@
+//! Destinations: making, reading, changing, pausing, hiding.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::{accounts, rows};
+use crate::domain::destination::{
+    Destination, DestinationFields, DestinationPatch, MOST_PER_ACCOUNT, PausedReason, ROTATION_OVERLAP,
+};
+use crate::domain::ids::{AccountId, DestinationId, DestinationKey};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::secret::SigningSecret;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Kind, Result};
+use crate::store::change::Change;
+use crate::store::commit::transaction::Batch;
+use crate::store::handle::Store;
+
+const TABLES: &str =
+    "destination d JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL WHERE d.deleted_at IS NULL";
+
+impl Store {
+    /// Makes a destination of an account; events from now on go there too.
+    ///
+    /// # Errors
+    /// Not found; conflict where the account has [`MOST_PER_ACCOUNT`].
+    pub async fn create_destination(
+        &self,
+        account: AccountId,
+        fields: DestinationFields,
+        secret: SigningSecret,
+        now: Timestamp,
+    ) -> Result<Destination> {
+        self.writer
+            .guarded(move |batch| {
+                let account = accounts::existing(batch.connection(), &account)?;
+                let count: usize = batch
+                    .row(
+                        "SELECT count(*) FROM destination WHERE account_key = ?1 AND deleted_at IS NULL",
+                        [account.key.0],
+                        |row| row.get(0),
+                    )?
+                    .unwrap_or(0);
+                if count >= MOST_PER_ACCOUNT {
+                    return Err(Error::new(
+                        Kind::Conflict,
+                        "too_many_destinations",
+                        format!("An account has at most {MOST_PER_ACCOUNT} destinations; delete one first."),
+                    ));
+                }
+                let id = DestinationId::generate();
+                let first_id = batch.take_ids(1, now);
+                batch.run(
+                    "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
+                     updated_at, first_id) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4, ?5)",
+                    (id.as_str(), account.key.0, secret.as_bytes(), now.millis(), first_id),
+                )?;
+                set_fields(batch, DestinationKey(batch.last_key()), &fields, now)?;
+                told(batch, &id)
+            })
+            .await
+    }
+
+    /// A page of an account's destinations, oldest first.
+    ///
+    /// # Errors
+    /// Not found where the account is unknown.
+    pub async fn destinations(&self, account: AccountId, page: PageRequest) -> Result<Page<Destination>> {
+        self.readers
+            .list(move |connection| {
+                let account = accounts::existing(connection, &account)?;
+                let items = rows::all(
+                    connection,
+                    &format!(
+                        "SELECT {} FROM {TABLES} AND d.account_key = ?1 AND d.key > ?2 ORDER BY d.key LIMIT ?3",
+                        rows::DESTINATION
+                    ),
+                    (account.key.0, accounts::after(page.cursor), page.limit + 1),
+                    rows::destination,
+                )?;
+                Ok(accounts::cut(items, page.limit, |destination| destination.key.0))
+            })
+            .await
+    }
+
+    /// One destination.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn destination(&self, id: DestinationId) -> Result<Destination> {
+        self.readers.api(move |connection| existing(connection, &id)).await
+    }
+
+    /// Every destination that is not deleted, for the engine's start.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub fn all_destinations(&self) -> Result<Vec<Destination>> {
+        self.readers.engine(all)
+    }
+
+    /// Sets all that a client may set, for the next attempt on.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn replace_destination(
+        &self,
+        id: DestinationId,
+        fields: DestinationFields,
+        now: Timestamp,
+    ) -> Result<Destination> {
+        self.change(id, move |batch, destination| change_fields(batch, destination, &fields, now)).await
+    }
+
+    /// Sets what `patch` names, for the next attempt on.
+    ///
+    /// # Errors
+    /// Not found; invalid where the headers together are.
+    pub async fn patch_destination(
+        &self,
+        id: DestinationId,
+        patch: DestinationPatch,
+        now: Timestamp,
+    ) -> Result<Destination> {
+        self.change(id, move |batch, destination| {
+            let fields = patch.apply(&destination.fields).map_err(Error::invalid)?;
+            change_fields(batch, destination, &fields, now)
+        })
+        .await
+    }
+
+    /// Hides a destination: it gets nothing any more. Its deliveries go in the background ([`super::maintenance::Removal`]).
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()> {
+        self.writer
+            .guarded(move |batch| {
+                let destination = existing(batch.connection(), &id)?;
+                batch
+                    .run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
+                batch.changed(Change::Gone(destination.key));
+                Ok(())
+            })
+            .await
+    }
+
+    /// Stops deliveries to a destination; they go on queueing. One that is paused stays as it is.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn pause_destination(&self, id: DestinationId, now: Timestamp) -> Result<Destination> {
+        self.change(id, move |batch, destination| pause(batch, destination.key, PausedReason::Manual, now)).await
+    }
+
+    /// Lets deliveries go again, without hold and with a clean record.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn resume_destination(&self, id: DestinationId, now: Timestamp) -> Result<Destination> {
+        self.change(id, move |batch, destination| {
+            batch.run(
+                "UPDATE destination SET paused_reason = NULL, paused_at = NULL, held_until = NULL, failing_since = NULL,
+                 updated_at = ?2 WHERE key = ?1 AND (paused_reason IS NOT NULL OR held_until IS NOT NULL)",
+                (destination.key.0, now.millis()),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets deliveries go again after a success that no delivery had, if the destination is still held back until `held`.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
+        self.writer
+            .guarded(move |batch| {
+                let destination = existing(batch.connection(), &id)?;
+                lift(batch, destination.key, held)
+            })
+            .await
+    }
+
+    /// Gives a destination a new signing secret; the one before signs beside it for [`ROTATION_OVERLAP`].
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn rotate_signing_secret(
+        &self,
+        id: DestinationId,
+        secret: SigningSecret,
+        now: Timestamp,
+    ) -> Result<Destination> {
+        self.change(id, move |batch, destination| {
+            batch.run(
+                "UPDATE destination SET old_secret = secret, old_secret_until = ?2, secret = ?3, updated_at = ?4
+                 WHERE key = ?1",
+                (destination.key.0, now.plus(ROTATION_OVERLAP).millis(), secret.as_bytes(), now.millis()),
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        id: DestinationId,
+        change: impl FnOnce(&mut Batch<'_>, &Destination) -> Result<()> + Send + 'static,
+    ) -> Result<Destination> {
+        self.writer
+            .guarded(move |batch| {
+                let destination = existing(batch.connection(), &id)?;
+                change(batch, &destination)?;
+                told(batch, &id)
+            })
+            .await
+    }
+}
+
+/// Every destination that is not deleted.
+pub fn all(connection: &Connection) -> Result<Vec<Destination>> {
+    rows::all(connection, &format!("SELECT {} FROM {TABLES}", rows::DESTINATION), [], rows::destination)
+}
+
+/// Pauses an active destination.
+pub fn pause(batch: &mut Batch<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
+    batch.run(
+        "UPDATE destination SET paused_reason = ?2, paused_at = ?3, updated_at = ?3 WHERE key = ?1 AND paused_reason IS NULL",
+        (key.0, reason.as_str(), now.millis()),
+    )?;
+    Ok(())
+}
+
+/// Tells the engine of a destination as it is now, by key; nothing where it is deleted.
+pub fn tell(batch: &mut Batch<'_>, key: DestinationKey) -> Result<()> {
+    let query = format!("SELECT {} FROM {TABLES} AND d.key = ?1", rows::DESTINATION);
+    if let Some(destination) = batch.row(&query, [key.0], rows::destination)? {
+        batch.changed(Change::Destination(Arc::new(destination)));
+    }
+    Ok(())
+}
+
+/// Reads a destination back as it is now and tells the engine of it.
+fn told(batch: &mut Batch<'_>, id: &DestinationId) -> Result<Destination> {
+    let destination = existing(batch.connection(), id)?;
+    batch.changed(Change::Destination(Arc::new(destination.clone())));
+    Ok(destination)
+}
+
+/// Ends a hold until this time: what asked for it answers well by now. Another one that came meanwhile stays.
+pub fn lift(batch: &mut Batch<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
+    let query = "UPDATE destination SET held_until = NULL WHERE key = ?1 AND held_until = ?2";
+    if batch.run(query, (key.0, held.millis()))? > 0 {
+        tell(batch, key)?;
+    }
+    Ok(())
+}
+
+fn change_fields(
+    batch: &mut Batch<'_>,
+    before: &Destination,
+    fields: &DestinationFields,
+    now: Timestamp,
+) -> Result<()> {
+    if before.fields.url.origin() != fields.url.origin() {
+        // Another server has asked for no hold.
+        batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [before.key.0])?;
+    }
+    set_fields(batch, before.key, fields, now)
+}
+
+fn set_fields(batch: &mut Batch<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {
+    batch.run(
+        "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
+         max_concurrency = ?7, updated_at = ?8 WHERE key = ?1",
+        (
+            key.0,
+            fields.url.as_str(),
+            fields.method.as_str(),
+            fields.headers.to_json(),
+            fields.retry_schedule.as_ref().map(ToString::to_string),
+            fields.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            fields.max_concurrency,
+            now.millis(),
+        ),
+    )?;
+    Ok(())
+}
+
+/// A destination that is not deleted, or not found.
+pub fn existing(connection: &Connection, id: &DestinationId) -> Result<Destination> {
+    let query = format!("SELECT {} FROM {TABLES} AND d.destination_id = ?1", rows::DESTINATION);
+    rows::first(connection, &query, [id.as_str()], rows::destination)?.ok_or_else(|| Error::not_found("destination"))
+}

@@ -1,0 +1,274 @@
+//! What the engine reads: deliveries that are due, by destination, and their documents. Each is one indexed read.
+
+use std::collections::HashSet;
+
+use rusqlite::{Connection, MAIN_DB};
+
+use super::rows;
+use crate::domain::document::Document;
+use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
+use crate::domain::memory::NoMemory;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::error::sql;
+use crate::store::handle::Store;
+use crate::store::memory::documents::{Documents, Found};
+
+/// Largest document that a claim brings along; a larger one is read when it is sent.
+const BROUGHT_ALONG: usize = 64 * 1024;
+
+/// Bytes of documents that all claims of one look bring along.
+const BROUGHT_IN_ALL: usize = 2 * 1024 * 1024;
+
+/// Code of a document for which there was no memory in time.
+pub const NO_MEMORY: &str = "no_memory";
+
+fn no_memory() -> Error {
+    Error::unavailable(NO_MEMORY, "There is no memory for the document now; see --memory.")
+}
+
+/// A delivery that is due.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its id.
+    pub delivery: DeliveryId,
+    /// The event it carries.
+    pub event: EventId,
+    /// Failures of the schedule that are used up.
+    pub step: u32,
+    /// The document, where it is small.
+    pub document: Option<Document>,
+}
+
+/// What a look at a destination's queue in the file found.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Deliveries that are due, in due order.
+    pub claims: Vec<Claim>,
+    /// When the first one that was not taken is due, on the engine's clock; `None` where nothing more is pending.
+    pub next_due: Option<Timestamp>,
+}
+
+/// One look at a destination's queue.
+struct Look<'a> {
+    connection: &'a Connection,
+    documents: &'a Documents,
+    destination: DestinationKey,
+    now: Timestamp,
+    claims: Vec<Claim>,
+    brought: usize,
+}
+
+impl Look<'_> {
+    /// Takes what is due from `from` on until there are `limit` claims; gives when the first is due that was not taken.
+    fn take(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
+        let taken: HashSet<DeliveryId> = self.claims.iter().map(|claim| claim.delivery).collect();
+        // The index alone tells what is due: rows in hand are many, and each is on a page of its own, or two.
+        let mut prepared = self
+            .connection
+            .prepare_cached(
+                "SELECT id, next_attempt_at FROM delivery INDEXED BY delivery_due
+                 WHERE destination_key = ?1 AND state = 0 AND next_attempt_at >= ?2 ORDER BY next_attempt_at, id",
+            )
+            .map_err(sql)?;
+        let mut found = prepared.query((self.destination.0, from)).map_err(sql)?;
+        while let Some(row) = found.next().map_err(sql)? {
+            let delivery = row.get(0).map(DeliveryId).map_err(sql)?;
+            if in_hand(delivery) || taken.contains(&delivery) {
+                continue;
+            }
+            let due = rows::time(row, 1).map_err(sql)?;
+            if due > self.now || self.claims.len() >= limit {
+                return Ok(Some(due));
+            }
+            self.bring(delivery)?;
+        }
+        Ok(None)
+    }
+
+    fn bring(&mut self, delivery: DeliveryId) -> Result<()> {
+        let left = BROUGHT_IN_ALL.saturating_sub(self.brought);
+        let mut read_bytes = 0;
+        let claim = rows::first(
+            self.connection,
+            // SQLite copies what it gives as a whole: not of a long document.
+            "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END
+             FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
+            (delivery.0, BROUGHT_ALONG.min(left)),
+            |row| {
+                let (event, payload) = (EventId(row.get(0)?), row.get_ref(3)?.as_blob_or_null()?);
+                // Where there is no memory it is read when it is sent.
+                let read = || self.documents.read(event, payload?).ok();
+                let found = self.documents.find(event, row.get(2)?);
+                let document = found.or_else(|| read().inspect(|document| read_bytes = document.len()));
+                Ok(Claim { delivery, event, step: row.get(1)?, document })
+            },
+        )?;
+        self.brought += read_bytes;
+        self.claims.extend(claim);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Up to `limit` deliveries of a destination that are due at `now` and not `in_hand`.
+    ///
+    /// # Errors
+    /// Unavailable where the file cannot be read.
+    pub fn claim(
+        &self,
+        destination: DestinationKey,
+        now: Timestamp,
+        limit: usize,
+        in_hand: &dyn Fn(DeliveryId) -> bool,
+    ) -> Result<Claimed> {
+        self.readers.engine(|connection| {
+            let mut look = Look {
+                connection,
+                documents: &self.shared.documents,
+                destination,
+                now,
+                claims: Vec::new(),
+                brought: 0,
+            };
+            // New deliveries are due at 0 and so come first; half is kept for retries, else they would starve at a
+            // destination that is always behind.
+            look.take(1, limit / 2, in_hand)?;
+            let next_due = look.take(0, limit, in_hand)?;
+            Ok(Claimed { claims: look.claims, next_due })
+        })
+    }
+
+    /// When the first pending delivery of each of `destinations` is due; those with none are left out.
+    ///
+    /// # Errors
+    /// Unavailable where the file cannot be read.
+    pub fn first_due(&self, destinations: &[DestinationKey]) -> Result<Vec<(DestinationKey, Timestamp)>> {
+        self.readers.engine(|connection| {
+            let mut due = Vec::new();
+            for destination in destinations {
+                let first = rows::first(
+                    connection,
+                    "SELECT next_attempt_at FROM delivery INDEXED BY delivery_due
+                     WHERE destination_key = ?1 AND state = 0 ORDER BY next_attempt_at LIMIT 1",
+                    [destination.0],
+                    |row| rows::time(row, 0),
+                )?;
+                due.extend(first.map(|at| (*destination, at)));
+            }
+            Ok(due)
+        })
+    }
+
+    /// What is to be sent for a delivery, and how far its schedule is used up; `None` once it is no longer pending. Waits for
+    /// memory where the document is not there yet.
+    ///
+    /// # Errors
+    /// Unavailable where the file cannot be read; with code [`NO_MEMORY`] where there was no memory in time.
+    pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
+        let documents = &self.shared.documents;
+        let looked = self.readers.engine(|connection| {
+            rows::first(
+                connection,
+                "SELECT length(e.payload), v.step FROM delivery v, event e WHERE v.id = ?1 AND v.state = 0 AND e.id = ?2",
+                [delivery.0, event.0],
+                |row| Ok((row.get::<_, usize>(0)?, row.get(1)?)),
+            )
+        })?;
+        let Some((bytes, step)) = looked else { return Ok(None) };
+        let memory = match documents.wait_for(event, bytes).map_err(|NoMemory| no_memory())? {
+            Found::Document(document) => return Ok(Some((document, step))),
+            Found::Memory(memory) => memory,
+        };
+        let payload = self.readers.engine(|connection| payload(connection, event))?;
+        Ok(payload.map(|payload| {
+            let document = Document::new(payload, memory);
+            documents.keep(event, &document);
+            (document, step)
+        }))
+    }
+
+    /// Counts pending deliveries into the figure that commits move. To be called once, before anything is accepted.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub fn load_pending(&self) -> Result<()> {
+        let count = self.count_pending()?;
+        self.shared.metrics.set_pending(count);
+        Ok(())
+    }
+
+    /// Counts pending deliveries once, for the figure that commits move from then on.
+    ///
+    /// # Errors
+    /// Unavailable where the file cannot be read.
+    pub fn count_pending(&self) -> Result<i64> {
+        self.readers.engine(count_pending)
+    }
+}
+
+/// An event's document, read into the one place where it stays: a query would hold a copy of its own.
+fn payload(connection: &Connection, event: EventId) -> Result<Option<Vec<u8>>> {
+    if rows::first(connection, "SELECT 1 FROM event WHERE id = ?1", [event.0], |_| Ok(()))?.is_none() {
+        return Ok(None);
+    }
+    let blob = connection.blob_open(MAIN_DB, "event", "payload", event.0, true).map_err(sql)?;
+    let mut payload = vec![0; blob.len()];
+    blob.read_at_exact(&mut payload, 0).map_err(sql)?;
+    Ok(Some(payload))
+}
+
+/// How many deliveries are pending.
+pub fn count_pending(connection: &Connection) -> Result<i64> {
+    let count = rows::first(
+        connection,
+        "SELECT count(*) FROM delivery INDEXED BY delivery_unsettled WHERE state = 0 AND state <> 1",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(count.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::IncomingEvent;
+    use crate::store::operations::fixture::{Fixture, at};
+
+    /// Takes an event with a document of so many bytes; gives its delivery.
+    async fn push(fixture: &Fixture, document: &Document) -> (EventId, DeliveryId) {
+        let event = IncomingEvent { account: fixture.account.key, payload: document.clone(), idempotency_key: None };
+        let accepted = fixture.store.accept_event(event, false, at(1)).await.unwrap();
+        (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
+    }
+
+    #[tokio::test]
+    async fn a_claim_brings_along_what_is_short_and_what_is_in_memory_however_long_that_is() {
+        let fixture = Fixture::new().await;
+        let long = Document::from(vec![b'1'; BROUGHT_IN_ALL + 1].as_slice());
+        let short = Document::from(b"{}".as_slice());
+        let gone = Document::from(vec![b'2'; BROUGHT_ALONG + 1].as_slice());
+        for document in [&long, &long, &short, &gone] {
+            push(&fixture, document).await;
+        }
+        drop(gone);
+        let claimed = fixture.store.claim(fixture.destination.key, at(2), 10, &|_| false).unwrap();
+        let lengths: Vec<_> =
+            claimed.claims.iter().map(|claim| claim.document.as_ref().map(|document| document.len())).collect();
+        assert_eq!(lengths, [Some(long.len()), Some(long.len()), Some(2), None]);
+    }
+
+    #[tokio::test]
+    async fn a_long_document_is_read_from_the_file_whole_and_then_shared() {
+        let fixture = Fixture::new().await;
+        let bytes: Vec<u8> = (0..200_000_u32).map(|number| b'0' + (number % 7) as u8).collect();
+        let document = Document::from(bytes.as_slice());
+        let (event, delivery) = push(&fixture, &document).await;
+        drop(document);
+        let (read, step) = fixture.store.document(delivery, event).unwrap().unwrap();
+        assert_eq!((&*read, step), (bytes.as_slice(), 0));
+        let (again, _) = fixture.store.document(delivery, event).unwrap().unwrap();
+        assert_eq!(again.as_ptr(), read.as_ptr(), "it is in memory once");
+        assert!(fixture.store.document(DeliveryId(1), event).unwrap().is_none());
+    }
+}

@@ -1,0 +1,316 @@
+//! Events: taking them, and reading them back.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{accounts, rows};
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::event::{Event, IdempotencyKey, IncomingEvent, keys_over};
+use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
+use crate::domain::page::{Cursor, Page, PageRequest};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Kind, Result};
+use crate::store::change::{Change, NewEvent};
+use crate::store::commit::transaction::Batch;
+use crate::store::error::disk_low;
+use crate::store::handle::Store;
+use crate::store::memory::Shared;
+use crate::store::memory::destination_cache::{Target, Targets};
+use crate::store::memory::first_attempts::Wait;
+
+/// Deliveries that one page of events may carry: an account may have 1,000 destinations.
+const MOST_DELIVERIES: usize = 2_000;
+
+/// What came of an event that was sent in.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its id.
+    pub event_id: EventId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// When it was received; for a duplicate, when the first was.
+    pub received_at: Timestamp,
+    /// Whether it is a repeat under an `Idempotency-Key`.
+    pub duplicate: bool,
+    /// Its deliveries, where they were made just now. Those of a duplicate are to be read: see
+    /// [`Store::event_deliveries`].
+    pub made: Option<MadeDeliveries>,
+    /// Resolves when every delivery whose destination is not paused has had its first attempt. Only where asked for, and
+    /// not for a duplicate: see [`Store::first_attempts`].
+    pub first_attempts: Option<oneshot::Receiver<()>>,
+}
+
+/// Deliveries that were made just now, one for each destination of the account; all of them are pending. However many they
+/// are, this is small: their answer may have to wait for memory.
+#[derive(Debug)]
+pub struct MadeDeliveries {
+    event: EventId,
+    first: i64,
+    targets: Arc<Targets>,
+    at: Timestamp,
+}
+
+impl MadeDeliveries {
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.targets.all.len()
+    }
+
+    /// Each as it is read later.
+    pub fn iter(&self) -> impl Iterator<Item = Delivery> {
+        self.targets.all.iter().zip(self.first..).map(|(target, number)| Delivery {
+            id: DeliveryId(number),
+            event_id: self.event,
+            destination_id: target.id.clone(),
+            account_id: self.targets.account.clone(),
+            state: DeliveryState::Pending,
+            attempt_count: 0,
+            status_code: None,
+            error: None,
+            next_attempt_at: Some(self.at),
+            created_at: self.at,
+            last_attempt_at: None,
+        })
+    }
+}
+
+impl Store {
+    /// Takes an event: on return it and its deliveries are on disk. With `wait` the answer has a receiver for the first
+    /// attempts.
+    ///
+    /// # Errors
+    /// Not found where the account is gone; invalid with code `idempotency_key_reused`; unavailable where storage cannot
+    /// take it, and then nothing of it was taken.
+    pub fn accept_event(
+        &self,
+        event: IncomingEvent,
+        wait: bool,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Accepted>> + Send + use<> {
+        let bytes = event.payload.len();
+        self.writer.document(bytes, move |batch| accept(batch, event, wait, now))
+    }
+
+    /// Resolves when every delivery of an event whose destination is not paused has had its first attempt. Asks the file, and
+    /// so is for duplicates; nothing of it is done on the write thread.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn first_attempts(&self, event: EventId) -> Result<oneshot::Receiver<()>> {
+        let unattempted = move |connection: &Connection| {
+            rows::all(connection, UNATTEMPTED, [event.0], |row| {
+                Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?)))
+            })
+        };
+        let deliveries = self.readers.api(unattempted).await?;
+        let (done, first_attempts) = oneshot::channel();
+        let key = self.shared.waits.wait(Wait { event, deliveries, done });
+        // What was attempted meanwhile was told to nobody.
+        let left = self.readers.api(unattempted).await?;
+        self.shared.waits.keep_only(key, &left.into_iter().map(|(delivery, _)| delivery).collect());
+        Ok(first_attempts)
+    }
+
+    /// A page of an account's events, newest first.
+    ///
+    /// # Errors
+    /// Not found where the account is unknown.
+    pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers
+            .list(move |connection| {
+                let account = accounts::existing(connection, &account)?;
+                let mut prepared = connection
+                    .prepare_cached(
+                        "SELECT id, received_at, length(payload) FROM event WHERE account_key = ?1 AND id < ?2
+                         ORDER BY id DESC LIMIT ?3",
+                    )
+                    .map_err(crate::store::error::sql)?;
+                let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
+                let mut rows =
+                    prepared.query((account.key.0, before, page.limit + 1)).map_err(crate::store::error::sql)?;
+                let mut items: Vec<Event> = Vec::new();
+                let mut carried = 0;
+                while let Some(row) = rows.next().map_err(crate::store::error::sql)? {
+                    if items.len() == usize::from(page.limit) || (carried >= MOST_DELIVERIES && !items.is_empty()) {
+                        let next = items.last().map(|event| Cursor(event.id.0));
+                        return Ok(Page { items, next });
+                    }
+                    let (id, received_at, payload_bytes) = event_row(row).map_err(crate::store::error::sql)?;
+                    let deliveries = deliveries_of(connection, id, &shared)?;
+                    carried += deliveries.len();
+                    items.push(Event { id, account_id: account.id.clone(), received_at, payload_bytes, deliveries });
+                }
+                Ok(Page { items, next: None })
+            })
+            .await
+    }
+
+    /// One event with its document.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
+        let shared = Arc::clone(&self.shared);
+        self.readers
+            .api(move |connection| {
+                let found = rows::first(
+                    connection,
+                    "SELECT e.id, e.received_at, length(e.payload), a.account_id, e.payload FROM event e
+                     JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL WHERE e.id = ?1",
+                    [id.0],
+                    |row| {
+                        let (id, received_at, payload_bytes) = event_row(row)?;
+                        let account_id = AccountId::from_stored(row.get(3)?);
+                        let event = Event { id, account_id, received_at, payload_bytes, deliveries: Vec::new() };
+                        Ok((event, row.get(4)?))
+                    },
+                )?;
+                let (mut event, payload) = found.ok_or_else(|| Error::not_found("event"))?;
+                event.deliveries = deliveries_of(connection, id, &shared)?;
+                Ok((event, payload))
+            })
+            .await
+    }
+}
+
+impl Store {
+    /// The deliveries of an event as they are now; none where it is unknown.
+    ///
+    /// # Errors
+    /// Unavailable.
+    pub async fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>> {
+        let shared = Arc::clone(&self.shared);
+        self.readers.api(move |connection| deliveries_of(connection, id, &shared)).await
+    }
+}
+
+fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u64)> {
+    Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get(2)?))
+}
+
+/// An event's deliveries in the order in which they were made, which is that of their destinations' keys.
+pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Shared) -> Result<Vec<Delivery>> {
+    let query = format!(
+        "SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.destination_key",
+        rows::DELIVERY,
+        rows::DELIVERY_TABLES
+    );
+    rows::all(connection, &query, [event.0], |row| rows::delivery(row, shared))
+}
+
+fn accept(batch: &mut Batch<'_>, incoming: IncomingEvent, wait: bool, now: Timestamp) -> Result<Accepted> {
+    let account = incoming.account;
+    let targets = targets(batch, account)?;
+    let account_id = targets.account.clone();
+    if let Some(key) = &incoming.idempotency_key
+        && let Some(repeat) = repeated(batch, &incoming, key, now)?
+    {
+        let (event_id, received_at) = repeat?;
+        return Ok(Accepted { event_id, account_id, received_at, duplicate: true, made: None, first_attempts: None });
+    }
+    if !batch.has_room() {
+        return Err(disk_low());
+    }
+    let first = batch.take_ids(1 + targets.all.len(), now);
+    let event_id = EventId(first);
+    batch.run(
+        "INSERT INTO event (id, account_key, received_at, idempotency_key, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (
+            event_id.0,
+            account.0,
+            now.millis(),
+            incoming.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            &*incoming.payload,
+        ),
+    )?;
+    let mut made = Vec::with_capacity(targets.all.len());
+    let mut awaited = Vec::new();
+    for (target, number) in targets.all.iter().zip(first + 1..) {
+        // Pages are filled to the brim, and would be split by outcomes that make rows longer: it is given the room.
+        batch.run(
+            "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at, first_body)
+             VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
+            (number, event_id.0, target.key.0),
+        )?;
+        batch.tally(target.key, now).accepted += 1;
+        made.push((DeliveryId(number), target.key));
+        if wait && !target.paused {
+            awaited.push((DeliveryId(number), target.key));
+        }
+    }
+    batch.pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
+    batch.documents().keep(event_id, &incoming.payload);
+    batch.changed(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
+    let first_attempts = wait.then(|| {
+        let (done, first_attempts) = oneshot::channel();
+        batch.wait(Wait { event: event_id, deliveries: awaited, done });
+        first_attempts
+    });
+    let made = MadeDeliveries { event: event_id, first: first + 1, targets, at: now };
+    Ok(Accepted { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
+}
+
+const UNATTEMPTED: &str =
+    "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
+     WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL
+     ORDER BY v.id";
+
+fn targets(batch: &mut Batch<'_>, account: AccountKey) -> Result<Arc<Targets>> {
+    if let Some(known) = batch.targets().get(account) {
+        return Ok(known);
+    }
+    let id = batch
+        .row("SELECT account_id FROM account WHERE key = ?1 AND deleted_at IS NULL", [account.0], |row| {
+            row.get(0).map(AccountId::from_stored)
+        })?
+        .ok_or_else(|| Error::not_found("account"))?;
+    let all = rows::all(
+        batch.connection(),
+        "SELECT key, destination_id, paused_reason IS NOT NULL FROM destination
+         WHERE account_key = ?1 AND deleted_at IS NULL ORDER BY key",
+        [account.0],
+        |row| {
+            Ok(Target {
+                key: DestinationKey(row.get(0)?),
+                id: DestinationId::from_stored(row.get(1)?),
+                paused: row.get(2)?,
+            })
+        },
+    )?;
+    let targets = Arc::new(Targets { account: id, all });
+    batch.targets().keep(account, Arc::clone(&targets));
+    Ok(targets)
+}
+
+/// The event that was taken under this key in the last 24 hours, if there is one; an error where its document differs.
+/// A key whose time is over is freed.
+fn repeated(
+    batch: &mut Batch<'_>,
+    incoming: &IncomingEvent,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<Option<Result<(EventId, Timestamp)>>> {
+    // Equal bytes and equal digests are the same question; the bytes are here.
+    let found = batch.row(
+        "SELECT id, received_at, payload = ?3 FROM event WHERE account_key = ?1 AND idempotency_key = ?2",
+        (incoming.account.0, key.as_str(), &*incoming.payload),
+        |row| Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get::<_, bool>(2)?)),
+    )?;
+    let Some((id, received_at, same)) = found else { return Ok(None) };
+    if received_at <= keys_over(now) {
+        batch.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [id.0])?;
+        return Ok(None);
+    }
+    Ok(Some(if same {
+        Ok((id, received_at))
+    } else {
+        Err(Error::new(
+            Kind::Invalid,
+            "idempotency_key_reused",
+            "This Idempotency-Key was used for another body within 24 hours; use a new key for new data.",
+        ))
+    }))
+}

@@ -1,0 +1,105 @@
+//! A store with an account and a destination, for the tests of this floor.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::types::FromSql;
+
+use crate::domain::account::{Account, AccountFields, AccountName, Email};
+use crate::domain::destination::{Destination, DestinationFields, HttpMethod};
+use crate::domain::document::Document;
+use crate::domain::event::IncomingEvent;
+use crate::domain::headers::Headers;
+use crate::domain::ids::{DeliveryId, EventId};
+use crate::domain::memory::MemoryBudget;
+use crate::domain::secret::{SigningSecret, TokenDigest};
+use crate::domain::target_url::TargetUrl;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::commit::transaction::Batch;
+use crate::store::handle::Store;
+use crate::store::open::StoreOptions;
+
+/// So many seconds after 1970.
+pub fn at(second: u64) -> Timestamp {
+    Timestamp::EPOCH.plus(Duration::from_secs(second))
+}
+
+/// The store and what is in it.
+pub struct Fixture {
+    pub store: Store,
+    pub account: Account,
+    pub destination: Destination,
+    folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::EPOCH;
+        let store = Store::open(
+            &StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() },
+            Box::new(drop),
+        )
+        .unwrap();
+        let fields = AccountFields {
+            email: Email::from_stored("ada@example.com".to_owned()),
+            name: AccountName::from_stored("Ada".to_owned()),
+            website: None,
+        };
+        let digest = TokenDigest::of(b"token");
+        let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
+        let fields = DestinationFields {
+            url: TargetUrl::from_stored("http://h/".to_owned()),
+            method: HttpMethod::Post,
+            headers: Headers::default(),
+            retry_schedule: None,
+            timeout: None,
+            max_concurrency: None,
+        };
+        let secret = SigningSecret::generate();
+        let destination = store.create_destination(account.id.clone(), fields, secret, now).await.unwrap();
+        Self { store, account, destination, folder }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("a.db")
+    }
+
+    /// As when the server starts anew.
+    pub async fn restart(self, now: Timestamp) -> Self {
+        let path = self.path();
+        self.store.close().await;
+        // With it goes the lock.
+        drop(self.store);
+        let store = Store::open(&StoreOptions { path, now, memory: MemoryBudget::default() }, Box::new(drop)).unwrap();
+        Self { store, ..self }
+    }
+
+    /// Another destination of the account.
+    pub async fn another(&self, now: Timestamp) -> Destination {
+        let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
+        self.store.create_destination(account, fields, SigningSecret::generate(), now).await.unwrap()
+    }
+
+    /// Takes an event; gives it and its first delivery.
+    pub async fn push(&self, now: Timestamp) -> (EventId, DeliveryId) {
+        let payload = Document::from(b"{}".as_slice());
+        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None };
+        let accepted = self.store.accept_event(event, false, now).await.unwrap();
+        (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
+    }
+
+    /// Runs a step in a transaction of its own.
+    pub async fn step<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.store.writer.step(step).await
+    }
+
+    /// The one value that a query gives.
+    pub fn value<T: FromSql>(&self, query: &str) -> T {
+        rusqlite::Connection::open(self.path()).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
+    }
+}

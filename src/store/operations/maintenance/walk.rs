@@ -1,0 +1,200 @@
+//! Which events are old enough to go, found in a snapshot. An event's deliveries have the ids right behind its own, so
+//! events in a row and all their deliveries are one range of ids in two tables, and go without a look-up for each.
+
+use rusqlite::Connection;
+
+use crate::domain::event::keys_over;
+use crate::domain::ids::hot_id;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::operations::rows;
+
+/// Events that go together at most; between two such pieces a step looks at its time.
+const IN_A_PIECE: usize = 64;
+
+/// The same where the number of their deliveries was not looked at: one may have 1,000.
+const IN_A_BLIND_PIECE: usize = 4;
+
+/// Events in a row that go, with all their deliveries: ids from `first` on and below `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Id of the first event.
+    pub first: i64,
+    /// Id of the event behind the last one; where there is none, an id behind its deliveries.
+    pub end: i64,
+    events: usize,
+}
+
+#[cfg(test)]
+impl Piece {
+    /// One event.
+    pub fn of(first: i64, end: i64) -> Self {
+        Self { first, end, events: 1 }
+    }
+}
+
+/// Which events retention takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Age {
+    /// Those that were received before this.
+    pub before: Timestamp,
+    /// But not later than this where they have an `Idempotency-Key`, which would go with them.
+    pub keyed_until: Timestamp,
+}
+
+impl Age {
+    /// At `now`, where events are kept for `retention`.
+    pub fn at(now: Timestamp, retention: std::time::Duration) -> Self {
+        Self { before: now.minus(retention), keyed_until: keys_over(now) }
+    }
+
+    /// Below this id all events are old, and none has a key that still holds.
+    pub fn keyed_end(self) -> i64 {
+        // A key is over at `keyed_until` itself.
+        hot_id(self.before.min(self.keyed_until.plus(std::time::Duration::from_millis(1))))
+    }
+
+    /// Below this id all events are old. An id's time is never before that of its event's receipt.
+    pub fn end(self) -> i64 {
+        hot_id(self.before)
+    }
+
+    fn takes(self, event: &Row) -> bool {
+        event.received < self.before.millis() && !(event.keyed && event.received > self.keyed_until.millis())
+    }
+}
+
+/// Time of receipt and id: a place among the events of a clock that was set back.
+pub type Place = (i64, i64);
+
+struct Row {
+    id: i64,
+    received: i64,
+    keyed: bool,
+}
+
+fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row { id: row.get(0)?, received: row.get(1)?, keyed: row.get(2)? })
+}
+
+pub const FIRST: &str = "SELECT id FROM event NOT INDEXED WHERE id >= ?1 ORDER BY id LIMIT 1";
+
+pub const NTH_DELIVERY: &str = "SELECT id FROM delivery NOT INDEXED WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2";
+
+pub const BY_ID: &str = "SELECT id, received_at, idempotency_key IS NOT NULL FROM event NOT INDEXED
+     WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+
+pub const OF_DELIVERY: &str = "SELECT id, received_at, idempotency_key IS NOT NULL FROM event NOT INDEXED
+     WHERE id < ?1 ORDER BY id DESC LIMIT 1";
+
+pub const OUT_OF_ORDER: &str =
+    "SELECT id, received_at, idempotency_key IS NOT NULL FROM event INDEXED BY event_out_of_order
+     WHERE received_at < (id >> 21) - 60000 AND (received_at, id) > (?1, ?2) AND received_at < ?3
+     ORDER BY received_at, id LIMIT ?4";
+
+/// Pending deliveries in a range of ids. What is settled by success is not in this index, and the second condition says
+/// so to SQLite.
+pub const PENDING: &str = "SELECT id FROM delivery INDEXED BY delivery_unsettled
+     WHERE state = 0 AND state <> 1 AND id > ?1 AND id < ?2 ORDER BY id";
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// What goes, in the walk's order.
+    pub pieces: Vec<Piece>,
+    /// The walk goes on with this id.
+    pub next: i64,
+    /// Whether it has not come to its end.
+    pub more: bool,
+}
+
+/// Walks by id from `from` on to below `end`, over about `rows` events and deliveries, and at least one event.
+pub fn by_id(connection: &Connection, from: i64, end: i64, age: Age, rows: usize) -> Result<Walked> {
+    let first = rows::first(connection, FIRST, [from], |row| row.get(0))?;
+    let Some(first) = first.filter(|first| *first < end) else {
+        return Ok(Walked { next: from, ..Walked::default() });
+    };
+    let last_delivery: Option<i64> = rows::first(connection, NTH_DELIVERY, (first, rows), |row| row.get(0))?;
+    let until = last_delivery.map_or(end, |id| id.min(end));
+    let events = rows::all(connection, BY_ID, (first, until, rows), row)?;
+    let next = behind(connection, events.last().map_or(first, |event| event.id))?;
+    let pending: Vec<i64> = rows::all(connection, PENDING, (first, next), |row| row.get(0))?;
+    let mut pending = pending.into_iter().peekable();
+    let mut walked = Walked { pieces: Vec::new(), next, more: next < end };
+    let ends = events.iter().skip(1).map(|event| event.id).chain([next]);
+    for (event, end) in events.iter().zip(ends) {
+        let mut stays = !age.takes(event);
+        while pending.next_if(|id| *id < end).is_some() {
+            stays = true;
+        }
+        if !stays {
+            join(&mut walked.pieces, event.id, end, IN_A_PIECE);
+        }
+    }
+    Ok(walked)
+}
+
+/// The events of `deliveries`, which are ascending, where nothing of them is pending any more.
+pub fn of_deliveries(connection: &Connection, deliveries: &[i64], age: Age) -> Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    let mut looked = None;
+    for delivery in deliveries {
+        let event = rows::first(connection, OF_DELIVERY, [delivery], row)?;
+        if let Some(event) = event.filter(|event| looked.replace(event.id) != Some(event.id)) {
+            look_at(connection, &event, age, &mut pieces)?;
+        }
+    }
+    Ok(pieces)
+}
+
+/// Walks over up to `events` that were received more than a minute before their id's time, since the clock had gone back:
+/// by time of receipt and id, from behind `from` on. Gives what goes, and where to go on; `None` at the end.
+pub fn out_of_order(
+    connection: &Connection,
+    from: Place,
+    age: Age,
+    events: usize,
+) -> Result<(Vec<Piece>, Option<Place>)> {
+    let found = rows::all(connection, OUT_OF_ORDER, (from.0, from.1, age.before.millis(), events), row)?;
+    let mut pieces = Vec::new();
+    for event in &found {
+        look_at(connection, event, age, &mut pieces)?;
+    }
+    let last = found.last().filter(|_| found.len() == events);
+    Ok((pieces, last.map(|event| (event.received, event.id))))
+}
+
+fn look_at(connection: &Connection, event: &Row, age: Age, pieces: &mut Vec<Piece>) -> Result<()> {
+    if age.takes(event) {
+        let end = behind(connection, event.id)?;
+        if !is_pending(connection, event.id, end)? {
+            join(pieces, event.id, end, IN_A_BLIND_PIECE);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a delivery with an id between these is pending.
+pub fn is_pending(connection: &Connection, first: i64, end: i64) -> Result<bool> {
+    Ok(rows::first(connection, PENDING, (first, end), |_| Ok(()))?.is_some())
+}
+
+/// Id of the event behind this one; where there is none, an id behind the last delivery, which is this one's if it has any.
+fn behind(connection: &Connection, event: i64) -> Result<i64> {
+    if let Some(next) = rows::first(connection, FIRST, [event + 1], |row| row.get(0))? {
+        return Ok(next);
+    }
+    let last = rows::first(connection, "SELECT max(id) FROM delivery", [], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(last.flatten().map_or(event, |last| last.max(event)) + 1)
+}
+
+/// Adds an event to the last piece where it is right behind that.
+fn join(pieces: &mut Vec<Piece>, first: i64, end: i64, most: usize) {
+    match pieces.last_mut() {
+        Some(last) if last.end == first && last.events < most => {
+            last.end = end;
+            last.events += 1;
+        }
+        _ => pieces.push(Piece { first, end, events: 1 }),
+    }
+}

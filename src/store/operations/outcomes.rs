@@ -1,0 +1,218 @@
+//! The outcome of an attempt: logged, and its delivery moved on, in one step.
+
+use std::time::Duration;
+
+use super::{attempts, destinations};
+use crate::domain::delivery::{DeliveryState, ErrorClass, Next, Outcome};
+use crate::domain::destination::PausedReason;
+use crate::domain::ids::DestinationId;
+use crate::domain::retry::{LONGEST_DELAY, LONGEST_HOLD};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Kind, Result};
+use crate::store::change::Change;
+use crate::store::commit::transaction::Batch;
+use crate::store::handle::Store;
+use crate::store::outcome::FinishedAttempt;
+
+/// A delivery whose outcome cannot be recorded is looked at again after this.
+const UNRECORDED_DELAY: Duration = Duration::from_secs(60);
+
+/// Times that the clock of an earlier run set further ahead than any schedule or hold reaches are of a wrong clock.
+pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Result<()> {
+    let furthest = now.plus(LONGEST_DELAY.mul_f64(1.2)).millis();
+    // By destination, so that each is a look at the end of its queue and not one at everything that is pending.
+    let due = "UPDATE delivery SET next_attempt_at = 0 WHERE id IN (
+        SELECT v.id FROM destination d CROSS JOIN delivery v INDEXED BY delivery_due
+        ON v.destination_key = d.key AND v.state = 0 AND v.next_attempt_at > ?1)";
+    connection.execute(due, [furthest]).map_err(crate::store::error::sql)?;
+    let held = "UPDATE destination SET held_until = NULL WHERE held_until > ?1";
+    connection.execute(held, [now.plus(LONGEST_HOLD).millis()]).map_err(crate::store::error::sql)?;
+    let failing = "UPDATE destination SET failing_since = ?1 WHERE failing_since > ?1";
+    connection.execute(failing, [now.millis()]).map_err(crate::store::error::sql)?;
+    Ok(())
+}
+
+impl Store {
+    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
+    /// destination that is `behind`, for which much waits anyway, let others go first.
+    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
+        self.writer.outcomes(finished, behind);
+    }
+}
+
+/// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.
+pub fn settle(batch: &mut Batch<'_>, finished: &mut FinishedAttempt) -> Result<()> {
+    if !finished.failed_before {
+        let written = write(batch, finished);
+        finished.failed_before = written.as_ref().is_err_and(|error| error.kind() == Kind::Internal);
+        return written;
+    }
+    // Whatever is wrong with this one must not keep all others from being written for ever.
+    let mut failure = None;
+    batch.guarded(|batch| write(batch, finished).inspect_err(|error| failure = Some(error.clone())))?;
+    if let Some(error) = failure {
+        tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
+        settled(batch, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
+    }
+    Ok(())
+}
+
+fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
+    batch.changed(Change::Settled { destination: finished.destination, delivery: finished.delivery, due });
+}
+
+/// What nearly all outcomes are: the first attempt of a pending delivery succeeded, and nothing was wrong with its
+/// destination. One statement writes it; gives whether it was that.
+fn write_usual(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<bool> {
+    let Some(attempt) = attempts::in_row(finished) else { return Ok(false) };
+    if finished.held.is_some() || !batch.targets().is_sound(finished.destination) {
+        return Ok(false);
+    }
+    let written = batch.run(
+        "UPDATE delivery SET state = 1, attempt_count = 1, next_attempt_at = 0, last_attempt_at = ?2, status_code = ?3,
+         error = NULL, first_duration_ms = ?4, first_body = ?5 WHERE id = ?1 AND state = 0 AND attempt_count = 0",
+        (
+            finished.delivery.0,
+            attempt.at.millis(),
+            attempt.outcome.status(),
+            attempts::duration_ms(attempt),
+            &attempt.body,
+        ),
+    )?;
+    if written == 0 {
+        return Ok(false);
+    }
+    batch.pending(-1);
+    count(batch, finished, DeliveryState::Pending, DeliveryState::Succeeded);
+    settled(batch, finished, None);
+    Ok(true)
+}
+
+fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
+    if write_usual(batch, finished)? {
+        return Ok(());
+    }
+    let id = finished.delivery;
+    let found = batch.row(
+        "SELECT v.state, v.attempt_count, v.step, d.failing_since IS NOT NULL, v.first_duration_ms IS NOT NULL
+         FROM delivery v JOIN destination d ON d.key = v.destination_key WHERE v.id = ?1 AND d.deleted_at IS NULL",
+        [id.0],
+        |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+    )?;
+    let Some((before, count_before, step_now, failing, one_in_row)): Option<(_, u32, u32, bool, bool)> = found else {
+        settled(batch, finished, None);
+        return Ok(());
+    };
+    let before = DeliveryState::from_code(before).ok_or_else(|| Error::internal("a delivery has no known state"))?;
+    let (state, due, step) = match finished.verdict.next {
+        // What arrived has arrived, though it was cancelled meanwhile.
+        Next::Succeeded => (DeliveryState::Succeeded, None, None),
+        _ if before != DeliveryState::Pending => (before, None, None),
+        // Opened again by hand while this attempt was under way: it is owed one from the beginning of the schedule.
+        _ if step_now < finished.step => (DeliveryState::Pending, Some(finished.ended_at), None),
+        Next::Retry { at, step } => (DeliveryState::Pending, Some(at), Some(step)),
+        Next::Exhausted => (DeliveryState::Exhausted, None, None),
+        Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
+    };
+    if one_in_row {
+        attempts::move_out(batch, id)?;
+    }
+    let in_row = attempts::in_row(finished).filter(|_| count_before == 0);
+    if let Some(attempt) = &finished.attempt
+        && in_row.is_none()
+    {
+        attempts::log(batch, id, count_before + 1, attempt)?;
+    }
+    batch.run(
+        "UPDATE delivery SET state = ?2, step = coalesce(?3, step), attempt_count = ?4, next_attempt_at = ?5,
+         last_attempt_at = coalesce(?6, last_attempt_at), status_code = ?7, error = ?8, first_duration_ms = ?9,
+         first_body = ?10 WHERE id = ?1",
+        (
+            id.0,
+            state.code(),
+            step,
+            count_before + u32::from(finished.attempt.is_some()),
+            due.map_or(0, Timestamp::millis),
+            finished.attempt.as_ref().map(|attempt| attempt.at.millis()),
+            finished.outcome.status(),
+            finished.outcome.error().map(ErrorClass::as_str),
+            in_row.map(attempts::duration_ms),
+            in_row.map(|attempt| &attempt.body),
+        ),
+    )?;
+    if before == DeliveryState::Pending && state != DeliveryState::Pending {
+        batch.pending(-1);
+    }
+    count(batch, finished, before, state);
+    record(batch, finished, failing)?;
+    settled(batch, finished, due);
+    Ok(())
+}
+
+fn count(batch: &mut Batch<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
+    let counts = batch.tally(finished.destination, finished.wall);
+    match finished.verdict.next {
+        Next::Succeeded => counts.succeeded += u64::from(before != DeliveryState::Succeeded),
+        _ => {
+            counts.failed += u64::from(finished.attempt.is_some());
+            counts.exhausted += u64::from(before == DeliveryState::Pending && state == DeliveryState::Exhausted);
+        }
+    }
+}
+
+/// Moves the destination's own record: how long it has been failing, its hold, its pause.
+fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
+    let key = finished.destination;
+    if finished.verdict.next == Next::Succeeded {
+        if failing {
+            batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
+        }
+        if let Some(held) = finished.held {
+            destinations::lift(batch, key, held)?;
+        }
+        batch.targets().keep_sound(key);
+        return Ok(());
+    }
+    // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
+    if finished.attempt.is_none() || finished.outcome == Outcome::NoAnswer(ErrorClass::Cut) {
+        return Ok(());
+    }
+    if let Some(until) = finished.verdict.hold_until {
+        // What an attempt says that knew of the hold takes its place; of those that were under way together the longest goes.
+        batch.run(
+            "UPDATE destination SET held_until =
+             CASE WHEN held_until IS ?3 THEN ?2 ELSE max(coalesce(held_until, 0), ?2) END WHERE key = ?1",
+            (key.0, until.millis(), finished.held.map(Timestamp::millis)),
+        )?;
+        destinations::tell(batch, key)?;
+    }
+    let now = finished.ended_at;
+    let found = batch.row(
+        "SELECT failing_since, paused_reason IS NOT NULL, destination_id FROM destination WHERE key = ?1",
+        [key.0],
+        |row| {
+            let id = DestinationId::from_stored(row.get(2)?);
+            Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?, id))
+        },
+    )?;
+    let Some((failing_since, paused, id)) = found else { return Ok(()) };
+    let reason = match failing_since {
+        _ if paused => None,
+        _ if finished.verdict.next == Next::PauseDestination => Some(PausedReason::Gone),
+        Some(since) if now.since(since) >= finished.pause_after => Some(PausedReason::Failing),
+        _ => None,
+    };
+    if failing_since.is_none() {
+        batch.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
+        batch.targets().failing(key);
+    }
+    if let Some(reason) = reason {
+        destinations::pause(batch, key, reason, finished.wall)?;
+        destinations::tell(batch, key)?;
+        tracing::warn!(destination.id = %id, reason = reason.as_str(), "destination paused");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

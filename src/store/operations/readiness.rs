@@ -1,0 +1,38 @@
+//! Whether events can be written to disk now. Only a write tells: a transaction that changes nothing also succeeds on a
+//! disk that takes nothing.
+
+use std::time::Instant;
+
+use crate::error::Result;
+use crate::store::error::disk_low;
+use crate::store::file::schema::VERSION;
+use crate::store::handle::Store;
+
+impl Store {
+    /// Whether the write thread can commit what an event would be: it has room, and a page reaches the disk. Goes
+    /// through the same queue as everything else.
+    ///
+    /// # Errors
+    /// Unavailable, with the reason.
+    pub async fn probe(&self) -> Result<()> {
+        self.held.check()?;
+        let failed = self.figures().failed_commits;
+        let proven = self.shared.proof.holds(Instant::now(), failed);
+        self.writer
+            .step(move |batch| {
+                if !batch.has_room() {
+                    return Err(disk_low());
+                }
+                if !proven {
+                    // The first page, as it is.
+                    batch.run(&format!("PRAGMA user_version = {}", VERSION), [])?;
+                }
+                Ok(())
+            })
+            .await?;
+        if !proven {
+            self.shared.proof.written(Instant::now(), failed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! Sending again by hand: one delivery, those of an event, or many of a destination. It is always the same delivery
+//! that is opened again, and its attempt log goes on.
+
+use rusqlite::Connection;
+
+use super::{deliveries, destinations, rows};
+use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, hot_id};
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Result};
+use crate::store::change::Change;
+use crate::store::commit::transaction::Batch;
+use crate::store::handle::Store;
+
+/// Events of the account that one read of a large replay looks at.
+const WALKED: usize = 1_000;
+
+/// Deliveries that one write step of it opens again. Whoever sends an event meanwhile waits for one such step.
+const STEP: usize = 100;
+
+/// Which deliveries of a destination are to be sent again.
+#[derive(Debug, Clone)]
+pub struct ReplayFilter {
+    /// Whose event was received then or later.
+    pub since: Timestamp,
+    /// Whose event was received before.
+    pub until: Option<Timestamp>,
+    /// In this state only; pending ones are skipped anyway.
+    pub state: Option<DeliveryState>,
+    /// Only count.
+    pub dry_run: bool,
+}
+
+impl Store {
+    /// Sends a delivery again at once, whatever its state; a pending one does not wait for its time.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn retry_delivery(&self, id: DeliveryId) -> Result<Delivery> {
+        let shared = std::sync::Arc::clone(&self.shared);
+        self.writer
+            .guarded(move |batch| {
+                let delivery = deliveries::existing(batch.connection(), id, &shared)?;
+                let destination = destinations::existing(batch.connection(), &delivery.destination_id)?.key;
+                reopen(batch, id, delivery.event_id, destination, delivery.state)?;
+                deliveries::existing(batch.connection(), id, &shared)
+            })
+            .await
+    }
+
+    /// Sends every delivery of an event again that is not pending; gives their number.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn replay_event(&self, id: EventId) -> Result<u64> {
+        self.writer
+            .guarded(move |batch| {
+                batch
+                    .row(
+                        "SELECT 1 FROM event e JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
+                         WHERE e.id = ?1",
+                        [id.0],
+                        |_| Ok(()),
+                    )?
+                    .ok_or_else(|| Error::not_found("event"))?;
+                let settled = rows::all(
+                    batch.connection(),
+                    "SELECT v.id, v.destination_key, v.state FROM delivery v
+                     JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
+                     WHERE v.event_id = ?1 AND v.state <> 0",
+                    [id.0],
+                    |row| Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?), row.get::<_, i64>(2)?)),
+                )?;
+                for (delivery, destination, state) in &settled {
+                    let state = DeliveryState::from_code(*state).unwrap_or(DeliveryState::Succeeded);
+                    reopen(batch, *delivery, id, *destination, state)?;
+                }
+                Ok(settled.len() as u64)
+            })
+            .await
+    }
+
+    /// Sends a destination's deliveries again that fit `filter`; gives their number. Pending ones are skipped. Goes in
+    /// steps, so that nobody else waits; all of it is on disk on return.
+    ///
+    /// # Errors
+    /// Not found.
+    pub async fn replay_destination(&self, id: DestinationId, mut filter: ReplayFilter, now: Timestamp) -> Result<u64> {
+        // What arrives while it runs is not meant.
+        filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
+        let whose = id.clone();
+        let last = self.readers.api(move |connection| newest_event(connection, &whose)).await?;
+        let mut from = Some(hot_id(filter.since));
+        let mut count = 0;
+        while let Some(first) = from {
+            let (walked, filter_here) = (id.clone(), filter.clone());
+            let (found, next) =
+                self.readers.list(move |connection| walk(connection, &walked, &filter_here, first, last)).await?;
+            if filter.dry_run {
+                count += found.len() as u64;
+            } else {
+                for some in found.chunks(STEP) {
+                    let (id, state, some) = (id.clone(), filter.state, some.to_vec());
+                    count += self.writer.guarded(move |batch| open_all_again(batch, &id, state, &some)).await?;
+                }
+            }
+            from = next;
+        }
+        Ok(count)
+    }
+}
+
+/// Id of the newest event of the destination's account. A walk that went on to what comes meanwhile might never end.
+fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<i64> {
+    let destination = destinations::existing(connection, destination)?;
+    let newest = "SELECT max(id) FROM event INDEXED BY event_by_account WHERE account_key = ?1";
+    let newest = rows::first(connection, newest, [destination.account_key.0], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(newest.flatten().unwrap_or(i64::MIN))
+}
+
+/// Settled deliveries of a destination among the next [`WALKED`] events of its account from the id `from` on to `last`, and
+/// where to go on.
+fn walk(
+    connection: &Connection,
+    destination: &DestinationId,
+    filter: &ReplayFilter,
+    from: i64,
+    last: i64,
+) -> Result<(Vec<DeliveryId>, Option<i64>)> {
+    let destination = destinations::existing(connection, destination)?;
+    let until = filter.until.map_or(i64::MAX, Timestamp::millis);
+    let walked = rows::all(
+        connection,
+        "SELECT e.id, e.received_at, v.id, v.state FROM event e INDEXED BY event_by_account
+         LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
+         WHERE e.account_key = ?2 AND e.id >= max(?3, (SELECT first_id FROM destination WHERE key = ?1)) AND e.id <= ?5
+         ORDER BY e.id LIMIT ?4",
+        (destination.key.0, destination.account_key.0, from, WALKED, last),
+        |row| {
+            let delivery = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, delivery))
+        },
+    )?;
+    let next = walked.last().filter(|_| walked.len() == WALKED).map(|(event, ..)| event + 1);
+    let found = walked.into_iter().filter_map(|(_, received, delivery)| {
+        let (Some(id), Some(state)) = delivery else { return None };
+        let fits = state != DeliveryState::Pending.code()
+            && filter.state.is_none_or(|wanted| wanted.code() == state)
+            && (filter.since.millis()..until).contains(&received);
+        fits.then_some(DeliveryId(id))
+    });
+    Ok((found.collect(), next))
+}
+
+/// Opens those of `deliveries` again that are still in `state`, or else in any but pending; gives their number.
+fn open_all_again(
+    batch: &mut Batch<'_>,
+    destination: &DestinationId,
+    state: Option<DeliveryState>,
+    deliveries: &[DeliveryId],
+) -> Result<u64> {
+    let destination = destinations::existing(batch.connection(), destination)?.key;
+    let mut opened = 0;
+    for delivery in deliveries {
+        opened += batch.run(
+            "UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0
+             WHERE id = ?1 AND state <> 0 AND state = coalesce(?2, state)",
+            (delivery.0, state.map(DeliveryState::code)),
+        )?;
+    }
+    if opened > 0 {
+        batch.pending(i64::try_from(opened).unwrap_or(i64::MAX));
+        batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.0])?;
+        destinations::tell(batch, destination)?;
+        batch.changed(Change::Reopened(destination));
+    }
+    Ok(opened as u64)
+}
+
+fn reopen(
+    batch: &mut Batch<'_>,
+    delivery: DeliveryId,
+    event: EventId,
+    destination: DestinationKey,
+    state: DeliveryState,
+) -> Result<()> {
+    open_again(batch, delivery)?;
+    batch.pending(i64::from(state != DeliveryState::Pending));
+    batch.changed(Change::Urgent { destination, delivery, event });
+    Ok(())
+}
+
+/// Pending, due at once, at the beginning of its schedule.
+fn open_again(batch: &mut Batch<'_>, delivery: DeliveryId) -> Result<()> {
+    batch.run("UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0 WHERE id = ?1", [delivery.0])?;
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Rows as domain values. What the file holds was parsed before it was written; what cannot be read is a broken file.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+
+use crate::domain::account::{Account, AccountName, Email, Website};
+use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use crate::domain::destination::{Destination, DestinationFields, Pause, SigningSecrets};
+use crate::domain::headers::Headers;
+use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
+use crate::domain::retry::RetrySchedule;
+use crate::domain::secret::SigningSecret;
+use crate::domain::target_url::TargetUrl;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::error::sql;
+use crate::store::memory::Shared;
+
+/// Columns that [`account`] reads.
+pub const ACCOUNT: &str = "key, account_id, email, name, website, token_hint, created_at, updated_at";
+
+/// Columns that [`destination`] reads, of `destination d JOIN account a`.
+pub const DESTINATION: &str = "d.key, d.destination_id, a.key, a.account_id, d.url, d.http_method, d.headers,
+    d.retry_schedule, d.timeout_ms, d.max_concurrency, d.secret, d.old_secret, d.old_secret_until, d.paused_reason,
+    d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at";
+
+/// Columns that [`delivery`] reads, of `delivery v JOIN event e JOIN destination d JOIN account a`.
+pub const DELIVERY: &str = "v.id, v.event_id, d.destination_id, a.account_id, v.state, v.attempt_count, v.status_code,
+    v.error, v.next_attempt_at, e.received_at, v.last_attempt_at";
+
+/// The tables of [`DELIVERY`]; the order is fixed, so that the delivery leads. Deleted accounts and destinations are
+/// hidden.
+pub const DELIVERY_TABLES: &str = "delivery v
+    CROSS JOIN event e ON e.id = v.event_id
+    CROSS JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
+    CROSS JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL";
+
+/// All rows of a query.
+pub fn all<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>> {
+    let mut prepared = connection.prepare_cached(query).map_err(sql)?;
+    let rows = prepared.query_map(params, read).map_err(sql)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(sql)
+}
+
+/// The first row of a query, if there is one.
+pub fn first<T>(
+    connection: &Connection,
+    query: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>> {
+    connection.prepare_cached(query).and_then(|mut prepared| prepared.query_row(params, read).optional()).map_err(sql)
+}
+
+/// A column that holds a domain value's text or number, or a broken file.
+fn parsed<T>(row: &Row<'_>, column: usize, value: Option<T>) -> rusqlite::Result<T> {
+    value.ok_or_else(|| {
+        let kind = row.get_ref(column).map_or(rusqlite::types::Type::Null, |value| value.data_type());
+        rusqlite::Error::FromSqlConversionFailure(column, kind, "not a value of this program".into())
+    })
+}
+
+/// A column of milliseconds.
+pub fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+/// A column of milliseconds or NULL.
+pub fn time_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
+}
+
+/// Reads [`ACCOUNT`].
+pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        key: AccountKey(row.get(0)?),
+        id: AccountId::from_stored(row.get(1)?),
+        email: Email::from_stored(row.get(2)?),
+        name: AccountName::from_stored(row.get(3)?),
+        website: row.get::<_, Option<String>>(4)?.map(Website::from_stored),
+        token_hint: row.get(5)?,
+        created_at: time(row, 6)?,
+        updated_at: time(row, 7)?,
+    })
+}
+
+/// Reads [`DESTINATION`].
+pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
+    let method: String = row.get(5)?;
+    let headers: String = row.get(6)?;
+    let schedule: Option<String> = row.get(7)?;
+    let reason: Option<String> = row.get(13)?;
+    let pause = match reason {
+        Some(reason) => Some(Pause { reason: parsed(row, 13, reason.parse().ok())?, at: time(row, 14)? }),
+        None => None,
+    };
+    let previous = match row.get::<_, Option<[u8; 32]>>(11)? {
+        Some(secret) => Some((SigningSecret::from_bytes(secret), time(row, 12)?)),
+        None => None,
+    };
+    Ok(Destination {
+        key: DestinationKey(row.get(0)?),
+        id: DestinationId::from_stored(row.get(1)?),
+        account_key: AccountKey(row.get(2)?),
+        account_id: AccountId::from_stored(row.get(3)?),
+        fields: DestinationFields {
+            url: TargetUrl::from_stored(row.get(4)?),
+            method: parsed(row, 5, method.parse().ok())?,
+            headers: Headers::from_json(&headers),
+            retry_schedule: match schedule {
+                Some(text) => Some(parsed(row, 7, RetrySchedule::parse(&text).ok())?),
+                None => None,
+            },
+            timeout: row.get::<_, Option<u64>>(8)?.map(Duration::from_millis),
+            max_concurrency: row.get(9)?,
+        },
+        secrets: SigningSecrets { current: SigningSecret::from_bytes(row.get(10)?), previous },
+        pause,
+        held_until: time_or_null(row, 15)?,
+        failing_since: time_or_null(row, 16)?,
+        created_at: time(row, 17)?,
+        updated_at: time(row, 18)?,
+    })
+}
+
+/// Reads [`DELIVERY`]; due times are shown on the wall clock.
+pub fn delivery(row: &Row<'_>, shared: &Shared) -> rusqlite::Result<Delivery> {
+    let state = parsed(row, 4, DeliveryState::from_code(row.get(4)?))?;
+    let error: Option<String> = row.get(7)?;
+    let created_at = time(row, 9)?;
+    let last_attempt_at = time_or_null(row, 10)?;
+    let due: i64 = row.get(8)?;
+    let next_attempt_at = (state == DeliveryState::Pending).then(|| match due {
+        0 => last_attempt_at.unwrap_or(created_at),
+        due => shared.on_wall(Timestamp::from_millis(due)),
+    });
+    Ok(Delivery {
+        id: DeliveryId(row.get(0)?),
+        event_id: EventId(row.get(1)?),
+        destination_id: DestinationId::from_stored(row.get(2)?),
+        account_id: AccountId::from_stored(row.get(3)?),
+        state,
+        attempt_count: row.get(5)?,
+        status_code: row.get(6)?,
+        error: match error {
+            Some(word) => Some(parsed(row, 7, word.parse().ok())?),
+            None => None,
+        },
+        next_attempt_at,
+        created_at,
+        last_attempt_at,
+    })
+}
+
+/// Reads `number, at, duration_ms, status_code, error, detail, body, body_truncated` of an attempt.
+pub fn attempt(row: &Row<'_>) -> rusqlite::Result<LoggedAttempt> {
+    let error: Option<String> = row.get(4)?;
+    Ok(LoggedAttempt {
+        number: row.get(0)?,
+        at: time(row, 1)?,
+        duration: Duration::from_millis(row.get(2)?),
+        status_code: row.get(3)?,
+        error: match error {
+            Some(word) => Some(parsed(row, 4, word.parse().ok())?),
+            None => None,
+        },
+        detail: row.get(5)?,
+        body: row.get(6)?,
+        body_truncated: row.get(7)?,
+    })
+}

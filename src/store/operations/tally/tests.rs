@@ -1,0 +1,132 @@
+use super::*;
+use crate::domain::stats::MINUTE;
+use crate::domain::stats::StatsRequest;
+use crate::domain::time::Timestamp;
+use crate::store::operations::fixture::Fixture;
+use std::time::Duration;
+
+/// Destinations that are no few.
+const MANY: usize = FEW + 1;
+
+/// Beginning of some minute.
+fn at() -> Timestamp {
+    Timestamp::from_millis(7 * MINUTE)
+}
+
+impl Fixture {
+    /// So many destinations beside the one it has.
+    async fn destinations(&self, number: usize) -> Vec<DestinationKey> {
+        self.step(move |batch| {
+            (0..number)
+                .map(|number| {
+                    batch.run(
+                        "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret,
+                         created_at, updated_at) VALUES (?1, 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0)",
+                        [format!("dst_{number}")],
+                    )?;
+                    Ok(DestinationKey(batch.last_key()))
+                })
+                .collect()
+        })
+        .await
+        .unwrap()
+    }
+
+    /// A commit in which something was made for each of these.
+    async fn commit(&self, destinations: &[DestinationKey]) {
+        let destinations = destinations.to_vec();
+        self.step(move |batch| {
+            destinations.iter().for_each(|destination| batch.tally(*destination, at()).accepted += 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// What charts show as made.
+    async fn shown(&self) -> u64 {
+        let end = at().plus(Duration::from_secs(60));
+        let request = StatsRequest::new(None, None, Timestamp::EPOCH, end, Duration::from_secs(60)).unwrap();
+        let account = StatsRequest { account_id: Some(self.account.id.clone()), ..request.clone() };
+        let mut all = 0;
+        for (start, counts) in self.store.stats(request).await.unwrap() {
+            assert!(start == at() || counts == Counts::default());
+            all += counts.accepted;
+        }
+        let of_account: u64 = self.store.stats(account).await.unwrap().iter().map(|(_, counts)| counts.accepted).sum();
+        assert_eq!(all, of_account);
+        all
+    }
+
+    fn recent(&self) -> usize {
+        self.value("SELECT count(*) FROM tally_recent")
+    }
+
+    fn tallied(&self) -> u64 {
+        self.value("SELECT coalesce(sum(accepted), 0) FROM tally")
+    }
+}
+
+#[test]
+fn a_recent_count_is_read_as_it_was_written() {
+    let key = (DestinationKey(i64::MAX), 1_764_000_000_000);
+    let counts = Counts { accepted: 1, succeeded: u64::MAX, failed: 3, exhausted: 1 << 40 };
+    assert_eq!(read(&bytes((key, counts))), (key, counts));
+}
+
+#[tokio::test]
+async fn counts_of_few_destinations_are_tallied_at_once_and_of_many_together() {
+    let fixture = Fixture::new().await;
+    let many = fixture.destinations(MANY).await;
+    fixture.commit(&many[..FEW]).await;
+    assert_eq!((fixture.recent(), fixture.tallied()), (0, FEW as u64));
+    let mut made = FEW as u64;
+    for _ in 0..WAITING {
+        assert_eq!(fixture.shown().await, made);
+        fixture.commit(&many).await;
+        made += MANY as u64;
+    }
+    assert_eq!((fixture.recent() as i64, fixture.tallied()), (WAITING, FEW as u64));
+    fixture.commit(&many).await;
+    made += MANY as u64;
+    assert_eq!((fixture.recent(), fixture.tallied()), (0, made));
+    assert_eq!(fixture.shown().await, made);
+}
+
+#[tokio::test]
+async fn what_waits_is_bounded_and_goes_in_steps_that_count_nothing_twice() {
+    let fixture = Fixture::new().await;
+    let many = fixture.destinations(3 * TOGETHER).await;
+    for commit in 1..=10 {
+        fixture.commit(&many).await;
+        assert!(fixture.recent() as i64 <= WAITING, "{commit}: {}", fixture.recent());
+        assert_eq!(fixture.shown().await, commit * many.len() as u64);
+    }
+    let mut steps = 1;
+    while fixture.step(settle).await.unwrap() {
+        steps += 1;
+        assert_eq!(fixture.shown().await, 10 * many.len() as u64);
+    }
+    assert!(steps as i64 <= WAITING && fixture.recent() == 0, "{steps}");
+    assert_eq!(fixture.tallied(), 10 * many.len() as u64);
+}
+
+#[tokio::test]
+async fn what_is_recent_is_tallied_before_the_file_is_closed() {
+    let fixture = Fixture::new().await;
+    let many = fixture.destinations(TOGETHER + 1).await;
+    fixture.commit(&many).await;
+    fixture.store.close().await;
+    assert_eq!((fixture.recent(), fixture.tallied()), (0, many.len() as u64));
+}
+
+#[tokio::test]
+async fn a_destination_that_is_gone_is_not_counted_any_more() {
+    let fixture = Fixture::new().await;
+    let many = fixture.destinations(MANY).await;
+    fixture.commit(&many).await;
+    let gone = many[0].0;
+    fixture.step(move |batch| batch.run("DELETE FROM destination WHERE key = ?1", [gone])).await.unwrap();
+    assert!(!fixture.step(settle).await.unwrap());
+    assert_eq!(fixture.tallied(), MANY as u64 - 1);
+}

@@ -1,0 +1,426 @@
+//! The one thread that writes. It takes what waits in its inbox, runs it in one transaction, commits once, and then
+//! answers everybody (group commit). So nobody ever meets a locked database, and the cost of an fsync is shared.
+
+pub mod reopen;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::change::{Change, Observer};
+use super::commit::queue::{Outlet, Taken};
+use super::commit::step::Step;
+use super::commit::transaction::Batch;
+use super::file::checkpointer::{Checkpointer, Task};
+use super::file::disk_space::{self, Room};
+use super::file::held::{HeldFile, Lost};
+use super::file::identity::marker::Marker;
+use super::file::{lock_wait, opening, wal};
+use super::memory::Shared;
+use super::memory::destination_cache::KnownTargets;
+use super::operations::{outcomes, tally};
+use super::outcome::FinishedAttempt;
+use crate::domain::ids::HotIds;
+use crate::error::{Error, Kind, Result};
+use crate::process::critical::{EndsProcess, panic_point};
+
+/// Between two tries to write outcomes that could not be written.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
+/// system and makes the next start short.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Between two looks whether the log has been moved, where nothing else is to be done.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Between two tries to give the log's room back, where the disk has none beyond the reserve.
+const RELIEF: Duration = Duration::from_millis(500);
+
+/// And how long one waits for those who read old snapshots.
+const RELIEF_PATIENCE: Duration = Duration::from_millis(50);
+
+/// Between two looks whether the file is where it was, while there is something to write.
+const LOOK_AT_FILE: Duration = Duration::from_millis(50);
+
+/// Between two lines of the log about the same failure.
+const COMPLAINT: Duration = Duration::from_secs(5);
+
+/// A file that was opened.
+pub struct Opened {
+    /// The file.
+    pub held: Arc<HeldFile>,
+    /// The read-write connection.
+    pub connection: Connection,
+    /// Where its marks go on.
+    pub marker: Marker,
+}
+
+/// Starts it on an opened file; it ends when the other end of `outlet` says so.
+///
+/// # Errors
+/// Those of reading the file or starting a thread.
+pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Outlet) -> Result<JoinHandle<()>> {
+    let Opened { held, connection, marker } = opened;
+    let last: i64 = connection
+        .query_row(
+            "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0),
+             coalesce((SELECT max(first_id) FROM destination), 0))",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(|error| Error::internal(error.to_string()))?;
+    lock_wait::wait_less(&connection, false).map_err(super::error::sql)?;
+    let thread = Thread {
+        connection: Some(connection),
+        checkpointer: Checkpointer::start(&held)?,
+        marker,
+        shared,
+        observer,
+        ids: HotIds::after(last),
+        targets: KnownTargets::default(),
+        unwritten: VecDeque::new(),
+        locked: false,
+        complained: None,
+        space: disk_space::Watch::default(),
+        relieved_at: None,
+        seen_at: None,
+        held,
+    };
+    std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || thread.run(outlet))
+        .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))
+}
+
+struct Thread {
+    /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
+    connection: Option<Connection>,
+    /// Outlives every connection that is opened anew.
+    checkpointer: Checkpointer,
+    marker: Marker,
+    shared: Arc<Shared>,
+    observer: Observer,
+    ids: HotIds,
+    targets: KnownTargets,
+    /// Outcomes of failed commits, oldest first.
+    unwritten: VecDeque<FinishedAttempt>,
+    /// Another program held the file's lock at the last try.
+    locked: bool,
+    /// When a failure was last written to the log, and its code.
+    complained: Option<(Instant, &'static str)>,
+    space: disk_space::Watch,
+    /// When the log's room was last given back, or tried to.
+    relieved_at: Option<Instant>,
+    /// When the file was last seen to be where it was.
+    seen_at: Option<Instant>,
+    /// Outlives the connections; see there.
+    held: Arc<HeldFile>,
+}
+
+impl Thread {
+    fn run(mut self, mut outlet: Outlet) {
+        let mut steps: Vec<Box<dyn Step>> = Vec::new();
+        let mut retry_at: Option<Instant> = None;
+        let mut log_holds_some = true;
+        // The last local: the process ends before anything is taken down.
+        let _ends = EndsProcess("write thread");
+        loop {
+            panic_point("writer");
+            let busy = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
+            let rest = if busy { LOOK_AGAIN } else { IDLE };
+            let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
+            // While outcomes could not be written, new ones wait with them for the next try.
+            let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
+            if matches!(taken, Taken::Nothing) && retry_at.is_none() {
+                let task = self.checkpointer.idle_task();
+                self.tend_log(task);
+                self.tend_gate();
+                log_holds_some = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
+                continue;
+            }
+            log_holds_some = true;
+            self.write(&mut steps, &mut outlet);
+            retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
+            if let Taken::Stop(done) = taken {
+                self.close();
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    /// One transaction of all steps and all unwritten outcomes.
+    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) {
+        if steps.is_empty() && self.unwritten.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let result = self.transaction(steps, outlet);
+        self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::error::LOCKED));
+        let took = started.elapsed().saturating_sub(outlet.lingered());
+        self.shared.metrics.commit(took, steps.len() + self.unwritten.len(), result.is_ok());
+        match result {
+            Ok(changes) => {
+                self.unwritten.clear();
+                if changes.iter().any(|change| matches!(change, Change::Accepted(_))) {
+                    self.shared.read_throttle.accepted(Instant::now());
+                }
+                if !steps.is_empty() {
+                    outlet.beside().made(changes.iter().map(Change::deliveries_made).sum());
+                }
+                (self.observer)(changes);
+                for step in steps.drain(..) {
+                    step.answer(None);
+                }
+                let room = self.space.room(self.held.path());
+                let task = self.checkpointer.task(wal::pages(), room);
+                self.tend_log(task);
+                self.tend_gate();
+                if room == Room::Low {
+                    self.relieve();
+                }
+            }
+            Err(failure) => {
+                self.complain(&failure, steps.len());
+                for step in steps.drain(..) {
+                    step.answer(Some(&failure));
+                }
+            }
+        }
+    }
+
+    /// Moves how long the next transaction waits for the lock.
+    fn note_lock(&mut self, locked: bool) {
+        if self.locked != locked
+            && let Some(connection) = &self.connection
+            && let Err(error) = lock_wait::wait_less(connection, locked)
+        {
+            tracing::warn!(%error, "the wait for the file's lock stays as it was");
+        }
+        self.locked = locked;
+    }
+
+    /// Says in the log why a transaction failed; not with each of many tries.
+    fn complain(&mut self, failure: &Error, refused: usize) {
+        let code = failure.code();
+        if self.complained.is_some_and(|(at, same)| same == code && at.elapsed() < COMPLAINT) {
+            return;
+        }
+        self.complained = Some((Instant::now(), code));
+        let outcomes_kept = self.unwritten.len();
+        tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
+    }
+
+    fn transaction(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) -> Result<Vec<Change>> {
+        self.check_file()?;
+        if self.connection.is_none() {
+            // It could not be taken for not moved while it is being moved.
+            self.settle_log();
+            let (connection, change) = reopen::connect(&self.held, &self.shared)?;
+            self.targets.clear();
+            lock_wait::wait_less(&connection, self.locked).map_err(super::error::sql)?;
+            (self.observer)(vec![change]);
+            self.connection = Some(connection);
+            tracing::info!("database connection opened anew");
+        }
+        let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
+        if let Err(error) = self.marker.begin(connection, &self.held) {
+            if error.code() == super::error::IO_FAILURE {
+                self.connection = None;
+            }
+            return Err(error);
+        }
+        let room = self.space.room(self.held.path());
+        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
+        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet);
+        match done {
+            Ok(()) => Ok(batch.committed()),
+            Err(error) => {
+                drop(batch);
+                self.targets.clear();
+                // Nothing to roll back where SQLite did so itself.
+                let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+                if error.code() == super::error::IO_FAILURE || !rolled_back {
+                    // After a failed fsync the kernel may have dropped the pages it could not write: what the
+                    // connection holds in memory proves nothing about the disk.
+                    self.connection = None;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Nothing is written to a file that is not where it was: what would come of it?
+    fn check_file(&mut self) -> Result<()> {
+        if self.held.lost().is_none() && self.seen_at.is_some_and(|at| at.elapsed() < LOOK_AT_FILE) {
+            return Ok(());
+        }
+        self.seen_at = Some(Instant::now());
+        let checked = self.held.check();
+        if self.held.lost() == Some(Lost::Log) {
+            // It is in this process still, and nowhere else.
+            self.settle_log();
+            self.checkpoint();
+        }
+        checked
+    }
+
+    /// The disk has no room beyond the reserve, and events are refused: the log, which keeps the length that it once had,
+    /// must not be what takes it.
+    fn relieve(&mut self) {
+        if self.held.lost().is_some() || self.relieved_at.is_some_and(|at| at.elapsed() < RELIEF) {
+            return;
+        }
+        self.relieved_at = Some(Instant::now());
+        let task = self.checkpointer.move_now();
+        let failed = matches!(task, Task::Failed(_));
+        self.tend_log(task);
+        let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
+        let shortened = wal::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held, true));
+        if let Err(error) = shortened {
+            self.log_failed(&error);
+        }
+    }
+
+    /// Where the log has grown too long for want of a moment without reads, makes one: all of it is moved then, and the next
+    /// commit begins it anew.
+    fn tend_gate(&mut self) {
+        if self.shared.read_gate.log_has(wal::pages().unsigned_abs(), Instant::now()) {
+            let task = self.checkpointer.move_now();
+            self.tend_log(task);
+        }
+    }
+
+    /// Waits for the move of the log that is under way.
+    fn settle_log(&mut self) {
+        let task = self.checkpointer.settle();
+        self.tend_log(task);
+    }
+
+    fn tend_log(&mut self, task: Task) {
+        match task {
+            Task::Nothing => {}
+            Task::Finish => self.checkpoint(),
+            Task::Failed(failure) => self.log_failed(&failure),
+        }
+    }
+
+    /// Moves what the log holds into the file. Where that was all of it, the log begins anew at once: who writes next does not
+    /// have to wait for its mark.
+    fn checkpoint(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if let Err(failure) = move_log(connection, &mut self.marker, &self.held) {
+            self.log_failed(&failure);
+        }
+    }
+
+    fn log_failed(&mut self, failure: &Error) {
+        self.complain(failure, 0);
+        if failure.code() == super::error::IO_FAILURE {
+            // It may have been the file's fsync.
+            self.connection = None;
+        }
+    }
+
+    /// Moves all of the log into the file, and closes the file; then it stands alone.
+    fn close(mut self) {
+        self.settle_log();
+        if !self.unwritten.is_empty() {
+            tracing::error!(
+                outcomes = self.unwritten.len(),
+                "outcomes could not be written; those deliveries are sent again"
+            );
+        }
+        let Self { held, mut marker, checkpointer, connection, .. } = self;
+        drop(checkpointer);
+        let again = || held.check().and_then(|()| reopen::reopen(&held)).inspect_err(stays).ok();
+        // One that cannot be opened anew has left all in the log, and the next start goes on from there.
+        let Some(connection) = connection.or_else(again) else { return };
+        let closed = marker.commit(&connection, &held, false);
+        match closed.and_then(|()| opening::keep_log(&connection, false).map_err(super::error::sql)) {
+            Ok(()) => {
+                drop(connection);
+                opening::leave_alone(&held);
+            }
+            Err(error) => {
+                stays(&error);
+                if held.lost().is_none() {
+                    // Another program may hold the write lock; to move the log none is needed.
+                    let all = wal::checkpoint(&connection).and_then(|_| wal::state(&connection));
+                    let told = all.and_then(|log| match log.frames == log.moved {
+                        true => marker.close_in_file(&held),
+                        false => Ok(()),
+                    });
+                    let _ = told.inspect_err(stays);
+                }
+            }
+        }
+    }
+}
+
+/// See [`Thread::checkpoint`].
+fn move_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+    let checked = marker.check_content(connection, held);
+    // Not over what somebody put there. A log that was removed is in this connection still, and goes with its file.
+    if held.lost().is_some_and(|lost| lost != Lost::Log) || marker.is_alone(connection)? {
+        return checked;
+    }
+    let moved = wal::checkpoint(connection)?;
+    if held.lost().is_some() {
+        return checked;
+    }
+    if moved < wal::pages() { Ok(()) } else { marker.prepare(connection, held) }
+}
+
+/// Says why the file does not stand alone after the stop.
+fn stays(error: &Error) {
+    tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
+}
+
+/// Everything, and `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
+fn run_batch(
+    batch: &mut Batch<'_>,
+    steps: &mut Vec<Box<dyn Step>>,
+    outcomes: &mut VecDeque<FinishedAttempt>,
+    outlet: &mut Outlet,
+) -> Result<()> {
+    let (mut settled, mut done) = (0, 0);
+    loop {
+        let began = Instant::now();
+        for finished in outcomes.range_mut(settled..) {
+            outcomes::settle(batch, finished)?;
+        }
+        outlet.beside().took(outcomes.len() - settled, began.elapsed());
+        for step in &mut steps[done..] {
+            run_step(batch, step.as_mut())?;
+        }
+        (settled, done) = (outcomes.len(), steps.len());
+        if !outlet.more(steps, outcomes) {
+            break;
+        }
+    }
+    let counts = batch.take_counts();
+    tally::write(batch, counts)?;
+    batch.run("COMMIT", [])?;
+    Ok(())
+}
+
+/// An error given back fails the whole transaction.
+fn run_step(batch: &mut Batch<'_>, step: &mut dyn Step) -> Result<()> {
+    if step.guarded() {
+        return batch.guarded(|batch| step.run(batch));
+    }
+    match step.run(batch) {
+        Err(error)
+            if matches!(error.kind(), Kind::Unavailable | Kind::Internal)
+                && error.code() != crate::store::error::STORAGE_LOW =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}

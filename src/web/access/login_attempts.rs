@@ -1,0 +1,74 @@
+//! Slows down whoever tries out tokens. The right token is never slowed, so nobody can lock its owner out.
+
+use std::time::Duration;
+
+use poem::http::header::{CONNECTION, RETRY_AFTER};
+use poem::http::{HeaderValue, StatusCode};
+use tokio::sync::Semaphore;
+
+use crate::web::problem::ApiError;
+
+/// How long a wrong try waits for its answer.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Wrong tries that wait at once, from whomever. More are turned away at once, so that they hold neither memory nor
+/// connections.
+const WAITING: usize = 64;
+
+/// Places for wrong tries to wait in.
+#[derive(Debug)]
+pub struct Tries(Semaphore);
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self(Semaphore::new(WAITING))
+    }
+}
+
+impl Tries {
+    /// The answer to a wrong try, after its pause.
+    pub async fn refuse(&self, refused: ApiError) -> ApiError {
+        let Ok(_place) = self.0.try_acquire() else {
+            let detail = "Too many wrong tokens are given at the moment.";
+            return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_tokens", detail)
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+                .with_header(CONNECTION, HeaderValue::from_static("close"));
+        };
+        tokio::time::sleep(PAUSE).await;
+        refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn wrong_tries_wait_and_only_so_many_at_once() {
+        let tries = Arc::new(Tries::default());
+        let all: Vec<_> = (0..WAITING + 10)
+            .map(|_| {
+                let tries = Arc::clone(&tries);
+                tokio::spawn(async move {
+                    let began = tokio::time::Instant::now();
+                    let status = tries.refuse(ApiError::internal()).await.problem.status;
+                    (status, began.elapsed())
+                })
+            })
+            .collect();
+        let mut waited = 0;
+        for task in all {
+            match task.await.unwrap() {
+                (500, elapsed) => {
+                    assert!(elapsed >= PAUSE);
+                    waited += 1;
+                }
+                (status, elapsed) => assert_eq!((status, elapsed), (429, Duration::ZERO)),
+            }
+        }
+        assert_eq!(waited, WAITING);
+        assert_eq!(tries.refuse(ApiError::internal()).await.problem.status, 500);
+    }
+}

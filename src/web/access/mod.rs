@@ -1,0 +1,228 @@
+//! The door of the admin API: the admin token for programs, sessions for browsers.
+
+pub mod cookie;
+pub mod login_attempts;
+pub mod sessions;
+
+use poem::http::header::AUTHORIZATION;
+use poem::http::{HeaderMap, HeaderValue};
+
+use super::problem::{ApiError, ApiResult};
+use crate::domain::login::LoginKey;
+use crate::domain::secret::AdminToken;
+use crate::domain::time::Timestamp;
+pub use cookie::Cookie;
+use login_attempts::Tries;
+pub use sessions::Life;
+use sessions::Sessions;
+
+/// What is said to whoever shows nothing at all.
+pub const UNAUTHORIZED: &str = "Send the admin token as `Authorization: Bearer TOKEN`, or log in with a browser at /.";
+
+/// What is said to whoever shows something that is no bearer token.
+const NO_BEARER: &str = "The Authorization header must be one `Bearer TOKEN`, with the admin token.";
+
+/// What is said to whoever shows a bearer token that does not open.
+const WRONG: &str = "The token in the Authorization header is wrong: it is not the admin token.";
+
+/// What a browser shows once, in place of a session.
+pub enum Credential<'a> {
+    /// The code of a login link.
+    Code(&'a str),
+    /// The admin token.
+    Token(&'a str),
+}
+
+/// By what a request was let in.
+#[derive(Debug)]
+pub enum Pass {
+    /// The admin token, which no browser sends by itself.
+    Token,
+    /// A session, which browsers send with whatever a page asks for.
+    Session(Life),
+}
+
+/// What opens the admin API.
+#[derive(Debug)]
+pub enum Gate {
+    /// `--dev`: anyone on this machine; an `Authorization` header is ignored.
+    Dev,
+    /// Whoever the door lets in.
+    Door(Door),
+}
+
+/// Asks for the admin token, or for a session that it or a code opened.
+#[derive(Debug)]
+pub struct Door {
+    token: AdminToken,
+    codes: LoginKey,
+    sessions: Sessions,
+    tries: Tries,
+    cookie: Cookie,
+}
+
+impl Door {
+    /// A door that `token` opens, and codes of `codes`.
+    pub fn new(token: AdminToken, codes: LoginKey, cookie: Cookie) -> Self {
+        Self { token, codes, sessions: Sessions::default(), tries: Tries::default(), cookie }
+    }
+
+    /// Lets a request in. A bearer token that is given decides; a session counts only without one.
+    ///
+    /// # Errors
+    /// 401; after a pause where a wrong token was given, and 429 where too many wrong ones pause already.
+    pub async fn admit(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<Pass> {
+        let refused = |detail| ApiError::unauthorized("Bearer", "unauthorized", detail);
+        match bearer(headers) {
+            Some(given) if self.token.matches(given) => return Ok(Pass::Token),
+            Some(_) => return Err(self.tries.refuse(refused(WRONG)).await),
+            None => {}
+        }
+        match self.session(headers, now) {
+            Some(session) => Ok(Pass::Session(session)),
+            None if headers.contains_key(AUTHORIZATION) => Err(refused(NO_BEARER)),
+            None => Err(refused(UNAUTHORIZED)),
+        }
+    }
+
+    /// Whether the request comes with a session that is open.
+    pub fn has_session(&self, headers: &HeaderMap, now: Timestamp) -> bool {
+        self.session(headers, now).is_some()
+    }
+
+    fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<Life> {
+        self.cookie.values(headers).find_map(|token| self.sessions.find(token, now))
+    }
+
+    /// Opens a session: value of `Set-Cookie`.
+    ///
+    /// # Errors
+    /// 401 for a wrong token and for a code that was used, is too old or of no link of this start; 429 as above.
+    pub async fn log_in(&self, given: Credential<'_>, now: Timestamp) -> ApiResult<HeaderValue> {
+        let (opens, detail) = match given {
+            Credential::Code(code) => (
+                self.codes.check(code, now).is_some_and(|good| self.sessions.redeem(&good, now)),
+                "This link was used already, is older than 10 minutes, or is from before the server's last start. \
+                 `data-pusher login-link` prints another.",
+            ),
+            Credential::Token(token) => (self.token.matches(token.as_bytes()), "This is not the admin token."),
+        };
+        if opens {
+            return Ok(self.cookie.set(&self.sessions.open(now)));
+        }
+        Err(self.tries.refuse(ApiError::unauthorized("Bearer", "login_refused", detail)).await)
+    }
+
+    /// Ends the session that a request comes with, if any: value of `Set-Cookie`.
+    pub fn log_out(&self, headers: &HeaderMap) -> HeaderValue {
+        self.cookie.values(headers).for_each(|token| self.sessions.close(token));
+        self.cookie.cleared()
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header, if there is something in it. Other schemes are a proxy's business.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
+    let (scheme, token) = line.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::login::CODE_LIFETIME;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(*name, value.parse().unwrap());
+        }
+        map
+    }
+
+    fn door() -> (Door, LoginKey) {
+        let codes = LoginKey::generate();
+        (Door::new(AdminToken::parse(TOKEN).unwrap(), codes.clone(), Cookie::new(8080, false)), codes)
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_millis(1_767_225_600_000)
+    }
+
+    /// What a browser sends after `Set-Cookie`.
+    fn kept(set_cookie: &HeaderValue) -> String {
+        set_cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_bearer_scheme_is_read_case_aside_and_only_once() {
+        assert_eq!(bearer(&headers(&[("authorization", "bEaReR abc")])), Some(&b"abc"[..]));
+        assert_eq!(bearer(&headers(&[("authorization", "Basic abc")])), None);
+        assert_eq!(bearer(&headers(&[("authorization", "Bearer abc"), ("authorization", "Bearer abd")])), None);
+        assert_eq!(bearer(&headers(&[("authorization", "Bear")])), None);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_open_is_told_apart() {
+        let (door, _) = door();
+        let told = async |lines: &[(&'static str, &str)]| {
+            let error = door.admit(&headers(lines), now()).await.unwrap_err();
+            assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "unauthorized"));
+            error.problem.detail
+        };
+        assert_eq!(told(&[]).await, UNAUTHORIZED);
+        assert_eq!(told(&[("cookie", "a=b")]).await, UNAUTHORIZED);
+        for value in ["Basic YTpi", "Bearer", "Bearer ", TOKEN, ""] {
+            assert_eq!(told(&[("authorization", value)]).await, NO_BEARER, "{value}");
+        }
+        let bearer = format!("Bearer {TOKEN}");
+        assert_eq!(told(&[("authorization", &bearer), ("authorization", &bearer)]).await, NO_BEARER);
+        assert_eq!(told(&[("authorization", "Bearer wrong")]).await, WRONG);
+    }
+
+    #[tokio::test]
+    async fn a_code_opens_one_session_and_the_token_any_number() {
+        let (door, codes) = door();
+        let code = codes.code(now());
+        let first = door.log_in(Credential::Code(code.reveal()), now()).await.unwrap();
+        let error = door.log_in(Credential::Code(code.reveal()), now()).await.unwrap_err();
+        assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "login_refused"));
+        let second = door.log_in(Credential::Token(TOKEN), now()).await.unwrap();
+        for cookie in [kept(&first), kept(&second)] {
+            assert!(matches!(door.admit(&headers(&[("cookie", &cookie)]), now()).await, Ok(Pass::Session(_))));
+        }
+        let late = now().plus(CODE_LIFETIME);
+        assert!(door.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
+        assert!(door.log_in(Credential::Code(LoginKey::generate().code(now()).reveal()), now()).await.is_err());
+        assert!(door.log_in(Credential::Token("0123456789abcdeF"), now()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_when_it_is_logged_out_of_and_after_a_week() {
+        let (door, _) = door();
+        let cookie = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+        let request = headers(&[("cookie", &format!("theme=dark; {cookie}; x=y"))]);
+        assert!(door.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600 - 1))));
+        assert!(!door.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600))));
+        let other = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+        door.log_out(&headers(&[("cookie", &other)]));
+        assert!(!door.has_session(&headers(&[("cookie", &other)]), now()));
+        assert!(door.has_session(&request, now()));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_bearer_token_is_not_mended_by_a_session() {
+        let (door, _) = door();
+        let cookie = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+        let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
+        assert!(door.admit(&with("Bearer wrong"), now()).await.is_err());
+        assert!(matches!(door.admit(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(Pass::Token)));
+        // A proxy before the server may ask for a password of its own.
+        assert!(matches!(door.admit(&with("Basic YTpi"), now()).await, Ok(Pass::Session(_))));
+    }
+}

@@ -1,0 +1,130 @@
+//! The bytes of one connection, watched.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::bad_request::Refusal;
+use super::connection::{Connection, May};
+use super::connections::{Connections, Ends};
+use super::preface::Preface;
+
+/// Status where a head is longer than it may be.
+const HEAD_TOO_LONG: u16 = 431;
+
+/// Status where what comes is no HTTP/1.
+const NO_REQUEST: u16 = 400;
+
+/// Most bytes of one read. hyper's buffer of a connection grows with what reads give, to 400 KiB where they give all.
+const READ_BYTES: u64 = 16 * 1024;
+
+/// A TCP stream that ends when its connection is closed from elsewhere.
+pub struct Guarded {
+    stream: TcpStream,
+    ends: Ends,
+    connection: Arc<Connection>,
+    connections: Arc<Connections>,
+    preface: Preface,
+    refusal: Option<Refusal>,
+}
+
+impl Guarded {
+    /// Watches `stream` on behalf of `connection`.
+    pub fn new(stream: TcpStream, ends: Ends, connection: Arc<Connection>, connections: Arc<Connections>) -> Self {
+        Self { stream, ends, connection, connections, preface: Preface::NEW, refusal: None }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.connection.refused(Instant::now());
+        self.refusal = Some(refusal);
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.connections.remove(&self.ends, &self.connection);
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the connection had had its time")
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.connection.may_read(context) {
+            May::Proceed => {}
+            May::End => return Poll::Ready(Err(closed())),
+            May::Refuse => this.refuse(Refusal::of_status(HEAD_TOO_LONG)),
+        }
+        if this.refusal.is_none() {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut (&mut this.stream).take(READ_BYTES)).poll_read(context, buffer))?;
+            let came = &buffer.filled()[before..];
+            if !this.preface.is_there(came) {
+                if !came.is_empty() {
+                    this.connection.read(came.len(), Instant::now());
+                }
+                return Poll::Ready(Ok(()));
+            }
+            // The server never sees enough of it to begin.
+            buffer.set_filled(before);
+            this.refuse(Refusal::of_status(NO_REQUEST));
+        }
+        match &mut this.refusal {
+            // Then its end: the server has nothing to say to it.
+            Some(refusal) => refusal.poll(&mut this.stream, context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match this.connection.may_write(context) {
+            May::Proceed => {}
+            May::End => return Poll::Ready(Err(closed())),
+            May::Refuse => {
+                if let Some(refusal) = Refusal::in_place_of(bytes) {
+                    this.refuse(refusal);
+                }
+            }
+        }
+        if this.refusal.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let polled = Pin::new(&mut this.stream).poll_write(context, bytes);
+        match &polled {
+            Poll::Ready(Ok(_)) => this.connection.wrote(Instant::now()),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => this.connection.blocked(Instant::now()),
+        }
+        polled
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.refusal {
+            Some(_) if this.connection.may_write(context) == May::End => Poll::Ready(Err(closed())),
+            Some(refusal) => refusal.poll_answer(&mut this.stream, context),
+            None => Pin::new(&mut this.stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.refusal {
+            // Closed from elsewhere, it lingers no longer.
+            Some(_) if this.connection.may_read(context) == May::End => Poll::Ready(Err(closed())),
+            Some(refusal) => refusal.poll(&mut this.stream, context),
+            None => Pin::new(&mut this.stream).poll_shutdown(context),
+        }
+    }
+}
