@@ -31,7 +31,7 @@ impl Engine {
         let scheduler = scheduler::Scheduler::new(options, store, outbox.clone(), Arc::clone(&figures))?;
         let thread = std::thread::Builder::new()
             .name("scheduler".to_owned())
-            .spawn(move || scheduler.run(&inbox.0))
+            .spawn(move || scheduler.run(inbox.receiver()))
             .map_err(|error| Error::internal(format!("cannot start the scheduler thread: {error}")))?;
         Ok(Self { outbox, thread: Some(thread), figures })
     }
@@ -39,7 +39,7 @@ impl Engine {
     /// Begins no further attempt, waits up to `grace` for those under way, then cuts them; they are sent again at the
     /// next start. Blocks.
     pub fn stop(&mut self, grace: Duration) {
-        let _ = self.outbox.0.send(Message::Stop(grace));
+        self.outbox.send(Message::Stop(grace));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -60,7 +60,7 @@ struct Tester(Outbox);
 
 impl SendTest for Tester {
     fn send_test(&self, destination: Destination, payload: Document, done: Box<dyn FnOnce(Attempt) + Send>) {
-        let _ = self.0.0.send(Message::Test { destination: Box::new(destination), payload, done });
+        self.0.send(Message::Test { destination: Box::new(destination), payload, done });
     }
 }
 

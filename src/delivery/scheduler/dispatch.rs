@@ -136,7 +136,7 @@ impl Scheduler {
             let flights: Vec<u64> = bundle.iter().map(|aloft| aloft.number).collect();
             // The connections are free again before the scheduler hears of it.
             drop(bundle);
-            let _ = outbox.0.send(Message::Landed { flights, slot });
+            outbox.send(Message::Landed { flights, slot });
         });
     }
 
@@ -346,7 +346,7 @@ impl Scheduler {
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
                 tracing::error!(destination.id = %id, "a test panicked");
             }
-            let _ = outbox.0.send(Message::Tested(slot));
+            outbox.send(Message::Tested(slot));
         });
     }
 }

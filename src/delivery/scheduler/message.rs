@@ -48,11 +48,11 @@ pub enum Message {
 }
 
 /// The engine's end of the channel that commits are told through; made before the store that tells.
-pub struct Inbox(pub(in crate::delivery) Receiver<Message>);
+pub struct Inbox(Receiver<Message>);
 
 /// Tells the engine something. Clones tell the same engine.
 #[derive(Clone)]
-pub struct Outbox(pub(in crate::delivery) Sender<Message>);
+pub struct Outbox(Sender<Message>);
 
 /// The channel between the store and the engine. It is not bounded itself: what is in it is bounded by the commits.
 pub fn mailbox() -> (Outbox, Inbox) {
@@ -60,12 +60,24 @@ pub fn mailbox() -> (Outbox, Inbox) {
     (Outbox(sender), Inbox(receiver))
 }
 
+impl Inbox {
+    /// What comes through it.
+    pub fn receiver(&self) -> &Receiver<Message> {
+        &self.0
+    }
+}
+
 impl Outbox {
+    /// Tells it anything. An engine that has stopped hears nothing more.
+    pub fn send(&self, message: Message) {
+        let _ = self.0.send(message);
+    }
+
     /// Tells of a commit's changes.
     pub fn changes(&self, changes: Vec<Change>) {
         if !changes.is_empty() {
-            // An engine that has stopped sends nothing more; the file keeps what is pending.
-            let _ = self.0.send(Message::Changes(changes));
+            // The file keeps what is pending.
+            self.send(Message::Changes(changes));
         }
     }
 }

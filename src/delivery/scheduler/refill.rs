@@ -128,7 +128,7 @@ fn fulfil(store: &Store, outbox: &Outbox, queue: &Queue, wish: Wish) {
         Wish::Refill { lane, now, limit, in_hand } => {
             match store.claim(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
                 Ok(claimed) => {
-                    let _ = outbox.0.send(Message::Refilled { lane, claimed });
+                    outbox.send(Message::Refilled { lane, claimed });
                 }
                 Err(error) => put_off(queue, Wish::Refill { lane, now, limit, in_hand }, &error),
             }
@@ -137,7 +137,7 @@ fn fulfil(store: &Store, outbox: &Outbox, queue: &Queue, wish: Wish) {
             for some in lanes.chunks(LOOK) {
                 match store.first_due(some) {
                     Ok(due) => {
-                        let _ = outbox.0.send(Message::FirstDue(due));
+                        outbox.send(Message::FirstDue(due));
                     }
                     Err(error) => put_off(queue, Wish::FirstDue(some.to_vec()), &error),
                 }

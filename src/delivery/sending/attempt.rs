@@ -273,7 +273,7 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::TimedOut | ErrorKind::WouldBlock => ErrorClass::Timeout,
             ErrorKind::UnexpectedEof => return (ErrorClass::Reset, "the connection was closed".to_owned()),
-            _ if transport::is_reset(io) => ErrorClass::Reset,
+            _ if transport::socket::is_reset(io) => ErrorClass::Reset,
             ErrorKind::InvalidData => ErrorClass::InvalidResponse,
             _ => ErrorClass::Connect,
         },

@@ -16,12 +16,13 @@ use ureq::Error;
 use ureq::http::Uri;
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
+use super::transport::connect::{connect, deadline};
 use super::transport::failure::Failure;
-use super::transport::socket::{Socket, timed_out};
-use super::transport::{Channel, Link, connect, deadline, is_reset};
+use super::transport::socket::{Socket, is_reset, timed_out};
+use super::transport::{Channel, Link};
 use crate::domain::delivery::ErrorClass;
 use error_text::Notes;
-pub use trust::Trust;
+use trust::Trust;
 
 /// Records of TLS itself, such as tickets to resume with, that may come on a connection which nobody uses.
 const UNASKED: usize = 8;

@@ -19,9 +19,9 @@ use ureq::{Error, Timeout};
 use super::buffers::Growing;
 use crate::domain::delivery::ErrorClass;
 use answers::{Answers, MOST_HELD};
-pub use connect::connect;
-pub use failure::Failure;
-pub use socket::{Socket, timed_out};
+use connect::{connect, deadline};
+use failure::Failure;
+use socket::{Socket, is_reset, timed_out};
 
 /// Bytes that are read at once; on the stack, so that a thread that waits holds no other memory.
 const READ: usize = 2 * 1024;
@@ -161,11 +161,6 @@ impl Exchange {
             wrong: None,
         }
     }
-}
-
-/// When it is over.
-pub fn deadline(timeout: &NextTimeout) -> Option<Instant> {
-    timeout.not_zero().map(|after| Instant::now() + *after)
 }
 
 /// What is left until `deadline`.
@@ -329,12 +324,6 @@ impl<C: Channel> Link<C> {
         let untouched = || socket.confirmed().map_or(sent <= HELD as u64, |confirmed| confirmed <= sent_before + 1);
         sent <= PACKET || untouched()
     }
-}
-
-/// Whether the connection broke.
-pub fn is_reset(error: &io::Error) -> bool {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-    matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
 /// What happened to the connection.

@@ -8,7 +8,8 @@ use rusqlite::Connection;
 
 use super::companions::{companion, move_to_new_name, owner_only, remove_if_there};
 use super::error::{cannot_start, explain};
-use super::schema::{VERSION, make_ours};
+use super::identity::mark::Mark;
+use super::schema::{APPLICATION_ID, VERSION, new_cookie};
 use super::shell_word;
 use crate::domain::account::Email;
 use crate::domain::time::Timestamp;
@@ -118,4 +119,14 @@ fn copy_to(part: &Path, connection: &Connection) -> std::io::Result<()> {
     let name = part.to_str().ok_or_else(|| std::io::Error::other("its path is not UTF-8"))?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(std::io::Error::other)?;
     file.sync_all()
+}
+
+/// What a file of the current version has besides its schema.
+pub fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
+    // Unlike that of any other file; see `Header::cookie`.
+    let cookie = new_cookie();
+    transaction.pragma_update(None, "schema_version", cookie)?;
+    transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)
 }

@@ -11,7 +11,7 @@ pub use super::held::HeldFile;
 use super::identity::inspect;
 use super::identity::marker::Marker;
 use super::lock_wait::STILL_LOCKED;
-use super::schema::{APPLICATION_ID, SCHEMA, VERSION, make_ours};
+use super::schema::{APPLICATION_ID, SCHEMA, VERSION};
 use super::start::{self, Interruptible, LOCKED_AT_START, TRY_LOCK};
 use super::{companions, migrations, wal};
 use crate::domain::time::Timestamp;
@@ -179,7 +179,7 @@ fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<(
     if tables == 0 {
         let transaction = connection.transaction().map_err(sql)?;
         transaction.execute_batch(SCHEMA).map_err(sql)?;
-        make_ours(&transaction).map_err(sql)?;
+        migrations::make_ours(&transaction).map_err(sql)?;
         return transaction.commit().map_err(sql);
     }
     let version = number(connection, "user_version")?;

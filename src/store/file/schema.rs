@@ -1,8 +1,5 @@
 //! The schema of the file, and what tells a file of this program from others.
 
-use super::identity::mark::Mark;
-use rusqlite::Connection;
-
 /// The current schema.
 pub const SCHEMA: &str = include_str!("../../../schema.sql");
 
@@ -18,14 +15,4 @@ pub const APPLICATION_ID: i64 = 0x4450_7368;
 /// A schema cookie unlike that of any other file.
 pub fn new_cookie() -> u32 {
     fastrand::u32(1 << 24..(1 << 31) - (1 << 24))
-}
-
-/// What a file of the current version has besides its schema.
-pub fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
-    // Unlike that of any other file; see `Header::cookie`.
-    let cookie = new_cookie();
-    transaction.pragma_update(None, "schema_version", cookie)?;
-    transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()])?;
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)
 }

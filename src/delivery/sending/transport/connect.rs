@@ -5,17 +5,21 @@ use std::net::TcpStream;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use ureq::unversioned::transport::ConnectionDetails;
+use ureq::unversioned::transport::{ConnectionDetails, NextTimeout};
 use ureq::{Error, Timeout};
 
 use super::failure::Failure;
-use super::is_reset;
-use super::socket::{Socket, timed_out};
+use super::socket::{Socket, is_reset, timed_out};
 use crate::domain::delivery::ErrorClass;
+
+/// When it is over.
+pub fn deadline(timeout: &NextTimeout) -> Option<Instant> {
+    timeout.not_zero().map(|after| Instant::now() + *after)
+}
 
 /// A connection to the first address that takes one.
 pub fn connect(details: &ConnectionDetails<'_>) -> Result<Socket, Error> {
-    let deadline = super::deadline(&details.timeout);
+    let deadline = deadline(&details.timeout);
     let mut failure = None;
     for (place, address) in details.addrs.iter().enumerate() {
         // One that does not answer must leave time for those behind it.

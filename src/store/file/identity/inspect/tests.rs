@@ -6,8 +6,8 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::domain::time::Timestamp;
-use crate::store::file::{opening, schema};
 use crate::store::file::opening::tests::{close, open_at};
+use crate::store::file::{migrations, opening, schema};
 
 /// A folder with files of every sort, made by one server's life.
 struct World(tempfile::TempDir);
@@ -393,7 +393,7 @@ fn a_server_that_was_killed_before_it_had_made_its_tables_begins_again() {
     world.remove("x.db");
     let transaction = file.unchecked_transaction().unwrap();
     transaction.execute_batch(schema::SCHEMA).unwrap();
-    schema::make_ours(&transaction).unwrap();
+    migrations::make_ours(&transaction).unwrap();
     transaction.commit().unwrap();
     world.copy("live.db", "x.db", &["", "-wal"]);
     note(&file, 1);
