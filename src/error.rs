@@ -19,14 +19,14 @@ pub enum Kind {
 
 /// One thing wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct FieldError {
     /// Path of the field in the body, such as `headers.X-Id`; empty for the body as a whole.
     pub field: String,
     /// What is wrong and what would be right. Never holds a secret.
     pub message: String,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
@@ -39,7 +39,7 @@ pub struct Error {
     kind: Kind,
     code: &'static str,
     detail: String,
-    faults: Vec<Fault>,
+    field_errors: Vec<FieldError>,
 }
 
 /// Result with [`Error`].
@@ -48,17 +48,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` with a stable snake_case `code` and a `detail` that says what to do.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, code, detail: detail.into(), faults: Vec::new() }
+        Self { kind, code, detail: detail.into(), field_errors: Vec::new() }
     }
 
     /// A well-formed request with every fault found in it.
-    pub fn invalid(faults: Vec<Fault>) -> Self {
-        let detail = match faults.as_slice() {
+    pub fn invalid(field_errors: Vec<FieldError>) -> Self {
+        let detail = match field_errors.as_slice() {
             [one] if one.field.is_empty() => one.message.clone(),
             [one] => format!("{}: {}", one.field, one.message),
             many => format!("{} faults; `errors` lists each of them", many.len()),
         };
-        Self { kind: Kind::Invalid, code: "validation_failed", detail, faults }
+        Self { kind: Kind::Invalid, code: "validation_failed", detail, field_errors }
     }
 
     /// Nothing with this id (or not any more).
@@ -92,8 +92,8 @@ impl Error {
     }
 
     /// Each fault of an invalid request; empty for other kinds.
-    pub fn faults(&self) -> &[Fault] {
-        &self.faults
+    pub fn field_errors(&self) -> &[FieldError] {
+        &self.field_errors
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use data_pusher::commands::{self, Command, Stop};
+use data_pusher::commands::{self, Command, Exit};
 use data_pusher::error::Error;
 use data_pusher::process::{memory, output};
 use data_pusher::{api, app};
@@ -23,8 +23,8 @@ fn main() -> ExitCode {
             Ok(link) => print(&format!("{link}\n")),
             Err(error) => ended(Err(error)),
         },
-        Err(Stop::Asked(text)) => print(&text),
-        Err(Stop::Bad(line)) => failed(&line, ExitCode::from(USAGE)),
+        Err(Exit::Help(text)) => print(&text),
+        Err(Exit::Usage(line)) => failed(&line, ExitCode::from(USAGE)),
     }
 }
 

@@ -11,8 +11,8 @@ use super::context::ApiContext;
 use super::paths::Paths;
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
-use crate::web::access::sessions::Life;
-use crate::web::access::{Gate, Pass};
+use crate::web::access::sessions::SessionLifetime;
+use crate::web::access::{AdminAccess, AuthMethod};
 use crate::web::browser::same_origin::Caller;
 use crate::web::problem::{ApiError, ApiResult};
 
@@ -32,17 +32,17 @@ pub const TOKEN_HEADER_ALIAS: &str = "CL-X-TOKEN";
 #[derive(Debug)]
 pub struct Admin {
     /// The session that let the caller in, and when that was; none for who shows the token each time.
-    session: Option<(Life, Timestamp)>,
+    session: Option<(SessionLifetime, Timestamp)>,
 }
 
 impl Admin {
     async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
         let now = (context.clock)();
         let (caller, session) = match &*context.gate {
-            Gate::Dev => (Some(Caller::Anyone), None),
-            Gate::Door(door) => match door.admit(request.headers(), now).await? {
-                Pass::Token => (None, None),
-                Pass::Session(life) => (Some(Caller::Browser), Some((life, now))),
+            AdminAccess::Dev => (Some(Caller::Anyone), None),
+            AdminAccess::Token(door) => match door.authenticate(request.headers(), now).await? {
+                AuthMethod::Token => (None, None),
+                AuthMethod::Session(life) => (Some(Caller::Browser), Some((life, now))),
             },
         };
         if let Some(caller) = caller {
@@ -90,7 +90,7 @@ impl<'a> ApiExtractor<'a> for Admin {
 
 /// Digest of the account token that came, if exactly one did. Whose it is the handler asks the store.
 #[derive(Debug)]
-pub struct GivenToken(pub Result<TokenDigest, NoToken>);
+pub struct AccountToken(pub Result<TokenDigest, NoToken>);
 
 /// Why an account token is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub enum NoToken {
     Unknown,
 }
 
-impl GivenToken {
+impl AccountToken {
     /// Both header names count; two that differ are none.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(TOKEN_HEADER).iter().chain(headers.get_all(TOKEN_HEADER_ALIAS));
@@ -138,7 +138,7 @@ impl From<NoToken> for ApiError {
     }
 }
 
-impl<'a> ApiExtractor<'a> for GivenToken {
+impl<'a> ApiExtractor<'a> for AccountToken {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
 
     type ParamType = ();
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn one_token_counts_under_either_name() {
-        let given = |lines: &[(&'static str, &str)]| GivenToken::of(&headers(lines)).0;
+        let given = |lines: &[(&'static str, &str)]| AccountToken::of(&headers(lines)).0;
         let digest = Ok(TokenDigest::of(b"abc"));
         assert!(given(&[("cl-xtoken", "abc")]) == digest && given(&[("cl-x-token", "abc")]) == digest);
         assert!(given(&[("cl-xtoken", "abc"), ("cl-x-token", "abc")]) == digest);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_told_apart() {
-        let none = |lines: &[(&'static str, &str)]| GivenToken::of(&headers(lines)).0.err();
+        let none = |lines: &[(&'static str, &str)]| AccountToken::of(&headers(lines)).0.err();
         assert_eq!(none(&[]), Some(NoToken::Missing));
         for lines in [&[("cl-xtoken", "")][..], &[("cl-x-token", "")], &[("cl-xtoken", ""), ("cl-x-token", "")]] {
             assert_eq!(none(lines), Some(NoToken::Empty));

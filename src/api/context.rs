@@ -7,18 +7,18 @@ use crate::domain::ports::SendTest;
 use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
-use crate::web::access::Gate;
+use crate::web::access::AdminAccess;
 use crate::web::body::BodyLimits;
-use crate::web::browser::same_origin::Site;
+use crate::web::browser::same_origin::OriginPolicy;
 
 /// What handlers and extractors work with; `app` makes it.
 pub struct ApiContext {
     /// The database.
     pub store: Store,
     /// What opens the admin API.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<AdminAccess>,
     /// Whose pages may do what.
-    pub site: Site,
+    pub site: OriginPolicy,
     /// Where deliveries may go.
     pub network: Arc<NetworkPolicy>,
     /// How long bodies may be and take.

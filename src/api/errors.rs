@@ -12,7 +12,7 @@ use super::paths::Paths;
 use crate::web::problem::{ApiError, MEDIA_TYPE};
 
 /// The endpoint that answers 500 where `endpoint` panics.
-pub fn calm(endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint<Output = Response> {
+pub fn catch_panics(endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint<Output = Response> {
     endpoint
         .with(CatchPanic::new().with_handler(|_| {
             tracing::error!("a handler panicked");
@@ -22,17 +22,17 @@ pub fn calm(endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoi
 }
 
 /// Shapes every error of `endpoint`.
-pub fn shaped<E: Endpoint<Output = Response>>(endpoint: E, paths: Arc<Paths>) -> Shaped<E> {
-    Shaped { endpoint, paths }
+pub fn with_problem_errors<E: Endpoint<Output = Response>>(endpoint: E, paths: Arc<Paths>) -> WithProblemErrors<E> {
+    WithProblemErrors { endpoint, paths }
 }
 
 /// An endpoint whose every error is a problem.
-pub struct Shaped<E> {
+pub struct WithProblemErrors<E> {
     endpoint: E,
     paths: Arc<Paths>,
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Shaped<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for WithProblemErrors<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
@@ -47,8 +47,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for Shaped<E> {
 }
 
 /// The error as clients of the path expect it: the data handler's have titles of their own.
-pub fn titled(uri: &Uri, error: ApiError) -> ApiError {
-    if uri.path() == send_event::PATH { send_event::titled(error) } else { error }
+pub fn with_contract_title(uri: &Uri, error: ApiError) -> ApiError {
+    if uri.path() == send_event::PATH { send_event::with_contract_title(error) } else { error }
 }
 
 fn is_foreign_error(response: &Response) -> bool {
@@ -56,7 +56,7 @@ fn is_foreign_error(response: &Response) -> bool {
     (status.is_client_error() || status.is_server_error()) && response.content_type() != Some(MEDIA_TYPE)
 }
 
-impl<E> Shaped<E> {
+impl<E> WithProblemErrors<E> {
     fn shape(&self, status: StatusCode, message: &str, method: &Method, uri: &Uri) -> Response {
         let path = uri.path();
         let error = match status {
@@ -78,7 +78,7 @@ impl<E> Shaped<E> {
                 ApiError::internal()
             }
         };
-        titled(uri, error).into_response()
+        with_contract_title(uri, error).into_response()
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
             Route::new().at("/healthz", get(works)).at("/readyz", get(breaks)).at(send_event::PATH, poem::post(works));
         let request = Request::builder().method(method).uri(Uri::from_static(uri)).finish();
         let paths = Arc::new(Paths::new(Vec::new(), [("/healthz", &["GET"][..]), (send_event::PATH, &["POST"])]));
-        let response = calm(shaped(route, paths)).get_response(request).await;
+        let response = catch_panics(with_problem_errors(route, paths)).get_response(request).await;
         let allow = response.header("allow").map(str::to_owned);
         let status = response.status().as_u16();
         let body = response.into_body().into_vec().await.unwrap();

@@ -11,13 +11,13 @@ use crate::domain::rate::{Buckets, Rate};
 use crate::web::problem::{ApiError, ApiResult};
 
 /// What accounts may still send.
-pub struct Throttle {
+pub struct RateLimiter {
     buckets: Option<Mutex<Buckets<AccountKey>>>,
     /// Times of the buckets count from here; the wall clock may be set.
     start: Instant,
 }
 
-impl Throttle {
+impl RateLimiter {
     /// Lets through `rate` of each account, or everything.
     pub fn new(rate: Option<Rate>) -> Self {
         Self { buckets: rate.map(|rate| Mutex::new(Buckets::new(rate))), start: Instant::now() }
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn without_a_rate_everything_passes_and_with_one_each_account_has_its_own() {
         let (ada, bob) = (AccountKey(1), AccountKey(2));
-        let (open, narrow) = (Throttle::new(None), Throttle::new(Some(Rate::parse("2/h").unwrap())));
+        let (open, narrow) = (RateLimiter::new(None), RateLimiter::new(Some(Rate::parse("2/h").unwrap())));
         assert!((0..1_000).all(|_| open.admit(ada).is_ok()));
         assert!((0..2).all(|_| narrow.admit(ada).is_ok()));
         let refused = narrow.admit(ada).unwrap_err();

@@ -20,7 +20,7 @@ use crate::web::body;
 use crate::web::problem::{ApiError, ApiResult};
 
 /// 200.
-pub struct Found<T>(pub T);
+pub struct OkJson<T>(pub T);
 
 /// 200, of something that may be long: its JSON was made where that delays nobody who sends events.
 pub struct Long<T> {
@@ -37,13 +37,13 @@ pub struct Created<T> {
 }
 
 /// 202: it will be done.
-pub struct Taken<T>(pub T);
+pub struct AcceptedJson<T>(pub T);
 
 /// 204.
-pub struct Gone;
+pub struct NoContent;
 
 /// Room for an answer to begin with: an event's receipt with a delivery.
-const USUAL_BYTES: usize = 512;
+const TYPICAL_BYTES: usize = 512;
 
 /// Longer answers take part of the memory that all clients share, until they are sent: who reads slowly, or nothing, holds
 /// them for long.
@@ -60,7 +60,7 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
 
 /// Writes `body`, for which `memory` was reserved.
 pub fn json_in(memory: Option<Reservation>, status: StatusCode, body: &impl Serialize) -> Response {
-    let bytes = match written(memory.as_ref().map_or(USUAL_BYTES, Reservation::bytes), body) {
+    let bytes = match written(memory.as_ref().map_or(TYPICAL_BYTES, Reservation::bytes), body) {
         Ok(bytes) => bytes,
         Err(error) => return error.into_response(),
     };
@@ -96,9 +96,9 @@ impl<T: Serialize> Long<T> {
         make: impl FnOnce(S) -> T + Send + 'static,
     ) -> ApiResult<Self> {
         // Over both: what was read waits for its answer, and takes no part of the memory that is bounded.
-        let _turn = store.answer_turn().await?;
+        let _turn = store.answer_permit().await?;
         let found = read.await?;
-        let bytes = store.beside_senders(move || written(USUAL_BYTES, &make(found))).await??;
+        let bytes = store.run_yielding(move || written(TYPICAL_BYTES, &make(found))).await??;
         Ok(Self { bytes, of: PhantomData })
     }
 }
@@ -174,7 +174,7 @@ pub fn header(name: &str, description: &str, required: bool) -> MetaHeader {
     }
 }
 
-impl<T: Serialize + Send> IntoResponse for Found<T> {
+impl<T: Serialize + Send> IntoResponse for OkJson<T> {
     fn into_response(self) -> Response {
         json(StatusCode::OK, &self.0)
     }
@@ -186,7 +186,7 @@ impl<T> IntoResponse for Long<T> {
     }
 }
 
-impl<T: Serialize + Send> IntoResponse for Taken<T> {
+impl<T: Serialize + Send> IntoResponse for AcceptedJson<T> {
     fn into_response(self) -> Response {
         json(StatusCode::ACCEPTED, &self.0)
     }
@@ -202,7 +202,7 @@ impl<T: Serialize + Send> IntoResponse for Created<T> {
     }
 }
 
-impl IntoResponse for Gone {
+impl IntoResponse for NoContent {
     fn into_response(self) -> Response {
         StatusCode::NO_CONTENT.into_response()
     }
@@ -223,12 +223,12 @@ macro_rules! api_response {
     };
 }
 
-api_response!(Found, StatusCode::OK, []);
+api_response!(OkJson, StatusCode::OK, []);
 api_response!(Long, StatusCode::OK, []);
-api_response!(Taken, StatusCode::ACCEPTED, []);
+api_response!(AcceptedJson, StatusCode::ACCEPTED, []);
 api_response!(Created, StatusCode::CREATED, [header("Location", "Path of what was made.", true)]);
 
-impl ApiResponse for Gone {
+impl ApiResponse for NoContent {
     fn meta() -> MetaResponses {
         let response = MetaResponse {
             description: "It is gone.",

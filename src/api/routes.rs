@@ -7,7 +7,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 use super::context::ApiContext;
 use super::docs::{self, DocsApi};
-use super::operations::send_event::IncomingApi;
+use super::operations::send_event::SendEventApi;
 use super::operations::{Operations, operations};
 use super::paths::{Paths, Undocumented};
 use super::responses::Bounded;
@@ -28,14 +28,14 @@ pub fn routes<P: OpenApi + 'static>(
     pages: Pages<P>,
 ) -> impl Endpoint<Output = Response> + 'static {
     let context = Arc::new(context);
-    let incoming = IncomingApi::new(Arc::clone(&context));
+    let incoming = SendEventApi::new(Arc::clone(&context));
     let api = (operations(&context, incoming.clone()), DocsApi, pages.api);
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let paths = Arc::new(paths(pages.paths));
     let (site, memory) = (context.site.clone(), context.bodies.memory.clone());
     let endpoint = service.into_endpoint().data(context).data(Arc::clone(&paths));
-    let endpoint = Bounded::new(incoming.in_front_of(errors::shaped(endpoint, paths)), memory);
-    browser::fronted(errors::calm(endpoint), &site, errors::titled)
+    let endpoint = Bounded::new(incoming.in_front_of(errors::with_problem_errors(endpoint, paths)), memory);
+    browser::with_browser_headers(errors::catch_panics(endpoint), &site, errors::with_contract_title)
 }
 
 fn paths(pages: &[Undocumented]) -> Paths {

@@ -12,8 +12,8 @@ use crate::store;
 /// # Errors
 /// One line that says why it can be neither read nor made.
 pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
-    let path = store::companion(database, ENDING);
-    let earlier = store::companion(named, ENDING);
+    let path = store::sibling_path(database, ENDING);
+    let earlier = store::sibling_path(named, ENDING);
     let failed = |why: String| {
         Error::new(
             Kind::Internal,

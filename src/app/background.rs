@@ -34,17 +34,17 @@ pub async fn upkeep(store: Store, clock: Clock, retention: Duration) {
         },
         async {
             loop {
-                until_next(store.retire(&mut retired, retention, now()).await).await;
+                until_next(store.expire(&mut retired, retention, now()).await).await;
             }
         },
         async {
             loop {
-                until_next(store.tend_tallies(&mut tallies, retention, now()).await).await;
+                until_next(store.maintain_tallies(&mut tallies, retention, now()).await).await;
             }
         },
         async {
             loop {
-                until_next(store.give_back(&mut space).await).await;
+                until_next(store.vacuum(&mut space).await).await;
             }
         },
     );
@@ -65,7 +65,7 @@ pub async fn watch_file(store: Store) {
     let _ends = EndsProcess("watch over the file");
     loop {
         panic_point("file");
-        store.look_at_file().await;
+        store.check_file().await;
         tokio::time::sleep(FILE_WATCH).await;
     }
 }

@@ -1,10 +1,10 @@
 //! Limits of the system that concern the process: open files and sizes of files.
 
 /// What the limit of open files is raised to where the system allows it.
-const MOST_OPEN_FILES: libc::rlim_t = 1_048_576;
+const MAX_OPEN_FILES: libc::rlim_t = 1_048_576;
 
 /// What the limit is taken for where the system does not tell it.
-const USUAL_OPEN_FILES: libc::rlim_t = 1_024;
+const DEFAULT_OPEN_FILES: libc::rlim_t = 1_024;
 
 /// A write past the limit of file sizes is to fail like one to a full disk, and not to kill the process.
 pub fn ignore_file_size_signal() {
@@ -18,10 +18,10 @@ pub fn raise_open_files(workers: usize) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one `rlimit`.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return USUAL_OPEN_FILES;
+        return DEFAULT_OPEN_FILES;
     }
     // macOS refuses its own "unlimited".
-    let wanted = limit.rlim_max.min(MOST_OPEN_FILES);
+    let wanted = limit.rlim_max.min(MAX_OPEN_FILES);
     if limit.rlim_cur < wanted {
         let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max };
         // SAFETY: `raised` is a whole `rlimit`.

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::process::output::{self, LogLines};
 
 /// What is logged where `RUST_LOG` does not say.
-const USUAL: &str = "warn,data_pusher=info";
+const DEFAULT_FILTER: &str = "warn,data_pusher=info";
 
 /// What is never logged more finely than this, whatever `RUST_LOG` says: at finer levels these log the headers and bodies
 /// that they send and receive, and so secrets.
@@ -34,8 +34,8 @@ pub fn start(format: LogFormat) -> Result<()> {
     let asked = std::env::var("RUST_LOG").ok().filter(|levels| !levels.trim().is_empty());
     let (filter, wrong) = match asked.as_deref().map(EnvFilter::try_new) {
         Some(Ok(filter)) => (filter, None),
-        Some(Err(error)) => (EnvFilter::new(USUAL), Some(error)),
-        None => (EnvFilter::new(USUAL), None),
+        Some(Err(error)) => (EnvFilter::new(DEFAULT_FILTER), Some(error)),
+        None => (EnvFilter::new(DEFAULT_FILTER), None),
     };
     let terminal = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines).log_internal_errors(false);

@@ -31,7 +31,7 @@ struct Note {
 }
 
 /// The file of a running server; dropping this removes it.
-pub struct Posted(PathBuf);
+pub struct LoginFile(PathBuf);
 
 /// Where browsers on this machine reach a server at `address`, or anywhere under its public URL.
 pub fn base(address: SocketAddr, public: Option<&Origin>) -> String {
@@ -57,13 +57,13 @@ pub fn link(base: &str, key: &LoginKey) -> String {
 ///
 /// # Errors
 /// One line that says why it cannot be written.
-pub fn post(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) -> Result<Posted> {
+pub fn write(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) -> Result<LoginFile> {
     let path = path(database);
     let note = Note { address: reachable(address), url: url.to_owned(), key: key.reveal() };
     let written = serde_json::to_vec(&note).map_err(std::io::Error::other);
     let written = written.and_then(|text| store::write_whole(&path, &text));
     match written {
-        Ok(()) => Ok(Posted(path)),
+        Ok(()) => Ok(LoginFile(path)),
         Err(error) => {
             let detail = format!("cannot write {}: {error}", path.display());
             Err(Error::new(Kind::Internal, "cannot_write_login_file", detail))
@@ -75,7 +75,7 @@ pub fn post(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) -> 
 ///
 /// # Errors
 /// One line that says why there is none: usually that no server runs there.
-pub fn ask(database: &Path) -> Result<String> {
+pub fn new_link(database: &Path) -> Result<String> {
     let failed = |why: &str| Error::new(Kind::Internal, "no_login_link", format!("no login link: {why}"));
     let path = path(database);
     let text = std::fs::read(&path).map_err(|error| match error.kind() {
@@ -96,10 +96,10 @@ pub fn ask(database: &Path) -> Result<String> {
 /// The file, whatever name or link leads to the database.
 fn path(database: &Path) -> PathBuf {
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
-    store::companion(&database, ".login")
+    store::sibling_path(&database, ".login")
 }
 
-impl Drop for Posted {
+impl Drop for LoginFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {
             tracing::warn!(path = %self.0.display(), %error, "cannot remove the login file");
@@ -128,10 +128,10 @@ mod tests {
     fn the_file_is_gone_with_the_server() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("a.db");
-        let posted = post(&database, "127.0.0.1:1".parse().unwrap(), "http://x", &LoginKey::generate()).unwrap();
+        let posted = write(&database, "127.0.0.1:1".parse().unwrap(), "http://x", &LoginKey::generate()).unwrap();
         assert!(path(&database).exists());
         drop(posted);
         assert!(!path(&database).exists());
-        assert!(ask(&database).unwrap_err().detail().contains("--database"));
+        assert!(new_link(&database).unwrap_err().detail().contains("--database"));
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::delivery::{BUCKETS, EngineFigures};
-use crate::store::WriteFigures;
+use crate::delivery::{BUCKETS, EngineMetricsSnapshot};
+use crate::store::WriteMetricsSnapshot;
 
 /// The whole page.
-pub fn render(engine: &EngineFigures, writes: &WriteFigures) -> String {
+pub fn render(engine: &EngineMetricsSnapshot, writes: &WriteMetricsSnapshot) -> String {
     let mut page = Page(String::new());
     page.one("data_pusher_deliveries_pending", "gauge", "Deliveries that are pending.", writes.pending.max(0) as f64);
     page.head("data_pusher_attempts_total", "counter", "Attempts, by what came of them.");

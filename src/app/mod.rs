@@ -29,12 +29,12 @@ use crate::error::{Error, Kind, Result};
 use crate::process;
 use crate::store::{self, Store, StoreOptions};
 use crate::web::access::cookie::Cookie;
-use crate::web::access::{Door, Gate};
+use crate::web::access::{AdminAccess, AdminAuth};
 use crate::web::body::BodyLimits;
-use crate::web::browser::same_origin::Site;
-use crate::web::server::{self, Bound, Serving};
+use crate::web::browser::same_origin::OriginPolicy;
+use crate::web::server::{self, Bound, HttpServer};
 pub use config::{Config, LogFormat};
-use login_file::Posted;
+use login_file::LoginFile;
 use signals::StopSignals;
 
 /// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
@@ -113,19 +113,19 @@ fn ended_early(error: tokio::task::JoinError) -> Error {
 /// # Errors
 /// One line that says why there is none.
 pub fn login_link(database: &Path) -> Result<String> {
-    login_file::ask(database)
+    login_file::new_link(database)
 }
 
 /// A server that takes requests.
 struct Running {
     store: Store,
     engine: Engine,
-    serving: Serving,
+    serving: HttpServer,
     stopping: watch::Sender<bool>,
     background: [JoinHandle<()>; 3],
     grace: Duration,
     /// What `login-link` reads, while it is right; none under `--dev`.
-    login: Option<Posted>,
+    login: Option<LoginFile>,
 }
 
 impl Running {
@@ -135,7 +135,7 @@ impl Running {
         limits::ignore_file_size_signal();
         let clock = Clock::start();
         let memory = MemoryBudget::new(config.memory, config.max_body);
-        let (outbox, inbox) = delivery::mailbox();
+        let (outbox, inbox) = delivery::channel();
         let told = outbox.clone();
         let store = Store::open(
             &StoreOptions { path: config.database.clone(), now: clock.now(), memory: memory.clone() },
@@ -155,7 +155,7 @@ impl Running {
         bound: Bound,
         clock: Clock,
         memory: MemoryBudget,
-        (outbox, inbox): (delivery::Outbox, delivery::Inbox),
+        (outbox, inbox): (delivery::EngineHandle, delivery::EngineReceiver),
     ) -> Result<Self> {
         let address = bound.address();
         let open_files = limits::raise_open_files(config.workers);
@@ -164,15 +164,15 @@ impl Running {
         let base = login_file::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
         let (gate, login) = if config.dev {
-            (Gate::Dev, None)
+            (AdminAccess::Dev, None)
         } else {
             let make = || admin_token::load_or_make(store.path(), &config.database);
             let token = config.admin_token.map_or_else(make, Ok)?;
             let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
-            let posted = login_file::post(store.path(), address, &base, &login_key);
+            let posted = login_file::write(store.path(), address, &base, &login_key);
             // A disk that is full keeps nobody from logging in with the link of the start.
             let posted = posted.inspect_err(|error| tracing::warn!(%error, "data-pusher login-link will not work"));
-            (Gate::Door(Door::new(token, login_key.clone(), cookie)), posted.ok())
+            (AdminAccess::Token(AdminAuth::new(token, login_key.clone(), cookie)), posted.ok())
         };
         store.load_pending()?;
         let engine = Engine::start(
@@ -190,10 +190,10 @@ impl Running {
             outbox,
             inbox,
         )?;
-        let (figures, writes) = (engine.figures(), store.clone());
+        let (figures, writes) = (engine.metrics(), store.clone());
         let (stopping, stopped) = watch::channel(false);
         let gate = Arc::new(gate);
-        let site = Site { public: config.public_url.clone(), friends: config.cors_origins };
+        let site = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
         let dashboard =
             DashboardApi { gate: Arc::clone(&gate), site: site.clone(), bodies: bodies.clone(), clock: clock::wall };
@@ -205,14 +205,14 @@ impl Running {
             bodies,
             account_rate: config.account_rate,
             test_sender: engine.tester(),
-            metrics: Arc::new(move || metrics::render(&figures.read(), &writes.figures())),
+            metrics: Arc::new(move || metrics::render(&figures.read(), &writes.write_metrics())),
             clock: clock::wall,
         };
         let routes = api::routes(context, Pages { api: dashboard, paths: &dashboard::PATHS });
         let grace = config.shutdown_grace;
-        let most = server::most_connections(open_files);
+        let most = server::max_connections(open_files);
         let listener = bound.listen().map_err(|error| cannot_listen(config.listen, &error))?;
-        let serving = Serving::start(listener, routes, most, config.request_timeout, grace);
+        let serving = HttpServer::start(listener, routes, most, config.request_timeout, grace);
         let background = [
             tokio::spawn(background::upkeep(store.clone(), clock, config.retention)),
             tokio::spawn(background::watch_clock(store.clone(), clock)),

@@ -150,25 +150,25 @@ pub enum Command {
 }
 
 /// Why nothing is to be done.
-pub enum Stop {
+pub enum Exit {
     /// Help or version was asked for: text for stdout.
-    Asked(String),
+    Help(String),
     /// A bad flag: one line.
-    Bad(String),
+    Usage(String),
 }
 
 /// Reads the command line and its environment variables.
 ///
 /// # Errors
 /// What to print instead, and whether it was asked for.
-pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Stop> {
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
     let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty_variable));
     let matches = command.try_get_matches_from(args).map_err(|error| stop(&error))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error))?;
     match cli.command {
         Commands::Serve(mut serve) => {
             let given = matches.subcommand_matches("serve").map_or(Ok(()), |matches| serve.choose_token(matches));
-            let config = given.and_then(|()| serve.config()).map_err(Stop::Bad)?;
+            let config = given.and_then(|()| serve.config()).map_err(Exit::Usage)?;
             Ok(Command::Serve(Box::new(config)))
         }
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
@@ -182,12 +182,12 @@ fn without_empty_variable(arg: Arg) -> Arg {
     if is_empty { arg.env(None::<&'static str>) } else { arg }
 }
 
-fn stop(error: &clap::Error) -> Stop {
+fn stop(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::Asked(error.render().to_string())
+            Exit::Help(error.render().to_string())
         }
-        _ => Stop::Bad(one_line(error)),
+        _ => Exit::Usage(one_line(error)),
     }
 }
 
@@ -276,7 +276,7 @@ mod tests {
         match parse(args) {
             Ok(Command::Serve(config)) => Ok(*config),
             Ok(_) => Err("another command".to_owned()),
-            Err(Stop::Asked(text) | Stop::Bad(text)) => Err(text),
+            Err(Exit::Help(text) | Exit::Usage(text)) => Err(text),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::domain::destination::LONGEST_TIMEOUT;
+use crate::domain::destination::MAX_TIMEOUT;
 use crate::domain::origin::Origin;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::{duration, size};
@@ -49,7 +49,7 @@ pub fn file(text: &str) -> Result<PathBuf, String> {
 /// Of an attempt or a request.
 pub fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration::parse(text)?;
-    if timeout.is_zero() || timeout > LONGEST_TIMEOUT {
+    if timeout.is_zero() || timeout > MAX_TIMEOUT {
         return Err("must be more than 0 and at most 5m".to_owned());
     }
     Ok(timeout)

@@ -11,24 +11,24 @@ use poem_openapi::OpenApi;
 
 use self::login_page::Login;
 use crate::domain::time::Timestamp;
-use crate::web::access::{Door, Gate};
+use crate::web::access::{AdminAccess, AdminAuth};
 use crate::web::body::BodyLimits;
-use crate::web::browser::same_origin::{Caller, Site};
+use crate::web::browser::same_origin::{Caller, OriginPolicy};
 use crate::web::problem::{ApiError, ApiResult};
-use crate::web::static_page::{Packed, Page, serve};
+use crate::web::static_page::{Page, StaticPage, serve};
 
 /// Their paths, and the methods of each.
 pub const PATHS: [(&str, &[&str]); 3] = [("/", &["GET"]), ("/login", &["GET", "POST"]), ("/logout", &["POST"])];
 
-static LOGGED_IN: LazyLock<Packed> = LazyLock::new(|| Packed::html(&login_page::html(true)));
-static LOGGED_OUT: LazyLock<Packed> = LazyLock::new(|| Packed::html(&login_page::html(false)));
+static LOGGED_IN: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&login_page::html(true)));
+static LOGGED_OUT: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&login_page::html(false)));
 
 /// The pages; `app` makes them.
 pub struct DashboardApi {
     /// What opens the admin API.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<AdminAccess>,
     /// Whose pages may do what.
-    pub site: Site,
+    pub site: OriginPolicy,
     /// How long bodies may be and take.
     pub bodies: BodyLimits,
     /// The wall clock.
@@ -72,8 +72,8 @@ impl DashboardApi {
 
 impl DashboardApi {
     /// The door, once the request is known to come from a page of ours; none under `--dev`.
-    fn door(&self, request: &Request) -> ApiResult<Option<&Door>> {
-        let Gate::Door(door) = &*self.gate else { return Ok(None) };
+    fn door(&self, request: &Request) -> ApiResult<Option<&AdminAuth>> {
+        let AdminAccess::Token(door) = &*self.gate else { return Ok(None) };
         self.site.check(Caller::Browser, request.method(), request.headers())?;
         Ok(Some(door))
     }
@@ -95,7 +95,7 @@ fn done(cookie: HeaderValue) -> Page {
 }
 
 /// What it shows depends on the session.
-async fn uncached(page: &'static LazyLock<Packed>, request: &Request) -> Page {
+async fn uncached(page: &'static LazyLock<StaticPage>, request: &Request) -> Page {
     let Page(mut response) = serve(page, request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Page(response)

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::options::EngineOptions;
-use super::scheduler::message::{Inbox, Message, Outbox};
+use super::scheduler::message::{EngineHandle, EngineReceiver, Message};
 use super::{metrics, scheduler};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
@@ -16,9 +16,9 @@ use crate::store::Store;
 
 /// The running engine.
 pub struct Engine {
-    outbox: Outbox,
+    handle: EngineHandle,
     thread: Option<JoinHandle<()>>,
-    figures: Arc<metrics::Figures>,
+    metrics: Arc<metrics::EngineMetrics>,
 }
 
 impl Engine {
@@ -26,37 +26,37 @@ impl Engine {
     ///
     /// # Errors
     /// The file cannot be read, or the operating system gives no thread.
-    pub fn start(options: EngineOptions, store: Store, outbox: Outbox, inbox: Inbox) -> Result<Self> {
-        let figures = Arc::new(metrics::Figures::default());
+    pub fn start(options: EngineOptions, store: Store, outbox: EngineHandle, inbox: EngineReceiver) -> Result<Self> {
+        let figures = Arc::new(metrics::EngineMetrics::default());
         let scheduler = scheduler::Scheduler::new(options, store, outbox.clone(), Arc::clone(&figures))?;
         let thread = std::thread::Builder::new()
             .name("scheduler".to_owned())
             .spawn(move || scheduler.run(inbox.receiver()))
             .map_err(|error| Error::internal(format!("cannot start the scheduler thread: {error}")))?;
-        Ok(Self { outbox, thread: Some(thread), figures })
+        Ok(Self { handle: outbox, thread: Some(thread), metrics: figures })
     }
 
     /// Begins no further attempt, waits up to `grace` for those under way, then cuts them; they are sent again at the
     /// next start. Blocks.
     pub fn stop(&mut self, grace: Duration) {
-        self.outbox.send(Message::Stop(grace));
+        self.handle.send(Message::Stop(grace));
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 
     /// Figures for `/metrics`.
-    pub fn figures(&self) -> Arc<metrics::Figures> {
-        Arc::clone(&self.figures)
+    pub fn metrics(&self) -> Arc<metrics::EngineMetrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// Sends tests.
     pub fn tester(&self) -> Arc<dyn SendTest> {
-        Arc::new(Tester(self.outbox.clone()))
+        Arc::new(Tester(self.handle.clone()))
     }
 }
 
-struct Tester(Outbox);
+struct Tester(EngineHandle);
 
 impl SendTest for Tester {
     fn send_test(&self, destination: Destination, payload: Document, done: Box<dyn FnOnce(Attempt) + Send>) {
@@ -70,7 +70,7 @@ mod tests {
 
     use super::*;
     use crate::delivery::clock::Clock;
-    use crate::delivery::scheduler::message::mailbox;
+    use crate::delivery::scheduler::message::channel;
     use crate::delivery::sending::tls::trust::Trust;
     use crate::domain::account::{AccountFields, AccountName, Email};
     use crate::domain::destination::{DestinationFields, HttpMethod};
@@ -93,7 +93,7 @@ mod tests {
         let options = StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() };
         // As where commits fail: nobody is told.
         let store = Store::open(&options, Box::new(drop)).unwrap();
-        let (outbox, inbox) = mailbox();
+        let (outbox, inbox) = channel();
         let options = EngineOptions {
             workers: 64,
             destination_concurrency: 1,
@@ -131,7 +131,7 @@ mod tests {
             };
             store.accept_event(event, false, now).await.unwrap();
         });
-        outbox.changes(vec![Change::Afresh(store.all_destinations().unwrap())]);
+        outbox.changes(vec![Change::Reloaded(store.all_destinations().unwrap())]);
         let (stream, _) = receiver.accept().unwrap();
         drop(stream);
         engine.stop(Duration::ZERO);

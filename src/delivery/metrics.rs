@@ -10,7 +10,7 @@ pub const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5
 
 /// Counters and gauges, moved by the scheduler and its workers.
 #[derive(Default)]
-pub struct Figures {
+pub struct EngineMetrics {
     succeeded: AtomicU64,
     failed: [AtomicU64; ErrorClass::ALL.len()],
     buckets: [AtomicU64; BUCKETS.len()],
@@ -22,7 +22,7 @@ pub struct Figures {
 
 /// A reading.
 #[derive(Debug, Clone)]
-pub struct EngineFigures {
+pub struct EngineMetricsSnapshot {
     /// Attempts that succeeded.
     pub succeeded: u64,
     /// Attempts that failed, by class.
@@ -39,7 +39,7 @@ pub struct EngineFigures {
     pub in_hand: u64,
 }
 
-impl Figures {
+impl EngineMetrics {
     /// Counts an attempt.
     pub fn attempt(&self, outcome: Outcome, took: Duration) {
         match outcome.error() {
@@ -53,17 +53,17 @@ impl Figures {
     }
 
     /// Sets the gauges.
-    pub fn now(&self, flying: usize, lanes: usize, in_hand: usize) {
+    pub fn set_gauges(&self, flying: usize, lanes: usize, in_hand: usize) {
         self.flying.store(flying as u64, Ordering::Relaxed);
         self.lanes.store(lanes as u64, Ordering::Relaxed);
         self.in_hand.store(in_hand as u64, Ordering::Relaxed);
     }
 
     /// All of them.
-    pub fn read(&self) -> EngineFigures {
+    pub fn read(&self) -> EngineMetricsSnapshot {
         let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let mut sum = 0;
-        EngineFigures {
+        EngineMetricsSnapshot {
             succeeded: load(&self.succeeded),
             failed: ErrorClass::ALL.into_iter().map(|class| (class, load(&self.failed[class as usize]))).collect(),
             buckets: self

@@ -13,7 +13,7 @@ mod sending;
 mod workers;
 
 pub use engine::Engine;
-pub use metrics::{BUCKETS, EngineFigures};
+pub use metrics::{BUCKETS, EngineMetricsSnapshot};
 pub use options::EngineOptions;
-pub use scheduler::message::{Inbox, Outbox, mailbox};
+pub use scheduler::message::{EngineHandle, EngineReceiver, channel};
 pub use sending::tls::trust::Trust;

@@ -175,7 +175,7 @@ pub enum Next {
 
 /// What an attempt's outcome makes of its delivery and its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Transition {
     /// The delivery's next state.
     pub next: Next,
     /// The whole destination is held back until then (`Retry-After`).
@@ -183,7 +183,7 @@ pub struct Verdict {
 }
 
 /// What follows when a delivery that has used up `step` failures of `schedule` ends an attempt with `outcome` at `now`.
-pub fn after(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Timestamp, jitter: Jitter) -> Verdict {
+pub fn transition(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Timestamp, jitter: Jitter) -> Transition {
     let asked = match outcome {
         Outcome::Answer { status: 429 | 503, retry_after } => retry_after,
         _ => None,
@@ -200,7 +200,7 @@ pub fn after(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Timesta
         }
         _ => schedule.delay(step, jitter).map_or(Next::Exhausted, |delay| retry(delay, step + 1)),
     };
-    Verdict { next, hold_until }
+    Transition { next, hold_until }
 }
 
 /// A cut attempt says little about its destination, so it is tried again soon.
@@ -281,8 +281,8 @@ mod tests {
         Outcome::Answer { status, retry_after: None }
     }
 
-    fn verdict(step: u32, outcome: Outcome) -> Verdict {
-        after(step, outcome, &RetrySchedule::parse("5s,5m").unwrap(), NOW, Jitter::NONE)
+    fn verdict(step: u32, outcome: Outcome) -> Transition {
+        transition(step, outcome, &RetrySchedule::parse("5s,5m").unwrap(), NOW, Jitter::NONE)
     }
 
     fn due(seconds: u64, step: u32) -> Next {
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_410_pauses_the_destination() {
-        assert_eq!(verdict(2, answer(410)), Verdict { next: Next::PauseDestination, hold_until: None });
+        assert_eq!(verdict(2, answer(410)), Transition { next: Next::PauseDestination, hold_until: None });
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!((long.next, long.hold_until), (due(5, 1), Some(NOW.plus(Duration::from_secs(60)))));
         assert_eq!(verdict(1, asks(503, 60)).next, due(300, 2));
         assert_eq!(verdict(2, asks(503, 60)).hold_until, Some(NOW.plus(Duration::from_secs(60))));
-        assert_eq!(verdict(0, asks(500, 60)), Verdict { next: due(5, 1), hold_until: None });
+        assert_eq!(verdict(0, asks(500, 60)), Transition { next: due(5, 1), hold_until: None });
     }
 
     #[test]

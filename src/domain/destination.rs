@@ -11,13 +11,13 @@ use super::target_url::TargetUrl;
 use super::time::Timestamp;
 
 /// Most destinations that one account may have.
-pub const MOST_PER_ACCOUNT: usize = 1_000;
+pub const MAX_PER_ACCOUNT: usize = 1_000;
 
 /// Longest timeout of a destination.
-pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(300);
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Most attempts at once that a destination may ask for.
-pub const MOST_CONCURRENCY: u16 = 256;
+pub const MAX_CONCURRENCY: u16 = 256;
 
 /// After a rotation both signing secrets sign for this long.
 pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 3600);
@@ -128,7 +128,7 @@ impl DestinationPatch {
     ///
     /// # Errors
     /// Every fault of the headers as they would be.
-    pub fn apply(self, fields: &DestinationFields) -> Result<DestinationFields, Vec<crate::error::Fault>> {
+    pub fn apply(self, fields: &DestinationFields) -> Result<DestinationFields, Vec<crate::error::FieldError>> {
         Ok(DestinationFields {
             url: self.url.unwrap_or_else(|| fields.url.clone()),
             method: self.method.unwrap_or(fields.method),

@@ -5,7 +5,7 @@ use std::time::Duration;
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Longest duration that is taken: ten years of 365 days.
-pub const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
+pub const MAX_DURATION: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Reads a whole number and a unit (`ms`, `s`, `m`, `h`, `d`), up to [`LONGEST`].
 ///
@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
     let duration = Duration::from_millis(number.checked_mul(*millis).ok_or_else(wrong)?);
-    if duration > LONGEST { Err(format!("`{text}` is longer than 3650d")) } else { Ok(duration) }
+    if duration > MAX_DURATION { Err(format!("`{text}` is longer than 3650d")) } else { Ok(duration) }
 }
 
 /// The shortest text that [`parse`] reads back as the same duration (whole milliseconds).

@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::error::Fault;
+use crate::error::FieldError;
 
 /// Most headers of a destination.
-pub const MOST_HEADERS: usize = 100;
+pub const MAX_HEADERS: usize = 100;
 
 /// Most bytes of all names and values together.
-pub const MOST_BYTES: usize = 32 * 1024;
+pub const MAX_BYTES: usize = 32 * 1024;
 
 /// Stands in lists for a value that holds a secret.
 pub const MASK: &str = "********";
@@ -64,14 +64,14 @@ impl Headers {
     ///
     /// # Errors
     /// Every fault, each with the field `headers.NAME`, or `headers` for all of them together. No fault repeats a value.
-    pub fn parse(pairs: Vec<(String, String)>) -> Result<Self, Vec<Fault>> {
+    pub fn parse(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
-        if pairs.len() > MOST_HEADERS {
-            faults.push(Fault::new("headers", format!("must be at most {MOST_HEADERS} headers")));
+        if pairs.len() > MAX_HEADERS {
+            faults.push(FieldError::new("headers", format!("must be at most {MAX_HEADERS} headers")));
         }
-        if pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MOST_BYTES {
-            let message = format!("must be at most {MOST_BYTES} bytes, names and values together");
-            faults.push(Fault::new("headers", message));
+        if pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_BYTES {
+            let message = format!("must be at most {MAX_BYTES} bytes, names and values together");
+            faults.push(FieldError::new("headers", message));
         }
         for (name, value) in &pairs {
             faults.extend(name_fault(name).into_iter().chain(value_fault(name, value)).map(|m| fault(name, m)));
@@ -107,7 +107,7 @@ impl Headers {
     ///
     /// # Errors
     /// As [`Self::parse`], of the headers as they would be; and names in the patch that differ in case only.
-    pub fn patched(&self, changes: Vec<(String, Option<String>)>) -> Result<Self, Vec<Fault>> {
+    pub fn patched(&self, changes: Vec<(String, Option<String>)>) -> Result<Self, Vec<FieldError>> {
         let ambiguous = repeated(changes.iter().map(|(name, _)| name.as_str()));
         if !ambiguous.is_empty() {
             return Err(ambiguous);
@@ -179,16 +179,16 @@ pub fn holds_secret(name: &str) -> bool {
 }
 
 /// A fault of one header. A name may be as long as a body; only its beginning is repeated.
-fn fault(name: &str, message: String) -> Fault {
+fn fault(name: &str, message: String) -> FieldError {
     const SHOWN: usize = 128;
     match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => Fault::new(format!("headers.{}…", &name[..end]), message),
-        None => Fault::new(format!("headers.{name}"), message),
+        Some((end, _)) => FieldError::new(format!("headers.{}…", &name[..end]), message),
+        None => FieldError::new(format!("headers.{name}"), message),
     }
 }
 
 /// Names that were there before, in the same or another case.
-fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Fault> {
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<FieldError> {
     let mut seen = HashSet::new();
     names
         .filter(|name| !seen.insert(name.to_ascii_lowercase()))

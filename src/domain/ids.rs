@@ -13,7 +13,7 @@ const SEQUENCE_BITS: u32 = 21;
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Digits of a hot id: 13 × 5 bits hold 63.
-const HOT_LENGTH: usize = 13;
+const SEQUENCE_TEXT_LENGTH: usize = 13;
 
 /// Account key inside the database file; never shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +95,10 @@ macro_rules! hot_id_type {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 text.strip_prefix($prefix).and_then(decode).map(Self).ok_or_else(|| {
-                    format!(concat!("an id of ", $what, " is `", $prefix, "` and {} base-32 digits"), HOT_LENGTH)
+                    format!(
+                        concat!("an id of ", $what, " is `", $prefix, "` and {} base-32 digits"),
+                        SEQUENCE_TEXT_LENGTH
+                    )
                 })
             }
         }
@@ -112,11 +115,11 @@ hot_id_type!(EventId, "an event", "evt_");
 hot_id_type!(DeliveryId, "a delivery", "dlv_");
 
 fn encode(number: i64) -> String {
-    (0..HOT_LENGTH).rev().map(|place| char::from(DIGITS[(number >> (5 * place)) as usize & 31])).collect()
+    (0..SEQUENCE_TEXT_LENGTH).rev().map(|place| char::from(DIGITS[(number >> (5 * place)) as usize & 31])).collect()
 }
 
 fn decode(text: &str) -> Option<i64> {
-    if text.len() != HOT_LENGTH {
+    if text.len() != SEQUENCE_TEXT_LENGTH {
         return None;
     }
     text.bytes().try_fold(0i64, |number, byte| {
@@ -129,23 +132,23 @@ fn decode(text: &str) -> Option<i64> {
 
 /// Lowest hot id of the millisecond `at`; before 1970 the lowest of all, and after May 2109 that of the last millisecond
 /// that has any.
-pub fn hot_id(at: Timestamp) -> i64 {
+pub fn sequence_id(at: Timestamp) -> i64 {
     at.millis().clamp(0, i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
 }
 
 /// The millisecond in which a hot id was handed out; later than the clock said only while the clock stood still or
 /// went back.
-pub fn hot_time(id: i64) -> Timestamp {
+pub fn sequence_time(id: i64) -> Timestamp {
     Timestamp::from_millis(id >> SEQUENCE_BITS)
 }
 
 /// Hands out hot ids: never one twice, never backwards, whatever the clock does.
 #[derive(Debug)]
-pub struct HotIds {
+pub struct SequenceIds {
     next: i64,
 }
 
-impl HotIds {
+impl SequenceIds {
     /// Continues after `last`, the highest id in the file.
     pub fn after(last: i64) -> Self {
         Self { next: last.saturating_add(1) }
@@ -153,7 +156,7 @@ impl HotIds {
 
     /// Takes `count` ids in a row, and gives the first.
     pub fn take(&mut self, count: i64, now: Timestamp) -> i64 {
-        let first = self.next.max(hot_id(now));
+        let first = self.next.max(sequence_id(now));
         self.next = first + count;
         first
     }
@@ -166,11 +169,11 @@ mod tests {
 
     #[test]
     fn ids_never_go_backwards_though_the_clock_does() {
-        let mut ids = HotIds::after(0);
+        let mut ids = SequenceIds::after(0);
         let first = ids.take(3, Timestamp::from_millis(5_000));
         let second = ids.take(1, Timestamp::from_millis(1_000));
         assert_eq!(second, first + 3);
-        assert_eq!(hot_time(second), Timestamp::from_millis(5_000));
+        assert_eq!(sequence_time(second), Timestamp::from_millis(5_000));
     }
 
     #[test]
@@ -181,9 +184,9 @@ mod tests {
 
     #[test]
     fn no_time_is_beyond_the_ids() {
-        assert_eq!(hot_id(Timestamp::EARLIEST), 0);
-        assert_eq!(hot_id(Timestamp::from_millis(-1)), 0);
-        assert!(hot_id(Timestamp::LATEST) > hot_id(Timestamp::from_millis(4_000_000_000_000)));
+        assert_eq!(sequence_id(Timestamp::EARLIEST), 0);
+        assert_eq!(sequence_id(Timestamp::from_millis(-1)), 0);
+        assert!(sequence_id(Timestamp::LATEST) > sequence_id(Timestamp::from_millis(4_000_000_000_000)));
     }
 
     #[test]

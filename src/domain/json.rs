@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 
 /// Deepest nesting of arrays and objects that is taken; more breaks the parsers of receivers.
-pub const DEEPEST: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 
 /// Checks that `bytes` are exactly one JSON document in UTF-8, without a byte order mark, lone surrogates or nesting
 /// over [`DEEPEST`].
@@ -33,8 +33,8 @@ fn scan(bytes: &[u8]) -> Result<(), String> {
             b'"' => at = string_end(bytes, at)?,
             b'[' | b'{' => {
                 depth += 1;
-                if depth > DEEPEST {
-                    return Err(format!("The document is nested deeper than {DEEPEST} levels at byte {at}."));
+                if depth > MAX_DEPTH {
+                    return Err(format!("The document is nested deeper than {MAX_DEPTH} levels at byte {at}."));
                 }
             }
             b']' | b'}' => depth -= 1,
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn nesting_is_taken_up_to_the_limit_and_brackets_in_strings_do_not_count() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert_eq!(check(nested(DEEPEST).as_bytes()), Ok(()));
-        assert!(check(nested(DEEPEST + 1).as_bytes()).is_err());
+        assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(()));
+        assert!(check(nested(MAX_DEPTH + 1).as_bytes()).is_err());
         assert!(check(nested(500_000).as_bytes()).is_err());
         assert_eq!(check(format!("\"{}\"", "[".repeat(1_000)).as_bytes()), Ok(()));
     }

@@ -35,7 +35,7 @@ pub struct LoginCode(String);
 
 /// When a code that was found good ends, by which it is remembered once it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoodCode {
+pub struct VerifiedCode {
     /// Which code it is.
     pub digest: TokenDigest,
     /// From then on it is good no more.
@@ -71,14 +71,14 @@ impl LoginKey {
     }
 
     /// Whether `given` is a code of this key, and its time has not passed. Whether it was used the caller knows.
-    pub fn check(&self, given: &str, now: Timestamp) -> Option<GoodCode> {
+    pub fn check(&self, given: &str, now: Timestamp) -> Option<VerifiedCode> {
         let (head, tag) = given.split_at_checked(EXPIRY_DIGITS + NONCE)?;
         if !bool::from(self.tag(head).as_bytes().ct_eq(tag.as_bytes())) {
             return None;
         }
         let ends = i64::from_str_radix(head.get(..EXPIRY_DIGITS)?, 16).ok()?;
         let ends = Timestamp::from_millis(ends * 1_000);
-        (now < ends).then(|| GoodCode { digest: TokenDigest::of(given.as_bytes()), ends })
+        (now < ends).then(|| VerifiedCode { digest: TokenDigest::of(given.as_bytes()), ends })
     }
 
     fn tag(&self, head: &str) -> String {

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Up to so many bytes are to be had whatever others hold, up to the whole; beyond it only three quarters are. So a few
 /// that are long and slow keep nobody from sending what most events are.
-const SMALL: usize = 4 * 1024;
+const SMALL_BYTES: usize = 4 * 1024;
 
 /// What the server takes where nothing is said; the help of `--memory` says so too.
-const USUAL: usize = 256 << 20;
+const DEFAULT_BYTES: usize = 256 << 20;
 
 /// The budget is at least this many of the longest bodies: two fit into the three quarters that long ones may fill.
-const LEAST_IN_LONGEST: usize = 3;
+const MIN_LONGEST_BODIES: usize = 3;
 
 /// A number of bytes that everybody shares. Clones share it too.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub struct NoMemory;
 impl MemoryBudget {
     /// Of so many bytes, or more where bodies may be `longest` bytes long: two of those always fit.
     pub fn new(bytes: usize, longest: usize) -> Self {
-        Self { bytes: bytes.max(longest.saturating_mul(LEAST_IN_LONGEST)), taken: Arc::default() }
+        Self { bytes: bytes.max(longest.saturating_mul(MIN_LONGEST_BODIES)), taken: Arc::default() }
     }
 
     /// Whether something of so many bytes fits now. Nothing is kept for it: who only says that much is to come takes nothing
@@ -56,14 +56,14 @@ impl MemoryBudget {
 
     /// How far something of so many bytes may fill it.
     fn most(&self, bytes: usize) -> usize {
-        if bytes <= SMALL { self.bytes } else { self.bytes / 4 * 3 }
+        if bytes <= SMALL_BYTES { self.bytes } else { self.bytes / 4 * 3 }
     }
 }
 
 impl Default for MemoryBudget {
     /// As much as the server takes where nothing is said.
     fn default() -> Self {
-        Self::new(USUAL, 0)
+        Self::new(DEFAULT_BYTES, 0)
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         let budget = MemoryBudget::new(BYTES, 1 << 20);
         let long: Vec<_> = std::iter::from_fn(|| budget.reserve(1 << 20).ok()).collect();
         assert_eq!(long.len(), 48);
-        let short: Vec<_> = std::iter::from_fn(|| budget.reserve(SMALL).ok()).collect();
+        let short: Vec<_> = std::iter::from_fn(|| budget.reserve(SMALL_BYTES).ok()).collect();
         assert_eq!(short.len(), 16 * 256);
     }
 

@@ -45,24 +45,24 @@ impl NetworkPolicy {
 
     /// Whether `ip` may be called.
     ///
-    /// A mapped address (`::ffff:10.0.0.1`) is the IPv4 address under another spelling, so what opens the one opens the
+    /// A mapped address (`::ffff:10.0.0.1`) is the IPv4 address under another spelling, so what allows the one allows the
     /// other. Through NAT64, 6to4, Teredo and the like, an IPv4 address is one of another network behind a gateway:
     /// opening the local network of that number does not open those; only naming them does.
     ///
     /// # Errors
     /// The special range that the address is in.
-    pub fn check(&self, ip: IpAddr) -> Result<(), Refused> {
-        if self.opens(ip) {
+    pub fn check(&self, ip: IpAddr) -> Result<(), RefusedIp> {
+        if self.allows(ip) {
             return Ok(());
         }
-        let refused = |range, through| Err(Refused { address: ip, range, through });
+        let refused = |range, through| Err(RefusedIp { address: ip, range, through });
         let address = match ip {
             IpAddr::V4(address) => return special_v4(address).map_or(Ok(()), |range| refused(range, None)),
             IpAddr::V6(address) => address,
         };
         if let Some(inner) = address.to_ipv4_mapped() {
             return match special_v4(inner) {
-                Some(range) if !self.opens(IpAddr::V4(inner)) => refused(range, Some((Form::Mapped, inner))),
+                Some(range) if !self.allows(IpAddr::V4(inner)) => refused(range, Some((Embedding::Mapped, inner))),
                 _ => Ok(()),
             };
         }
@@ -73,20 +73,20 @@ impl NetworkPolicy {
         special_v6(address).map_or(Ok(()), |range| refused(range, None))
     }
 
-    fn opens(&self, ip: IpAddr) -> bool {
+    fn allows(&self, ip: IpAddr) -> bool {
         self.allowed.iter().any(|network| network.contains(&ip))
     }
 }
 
 /// An address that may not be called, and why. Its text says how to allow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedIp {
     address: IpAddr,
     range: &'static str,
-    through: Option<(Form, Ipv4Addr)>,
+    through: Option<(Embedding, Ipv4Addr)>,
 }
 
-impl Refused {
+impl RefusedIp {
     /// The address that was refused, as it was asked about.
     pub fn address(&self) -> IpAddr {
         self.address
@@ -97,16 +97,16 @@ impl Refused {
         self.range
     }
 
-    /// The smallest network that opens it.
+    /// The smallest network that allows it.
     pub fn network(&self) -> IpNet {
         IpNet::from(match self.through {
-            Some((Form::Mapped, inner)) => IpAddr::V4(inner),
+            Some((Embedding::Mapped, inner)) => IpAddr::V4(inner),
             _ => self.address,
         })
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RefusedIp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.through {
             None => write!(f, "{} is a {} address", self.address, self.range)?,
@@ -119,11 +119,11 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for RefusedIp {}
 
 /// How an IPv6 address carries an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Embedding {
     Mapped,
     Compatible,
     Translated,
@@ -132,7 +132,7 @@ enum Form {
     Teredo,
 }
 
-impl Form {
+impl Embedding {
     fn name(self) -> &'static str {
         match self {
             Self::Mapped => "IPv4-mapped",
@@ -146,20 +146,20 @@ impl Form {
 }
 
 /// The IPv4 addresses inside an IPv6 address that is not a mapped one: for Teredo, the server and the client.
-fn embedded(address: Ipv6Addr) -> Option<(Form, [Option<Ipv4Addr>; 2])> {
+fn embedded(address: Ipv6Addr) -> Option<(Embedding, [Option<Ipv4Addr>; 2])> {
     let bytes = address.octets();
     let inner = |at: usize| Some(Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]));
     match address.segments() {
         // `::` and `::1` are addresses in their own right.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0, 0, 0, 0, 0, 0, _, _] => Some((Form::Compatible, [inner(12), None])),
-        [0, 0, 0, 0, 0xffff, 0, _, _] => Some((Form::Translated, [inner(12), None])),
-        [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some((Form::Nat64, [inner(12), None])),
-        [0x2002, ..] => Some((Form::SixToFour, [inner(2), None])),
+        [0, 0, 0, 0, 0, 0, _, _] => Some((Embedding::Compatible, [inner(12), None])),
+        [0, 0, 0, 0, 0xffff, 0, _, _] => Some((Embedding::Translated, [inner(12), None])),
+        [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some((Embedding::Nat64, [inner(12), None])),
+        [0x2002, ..] => Some((Embedding::SixToFour, [inner(2), None])),
         // The client's address is stored with its bits turned over (RFC 4380).
         [0x2001, 0, ..] => {
             let client = inner(12).map(|client| Ipv4Addr::from_bits(!client.to_bits()));
-            Some((Form::Teredo, [inner(4), client]))
+            Some((Embedding::Teredo, [inner(4), client]))
         }
         _ => None,
     }

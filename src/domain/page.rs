@@ -6,7 +6,7 @@ use std::str::FromStr;
 pub const DEFAULT_LIMIT: u16 = 50;
 
 /// Most items of a page.
-pub const MOST: u16 = 200;
+pub const MAX_LIMIT: u16 = 200;
 
 /// Place in a list: the order key of the last item before the next page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use serde_json::value::RawValue;
 use super::target_url::TargetUrl;
 
 /// A longer URL is not sent: servers and proxies on the way commonly refuse it.
-pub const LONGEST_URL: usize = 8_000;
+pub const MAX_SENT_URL_BYTES: usize = 8_000;
 
 /// Everything but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The URL of a GET would be longer than [`LONGEST_URL`]; holds its length in bytes.
+/// The URL of a GET would be longer than [`MAX_SENT_URL_BYTES`]; holds its length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UrlTooLong(pub usize);
 
@@ -34,7 +34,7 @@ pub fn url_with_document(url: &TargetUrl, document: &[u8]) -> Result<String, Url
         }
         whole.push_str(&query);
     }
-    if whole.len() > LONGEST_URL { Err(UrlTooLong(whole.len())) } else { Ok(whole) }
+    if whole.len() > MAX_SENT_URL_BYTES { Err(UrlTooLong(whole.len())) } else { Ok(whole) }
 }
 
 /// The part of `url` after its first `?`; empty without one. It is what the signature of a GET covers.
@@ -174,11 +174,11 @@ mod tests {
 
     #[test]
     fn a_url_over_the_limit_is_not_made() {
-        let room = LONGEST_URL - "http://h/?a=".len();
+        let room = MAX_SENT_URL_BYTES - "http://h/?a=".len();
         assert!(with("http://h/", &format!(r#"{{"a":"{}"}}"#, "x".repeat(room))).is_ok());
         assert_eq!(
             with("http://h/", &format!(r#"{{"a":"{}"}}"#, "x".repeat(room + 1))),
-            Err(UrlTooLong(LONGEST_URL + 1))
+            Err(UrlTooLong(MAX_SENT_URL_BYTES + 1))
         );
     }
 

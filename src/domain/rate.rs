@@ -9,10 +9,10 @@ use std::hash::Hash;
 use std::time::Duration;
 
 /// Highest count of a rate.
-const MOST: u32 = 1_000_000;
+const MAX_EVENTS: u32 = 1_000_000;
 
 /// Buckets that are kept before the first look for full ones.
-const FEW: usize = 1_024;
+const MIN_PRUNED: usize = 1_024;
 
 const PERIODS: [(&str, Duration); 3] =
     [("s", Duration::from_secs(1)), ("m", Duration::from_secs(60)), ("h", Duration::from_secs(3_600))];
@@ -30,11 +30,14 @@ impl Rate {
     /// # Errors
     /// A sentence that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not a rate; write a whole number from 1 to {MOST} and /s, /m or /h, such as 100/s");
+        let wrong = || {
+            format!(
+                "`{text}` is not a rate; write a whole number from 1 to {MAX_EVENTS} and /s, /m or /h, such as 100/s"
+            )
+        };
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
         let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
-        let count = digits.then(|| count.parse().ok()).flatten().filter(|count| (1..=MOST).contains(count));
+        let count = digits.then(|| count.parse().ok()).flatten().filter(|count| (1..=MAX_EVENTS).contains(count));
         let period = PERIODS.iter().find(|(name, _)| *name == unit).map(|(_, period)| *period);
         Ok(Self { count: count.ok_or_else(wrong)?, period: period.ok_or_else(wrong)? })
     }
@@ -58,7 +61,7 @@ pub struct Buckets<K> {
 impl<K: Hash + Eq> Buckets<K> {
     /// All full.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, full_at: HashMap::new(), prune_at: FEW }
+        Self { rate, full_at: HashMap::new(), prune_at: MIN_PRUNED }
     }
 
     /// Takes one token of `key`; `now` is any time that only goes forward.
@@ -68,7 +71,7 @@ impl<K: Hash + Eq> Buckets<K> {
     pub fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
         if self.full_at.len() >= self.prune_at {
             self.full_at.retain(|_, full_at| *full_at > now);
-            self.prune_at = (self.full_at.len() * 2).max(FEW);
+            self.prune_at = (self.full_at.len() * 2).max(MIN_PRUNED);
         }
         let full_at = self.full_at.entry(key).or_insert(now);
         let then_full_at = (*full_at).max(now) + self.rate.each();
@@ -135,7 +138,7 @@ mod tests {
         for key in 0..100_000 {
             assert_eq!(buckets.take(key, millis(u64::from(key))), Ok(()));
         }
-        assert!(buckets.full_at.len() <= 2 * FEW, "{}", buckets.full_at.len());
+        assert!(buckets.full_at.len() <= 2 * MIN_PRUNED, "{}", buckets.full_at.len());
     }
 
     proptest! {

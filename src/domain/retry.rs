@@ -6,16 +6,16 @@ use super::duration;
 use super::time::Timestamp;
 
 /// `Retry-After` is honoured up to this.
-pub const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+pub const MAX_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// Share of a delay by which jitter may move it either way.
 const JITTER: f64 = 0.2;
 
 /// Most delays that a schedule may have.
-pub const MOST_DELAYS: usize = 30;
+pub const MAX_DELAYS: usize = 30;
 
 /// Longest single delay of a schedule.
-pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 86_400);
+pub const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
 
 /// A number from -1 to 1 that the caller draws, so that transitions stay functions of their arguments.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,10 +46,10 @@ impl RetrySchedule {
     /// # Errors
     /// A sentence that says what would be right.
     pub fn new(delays: Vec<Duration>) -> Result<Self, String> {
-        if delays.len() > MOST_DELAYS {
-            return Err(format!("must have at most {MOST_DELAYS} delays"));
+        if delays.len() > MAX_DELAYS {
+            return Err(format!("must have at most {MAX_DELAYS} delays"));
         }
-        if delays.iter().any(|delay| *delay > LONGEST_DELAY) {
+        if delays.iter().any(|delay| *delay > MAX_DELAY) {
             return Err("must have no delay over 30d".to_owned());
         }
         Ok(Self(delays))
@@ -95,12 +95,12 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than a u64 holds is still a number of seconds, and over the bound.
-        value.parse().map_or(LONGEST_HOLD, Duration::from_secs)
+        value.parse().map_or(MAX_HOLD, Duration::from_secs)
     } else {
         let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
         Timestamp::from_millis(i64::try_from(at.as_millis()).ok()?).since(now)
     };
-    Some(wait.min(LONGEST_HOLD))
+    Some(wait.min(MAX_HOLD))
 }
 
 #[cfg(test)]
@@ -133,8 +133,8 @@ mod tests {
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:50:37 GMT", now), Some(Duration::from_secs(60)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:00:00 GMT", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("99999999999999999999999", now), Some(LONGEST_HOLD));
-        assert_eq!(retry_after("Fri, 31 Dec 2100 00:00:00 GMT", now), Some(LONGEST_HOLD));
+        assert_eq!(retry_after("99999999999999999999999", now), Some(MAX_HOLD));
+        assert_eq!(retry_after("Fri, 31 Dec 2100 00:00:00 GMT", now), Some(MAX_HOLD));
         for nonsense in ["", "soon", "-5", "1.5", "5s", "+3"] {
             assert_eq!(retry_after(nonsense, now), None, "{nonsense}");
         }

@@ -6,10 +6,10 @@ use super::ids::{AccountId, DestinationId, DestinationKey};
 use super::time::Timestamp;
 
 /// Most buckets of one answer.
-pub const MOST_BUCKETS: i64 = 1_500;
+pub const MAX_BUCKETS: i64 = 1_500;
 
 /// Narrowest bucket. Counts older than a day are kept by the hour, at the hour's beginning.
-pub const NARROWEST: Duration = Duration::from_secs(60);
+pub const MIN_BUCKET: Duration = Duration::from_secs(60);
 
 /// Width of a fresh bucket, in milliseconds.
 pub const MINUTE: i64 = 60_000;
@@ -75,7 +75,7 @@ impl StatsRequest {
         until: Timestamp,
         bucket: Duration,
     ) -> Result<Self, String> {
-        if bucket < NARROWEST || !bucket.as_secs().is_multiple_of(NARROWEST.as_secs()) {
+        if bucket < MIN_BUCKET || !bucket.as_secs().is_multiple_of(MIN_BUCKET.as_secs()) {
             return Err("a bucket must be a whole number of minutes, such as 1m, 1h or 1d".to_owned());
         }
         if until <= since {
@@ -85,8 +85,8 @@ impl StatsRequest {
         // No bucket begins in a year before the first: it could not be shown.
         let first = since.millis().div_euclid(width).max(-(-Timestamp::EARLIEST.millis() / width));
         let end = (until.millis() - 1).div_euclid(width) + 1;
-        if end - first > MOST_BUCKETS {
-            return Err(format!("the window holds over {MOST_BUCKETS} buckets; narrow it or widen the buckets"));
+        if end - first > MAX_BUCKETS {
+            return Err(format!("the window holds over {MAX_BUCKETS} buckets; narrow it or widen the buckets"));
         }
         let (since, until) = (Timestamp::from_millis(first * width), Timestamp::from_millis(end * width));
         Ok(Self { account_id, destination_id, since, until, bucket })

@@ -24,7 +24,7 @@ pub enum Change {
     /// A new event.
     Accepted(NewEvent),
     /// The outcome of an attempt is on disk; `due` is when the delivery is tried again, if it is.
-    Settled {
+    OutcomeRecorded {
         /// Its destination.
         destination: DestinationKey,
         /// The delivery.
@@ -34,15 +34,15 @@ pub enum Change {
     },
     /// The connection was opened anew after a failure: these are all destinations, and what is pending for them is to be
     /// looked at again.
-    Afresh(Vec<Destination>),
+    Reloaded(Vec<Destination>),
     /// A destination was made or changed, paused or resumed.
-    Destination(Arc<Destination>),
+    DestinationChanged(Arc<Destination>),
     /// A destination was deleted, by itself or with its account.
-    Gone(DestinationKey),
+    DestinationDeleted(DestinationKey),
     /// An account was deleted; each of its destinations is told of by itself.
-    AccountGone(AccountKey),
+    AccountDeleted(AccountKey),
     /// A delivery is to be sent at once, past holds and back-off.
-    Urgent {
+    RetryNow {
         /// Its destination.
         destination: DestinationKey,
         /// The delivery.

@@ -9,7 +9,7 @@ use super::commit::writer::Writer;
 use super::file::readers::Readers;
 use super::file::{opening, wal};
 use super::handle::Store;
-use super::memory::Shared;
+use super::memory::Memory;
 use super::operations::{accounts, outcomes};
 use super::write_thread;
 use crate::domain::memory::MemoryBudget;
@@ -36,21 +36,21 @@ impl Store {
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
         let held = Arc::new(opening::hold(&options.path)?);
         let (connection, marker) = opening::open(&held, options.now)?;
-        wal::watch(&connection);
-        outcomes::mend_due_times(&connection, options.now)?;
-        let shared = Arc::new(Shared::new(options.memory.clone()));
+        wal::install_hook(&connection);
+        outcomes::reset_future_times(&connection, options.now)?;
+        let shared = Arc::new(Memory::new(options.memory.clone()));
         shared.tokens.replace(accounts::tokens(&connection)?);
         let readers = Readers::new(&held, &shared.read_gate, &shared.read_throttle);
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
-        let (inbox, outlet) = queue::inbox();
+        let (inbox, outlet) = queue::queue();
         let thread = write_thread::start(opened, Arc::clone(&shared), observer, outlet)?;
         let writer = Writer::new(inbox);
-        Ok(Self { writer, readers, shared, thread: Arc::new(Mutex::new(Some(thread))), held })
+        Ok(Self { writer, readers, memory: shared, thread: Arc::new(Mutex::new(Some(thread))), held })
     }
 
     /// Writes what is queued and closes the file. Steps that come later are refused.
     pub async fn close(&self) {
-        if let Err(error) = self.settle_all_recent().await {
+        if let Err(error) = self.fold_all_recent().await {
             tracing::warn!(error = error.detail(), "recent counts are added to the tallies after the next start");
         }
         let readers = self.readers.clone();

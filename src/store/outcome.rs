@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::delivery::{Attempt, Outcome, Verdict};
+use crate::domain::delivery::{Attempt, Outcome, Transition};
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub struct FinishedAttempt {
     /// Failures of the schedule that were used up when it began.
     pub step: u32,
     /// What follows; times on the engine's clock.
-    pub verdict: Verdict,
+    pub verdict: Transition,
     /// The end of the attempt on the engine's clock.
     pub ended_at: Timestamp,
     /// The end of the attempt on the wall clock.

@@ -8,7 +8,7 @@ use poem_openapi::types::{Example, Type};
 use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
-use crate::error::{Error, Fault, Kind};
+use crate::error::{Error, FieldError, Kind};
 
 /// Media type of every error.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -50,12 +50,12 @@ impl Example for Problem {
 
 impl Example for FieldFault {
     fn example() -> Self {
-        Fault::new("email", "must be an e-mail address such as ada@example.com").into()
+        FieldError::new("email", "must be an e-mail address such as ada@example.com").into()
     }
 }
 
-impl From<Fault> for FieldFault {
-    fn from(fault: Fault) -> Self {
+impl From<FieldError> for FieldFault {
+    fn from(fault: FieldError) -> Self {
         Self { field: fault.field, message: fault.message }
     }
 }
@@ -148,8 +148,8 @@ impl From<Error> for ApiError {
             return Self::internal();
         }
         let mut answer = Self::new(status(error.kind()), error.code(), error.detail());
-        if !error.faults().is_empty() {
-            answer.problem.errors = Some(error.faults().iter().cloned().map(FieldFault::from).collect());
+        if !error.field_errors().is_empty() {
+            answer.problem.errors = Some(error.field_errors().iter().cloned().map(FieldFault::from).collect());
         }
         if error.kind() == Kind::Unavailable {
             answer = answer.with_header(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_invalid_body_lists_every_fault() {
-        let faults = vec![Fault::new("a", "is missing"), Fault::new("b", "must be a string")];
+        let faults = vec![FieldError::new("a", "is missing"), FieldError::new("b", "must be a string")];
         let error = ApiError::from(Error::invalid(faults));
         assert_eq!((error.problem.status, error.problem.errors.map(|errors| errors.len())), (422, Some(2)));
     }

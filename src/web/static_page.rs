@@ -27,7 +27,7 @@ pub const ICON: &str = concat!(
 );
 
 /// A page in its compressed form. The few that take no other get it unpacked.
-pub struct Packed {
+pub struct StaticPage {
     gzip: Bytes,
     /// Of the page as it is.
     plain_tag: HeaderValue,
@@ -35,7 +35,7 @@ pub struct Packed {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-impl Packed {
+impl StaticPage {
     /// Packs `text`, which is no HTML.
     pub fn text(content_type: &'static str, text: &str) -> Self {
         Self::new(content_type, text, Vec::new())
@@ -79,7 +79,7 @@ impl Packed {
 pub struct Page(pub Response);
 
 /// The answer with `page`, which is made when it is asked for first.
-pub async fn serve(page: &'static LazyLock<Packed>, request: &Request) -> Page {
+pub async fn serve(page: &'static LazyLock<StaticPage>, request: &Request) -> Page {
     // To pack Swagger UI for the first time takes a while, and so does unpacking it; other requests are not to wait for
     // that.
     let asked = request.headers().clone();
@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_that_is_known_is_not_sent_again() {
-        let packed = Packed::text("application/json", "{}");
+        let packed = StaticPage::text("application/json", "{}");
         let first = packed.answer(&headers(&[(ACCEPT_ENCODING, "gzip")]));
         assert_eq!((first.status(), first.header("content-encoding")), (StatusCode::OK, Some("gzip")));
         let etag = first.headers()[ETAG].clone();

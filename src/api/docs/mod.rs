@@ -9,14 +9,14 @@ use poem_openapi::OpenApi;
 
 use super::document;
 use super::paths::Undocumented;
-use crate::web::static_page::{Packed, Page, serve};
+use crate::web::static_page::{Page, StaticPage, serve};
 
 /// Their paths.
 pub const PATHS: [Undocumented; 3] = [("/docs", &["GET"]), ("/openapi.json", &["GET"]), ("/openapi.yaml", &["GET"])];
 
-static SWAGGER_UI: LazyLock<Packed> = LazyLock::new(|| Packed::html(&swagger::html()));
-static JSON: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/json", &document::json()));
-static YAML: LazyLock<Packed> = LazyLock::new(|| Packed::text("application/yaml", &document::yaml()));
+static SWAGGER_UI: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&swagger::html()));
+static JSON: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::text("application/json", &document::json()));
+static YAML: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::text("application/yaml", &document::yaml()));
 
 /// The pages.
 pub struct DocsApi;

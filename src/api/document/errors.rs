@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::auth::NoToken;
 use crate::api::operations::send_event;
-use crate::error::Fault;
+use crate::error::FieldError;
 use crate::web::access;
 use crate::web::problem::{ApiError, FieldFault, MEDIA_TYPE};
 use poem::http::StatusCode;
@@ -86,7 +86,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     responses.remove("4XX");
     for (status, description, error) in errors {
-        let error = if is_data { send_event::titled(error) } else { error };
+        let error = if is_data { send_event::with_contract_title(error) } else { error };
         responses.insert(status, response(description, error));
     }
 }
@@ -108,7 +108,7 @@ fn unreadable(parameter: &str) -> Option<&'static str> {
 /// A problem is listed under plain JSON too: some generators read types only there.
 fn response(description: &str, mut error: ApiError) -> Value {
     if error.problem.code == "validation_failed" {
-        let fault = Fault::new("email", "must be an e-mail address such as ada@example.com");
+        let fault = FieldError::new("email", "must be an e-mail address such as ada@example.com");
         error.problem.errors = Some(vec![FieldFault::from(fault)]);
     }
     let content = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "example": error.problem});

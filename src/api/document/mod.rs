@@ -33,9 +33,9 @@ once and its order is not promised; a repeat keeps its `webhook-id`.
 Every error is an RFC 9457 problem with a stable `code`.";
 
 /// The operations without anything behind them: enough to describe them.
-struct Paper;
+struct DocumentOnly;
 
-impl OpenApi for Paper {
+impl OpenApi for DocumentOnly {
     fn meta() -> Vec<MetaApi> {
         Operations::meta()
     }
@@ -47,8 +47,8 @@ impl OpenApi for Paper {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-fn paper() -> OpenApiService<Paper, ()> {
-    OpenApiService::new(Paper, TITLE, env!("CARGO_PKG_VERSION"))
+fn document_only() -> OpenApiService<DocumentOnly, ()> {
+    OpenApiService::new(DocumentOnly, TITLE, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .contact(ContactObject::new().name("The maintainers of Data Pusher"))
         .license(LicenseObject::new("MIT").url("https://opensource.org/license/mit"))
@@ -57,7 +57,7 @@ fn paper() -> OpenApiService<Paper, ()> {
 
 /// The document, made anew: a server that nobody asks for it does without its memory.
 fn make() -> Value {
-    let mut document = serde_json::from_str(&paper().spec()).unwrap_or_default();
+    let mut document = serde_json::from_str(&document_only().spec()).unwrap_or_default();
     normalise::normalise(&mut document);
     document
 }

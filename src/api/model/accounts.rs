@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::web::body::media_type::Accepts;
 
 /// Longest time that the old token works on after a rotation, in seconds: a week.
-const LONGEST_GRACE: u64 = 604_800;
+const MAX_GRACE_SECONDS: u64 = 604_800;
 
 /// A new account.
 #[derive(Debug, Object)]
@@ -166,7 +166,7 @@ impl FromBody for TokenRotation {
     const MAY_BE_MISSING: bool = true;
 
     fn read(fields: &mut Fields, _: &NetworkPolicy) -> Option<Duration> {
-        let grace = fields.optional("grace_seconds", whole(0, LONGEST_GRACE))?;
+        let grace = fields.optional("grace_seconds", whole(0, MAX_GRACE_SECONDS))?;
         Some(Duration::from_secs(grace.unwrap_or(0)))
     }
 }

@@ -157,7 +157,7 @@ impl From<Page<domain::delivery::Delivery>> for DeliveryPage {
 impl Example for Delivery {
     fn example() -> Self {
         let received = Timestamp::from_millis(1_767_268_800_000);
-        let number = domain::ids::hot_id(received);
+        let number = domain::ids::sequence_id(received);
         Self {
             delivery_id: DeliveryId(number + 1),
             event_id: EventId(number),

@@ -9,10 +9,10 @@ use poem_openapi::types::Example;
 use super::destinations::Destination;
 use super::values::{DurationText, PairChanges, Pairs, ReplayState};
 use crate::api::request::body::FromBody;
-use crate::api::request::fields::{self, Fields, Wrong, boolean, parsed, text, whole};
+use crate::api::request::fields::{self, FieldErrors, Fields, boolean, parsed, text, whole};
 use crate::api::request::json_tree::Json;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, LONGEST_TIMEOUT, MOST_CONCURRENCY};
+use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT};
 use crate::domain::headers::Headers;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::retry::RetrySchedule;
@@ -104,16 +104,16 @@ pub struct DestinationReplay {
     pub dry_run: Option<bool>,
 }
 
-fn url(network: &NetworkPolicy) -> impl Fn(Json) -> Result<TargetUrl, Wrong> {
+fn url(network: &NetworkPolicy) -> impl Fn(Json) -> Result<TargetUrl, FieldErrors> {
     move |value| Ok(TargetUrl::parse(&text(value)?, network)?)
 }
 
-fn headers(value: Json) -> Result<Headers, Wrong> {
+fn headers(value: Json) -> Result<Headers, FieldErrors> {
     let (pairs, wrong) = fields::members(value, "headers", |name, value| Ok((name, text(value)?)))?;
     wrong.and(Headers::parse(pairs))
 }
 
-fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, Wrong> {
+fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, FieldErrors> {
     let (changes, wrong) = fields::members(value, "headers", |name, value| match value {
         Json::Null => Ok((name, None)),
         value => Ok((name, Some(text(value)?))),
@@ -122,19 +122,19 @@ fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, Wrong> {
     wrong.and(Headers::default().patched(changes.clone())).map(|_| changes)
 }
 
-fn retry_schedule(value: Json) -> Result<RetrySchedule, Wrong> {
+fn retry_schedule(value: Json) -> Result<RetrySchedule, FieldErrors> {
     let (delays, wrong) = fields::list(value, "retry_schedule", |delay| Ok(parsed::<DurationText>(delay)?.0))?;
     wrong.and(RetrySchedule::new(delays))
 }
 
-fn timeout(value: Json) -> Result<Duration, Wrong> {
-    whole(1, LONGEST_TIMEOUT.as_secs())(value).map(Duration::from_secs)
+fn timeout(value: Json) -> Result<Duration, FieldErrors> {
+    whole(1, MAX_TIMEOUT.as_secs())(value).map(Duration::from_secs)
 }
 
-fn concurrency(value: Json) -> Result<u16, Wrong> {
-    let number = whole(1, MOST_CONCURRENCY.into())(value)?;
+fn concurrency(value: Json) -> Result<u16, FieldErrors> {
+    let number = whole(1, MAX_CONCURRENCY.into())(value)?;
     // Within the bound, so it fits.
-    Ok(u16::try_from(number).unwrap_or(MOST_CONCURRENCY))
+    Ok(u16::try_from(number).unwrap_or(MAX_CONCURRENCY))
 }
 
 fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {

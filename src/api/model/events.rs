@@ -12,7 +12,7 @@ use crate::domain::ids::{AccountId, EventId};
 use crate::domain::page::{Cursor, Page};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Accepted;
+use crate::store::AcceptedEvent;
 
 /// The sample document of examples and of test deliveries.
 pub const SAMPLE: &str = r#"{"order_id":1042,"status":"paid","total":"19.90"}"#;
@@ -104,7 +104,7 @@ impl From<Page<domain::event::Event>> for EventPage {
 
 impl EventReceipt {
     /// What came of an event, with its deliveries.
-    pub fn new(accepted: &Accepted, deliveries: impl Iterator<Item = domain::delivery::Delivery>) -> Self {
+    pub fn new(accepted: &AcceptedEvent, deliveries: impl Iterator<Item = domain::delivery::Delivery>) -> Self {
         Self {
             event_id: accepted.event_id,
             account_id: accepted.account_id.clone(),

@@ -17,7 +17,7 @@ use crate::domain::destination::HttpMethod;
 use crate::domain::duration;
 use crate::domain::event::IdempotencyKey;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
-use crate::domain::page::{Cursor, DEFAULT_LIMIT, MOST};
+use crate::domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT};
 use crate::domain::time::Timestamp;
 
 /// Implements [`Type`] for a type that is one value, with what refers to its schema and what registers that.
@@ -263,11 +263,11 @@ impl FromStr for Limit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        whole_between(text, 1, MOST).map(Self)
+        whole_between(text, 1, MAX_LIMIT).map(Self)
     }
 }
 
-inline_type!(Limit, "limit", MetaSchema { default: Some(DEFAULT_LIMIT.into()), ..number(1, MOST) });
+inline_type!(Limit, "limit", MetaSchema { default: Some(DEFAULT_LIMIT.into()), ..number(1, MAX_LIMIT) });
 
 /// An HTTP status that is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::api::model::accounts::{
 use crate::api::model::values::Limit;
 use crate::api::request::body::Body;
 use crate::api::request::params::{Path, Query, page};
-use crate::api::responses::{Created, Found, Gone, Long};
+use crate::api::responses::{Created, Long, NoContent, OkJson};
 use crate::api::tags::Tag;
 use crate::domain::account::Email;
 use crate::domain::ids::AccountId;
@@ -64,8 +64,8 @@ impl AccountsApi {
         _admin: Admin,
         /// Id of the account.
         account_id: Path<AccountId>,
-    ) -> ApiResult<Found<Account>> {
-        Ok(Found(self.0.store.account(account_id.0).await?.into()))
+    ) -> ApiResult<OkJson<Account>> {
+        Ok(OkJson(self.0.store.account(account_id.0).await?.into()))
     }
 
     /// Replace an account
@@ -78,8 +78,8 @@ impl AccountsApi {
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<AccountReplace>,
-    ) -> ApiResult<Found<Account>> {
-        Ok(Found(self.0.store.replace_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
+    ) -> ApiResult<OkJson<Account>> {
+        Ok(OkJson(self.0.store.replace_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Change an account
@@ -92,8 +92,8 @@ impl AccountsApi {
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<AccountUpdate>,
-    ) -> ApiResult<Found<Account>> {
-        Ok(Found(self.0.store.patch_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
+    ) -> ApiResult<OkJson<Account>> {
+        Ok(OkJson(self.0.store.patch_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Delete an account
@@ -105,9 +105,9 @@ impl AccountsApi {
         _admin: Admin,
         /// Id of the account.
         account_id: Path<AccountId>,
-    ) -> ApiResult<Gone> {
+    ) -> ApiResult<NoContent> {
         self.0.store.delete_account(account_id.0, (self.0.clock)()).await?;
-        Ok(Gone)
+        Ok(NoContent)
     }
 
     /// Rotate an account's token
@@ -120,10 +120,10 @@ impl AccountsApi {
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<TokenRotation>,
-    ) -> ApiResult<Found<AccountWithToken>> {
+    ) -> ApiResult<OkJson<AccountWithToken>> {
         let token = AppToken::generate();
         let now = (self.0.clock)();
         let account = self.0.store.rotate_token(account_id.0, token.digest(), token.hint(), body.0, now).await?;
-        Ok(Found(AccountWithToken::new(account, &token)))
+        Ok(OkJson(AccountWithToken::new(account, &token)))
     }
 }

@@ -9,7 +9,7 @@ use crate::api::context::ApiContext;
 use crate::api::model::deliveries::{Delivery, DeliveryDetail, DeliveryPage};
 use crate::api::model::values::{Limit, StatusFilter};
 use crate::api::request::params::{Path, Query, page};
-use crate::api::responses::{Found, Long, Taken};
+use crate::api::responses::{AcceptedJson, Long, OkJson};
 use crate::api::tags::Tag;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
@@ -73,8 +73,8 @@ impl DeliveriesApi {
         _admin: Admin,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
-    ) -> ApiResult<Found<DeliveryDetail>> {
-        Ok(Found(self.0.store.delivery(delivery_id.0).await?.into()))
+    ) -> ApiResult<OkJson<DeliveryDetail>> {
+        Ok(OkJson(self.0.store.delivery(delivery_id.0).await?.into()))
     }
 
     /// Retry a delivery
@@ -86,8 +86,8 @@ impl DeliveriesApi {
         _admin: Admin,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
-    ) -> ApiResult<Taken<Delivery>> {
-        Ok(Taken(self.0.store.retry_delivery(delivery_id.0).await?.into()))
+    ) -> ApiResult<AcceptedJson<Delivery>> {
+        Ok(AcceptedJson(self.0.store.retry_delivery(delivery_id.0).await?.into()))
     }
 
     /// Cancel a delivery
@@ -99,7 +99,7 @@ impl DeliveriesApi {
         _admin: Admin,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
-    ) -> ApiResult<Taken<Delivery>> {
-        Ok(Taken(self.0.store.cancel_delivery(delivery_id.0).await?.into()))
+    ) -> ApiResult<AcceptedJson<Delivery>> {
+        Ok(AcceptedJson(self.0.store.cancel_delivery(delivery_id.0).await?.into()))
     }
 }

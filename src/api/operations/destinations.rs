@@ -20,7 +20,7 @@ use crate::api::model::events::SAMPLE;
 use crate::api::model::values::Limit;
 use crate::api::request::body::Body;
 use crate::api::request::params::{Path, Query, page};
-use crate::api::responses::{self, Created, Found, Gone, Long};
+use crate::api::responses::{self, Created, Long, NoContent, OkJson};
 use crate::api::tags::Tag;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::Cursor;
@@ -85,8 +85,8 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Found<Destination>> {
-        Ok(Found(self.0.store.destination(destination_id.0).await?.into()))
+    ) -> ApiResult<OkJson<Destination>> {
+        Ok(OkJson(self.0.store.destination(destination_id.0).await?.into()))
     }
 
     /// Replace a destination
@@ -99,8 +99,8 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
         body: Body<DestinationReplace>,
-    ) -> ApiResult<Found<Destination>> {
-        Ok(Found(self.0.store.replace_destination(destination_id.0, body.0, (self.0.clock)()).await?.into()))
+    ) -> ApiResult<OkJson<Destination>> {
+        Ok(OkJson(self.0.store.replace_destination(destination_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Change a destination
@@ -114,8 +114,8 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
         body: Body<DestinationUpdate>,
-    ) -> ApiResult<Found<Destination>> {
-        Ok(Found(self.0.store.patch_destination(destination_id.0, body.0, (self.0.clock)()).await?.into()))
+    ) -> ApiResult<OkJson<Destination>> {
+        Ok(OkJson(self.0.store.patch_destination(destination_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Delete a destination
@@ -127,9 +127,9 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Gone> {
+    ) -> ApiResult<NoContent> {
         self.0.store.delete_destination(destination_id.0, (self.0.clock)()).await?;
-        Ok(Gone)
+        Ok(NoContent)
     }
 
     /// Pause a destination
@@ -141,8 +141,8 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Found<Destination>> {
-        Ok(Found(self.0.store.pause_destination(destination_id.0, (self.0.clock)()).await?.into()))
+    ) -> ApiResult<OkJson<Destination>> {
+        Ok(OkJson(self.0.store.pause_destination(destination_id.0, (self.0.clock)()).await?.into()))
     }
 
     /// Resume a destination
@@ -154,8 +154,8 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Found<Destination>> {
-        Ok(Found(self.0.store.resume_destination(destination_id.0, (self.0.clock)()).await?.into()))
+    ) -> ApiResult<OkJson<Destination>> {
+        Ok(OkJson(self.0.store.resume_destination(destination_id.0, (self.0.clock)()).await?.into()))
     }
 
     /// Test a destination
@@ -168,7 +168,7 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Found<Attempt>> {
+    ) -> ApiResult<OkJson<Attempt>> {
         let destination = self.0.store.destination(destination_id.0.clone()).await?;
         let held = destination.held_until;
         let (done, attempt) = oneshot::channel();
@@ -181,7 +181,7 @@ impl DestinationsApi {
             let lifted = self.0.store.lift_hold(destination_id.0, held).await;
             let _ = lifted.inspect_err(|error| tracing::warn!(%error, "a hold stays after a test that went well"));
         }
-        Ok(Found(attempt.into()))
+        Ok(OkJson(attempt.into()))
     }
 
     /// Replay a destination's deliveries
@@ -211,9 +211,9 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Found<SigningSecretAnswer>> {
+    ) -> ApiResult<OkJson<SigningSecretAnswer>> {
         let destination = self.0.store.destination(destination_id.0).await?;
-        Ok(Found((&destination.secrets.current).into()))
+        Ok(OkJson((&destination.secrets.current).into()))
     }
 
     /// Rotate a destination's signing secret
@@ -229,10 +229,10 @@ impl DestinationsApi {
         _admin: Admin,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
-    ) -> ApiResult<Found<SigningSecretAnswer>> {
+    ) -> ApiResult<OkJson<SigningSecretAnswer>> {
         let (secret, now) = (SigningSecret::generate(), (self.0.clock)());
         let destination = self.0.store.rotate_signing_secret(destination_id.0, secret, now).await?;
-        Ok(Found((&destination.secrets.current).into()))
+        Ok(OkJson((&destination.secrets.current).into()))
     }
 }
 

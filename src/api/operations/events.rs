@@ -10,7 +10,7 @@ use crate::api::model::deliveries::ReplayCount;
 use crate::api::model::events::{EventDetail, EventPage};
 use crate::api::model::values::Limit;
 use crate::api::request::params::{Path, Query, page};
-use crate::api::responses::{Found, Long, Taken};
+use crate::api::responses::{AcceptedJson, Long, OkJson};
 use crate::api::tags::Tag;
 use crate::domain::ids::{AccountId, EventId};
 use crate::domain::page::Cursor;
@@ -48,9 +48,9 @@ impl EventsApi {
         _admin: Admin,
         /// Id of the event.
         event_id: Path<EventId>,
-    ) -> ApiResult<Found<EventDetail>> {
+    ) -> ApiResult<OkJson<EventDetail>> {
         let (event, payload) = self.0.store.event(event_id.0).await?;
-        Ok(Found(EventDetail::new(event, payload)?))
+        Ok(OkJson(EventDetail::new(event, payload)?))
     }
 
     /// Replay an event
@@ -62,8 +62,8 @@ impl EventsApi {
         _admin: Admin,
         /// Id of the event.
         event_id: Path<EventId>,
-    ) -> ApiResult<Taken<ReplayCount>> {
+    ) -> ApiResult<AcceptedJson<ReplayCount>> {
         let count = self.0.store.replay_event(event_id.0).await?;
-        Ok(Taken(ReplayCount { count }))
+        Ok(AcceptedJson(ReplayCount { count }))
     }
 }

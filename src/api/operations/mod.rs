@@ -11,14 +11,14 @@ pub mod stream;
 
 use std::sync::Arc;
 
-use self::send_event::IncomingApi;
+use self::send_event::SendEventApi;
 use super::context::ApiContext;
 
 /// All of them, in the order in which a newcomer needs them.
 pub type Operations = (
     accounts::AccountsApi,
     destinations::DestinationsApi,
-    IncomingApi,
+    SendEventApi,
     deliveries::DeliveriesApi,
     stream::StreamApi,
     events::EventsApi,
@@ -26,7 +26,7 @@ pub type Operations = (
 );
 
 /// The operations on `context`.
-pub fn operations(context: &Arc<ApiContext>, incoming: IncomingApi) -> Operations {
+pub fn operations(context: &Arc<ApiContext>, incoming: SendEventApi) -> Operations {
     let context = || Arc::clone(context);
     (
         accounts::AccountsApi(context()),

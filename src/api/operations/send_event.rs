@@ -12,10 +12,10 @@ use poem_openapi::registry::{
 use poem_openapi::types::Type as _;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
 
-use crate::api::auth::{GivenToken, NoToken};
+use crate::api::auth::{AccountToken, NoToken};
 use crate::api::context::ApiContext;
 use crate::api::model::events::{EventReceipt, SAMPLE};
-use crate::api::rate_limit::Throttle;
+use crate::api::rate_limit::RateLimiter;
 use crate::api::request::prefer;
 use crate::api::responses;
 use crate::api::tags::Tag;
@@ -25,7 +25,7 @@ use crate::domain::ids::AccountKey;
 use crate::domain::json;
 use crate::domain::memory::{NoMemory, Reservation};
 use crate::error::Kind;
-use crate::store::{Accepted, MadeDeliveries};
+use crate::store::{AcceptedEvent, MadeDeliveries};
 use crate::web::body::media_type::{self, Accepts};
 use crate::web::body::{self};
 use crate::web::problem::{ApiError, ApiResult};
@@ -34,10 +34,10 @@ use crate::web::problem::{ApiError, ApiResult};
 pub const PATH: &str = "/server/incoming_data";
 
 /// Up to so many deliveries an answer is short, and takes no part of the memory that is shared.
-const FEW_DELIVERIES: usize = 64;
+const MAX_SHORT_ANSWER_DELIVERIES: usize = 64;
 
 /// An account has no more destinations, and so an event no more deliveries.
-const MOST_DELIVERIES: usize = 1_000;
+const MAX_WAITED_DELIVERIES: usize = 1_000;
 
 /// What a delivery takes in an answer, about.
 const DELIVERY_BYTES: usize = 400;
@@ -47,10 +47,10 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// The data handler.
 #[derive(Clone)]
-pub struct IncomingApi(Arc<ApiContext>, Arc<Throttle>);
+pub struct SendEventApi(Arc<ApiContext>, Arc<RateLimiter>);
 
 /// The headers and the body of what came, unread.
-pub struct Arrival<'a> {
+pub struct IncomingRequest<'a> {
     headers: &'a HeaderMap,
     body: Body,
 }
@@ -76,7 +76,7 @@ impl Written {
 }
 
 #[OpenApi(tag = "Tag::Data")]
-impl IncomingApi {
+impl SendEventApi {
     /// Send a JSON document
     ///
     /// Takes any JSON value for the account whose app secret token the `CL-XTOKEN` header holds (`CL-X-TOKEN` is taken
@@ -97,27 +97,31 @@ impl IncomingApi {
             description = "`wait=N` waits up to N seconds, at most 30, for the first attempts (RFC 7240)."
         )
     )]
-    async fn send(&self, token: GivenToken, arrival: Arrival<'_>) -> ApiResult<Receipt> {
+    async fn send(&self, token: AccountToken, arrival: IncomingRequest<'_>) -> ApiResult<Receipt> {
         // Boxed here, where it is made: a large future is copied by each layer that it passes.
-        Box::pin(self.take(token, arrival)).await.map_err(titled)
+        Box::pin(self.take(token, arrival)).await.map_err(with_contract_title)
     }
 }
 
-impl IncomingApi {
+impl SendEventApi {
     /// Takes events on behalf of `context`.
     pub fn new(context: Arc<ApiContext>) -> Self {
-        let throttle = Arc::new(Throttle::new(context.account_rate));
+        let throttle = Arc::new(RateLimiter::new(context.account_rate));
         Self(context, throttle)
     }
 
     /// Puts the handler before `endpoint`, which has it among many others: the framework's layers take as long as
     /// taking an event does, and have nothing to do for one.
-    pub fn in_front_of<E>(self, endpoint: E) -> InFront<E> {
-        InFront { incoming: self, endpoint }
+    pub fn in_front_of<E>(self, endpoint: E) -> FastPath<E> {
+        FastPath { incoming: self, endpoint }
     }
 
     /// The checks in the order that clients may rely on.
-    async fn take(&self, token: GivenToken, Arrival { headers, body }: Arrival<'_>) -> ApiResult<Receipt> {
+    async fn take(
+        &self,
+        token: AccountToken,
+        IncomingRequest { headers, body }: IncomingRequest<'_>,
+    ) -> ApiResult<Receipt> {
         let account = match self.admit(&token, headers) {
             Ok(account) => account,
             Err(error) => {
@@ -148,7 +152,7 @@ impl IncomingApi {
 
     /// What can be said before the body is read: whose it is, whether that is too much, and whether it is JSON by its
     /// headers.
-    fn admit(&self, token: &GivenToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
+    fn admit(&self, token: &AccountToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
         let account = self.0.store.account_by_token(&token.0?, (self.0.clock)()).ok_or(NoToken::Unknown)?;
         self.1.admit(account)?;
         media_type::check(headers, Accepts::AnyJson)?;
@@ -156,7 +160,7 @@ impl IncomingApi {
     }
 
     /// Waits for the first attempts, then answers with the deliveries as they are.
-    async fn attempted(&self, mut accepted: Accepted, wait: Duration) -> ApiResult<Receipt> {
+    async fn attempted(&self, mut accepted: AcceptedEvent, wait: Duration) -> ApiResult<Receipt> {
         let (store, event) = (&self.0.store, accepted.event_id);
         let attempts = async {
             match accepted.first_attempts.take() {
@@ -175,9 +179,9 @@ impl IncomingApi {
 
     /// What is answered, and memory for it where it is long: `anew` where the deliveries may have changed since they were
     /// made.
-    async fn receipt(&self, accepted: &Accepted, anew: bool) -> ApiResult<Written> {
-        let memory = match accepted.made.as_ref().map_or(MOST_DELIVERIES, MadeDeliveries::count) {
-            ..=FEW_DELIVERIES => None,
+    async fn receipt(&self, accepted: &AcceptedEvent, anew: bool) -> ApiResult<Written> {
+        let memory = match accepted.made.as_ref().map_or(MAX_WAITED_DELIVERIES, MadeDeliveries::count) {
+            ..=MAX_SHORT_ANSWER_DELIVERIES => None,
             count => Some(self.reserve(count * DELIVERY_BYTES).await?),
         };
         let receipt = match &accepted.made {
@@ -208,12 +212,12 @@ impl IncomingApi {
 }
 
 /// An endpoint with the data handler in front of it.
-pub struct InFront<E> {
-    incoming: IncomingApi,
+pub struct FastPath<E> {
+    incoming: SendEventApi,
     endpoint: E,
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for InFront<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for FastPath<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -222,8 +226,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for InFront<E> {
             return Box::pin(self.endpoint.call(request)).await;
         }
         let body = request.take_body();
-        let arrival = Arrival { headers: request.headers(), body };
-        let sent = self.incoming.send(GivenToken::of(request.headers()), arrival).await;
+        let arrival = IncomingRequest { headers: request.headers(), body };
+        let sent = self.incoming.send(AccountToken::of(request.headers()), arrival).await;
         Ok(sent.map_or_else(ApiError::into_response, Receipt::into_response))
     }
 }
@@ -247,7 +251,7 @@ fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
 }
 
 /// The titles that clients of the data handler know.
-pub fn titled(error: ApiError) -> ApiError {
+pub fn with_contract_title(error: ApiError) -> ApiError {
     match error.problem.status {
         400 | 405 | 415 => error.titled("Invalid Data"),
         401 => error.titled("Un Authenticate"),
@@ -257,7 +261,7 @@ pub fn titled(error: ApiError) -> ApiError {
     }
 }
 
-impl<'a> ApiExtractor<'a> for Arrival<'a> {
+impl<'a> ApiExtractor<'a> for IncomingRequest<'a> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();

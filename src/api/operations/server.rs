@@ -13,7 +13,7 @@ use crate::api::context::ApiContext;
 use crate::api::model::server::{Health, Stats};
 use crate::api::model::values::DurationText;
 use crate::api::request::params::Query;
-use crate::api::responses::{Found, Long, text_schema};
+use crate::api::responses::{Long, OkJson, text_schema};
 use crate::api::tags::Tag;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::stats::StatsRequest;
@@ -42,18 +42,18 @@ impl OperationsApi {
     ///
     /// Answers as long as the process does.
     #[oai(path = "/healthz", method = "get", operation_id = "getHealth")]
-    async fn health(&self) -> Found<Health> {
-        Found(Health::ok())
+    async fn health(&self) -> OkJson<Health> {
+        OkJson(Health::ok())
     }
 
     /// Say whether the server is ready
     ///
     /// Whether events can be written to disk now; 503 if not.
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
-    async fn readiness(&self) -> ApiResult<Found<Health>> {
+    async fn readiness(&self) -> ApiResult<OkJson<Health>> {
         let late = |_| Error::unavailable("storage_unavailable", "The database does not answer in time.");
         tokio::time::timeout(READY_WITHIN, self.0.store.probe()).await.map_err(late)??;
-        Ok(Found(Health::ok()))
+        Ok(OkJson(Health::ok()))
     }
 
     /// Count by time

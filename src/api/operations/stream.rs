@@ -19,7 +19,7 @@ use crate::api::responses::text_schema;
 use crate::api::tags::Tag;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{AccountId, DestinationId};
-use crate::store::{Follow, FollowFilter, Followed};
+use crate::store::{ChangedDeliveries, Follow, Subscription};
 use crate::web::problem::ApiResult;
 
 /// Between two looks at what changed: a delivery that changes often is sent a few times a second, not thousands.
@@ -63,7 +63,7 @@ impl StreamApi {
         /// Only those that are in this state then.
         state: Query<DeliveryState>,
     ) -> ApiResult<DeliveryStream> {
-        let filter = FollowFilter { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
+        let filter = Subscription { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
         Ok(DeliveryStream { follow: self.0.store.follow(filter).await?, admin })
     }
 }
@@ -86,7 +86,7 @@ fn events(follow: Follow) -> impl Stream<Item = Event> + Send {
     stream::iter([Event::retry(RECONNECT_MILLIS)]).chain(batches.flatten())
 }
 
-fn written(changed: Followed) -> Vec<Event> {
+fn written(changed: ChangedDeliveries) -> Vec<Event> {
     let mut events: Vec<Event> = changed
         .deliveries
         .into_iter()

@@ -120,7 +120,7 @@ mod tests {
         // An unknown field is answered with the known ones.
         let (fields, _) = read(&serde_json::json!({"?": null}));
         let refused = fields.finish(None::<()>).unwrap_err();
-        let unknown = refused.faults().iter().find(|fault| fault.field == "?").unwrap();
+        let unknown = refused.field_errors().iter().find(|fault| fault.field == "?").unwrap();
         let (_, known) = unknown.message.split_once("known are ").unwrap();
         let mut asked: Vec<_> = known.split(", ").map(str::to_owned).collect();
         let mut documented: Vec<_> = schema["properties"].as_object().unwrap().keys().cloned().collect();

@@ -3,32 +3,32 @@
 use std::str::FromStr;
 
 use super::json_tree::Json;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, FieldError, Result};
 
 /// What is wrong with one field: a message about the field itself, or faults that name their own fields.
-pub struct Wrong(Vec<Fault>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl From<String> for Wrong {
+impl From<String> for FieldErrors {
     fn from(message: String) -> Self {
-        Self(vec![Fault::new("", message)])
+        Self(vec![FieldError::new("", message)])
     }
 }
 
-impl From<&str> for Wrong {
+impl From<&str> for FieldErrors {
     fn from(message: &str) -> Self {
         message.to_owned().into()
     }
 }
 
-impl From<Vec<Fault>> for Wrong {
-    fn from(faults: Vec<Fault>) -> Self {
+impl From<Vec<FieldError>> for FieldErrors {
+    fn from(faults: Vec<FieldError>) -> Self {
         Self(faults)
     }
 }
 
-impl Wrong {
+impl FieldErrors {
     /// The faults; those about the field itself name it.
-    fn at(self, field: &str) -> impl Iterator<Item = Fault> {
+    fn at(self, field: &str) -> impl Iterator<Item = FieldError> {
         self.0.into_iter().map(move |mut fault| {
             if fault.field.is_empty() {
                 field.clone_into(&mut fault.field);
@@ -57,7 +57,7 @@ impl Wrong {
 pub struct Fields {
     members: Vec<(String, Json)>,
     asked: Vec<&'static str>,
-    faults: Vec<Fault>,
+    faults: Vec<FieldError>,
 }
 
 impl Fields {
@@ -68,9 +68,10 @@ impl Fields {
     pub fn of(body: Json) -> Result<Self> {
         match body {
             Json::Object(members) => Ok(Self { members, asked: Vec::new(), faults: Vec::new() }),
-            other => {
-                Err(Error::invalid(vec![Fault::new("", format!("The body must be an object, not {}.", kind(&other)))]))
-            }
+            other => Err(Error::invalid(vec![FieldError::new(
+                "",
+                format!("The body must be an object, not {}.", kind(&other)),
+            )])),
         }
     }
 
@@ -93,15 +94,15 @@ impl Fields {
     }
 
     fn fault(&mut self, name: &str, message: &str) {
-        self.faults.push(Fault::new(name, message));
+        self.faults.push(FieldError::new(name, message));
     }
 
-    fn note<T>(&mut self, name: &str, read: Result<T, Wrong>) -> Option<T> {
+    fn note<T>(&mut self, name: &str, read: Result<T, FieldErrors>) -> Option<T> {
         read.map_err(|wrong| self.faults.extend(wrong.at(name))).ok()
     }
 
     /// A field that must be there.
-    pub fn required<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<T> {
+    pub fn required<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, FieldErrors>) -> Option<T> {
         match self.take(name) {
             Some(value) => self.note(name, read(value)),
             None => {
@@ -115,7 +116,7 @@ impl Fields {
     pub fn optional<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(Json) -> Result<T, Wrong>,
+        read: impl FnOnce(Json) -> Result<T, FieldErrors>,
     ) -> Option<Option<T>> {
         match self.take(name) {
             None | Some(Json::Null) => Some(None),
@@ -124,7 +125,11 @@ impl Fields {
     }
 
     /// A field that may be missing but not `null`: in a merge patch, one that cannot be cleared.
-    pub fn change<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, Wrong>) -> Option<Option<T>> {
+    pub fn change<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(Json) -> Result<T, FieldErrors>,
+    ) -> Option<Option<T>> {
         match self.take(name) {
             None => Some(None),
             Some(Json::Null) => {
@@ -139,7 +144,7 @@ impl Fields {
     pub fn clearable<T>(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(Json) -> Result<T, Wrong>,
+        read: impl FnOnce(Json) -> Result<T, FieldErrors>,
     ) -> Option<Option<Option<T>>> {
         match self.take(name) {
             None => Some(None),
@@ -186,7 +191,7 @@ fn kind(value: &Json) -> &'static str {
 }
 
 /// A string, as it is.
-pub fn text(value: Json) -> Result<String, Wrong> {
+pub fn text(value: Json) -> Result<String, FieldErrors> {
     match value {
         Json::Text(text) => Ok(text),
         other => Err(format!("must be a string, not {}", kind(&other)).into()),
@@ -194,12 +199,12 @@ pub fn text(value: Json) -> Result<String, Wrong> {
 }
 
 /// A string that is a `T`.
-pub fn parsed<T: FromStr<Err = String>>(value: Json) -> Result<T, Wrong> {
+pub fn parsed<T: FromStr<Err = String>>(value: Json) -> Result<T, FieldErrors> {
     Ok(text(value)?.parse::<T>()?)
 }
 
 /// `true` or `false`.
-pub fn boolean(value: Json) -> Result<bool, Wrong> {
+pub fn boolean(value: Json) -> Result<bool, FieldErrors> {
     match value {
         Json::Bool(value) => Ok(value),
         other => Err(format!("must be true or false, not {}", kind(&other)).into()),
@@ -207,7 +212,7 @@ pub fn boolean(value: Json) -> Result<bool, Wrong> {
 }
 
 /// A whole number within bounds.
-pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, Wrong> {
+pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, FieldErrors> {
     move |value| match value {
         Json::Whole(number) if (lowest..=highest).contains(&number) => Ok(number),
         Json::Whole(_) | Json::Number => Err(format!("must be a whole number from {lowest} to {highest}").into()),
@@ -216,7 +221,11 @@ pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, Wron
 }
 
 /// The elements of an array that `read` takes, and what is wrong with the others, element by element.
-pub fn list<T>(value: Json, name: &str, read: impl Fn(Json) -> Result<T, Wrong>) -> Result<(Vec<T>, Wrong), Wrong> {
+pub fn list<T>(
+    value: Json,
+    name: &str,
+    read: impl Fn(Json) -> Result<T, FieldErrors>,
+) -> Result<(Vec<T>, FieldErrors), FieldErrors> {
     let Json::Array(items) = value else { return Err(format!("must be an array, not {}", kind(&value)).into()) };
     Ok(collect(items.into_iter().enumerate().map(|(index, item)| (format!("{name}[{index}]"), read(item)))))
 }
@@ -225,13 +234,13 @@ pub fn list<T>(value: Json, name: &str, read: impl Fn(Json) -> Result<T, Wrong>)
 pub fn members<T>(
     value: Json,
     name: &str,
-    read: impl Fn(String, Json) -> Result<T, Wrong>,
-) -> Result<(Vec<T>, Wrong), Wrong> {
+    read: impl Fn(String, Json) -> Result<T, FieldErrors>,
+) -> Result<(Vec<T>, FieldErrors), FieldErrors> {
     let Json::Object(members) = value else { return Err(format!("must be an object, not {}", kind(&value)).into()) };
     Ok(collect(members.into_iter().map(|(key, value)| (format!("{name}.{key}"), read(key, value)))))
 }
 
-fn collect<T>(items: impl Iterator<Item = (String, Result<T, Wrong>)>) -> (Vec<T>, Wrong) {
+fn collect<T>(items: impl Iterator<Item = (String, Result<T, FieldErrors>)>) -> (Vec<T>, FieldErrors) {
     let (mut values, mut faults) = (Vec::new(), Vec::new());
     for (path, read) in items {
         match read {
@@ -239,7 +248,7 @@ fn collect<T>(items: impl Iterator<Item = (String, Result<T, Wrong>)>) -> (Vec<T
             Err(wrong) => faults.extend(wrong.at(&path)),
         }
     }
-    (values, Wrong(faults))
+    (values, FieldErrors(faults))
 }
 
 #[cfg(test)]
@@ -252,7 +261,7 @@ mod tests {
     }
 
     fn faults<T>(result: Result<T>) -> Vec<String> {
-        let faults = result.err().map(|error| error.faults().to_vec()).unwrap_or_default();
+        let faults = result.err().map(|error| error.field_errors().to_vec()).unwrap_or_default();
         faults.into_iter().map(|fault| format!("{} {}", fault.field, fault.message)).collect()
     }
 
@@ -298,13 +307,13 @@ mod tests {
     #[test]
     fn faults_inside_lists_and_objects_name_their_place() {
         let value = |text: &str| serde_json::from_str::<Json>(text).unwrap();
-        let Ok((tags, Wrong(faults))) = list(value(r#"["a",1]"#), "tags", text) else { panic!("refused") };
+        let Ok((tags, FieldErrors(faults))) = list(value(r#"["a",1]"#), "tags", text) else { panic!("refused") };
         assert_eq!((tags, faults[0].field.as_str()), (vec!["a".to_owned()], "tags[1]"));
         let read = members(value(r#"{"X-A":"1","X-B":true}"#), "headers", |_, value| text(value));
         let Ok((_, wrong)) = read else { panic!("refused") };
-        let Err(Wrong(faults)) = wrong.and(Err::<(), _>("is too long")) else { panic!("taken") };
-        let boolean = Fault::new("headers.X-B", "must be a string, not a boolean");
-        assert_eq!(faults, [boolean, Fault::new("", "is too long")]);
+        let Err(FieldErrors(faults)) = wrong.and(Err::<(), _>("is too long")) else { panic!("taken") };
+        let boolean = FieldError::new("headers.X-B", "must be a string, not a boolean");
+        assert_eq!(faults, [boolean, FieldError::new("", "is too long")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use poem::http::HeaderMap;
 
 /// Longest wait; more is cut down to it.
-const LONGEST: u64 = 30;
+const MAX_WAIT_SECONDS: u64 = 30;
 
 /// How long the client would like to wait. Other preferences and waits that are not whole seconds are ignored, as RFC
 /// 7240 asks; of several waits the first counts.
@@ -18,7 +18,8 @@ pub fn wait(headers: &HeaderMap) -> Option<Duration> {
         let is_wait = name.trim().eq_ignore_ascii_case("wait");
         let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
         // More digits than a u64 holds is still a number, and over the bound.
-        (is_wait && is_number).then(|| Duration::from_secs(value.parse().unwrap_or(LONGEST).min(LONGEST)))
+        (is_wait && is_number)
+            .then(|| Duration::from_secs(value.parse().unwrap_or(MAX_WAIT_SECONDS).min(MAX_WAIT_SECONDS)))
     })
 }
 

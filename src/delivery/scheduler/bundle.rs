@@ -3,49 +3,54 @@
 
 use std::time::Duration;
 
-use crate::delivery::workers::batch::Aloft;
+use crate::delivery::workers::batch::AssignedRun;
 
 /// A worker is not given more while so many others could share what waits.
 const SHARED_BY: usize = 4;
 
 /// Runs of one worker.
-const MOST_RUNS: usize = 16;
+const MAX_RUNS: usize = 16;
 
 /// Deliveries of one worker.
-const MOST_JOBS: usize = 16;
+const MAX_JOBS: usize = 16;
 
 /// And no more than are usually made in this time.
-const USUAL: Duration = Duration::from_millis(2);
+const MAX_TYPICAL_DURATION: Duration = Duration::from_millis(2);
 
 /// What is put together for the next worker.
-pub struct Bundle<R = Aloft> {
+pub struct Assignment<R = AssignedRun> {
     most: usize,
     runs: Vec<R>,
     jobs: usize,
-    usual: Duration,
+    typical_duration: Duration,
 }
 
-impl<R> Bundle<R> {
+impl<R> Assignment<R> {
     /// Where so many lanes wait.
     pub fn among(lanes: usize) -> Self {
-        Self { most: (lanes / SHARED_BY).clamp(1, MOST_RUNS), runs: Vec::new(), jobs: 0, usual: Duration::ZERO }
+        Self {
+            most: (lanes / SHARED_BY).clamp(1, MAX_RUNS),
+            runs: Vec::new(),
+            jobs: 0,
+            typical_duration: Duration::ZERO,
+        }
     }
 
     /// Adds a run of so many jobs, each of which usually takes so long.
     pub fn add(&mut self, run: R, jobs: usize, usual: Duration) {
         self.runs.push(run);
         self.jobs += jobs;
-        self.usual += usual.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
+        self.typical_duration += usual.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
     }
 
     /// Whether a worker is to be given it as it is.
     pub fn is_full(&self) -> bool {
-        self.runs.len() >= self.most || self.jobs >= MOST_JOBS || self.usual >= USUAL
+        self.runs.len() >= self.most || self.jobs >= MAX_JOBS || self.typical_duration >= MAX_TYPICAL_DURATION
     }
 
     /// What it holds; the next one is empty.
     pub fn take(&mut self) -> Vec<R> {
-        (self.jobs, self.usual) = (0, Duration::ZERO);
+        (self.jobs, self.typical_duration) = (0, Duration::ZERO);
         std::mem::take(&mut self.runs)
     }
 }
@@ -58,7 +63,7 @@ mod tests {
 
     /// How many runs go together where so many lanes wait with so many jobs each.
     fn together(lanes: usize, jobs: usize, usual: Duration) -> usize {
-        let mut bundle = Bundle::among(lanes);
+        let mut bundle = Assignment::among(lanes);
         while !bundle.is_full() {
             bundle.add((), jobs, usual);
         }
@@ -70,7 +75,7 @@ mod tests {
         assert_eq!(together(1, 1, QUICK), 1);
         assert_eq!(together(7, 1, QUICK), 1, "there are workers enough");
         assert_eq!(together(32, 1, QUICK), 8);
-        assert_eq!(together(1_000, 1, QUICK), MOST_RUNS);
+        assert_eq!(together(1_000, 1, QUICK), MAX_RUNS);
         assert_eq!(together(1_000, 8, QUICK), 2, "of 16 deliveries");
         assert_eq!(together(1_000, 1, Duration::from_millis(1)), 2, "of 1 ms each");
         assert_eq!(together(1_000, 1, Duration::from_millis(40)), 1);
@@ -78,8 +83,8 @@ mod tests {
 
     #[test]
     fn the_next_bundle_begins_empty() {
-        let mut bundle = Bundle::among(1_000);
-        (0..MOST_RUNS).for_each(|_| bundle.add((), 1, QUICK));
+        let mut bundle = Assignment::among(1_000);
+        (0..MAX_RUNS).for_each(|_| bundle.add((), 1, QUICK));
         assert!(bundle.is_full());
         bundle.take();
         assert!(!bundle.is_full() && bundle.take().is_empty());

@@ -3,38 +3,38 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::lane::{Lane, Place};
-use super::{DOCUMENTS, Scheduler};
+use super::lane::{JobState, Lane};
+use super::{DOCUMENT_BYTES, Scheduler};
 use crate::delivery::workers::job::Job;
 use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::store::{Change, NewEvent};
 
 /// Deliveries of one lane that wait to be sent by hand; further ones go as others do, as soon as they are due.
-const MOST_URGENT: usize = 1_024;
+const MAX_URGENT: usize = 1_024;
 
 impl Scheduler {
-    pub(super) fn change(&mut self, change: Change) {
+    pub(super) fn apply_change(&mut self, change: Change) {
         match change {
             Change::Accepted(event) => self.accepted(event),
-            Change::Settled { destination, delivery, due } => {
+            Change::OutcomeRecorded { destination, delivery, due } => {
                 self.released(destination, delivery);
                 if let Some(at) = due {
                     self.due(destination, at);
                 }
-                self.look(destination);
+                self.reschedule(destination);
             }
-            Change::Afresh(destinations) => self.afresh(destinations),
-            Change::Destination(destination) => self.changed(destination),
-            Change::Gone(destination) => self.gone(destination),
-            Change::AccountGone(_) => {}
-            Change::Urgent { destination, delivery, event } => self.urge(destination, delivery, event),
+            Change::Reloaded(destinations) => self.reloaded(destinations),
+            Change::DestinationChanged(destination) => self.destination_changed(destination),
+            Change::DestinationDeleted(destination) => self.destination_deleted(destination),
+            Change::AccountDeleted(_) => {}
+            Change::RetryNow { destination, delivery, event } => self.retry_now(destination, delivery, event),
             Change::Reopened(destination) => {
                 if let Some(lane) = self.lanes.get_mut(&destination) {
-                    lane.urge();
+                    lane.clear_backoff();
                     lane.note_more();
                 }
-                self.look(destination);
+                self.reschedule(destination);
             }
             Change::Cancelled { destination, delivery } => self.cancelled(destination, delivery),
         }
@@ -42,7 +42,7 @@ impl Scheduler {
 
     pub(super) fn accepted(&mut self, event: NewEvent) {
         for (delivery, destination) in event.deliveries {
-            let (share, spare) = self.common_room();
+            let (share, spare) = self.shared_window();
             let Some(lane) = self.lanes.get_mut(&destination) else { continue };
             // A refill may have read it between the commit and this message.
             if lane.in_hand.contains_key(&delivery) {
@@ -56,21 +56,21 @@ impl Scheduler {
             {
                 lane.note_more();
             } else {
-                let fits = self.bytes + event.payload.len() <= DOCUMENTS;
+                let fits = self.bytes + event.payload.len() <= DOCUMENT_BYTES;
                 self.bytes += if fits { event.payload.len() } else { 0 };
                 self.in_hand += 1;
-                lane.in_hand.insert(delivery, Place::Queued);
+                lane.in_hand.insert(delivery, JobState::Queued);
                 let document = fits.then(|| event.payload.clone());
                 lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document, urgent: false });
             }
-            self.look(destination);
+            self.reschedule(destination);
         }
     }
 
-    pub(super) fn changed(&mut self, destination: Arc<Destination>) {
+    pub(super) fn destination_changed(&mut self, destination: Arc<Destination>) {
         let (key, now) = (destination.key, self.now());
         // What has not begun goes by what the destination is now.
-        self.recall(key);
+        self.recall_unstarted(key);
         match self.lanes.get_mut(&key) {
             None => {
                 self.lanes.insert(key, Lane::new(destination, now));
@@ -90,53 +90,53 @@ impl Scheduler {
                     lane.moved();
                 }
                 if resumed || lifted {
-                    lane.urge();
+                    lane.clear_backoff();
                     lane.note_more();
                 }
             }
         }
-        self.look(key);
+        self.reschedule(key);
     }
 
     /// What the lanes have in hand goes on: a commit that failed told of nothing.
-    fn afresh(&mut self, destinations: Vec<Destination>) {
+    fn reloaded(&mut self, destinations: Vec<Destination>) {
         let known: HashSet<DestinationKey> = destinations.iter().map(|destination| destination.key).collect();
         let gone: Vec<DestinationKey> = self.lanes.keys().filter(|key| !known.contains(key)).copied().collect();
-        gone.into_iter().for_each(|key| self.gone(key));
+        gone.into_iter().for_each(|key| self.destination_deleted(key));
         for destination in destinations {
             let key = destination.key;
-            self.changed(Arc::new(destination));
+            self.destination_changed(Arc::new(destination));
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.note_more();
             }
-            self.look(key);
+            self.reschedule(key);
         }
     }
 
-    pub(super) fn gone(&mut self, key: DestinationKey) {
-        self.recall(key);
-        self.leave(key);
-        self.hungry.remove(&key);
+    pub(super) fn destination_deleted(&mut self, key: DestinationKey) {
+        self.recall_unstarted(key);
+        self.remove_ready(key);
+        self.backlogged.remove(&key);
         if let Some(lane) = self.lanes.remove(&key) {
             self.in_hand -= lane.in_hand.len();
-            self.excess -= lane.excess;
+            self.above_floor -= lane.above_floor;
             self.bytes -= lane.queue.iter().chain(&lane.urgent).map(Job::bytes).sum::<usize>();
         }
     }
 
     /// Goes before all else of its lane, and passes holds and back-off; not caps, and not other people's turns.
-    fn urge(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
+    fn retry_now(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
         let Some(lane) = self.lanes.get(&key) else { return };
-        if lane.in_hand.get(&delivery) == Some(&Place::Sent) {
+        if lane.in_hand.get(&delivery) == Some(&JobState::Sent) {
             // What waits for a worker that is busy with others is not under way.
-            self.recall(key);
+            self.recall_unstarted(key);
         }
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let place = lane.in_hand.get(&delivery).copied();
         match place {
             // Under way already.
-            Some(Place::Sent) => {}
-            Some(Place::Queued) => {
+            Some(JobState::Sent) => {}
+            Some(JobState::Queued) => {
                 if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
                     && let Some(job) = lane.queue.remove(at)
                 {
@@ -145,24 +145,24 @@ impl Scheduler {
                 }
             }
             // The file has it, due at once.
-            _ if lane.is_paused() || lane.urgent.len() >= MOST_URGENT => lane.note_more(),
-            Some(Place::Settled) | None => {
-                if lane.in_hand.insert(delivery, Place::Queued).is_none() {
+            _ if lane.is_paused() || lane.urgent.len() >= MAX_URGENT => lane.note_more(),
+            Some(JobState::Settled) | None => {
+                if lane.in_hand.insert(delivery, JobState::Queued).is_none() {
                     self.in_hand += 1;
                 }
                 lane.urgent.push_back(Job { delivery, event, step: None, document: None, urgent: true });
             }
         }
-        self.look(key);
+        self.reschedule(key);
     }
 
     pub(super) fn cancelled(&mut self, key: DestinationKey, delivery: DeliveryId) {
-        self.recall(key);
+        self.recall_unstarted(key);
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.refilling.is_some() {
             lane.cancelled.insert(delivery);
         }
-        if lane.in_hand.get(&delivery) == Some(&Place::Queued) {
+        if lane.in_hand.get(&delivery) == Some(&JobState::Queued) {
             for queue in [&mut lane.queue, &mut lane.urgent] {
                 if let Some(at) = queue.iter().position(|job| job.delivery == delivery)
                     && let Some(job) = queue.remove(at)
@@ -172,7 +172,7 @@ impl Scheduler {
             }
             self.released(key, delivery);
         }
-        self.look(key);
+        self.reschedule(key);
     }
 
     /// A delivery is no longer in hand. While a refill is under way it is remembered: what that reads is older.
@@ -180,7 +180,7 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.refilling.is_some() {
             if let Some(place) = lane.in_hand.get_mut(&delivery) {
-                *place = Place::Settled;
+                *place = JobState::Settled;
             }
         } else if lane.in_hand.remove(&delivery).is_some() {
             self.in_hand -= 1;

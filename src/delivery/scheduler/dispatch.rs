@@ -5,14 +5,14 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bundle::Bundle;
-use super::lane::{FAST, Lane, Place, Standing};
+use super::bundle::Assignment;
+use super::lane::{FAST, Health, JobState, Lane};
 use super::message::Message;
 use super::pools::Pool;
-use super::processors::MOMENT;
-use super::{Flight, Scheduler, TESTS};
+use super::processors::RECLAIM_AFTER;
+use super::{InFlightRun, MAX_TESTS, Scheduler};
 use crate::delivery::sending::attempt::Client;
-use crate::delivery::workers::batch::{Aloft, Progress, Run, Said};
+use crate::delivery::workers::batch::{AssignedRun, HealthSignal, Progress, Run};
 use crate::delivery::workers::deliver;
 use crate::delivery::workers::job::Job;
 use crate::domain::delivery::Attempt;
@@ -23,254 +23,254 @@ use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
 
 /// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
-const LEAST_YOUNG: Duration = Duration::from_millis(10);
+const RECENT_FAILURE: Duration = Duration::from_millis(10);
 
 /// An attempt of a failing lane may be cut for room when it is older.
 const CUT_AFTER: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
-        let mut bundle = Bundle::among(self.pools.brisk());
+        let mut bundle = Assignment::among(self.pools.busy_immediate());
         while let Some((key, pool)) = self.next_lane() {
             let Some(lane) = self.lanes.get_mut(&key) else {
-                self.leave(key);
+                self.remove_ready(key);
                 continue;
             };
             let jobs = lane.next_jobs();
             if jobs.is_empty() {
-                self.leave(key);
+                self.remove_ready(key);
                 continue;
             }
-            if pool != Pool::Brisk || lane.goes_alone() {
+            if pool != Pool::Immediate || lane.goes_alone() {
                 self.send_alone(key, jobs, pool, now);
                 continue;
             }
-            let (count, usual) = (jobs.len(), lane.usual());
-            if let Some(aloft) = self.launch(key, jobs, pool, now) {
+            let (count, usual) = (jobs.len(), lane.typical_duration());
+            if let Some(aloft) = self.begin(key, jobs, pool, now) {
                 bundle.add(aloft, count, usual);
             }
             if bundle.is_full() {
-                self.give(bundle.take(), Pool::Brisk);
+                self.assign(bundle.take(), Pool::Immediate);
             }
         }
-        self.give(bundle.take(), Pool::Brisk);
-        if self.threads + 1 >= self.options.workers
+        self.assign(bundle.take(), Pool::Immediate);
+        if self.busy_workers + 1 >= self.options.workers
             && self.pools.good_wait(|pool, lane| self.finds_processor(pool, lane))
         {
-            self.cut_for_room(now);
+            self.preempt_stalled(now);
         }
     }
 
     /// The lane that sends next, and its pool.
     fn next_lane(&self) -> Option<(DestinationKey, Pool)> {
-        self.pools.next(self.threads, self.options.workers, |pool, lane| self.finds_processor(pool, lane))
+        self.pools.next(self.busy_workers, self.options.workers, |pool, lane| self.finds_processor(pool, lane))
     }
 
     fn finds_processor(&self, pool: Pool, lane: DestinationKey) -> bool {
-        self.lanes.get(&lane).is_none_or(|lane| self.processors.are_free(pool, lane.useful()))
+        self.lanes.get(&lane).is_none_or(|lane| self.processors.are_free(pool, lane.max_useful_concurrency()))
     }
 
     fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
-        let aloft = self.launch(key, jobs, pool, now);
-        self.give(aloft.into_iter().collect(), pool);
+        let aloft = self.begin(key, jobs, pool, now);
+        self.assign(aloft.into_iter().collect(), pool);
     }
 
     /// Notes what a worker is about to be given.
-    fn launch(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<Aloft> {
-        self.leave(key);
-        let number = self.next_flight;
-        self.next_flight += 1;
+    fn begin(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<AssignedRun> {
+        self.remove_ready(key);
+        let number = self.next_run;
+        self.next_run += 1;
         let lane = self.lanes.get_mut(&key)?;
         lane.in_flight += 1;
         if let Some(turn) = lane.turn.take() {
-            self.turns.taken(turn);
+            self.account_turns.taken(turn);
         }
         for job in &jobs {
-            lane.in_hand.insert(job.delivery, Place::Sent);
+            lane.in_hand.insert(job.delivery, JobState::Sent);
         }
-        let sound = lane.standing != Standing::Failing;
+        let sound = lane.health != Health::Failing;
         let client = lane.client.get_or_insert_with(|| {
             let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
             Arc::new(Client::new(&self.context.connections, Arc::clone(&lane.destination), timeout))
         });
         let client = Arc::clone(client);
-        let patience = lane.patience(pool);
+        let patience = lane.overdue_after(pool);
         let young_failing = pool == Pool::Failing;
         self.pools.take(pool);
         self.pools.young_failing += usize::from(young_failing);
         if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
-            let first_look = if pool == Pool::Brisk { MOMENT } else { patience };
-            self.patience.push(Reverse((now.plus(first_look), number)));
+            let first_look = if pool == Pool::Immediate { RECLAIM_AFTER } else { patience };
+            self.overdue_checks.push(Reverse((now.plus(first_look), number)));
         }
         let run = Arc::new(Run::new(jobs));
-        self.flights.insert(
+        self.in_flight.insert(
             number,
-            Flight {
+            InFlightRun {
                 lane: key,
                 run: Arc::clone(&run),
                 first: Arc::clone(&run),
                 pool,
-                patience: patience.unwrap_or(FAST),
-                young_failing,
+                overdue_after: patience.unwrap_or(FAST),
+                recent_failing: young_failing,
                 overdue: None,
             },
         );
-        self.look(key);
-        Some(Aloft { number, client, run, sound })
+        self.reschedule(key);
+        Some(AssignedRun { number, client, run, may_reuse_connection: sound })
     }
 
     /// Gives all of it to one worker.
-    fn give(&mut self, bundle: Vec<Aloft>, pool: Pool) {
+    fn assign(&mut self, bundle: Vec<AssignedRun>, pool: Pool) {
         let Some(first) = bundle.first() else { return };
         let (number, first) = (first.number, Arc::clone(&first.run));
-        self.threads += 1;
+        self.busy_workers += 1;
         for aloft in &bundle[1..] {
-            if let Some(flight) = self.flights.get_mut(&aloft.number) {
+            if let Some(flight) = self.in_flight.get_mut(&aloft.number) {
                 flight.first = Arc::clone(&first);
             }
         }
         self.processors.given(number, pool, &first, self.now());
         let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
         self.workers.give(move |slot| {
-            deliver::fly(&context, &bundle);
+            deliver::run_assignment(&context, &bundle);
             let flights: Vec<u64> = bundle.iter().map(|aloft| aloft.number).collect();
             // The connections are free again before the scheduler hears of it.
             drop(bundle);
-            outbox.send(Message::Landed { flights, slot });
+            outbox.send(Message::Completed { flights, slot });
         });
     }
 
     /// A worker is done with what it was given.
-    pub(super) fn ended(&mut self, flights: Vec<u64>) {
-        self.threads -= 1;
+    pub(super) fn runs_completed(&mut self, flights: Vec<u64>) {
+        self.busy_workers -= 1;
         for flight in flights {
             self.processors.ended(flight);
-            self.landed(flight);
+            self.completed(flight);
         }
     }
 
     /// Its worker is done with it.
-    pub(super) fn landed(&mut self, number: u64) {
+    pub(super) fn completed(&mut self, number: u64) {
         // It may have been taken back, or was found to be done before its worker was done with all.
-        let Some(flight) = self.flights.remove(&number) else { return };
+        let Some(flight) = self.in_flight.remove(&number) else { return };
         let (key, now, result) = (flight.lane, self.now(), flight.run.result());
         // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
-        let behind = self.lanes.get(&key).is_some_and(Lane::is_hungry);
+        let behind = self.lanes.get(&key).is_some_and(Lane::is_backlogged);
         self.context.store.finish_attempts(result.finished, behind);
         self.pools.give(flight.pool);
         self.hanging -= usize::from(flight.overdue.is_some());
         self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
-        if flight.young_failing {
+        if flight.recent_failing {
             // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
             let began = result.ended.first().map_or(now, |attempt| attempt.began);
-            self.cooling.push_back(now.max(began.plus(LEAST_YOUNG)));
+            self.recent_failures_until.push_back(now.max(began.plus(RECENT_FAILURE)));
         }
-        self.leave(key);
-        self.put_back(key, result.left);
+        self.remove_ready(key);
+        self.requeue(key, result.left);
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.last_used = now;
             for attempt in &result.ended {
-                match attempt.landed.said {
-                    Said::Good(took) => lane.succeeded(attempt.began, took),
-                    Said::Bad => lane.failed(attempt.began, now, Jitter::from_unit(fastrand::f64())),
-                    Said::Nothing => {}
+                match attempt.result.health {
+                    HealthSignal::Good(took) => lane.succeeded(attempt.began, took),
+                    HealthSignal::Bad => lane.failed(attempt.began, now, Jitter::from_unit(fastrand::f64())),
+                    HealthSignal::Nothing => {}
                 }
             }
             lane.ended(flight.overdue);
         }
-        for attempt in result.ended.iter().filter(|attempt| !attempt.landed.outcome) {
+        for attempt in result.ended.iter().filter(|attempt| !attempt.result.outcome) {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 // It is still in the file, if anywhere.
                 lane.note_more();
             }
             self.released(key, attempt.delivery);
         }
-        self.look(key);
+        self.reschedule(key);
     }
 
     /// Its worker is held up by another lane, and this one is not to wait for that.
-    fn take_back(&mut self, number: u64, jobs: VecDeque<Job>) {
-        let Some(flight) = self.flights.remove(&number) else { return };
+    fn reclaim(&mut self, number: u64, jobs: VecDeque<Job>) {
+        let Some(flight) = self.in_flight.remove(&number) else { return };
         self.pools.give(flight.pool);
-        self.leave(flight.lane);
-        self.put_back(flight.lane, jobs);
+        self.remove_ready(flight.lane);
+        self.requeue(flight.lane, jobs);
         if let Some(lane) = self.lanes.get_mut(&flight.lane) {
             lane.ended(None);
-            lane.was_held_up();
+            lane.delayed_by_other();
             // It keeps its turn.
             lane.turn = Some(0);
         }
-        self.look(flight.lane);
+        self.reschedule(flight.lane);
     }
 
     /// What a worker was given and did not begin goes first again.
-    fn put_back(&mut self, key: DestinationKey, jobs: VecDeque<Job>) {
+    fn requeue(&mut self, key: DestinationKey, jobs: VecDeque<Job>) {
         let Some(lane) = self.lanes.get_mut(&key) else {
             self.bytes -= jobs.iter().map(Job::bytes).sum::<usize>();
             return;
         };
         for job in jobs.into_iter().rev() {
-            lane.in_hand.insert(job.delivery, Place::Queued);
+            lane.in_hand.insert(job.delivery, JobState::Queued);
             if job.urgent { &mut lane.urgent } else { &mut lane.queue }.push_front(job);
         }
     }
 
     /// Takes back everything of a lane that workers were given and did not begin.
-    pub(super) fn recall(&mut self, key: DestinationKey) {
-        let runs = self.flights.values().filter(|flight| flight.lane == key).map(|flight| flight.run.recall());
+    pub(super) fn recall_unstarted(&mut self, key: DestinationKey) {
+        let runs = self.in_flight.values().filter(|flight| flight.lane == key).map(|flight| flight.run.recall());
         for jobs in runs.collect::<Vec<_>>() {
-            self.put_back(key, jobs);
+            self.requeue(key, jobs);
         }
     }
 
     /// Attempts of failing lanes that ended are no longer young, and workers that take long probably wait for an answer.
-    pub(super) fn cool(&mut self, now: Timestamp) {
+    pub(super) fn expire_recent(&mut self, now: Timestamp) {
         self.processors.pass(now);
-        while self.cooling.front().is_some_and(|at| *at <= now) {
-            self.cooling.pop_front();
+        while self.recent_failures_until.front().is_some_and(|at| *at <= now) {
+            self.recent_failures_until.pop_front();
             self.pools.young_failing -= 1;
         }
     }
 
     /// Attempts that take long give their permits back, and their lanes go on with one at a time until they answer.
-    pub(super) fn lose_patience(&mut self, now: Timestamp) {
-        while let Some(Reverse((at, number))) = self.patience.peek().copied() {
+    pub(super) fn check_overdue(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, number))) = self.overdue_checks.peek().copied() {
             if at > now {
                 return;
             }
-            self.patience.pop();
-            let Some(flight) = self.flights.get_mut(&number) else { continue };
-            if flight.young_failing {
-                flight.young_failing = false;
+            self.overdue_checks.pop();
+            let Some(flight) = self.in_flight.get_mut(&number) else { continue };
+            if flight.recent_failing {
+                flight.recent_failing = false;
                 self.pools.young_failing -= 1;
                 continue;
             }
             let began = match flight.run.progress() {
                 Progress::Began(began) => began,
                 Progress::Done => {
-                    self.landed(number);
+                    self.completed(number);
                     continue;
                 }
-                Progress::Waits => {
+                Progress::NotStarted => {
                     // Its worker has not come to run at all: another one would not do so sooner.
-                    let unscheduled = flight.first.progress() == Progress::Waits && self.stopping.is_none();
+                    let unscheduled = flight.first.progress() == Progress::NotStarted && self.stopping.is_none();
                     match (!unscheduled).then(|| flight.run.recall_whole()).flatten() {
-                        Some(jobs) => self.take_back(number, jobs),
-                        None => self.patience.push(Reverse((now.plus(MOMENT), number))),
+                        Some(jobs) => self.reclaim(number, jobs),
+                        None => self.overdue_checks.push(Reverse((now.plus(RECLAIM_AFTER), number))),
                     }
                     continue;
                 }
             };
-            if flight.pool == Pool::Brisk
-                && now.since(began) >= MOMENT
+            if flight.pool == Pool::Immediate
+                && now.since(began) >= RECLAIM_AFTER
                 && let Some(lane) = self.lanes.get_mut(&flight.lane)
             {
-                lane.held_others_up();
+                lane.delayed_others();
             }
-            let due = began.plus(flight.patience);
+            let due = began.plus(flight.overdue_after);
             if due > now {
                 // One after another has ended; that which is under way now has its own time.
-                self.patience.push(Reverse((due, number)));
+                self.overdue_checks.push(Reverse((due, number)));
                 continue;
             }
             if flight.pool != Pool::Suspect {
@@ -282,22 +282,22 @@ impl Scheduler {
             let (key, left, finished) = (flight.lane, flight.run.recall(), flight.run.take_finished());
             // What went well before is not to wait for this one.
             self.context.store.finish_attempts(finished, false);
-            self.put_back(key, left);
+            self.requeue(key, left);
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.overdue(began, now);
             }
-            self.look(key);
+            self.reschedule(key);
         }
     }
 
     /// Threads have run out while lanes that are not known to fail wait: the longest attempts of lanes that fail or hang
     /// end now, and are made again later.
-    pub(super) fn cut_for_room(&mut self, now: Timestamp) {
+    pub(super) fn preempt_stalled(&mut self, now: Timestamp) {
         let mut room = (self.options.workers / 16).max(1);
         let mut lanes = HashSet::new();
-        for flight in self.flights.values() {
+        for flight in self.in_flight.values() {
             let Some(lane) = self.lanes.get(&flight.lane) else { continue };
-            let hangs = lane.standing == Standing::Failing || lane.is_suspect() || lane.hangs_much();
+            let hangs = lane.health == Health::Failing || lane.is_suspect() || lane.hangs_much();
             // One that is connecting does not notice; it must not stand in the way of others for ever.
             let long = matches!(flight.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
             if room > 0 && hangs && long && !flight.run.cut.is_set() {
@@ -306,7 +306,7 @@ impl Scheduler {
             }
         }
         // The client is shared by all attempts of a lane.
-        self.flights
+        self.in_flight
             .values()
             .filter(|flight| lanes.contains(&flight.lane))
             .for_each(|flight| flight.run.cut.for_room());
@@ -318,7 +318,7 @@ impl Scheduler {
     }
 
     pub(super) fn cut_all(&mut self) {
-        for flight in self.flights.values() {
+        for flight in self.in_flight.values() {
             flight.run.cut.for_stop();
         }
         for lane in self.lanes.values_mut() {
@@ -335,7 +335,7 @@ impl Scheduler {
         payload: Document,
         done: Box<dyn FnOnce(Attempt) + Send>,
     ) {
-        if self.tests >= TESTS {
+        if self.tests >= MAX_TESTS {
             return;
         }
         self.tests += 1;

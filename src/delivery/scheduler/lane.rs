@@ -20,35 +20,35 @@ use suspicion::Suspicion;
 pub const FAST: Duration = Duration::from_millis(50);
 
 /// Successes after which a brisk lane that once took long goes with others again.
-const ALONE: u32 = 16;
+const UNBUNDLED_SUCCESSES: u32 = 16;
 
 /// One whose attempts usually take less is brisk.
-const BRISK: Duration = Duration::from_millis(5);
+const IMMEDIATE: Duration = Duration::from_millis(5);
 
 /// First back-off of a failing lane: short, because one failure of a new destination says little, and what waits behind
 /// it waits as long. It doubles.
 const BACKOFF: Duration = Duration::from_millis(50);
 
 /// Longest back-off of a failing lane.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Failures in a row that make a good lane a failing one.
-const STRIKES: u32 = 3;
+const MAX_CONSECUTIVE_FAILURES: u32 = 3;
 
 /// A worker may be given as many jobs of a lane as are usually done in this time.
-const RUN: Duration = Duration::from_millis(4);
+const RUN_TIME: Duration = Duration::from_millis(4);
 
 /// And at most so many.
-const LONGEST_RUN: usize = 16;
+const MAX_RUN: usize = 16;
 
 /// And at most this part of what waits, so that several workers share a short queue.
 const RUN_SHARE: usize = 4;
 
 /// Attempts under way at once to a destination that answers at once; more only wait for each other.
-const FAST_ROOM: usize = 8;
+const MIN_CONCURRENCY_LIMIT: usize = 8;
 
 /// With a longer usual time there may be more of them, so that eight thousand a second fit in any case.
-const ROOM_STEP: Duration = Duration::from_micros(125);
+const CONCURRENCY_STEP: Duration = Duration::from_micros(125);
 
 /// Jobs that any lane may have in hand, whatever others have.
 pub const FLOOR: usize = 4;
@@ -58,7 +58,7 @@ pub const WINDOW: usize = 1_024;
 
 /// What a lane's record says of its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Health {
     /// No success yet.
     New,
     /// It answers.
@@ -69,7 +69,7 @@ pub enum Standing {
 
 /// Where a delivery in hand is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum JobState {
     /// Waits in the lane.
     Queued,
     /// An attempt is under way, or its outcome is not on disk yet.
@@ -91,9 +91,9 @@ pub struct Lane {
     /// Jobs that pass holds and back-off.
     pub urgent: VecDeque<Job>,
     /// Every delivery in hand.
-    pub in_hand: HashMap<DeliveryId, Place>,
+    pub in_hand: HashMap<DeliveryId, JobState>,
     /// What it has in hand beyond what each lane may have in any case, as it was last counted.
-    pub excess: usize,
+    pub above_floor: usize,
     /// Attempts under way.
     pub in_flight: usize,
     /// The file holds more that is due.
@@ -103,19 +103,19 @@ pub struct Lane {
     /// Deliveries cancelled while a refill is under way.
     pub cancelled: HashSet<DeliveryId>,
     /// What its record says.
-    pub standing: Standing,
+    pub health: Health,
     /// Usual duration of a success (moving average, 1/8).
-    usual: Duration,
+    typical_duration: Duration,
     /// Attempts that it may have at once.
-    cap: usize,
-    strikes: u32,
+    adaptive_limit: usize,
+    consecutive_failures: u32,
     halved_at: Timestamp,
     backoff: Duration,
     /// Not before then, after failures.
-    pub back_at: Timestamp,
+    pub backoff_until: Timestamp,
     suspicion: Suspicion,
     /// Successes until it goes with others again.
-    alone: u32,
+    unbundled_successes: u32,
     /// Its turn among equals, which it keeps until it takes it.
     pub turn: Option<u64>,
     /// When its timer goes off.
@@ -132,20 +132,20 @@ impl Lane {
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
             in_hand: HashMap::new(),
-            excess: 0,
+            above_floor: 0,
             in_flight: 0,
             more: false,
             refilling: None,
             cancelled: HashSet::new(),
-            standing: Standing::New,
-            usual: Duration::ZERO,
-            cap: 1,
-            strikes: 0,
+            health: Health::New,
+            typical_duration: Duration::ZERO,
+            adaptive_limit: 1,
+            consecutive_failures: 0,
             halved_at: Timestamp::EPOCH,
             backoff: BACKOFF,
-            back_at: Timestamp::EPOCH,
+            backoff_until: Timestamp::EPOCH,
             suspicion: Suspicion::default(),
-            alone: 0,
+            unbundled_successes: 0,
             turn: None,
             wakes_at: None,
         }
@@ -153,22 +153,22 @@ impl Lane {
 
     /// The pool that its next attempt draws on.
     pub fn pool(&self) -> Pool {
-        match self.standing {
-            Standing::Failing => Pool::Failing,
-            Standing::New | Standing::Good if self.is_suspect() => Pool::Suspect,
-            Standing::New => Pool::New,
-            Standing::Good if self.usual < BRISK => Pool::Brisk,
-            Standing::Good if self.usual < FAST => Pool::Fast,
-            Standing::Good => Pool::Slow,
+        match self.health {
+            Health::Failing => Pool::Failing,
+            Health::New | Health::Good if self.is_suspect() => Pool::Suspect,
+            Health::New => Pool::New,
+            Health::Good if self.typical_duration < IMMEDIATE => Pool::Immediate,
+            Health::Good if self.typical_duration < FAST => Pool::Fast,
+            Health::Good => Pool::Slow,
         }
     }
 
     /// How old an attempt of `pool` must be to be overdue.
-    pub fn patience(&self, pool: Pool) -> Option<Duration> {
+    pub fn overdue_after(&self, pool: Pool) -> Option<Duration> {
         match pool {
             Pool::Failing => None,
             // Those that usually take long are given their usual, and some; after that a hang is likelier.
-            Pool::Slow | Pool::Suspect if self.usual >= FAST => Some(self.usual * 2 + FAST * 2),
+            Pool::Slow | Pool::Suspect if self.typical_duration >= FAST => Some(self.typical_duration * 2 + FAST * 2),
             _ => Some(FAST),
         }
     }
@@ -181,8 +181,8 @@ impl Lane {
     /// Held by `Retry-After` or back-off until then, if it lies after `now`. What was asked for by hand passes that.
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
         let held = self.destination.held_until.unwrap_or(Timestamp::EPOCH);
-        let until = held.max(if self.standing == Standing::Failing { self.back_at } else { Timestamp::EPOCH });
-        let probe = self.suspicion.waits_until(now).filter(|_| self.standing != Standing::Failing);
+        let until = held.max(if self.health == Health::Failing { self.backoff_until } else { Timestamp::EPOCH });
+        let probe = self.suspicion.waits_until(now).filter(|_| self.health != Health::Failing);
         (until > now).then_some(until).max(probe)
     }
 
@@ -211,50 +211,56 @@ impl Lane {
 
     /// Whether a further attempt may begin where a destination may have `most` at once, and a lane that still answers
     /// may have `hanging` of them overdue. Those that are overdue count for the destination's own bound: it was asked for.
-    pub fn has_room(&self, most: usize, hanging: usize) -> bool {
+    pub fn has_capacity(&self, most: usize, hanging: usize) -> bool {
         let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
         let in_time = self.in_flight < most;
-        match self.standing {
+        match self.health {
             // One that was asked for by hand does not wait for the one that fails.
-            Standing::Failing => in_time && self.lively() < 1 + usize::from(!self.urgent.is_empty()),
-            Standing::New => in_time && self.lively() < 1,
-            Standing::Good if self.is_suspect() => in_time && self.lively() < 1,
-            Standing::Good => in_time && self.lively() < self.cap.min(self.useful()) && self.hanging() <= hanging,
+            Health::Failing => in_time && self.lively() < 1 + usize::from(!self.urgent.is_empty()),
+            Health::New => in_time && self.lively() < 1,
+            Health::Good if self.is_suspect() => in_time && self.lively() < 1,
+            Health::Good => {
+                in_time
+                    && self.lively() < self.adaptive_limit.min(self.max_useful_concurrency())
+                    && self.hanging() <= hanging
+            }
         }
     }
 
     /// It leads to another server, of which nothing is known.
     pub fn moved(&mut self) {
-        self.standing = Standing::New;
+        self.health = Health::New;
         self.suspicion.moved();
     }
 
     /// Whether what hangs is all that keeps it from going on: it is to be looked at again when others hang less.
     pub fn hangs_much(&self) -> bool {
-        self.standing == Standing::Good && !self.is_suspect() && self.hanging() > 1
+        self.health == Health::Good && !self.is_suspect() && self.hanging() > 1
     }
 
     /// Attempts at once of which none waits for another, to this destination or others that answer as soon.
-    pub fn useful(&self) -> usize {
-        usize::try_from(self.usual.as_micros() / ROOM_STEP.as_micros()).unwrap_or(usize::MAX).max(FAST_ROOM)
+    pub fn max_useful_concurrency(&self) -> usize {
+        usize::try_from(self.typical_duration.as_micros() / CONCURRENCY_STEP.as_micros())
+            .unwrap_or(usize::MAX)
+            .max(MIN_CONCURRENCY_LIMIT)
     }
 
     /// Jobs that it may have in hand where its share of the common room is `share` and `spare` of it are left.
     pub fn window(&self, share: usize, spare: usize) -> usize {
-        match self.standing {
-            Standing::Good => FLOOR.max(WINDOW.min(share).min(self.in_hand.len() + spare)),
-            Standing::New | Standing::Failing => FLOOR,
+        match self.health {
+            Health::Good => FLOOR.max(WINDOW.min(share).min(self.in_hand.len() + spare)),
+            Health::New | Health::Failing => FLOOR,
         }
     }
 
     /// Jobs that the worker which comes next is given.
     pub fn run_length(&self) -> usize {
-        if self.standing != Standing::Good || self.is_suspect() {
+        if self.health != Health::Good || self.is_suspect() {
             return 1;
         }
-        let usual = self.usual.as_micros().max(1);
-        let in_time = usize::try_from(RUN.as_micros() / usual).unwrap_or(LONGEST_RUN);
-        (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, LONGEST_RUN)
+        let usual = self.typical_duration.as_micros().max(1);
+        let in_time = usize::try_from(RUN_TIME.as_micros() / usual).unwrap_or(MAX_RUN);
+        (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, MAX_RUN)
     }
 
     /// Takes out what the worker which comes next is given: what was asked for by hand first, and alone. While the lane
@@ -267,23 +273,23 @@ impl Lane {
     }
 
     /// Usual duration of a success.
-    pub fn usual(&self) -> Duration {
-        self.usual
+    pub fn typical_duration(&self) -> Duration {
+        self.typical_duration
     }
 
     /// Whether its worker is to be given nothing of other lanes.
     pub fn goes_alone(&self) -> bool {
-        self.alone > 0
+        self.unbundled_successes > 0
     }
 
     /// It was given to a worker that another lane has held up. It goes alone until its next success.
-    pub fn was_held_up(&mut self) {
-        self.alone = self.alone.max(1);
+    pub fn delayed_by_other(&mut self) {
+        self.unbundled_successes = self.unbundled_successes.max(1);
     }
 
     /// It took longer than others may be held up. It goes alone for a while.
-    pub fn held_others_up(&mut self) {
-        self.alone = ALONE;
+    pub fn delayed_others(&mut self) {
+        self.unbundled_successes = UNBUNDLED_SUCCESSES;
     }
 
     /// An attempt that began at `began` is overdue.
@@ -293,11 +299,11 @@ impl Lane {
 
     /// An attempt was answered well.
     pub fn succeeded(&mut self, began: Timestamp, took: Duration) {
-        self.usual = if self.standing == Standing::Good { (self.usual * 7 + took) / 8 } else { took };
-        self.cap = if self.standing == Standing::Good { self.cap + 1 } else { 2 };
-        self.standing = Standing::Good;
-        self.strikes = 0;
-        self.alone = self.alone.saturating_sub(1);
+        self.typical_duration = if self.health == Health::Good { (self.typical_duration * 7 + took) / 8 } else { took };
+        self.adaptive_limit = if self.health == Health::Good { self.adaptive_limit + 1 } else { 2 };
+        self.health = Health::Good;
+        self.consecutive_failures = 0;
+        self.unbundled_successes = self.unbundled_successes.saturating_sub(1);
         self.backoff = BACKOFF;
         self.suspicion.succeeded(began);
     }
@@ -306,23 +312,23 @@ impl Lane {
     pub fn failed(&mut self, began: Timestamp, now: Timestamp, jitter: Jitter) {
         if began >= self.halved_at {
             // Once a round: those that were under way at the last halving say nothing new.
-            self.cap = (self.cap / 2).max(1);
+            self.adaptive_limit = (self.adaptive_limit / 2).max(1);
             self.halved_at = now;
         }
-        if self.standing == Standing::Good && self.suspicion.is_stale(began) {
+        if self.health == Health::Good && self.suspicion.is_stale(began) {
             // The destination has answered what it was asked later: that one hung and ended now says nothing of now.
             return;
         }
         let was_suspect = self.is_suspect();
-        self.strikes += 1;
-        if self.standing != Standing::Good || was_suspect || self.strikes >= STRIKES {
-            if self.standing != Standing::Failing {
+        self.consecutive_failures += 1;
+        if self.health != Health::Good || was_suspect || self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES {
+            if self.health != Health::Failing {
                 self.backoff = BACKOFF;
             }
-            self.standing = Standing::Failing;
-            self.cap = 1;
-            self.back_at = now.plus(jitter.apply(self.backoff));
-            self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+            self.health = Health::Failing;
+            self.adaptive_limit = 1;
+            self.backoff_until = now.plus(jitter.apply(self.backoff));
+            self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         }
     }
 
@@ -335,8 +341,8 @@ impl Lane {
     }
 
     /// The file holds more than it has in hand, and it may have much in hand.
-    pub fn is_hungry(&self) -> bool {
-        (self.more || self.refilling.is_some()) && self.standing == Standing::Good && !self.is_paused()
+    pub fn is_backlogged(&self) -> bool {
+        (self.more || self.refilling.is_some()) && self.health == Health::Good && !self.is_paused()
     }
 
     /// The file has something for it that is due.
@@ -348,8 +354,8 @@ impl Lane {
     }
 
     /// Begins anew with the shortest back-off, and at once.
-    pub fn urge(&mut self) {
-        self.back_at = Timestamp::EPOCH;
+    pub fn clear_backoff(&mut self) {
+        self.backoff_until = Timestamp::EPOCH;
         self.backoff = BACKOFF;
     }
 }

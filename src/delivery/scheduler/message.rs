@@ -1,7 +1,7 @@
 //! What the scheduler is told, and the channel that it comes through.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use crate::delivery::workers::threads::Slot;
@@ -10,14 +10,14 @@ use crate::domain::destination::Destination;
 use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
-use crate::store::{Change, Claimed};
+use crate::store::{Change, DueDeliveries};
 
 /// What the scheduler is told.
 pub enum Message {
     /// What a commit changed.
     Changes(Vec<Change>),
     /// A worker is done.
-    Landed {
+    Completed {
         /// Numbers of the flights that it was given.
         flights: Vec<u64>,
         /// The worker.
@@ -30,7 +30,7 @@ pub enum Message {
         /// The lane.
         lane: DestinationKey,
         /// What was found.
-        claimed: Claimed,
+        claimed: DueDeliveries,
     },
     /// First due times, at start.
     FirstDue(Vec<(DestinationKey, Timestamp)>),
@@ -48,26 +48,26 @@ pub enum Message {
 }
 
 /// The engine's end of the channel that commits are told through; made before the store that tells.
-pub struct Inbox(Receiver<Message>);
+pub struct EngineReceiver(Receiver<Message>);
 
 /// Tells the engine something. Clones tell the same engine.
 #[derive(Clone)]
-pub struct Outbox(Sender<Message>);
+pub struct EngineHandle(Sender<Message>);
 
 /// The channel between the store and the engine. It is not bounded itself: what is in it is bounded by the commits.
-pub fn mailbox() -> (Outbox, Inbox) {
-    let (sender, receiver) = channel();
-    (Outbox(sender), Inbox(receiver))
+pub fn channel() -> (EngineHandle, EngineReceiver) {
+    let (sender, receiver) = mpsc::channel();
+    (EngineHandle(sender), EngineReceiver(receiver))
 }
 
-impl Inbox {
+impl EngineReceiver {
     /// What comes through it.
     pub fn receiver(&self) -> &Receiver<Message> {
         &self.0
     }
 }
 
-impl Outbox {
+impl EngineHandle {
     /// Tells it anything. An engine that has stopped hears nothing more.
     pub fn send(&self, message: Message) {
         let _ = self.0.send(message);

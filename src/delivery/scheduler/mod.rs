@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::metrics::Figures;
+use super::metrics::EngineMetrics;
 use super::options::EngineOptions;
-use super::sending::connections::Connections;
-use super::sending::resolver::Guard;
+use super::sending::connections::DestinationConnections;
+use super::sending::resolver::GuardedResolver;
 use super::workers::batch::Run;
-use super::workers::deliver::Context;
+use super::workers::deliver::WorkerContext;
 use super::workers::threads::Workers;
 use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
@@ -31,23 +31,23 @@ use crate::error::{Error, Result};
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::Store;
 use lane::Lane;
-use message::{Message, Outbox};
+use message::{EngineHandle, Message};
 use pools::{Entry, Pool, Pools};
 use processors::Processors;
-use refill::{Refills, Wish};
-use turns::Turns;
+use refill::{ReadRequest, Refills};
+use turns::AccountTurns;
 
 /// Deliveries in hand beyond what each lane may have in any case.
-const HAND: usize = 4_096;
+const SHARED_WINDOW: usize = 4_096;
 
 /// Bytes of documents in hand; further ones are read when they are sent.
-const DOCUMENTS: usize = 16 * 1024 * 1024;
+const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Tests under way at once, beyond the workers.
-const TESTS: usize = 64;
+const MAX_TESTS: usize = 64;
 
 /// A lane without work for this long gives up what it sends with; connections are closed before.
-const AGENT_IDLE: Duration = Duration::from_secs(60);
+const CLIENT_IDLE: Duration = Duration::from_secs(60);
 
 /// Longest wait for a message: the clock of due times goes on while the machine sleeps, the wait's does not.
 const TICK: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// After the grace: cut attempts end within this, or the process ends without them.
 const AFTER_CUT: Duration = Duration::from_secs(2);
 
-struct Flight {
+struct InFlightRun {
     lane: DestinationKey,
     run: Arc<Run>,
     /// The first one that its worker was given, which may be this.
@@ -63,8 +63,8 @@ struct Flight {
     /// The pool whose permit it holds; `Free` once it gave it back.
     pool: Pool,
     /// How old its attempt must be to give the permit back.
-    patience: Duration,
-    young_failing: bool,
+    overdue_after: Duration,
+    recent_failing: bool,
     /// When its attempt began that was found overdue.
     overdue: Option<Timestamp>,
 }
@@ -72,54 +72,62 @@ struct Flight {
 /// All state of the engine.
 pub struct Scheduler {
     options: EngineOptions,
-    context: Arc<Context>,
-    outbox: Outbox,
+    context: Arc<WorkerContext>,
+    outbox: EngineHandle,
     refills: Refills,
     workers: Workers,
     lanes: HashMap<DestinationKey, Lane>,
     /// The entry under which a lane stands among the ready ones.
     entered: HashMap<DestinationKey, Entry>,
     pools: Pools,
-    flights: BTreeMap<u64, Flight>,
+    in_flight: BTreeMap<u64, InFlightRun>,
     /// Workers that are busy with them.
-    threads: usize,
+    busy_workers: usize,
     /// Those of them that probably want a processor.
     processors: Processors,
-    next_flight: u64,
+    next_run: u64,
     /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
     /// itself names counts.
     timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
     /// When an attempt is to be looked at again.
-    patience: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    overdue_checks: BinaryHeap<Reverse<(Timestamp, u64)>>,
     /// Until when attempts of failing lanes that ended count as young.
-    cooling: VecDeque<Timestamp>,
+    recent_failures_until: VecDeque<Timestamp>,
     /// Lanes that could take more in hand from the file.
-    hungry: HashSet<DestinationKey>,
+    backlogged: HashSet<DestinationKey>,
     /// Attempts that are overdue.
     hanging: usize,
     in_hand: usize,
     /// Those of them that lanes have in hand beyond what each may have in any case.
-    excess: usize,
+    above_floor: usize,
     bytes: usize,
-    turns: Turns,
+    account_turns: AccountTurns,
     tests: usize,
     stopping: Option<Instant>,
-    swept: Timestamp,
+    last_sweep: Timestamp,
 }
 
 impl Scheduler {
     /// Knows every destination from the start; what they have to send is read in the background.
-    pub fn new(options: EngineOptions, store: Store, outbox: Outbox, figures: Arc<Figures>) -> Result<Self> {
+    pub fn new(
+        options: EngineOptions,
+        store: Store,
+        outbox: EngineHandle,
+        figures: Arc<EngineMetrics>,
+    ) -> Result<Self> {
         let now = options.clock.now();
         let destinations = store.all_destinations()?;
         let refills = Refills::start(&store, &outbox)?;
-        let workers = Workers::new(options.workers + TESTS)
+        let workers = Workers::new(options.workers + MAX_TESTS)
             .map_err(|error| Error::internal(format!("cannot start the delivery pool: {error}")))?;
-        let context = Context {
+        let context = WorkerContext {
             store,
             clock: options.clock,
-            figures,
-            connections: Connections::new(Guard::new(Arc::clone(&options.network)), options.trust.clone()),
+            metrics: figures,
+            connections: DestinationConnections::new(
+                GuardedResolver::new(Arc::clone(&options.network)),
+                options.trust.clone(),
+            ),
             retry_schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             pause_after: options.pause_after,
@@ -127,7 +135,7 @@ impl Scheduler {
         let lanes: HashMap<_, _> =
             destinations.into_iter().map(|found| (found.key, Lane::new(Arc::new(found), now))).collect();
         if !lanes.is_empty() {
-            refills.wish(Wish::FirstDue(lanes.keys().copied().collect()), true);
+            refills.request(ReadRequest::FirstDue(lanes.keys().copied().collect()), true);
         }
         Ok(Self {
             options,
@@ -138,22 +146,22 @@ impl Scheduler {
             lanes,
             entered: HashMap::new(),
             pools: Pools::default(),
-            flights: BTreeMap::new(),
-            threads: 0,
+            in_flight: BTreeMap::new(),
+            busy_workers: 0,
             processors: Processors::new(std::thread::available_parallelism().map_or(1, usize::from)),
-            next_flight: 0,
+            next_run: 0,
             timers: BinaryHeap::new(),
-            patience: BinaryHeap::new(),
-            cooling: VecDeque::new(),
-            hungry: HashSet::new(),
+            overdue_checks: BinaryHeap::new(),
+            recent_failures_until: VecDeque::new(),
+            backlogged: HashSet::new(),
             hanging: 0,
             in_hand: 0,
-            excess: 0,
+            above_floor: 0,
             bytes: 0,
-            turns: Turns::default(),
+            account_turns: AccountTurns::default(),
             tests: 0,
             stopping: None,
-            swept: now,
+            last_sweep: now,
         })
     }
 
@@ -165,10 +173,10 @@ impl Scheduler {
             panic_point("scheduler");
             match inbox.recv_timeout(self.wait()) {
                 Ok(message) => {
-                    self.take(message);
+                    self.handle_message(message);
                     // All that came meanwhile first, then one look at who sends next.
                     while let Ok(message) = inbox.try_recv() {
-                        self.take(message);
+                        self.handle_message(message);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -176,10 +184,10 @@ impl Scheduler {
             }
             let now = self.now();
             self.fire_timers(now);
-            self.lose_patience(now);
-            self.cool(now);
+            self.check_overdue(now);
+            self.expire_recent(now);
             if let Some(deadline) = self.stopping {
-                if self.flights.is_empty() || Instant::now() > deadline + AFTER_CUT {
+                if self.in_flight.is_empty() || Instant::now() > deadline + AFTER_CUT {
                     return self.end();
                 }
                 if Instant::now() > deadline {
@@ -189,7 +197,7 @@ impl Scheduler {
                 self.dispatch(now);
                 self.sweep(now);
             }
-            self.context.figures.now(self.threads, self.lanes.len(), self.in_hand);
+            self.context.metrics.set_gauges(self.busy_workers, self.lanes.len(), self.in_hand);
         }
     }
 
@@ -200,20 +208,21 @@ impl Scheduler {
     fn wait(&self) -> Duration {
         let now = self.now();
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let patience = self.patience.peek().map(|Reverse((at, _))| *at);
+        let patience = self.overdue_checks.peek().map(|Reverse((at, _))| *at);
         let pass = self.processors.next_pass();
-        let next = timer.into_iter().chain(patience).chain(pass).chain(self.cooling.front().copied()).min();
+        let next =
+            timer.into_iter().chain(patience).chain(pass).chain(self.recent_failures_until.front().copied()).min();
         let wait = next.map_or(TICK, |at| at.since(now).min(TICK));
         let stop = self.stopping.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         stop.map_or(wait, |stop| wait.min(stop.max(Duration::from_millis(20))))
     }
 
-    fn take(&mut self, message: Message) {
+    fn handle_message(&mut self, message: Message) {
         match message {
-            Message::Changes(changes) => changes.into_iter().for_each(|change| self.change(change)),
-            Message::Landed { flights, slot } => {
+            Message::Changes(changes) => changes.into_iter().for_each(|change| self.apply_change(change)),
+            Message::Completed { flights, slot } => {
                 self.workers.returned(slot);
-                self.ended(flights);
+                self.runs_completed(flights);
             }
             Message::Tested(slot) => {
                 self.tests -= 1;
@@ -224,7 +233,7 @@ impl Scheduler {
             Message::Test { destination, payload, done } => self.test(destination, payload, done),
             Message::Stop(grace) => {
                 // What has not begun is still in the file.
-                self.flights.values().for_each(|flight| drop(flight.run.recall()));
+                self.in_flight.values().for_each(|flight| drop(flight.run.recall()));
                 self.stopping = Some(Instant::now() + grace);
             }
         }
@@ -236,14 +245,14 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if at <= now {
             lane.note_more();
-            self.look(key);
+            self.reschedule(key);
         } else {
-            self.wake(key, at);
+            self.set_timer(key, at);
         }
     }
 
     /// Looks at a lane at `at`, or before. What lies after is found again then: each look reads when the next is due.
-    fn wake(&mut self, key: DestinationKey, at: Timestamp) {
+    fn set_timer(&mut self, key: DestinationKey, at: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.wakes_at.is_none_or(|wakes_at| at < wakes_at) {
             lane.wakes_at = Some(at);
@@ -260,13 +269,13 @@ impl Scheduler {
             let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.wakes_at == Some(at)) else { continue };
             lane.wakes_at = None;
             lane.note_more();
-            self.look(key);
+            self.reschedule(key);
         }
     }
 
     fn end(mut self) {
-        if !self.flights.is_empty() {
-            tracing::warn!(attempts = self.flights.len(), "attempts did not end in time; they are made again");
+        if !self.in_flight.is_empty() {
+            tracing::warn!(attempts = self.in_flight.len(), "attempts did not end in time; they are made again");
         }
         self.workers.stop();
     }

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::lane::{FLOOR, Place, Standing};
+use super::lane::{FLOOR, Health, JobState};
 use super::pools::{Entry, may_hang};
-use super::refill::Wish;
-use super::{AGENT_IDLE, DOCUMENTS, HAND, Scheduler, TICK};
+use super::refill::ReadRequest;
+use super::{CLIENT_IDLE, DOCUMENT_BYTES, SHARED_WINDOW, Scheduler, TICK};
 use crate::delivery::workers::job::Job;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
-use crate::store::Claimed;
+use crate::store::DueDeliveries;
 
 impl Scheduler {
-    pub(super) fn refilled(&mut self, key: DestinationKey, claimed: Claimed) {
+    pub(super) fn refilled(&mut self, key: DestinationKey, claimed: DueDeliveries) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let came_meanwhile = lane.refilling.take() == Some(true);
         lane.more = came_meanwhile;
@@ -22,10 +22,10 @@ impl Scheduler {
             if lane.in_hand.contains_key(&claim.delivery) || lane.cancelled.contains(&claim.delivery) {
                 continue;
             }
-            let fits = claim.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENTS);
+            let fits = claim.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENT_BYTES);
             let document = claim.document.filter(|_| fits);
             self.bytes += document.as_ref().map_or(0, |document| document.len());
-            lane.in_hand.insert(claim.delivery, Place::Queued);
+            lane.in_hand.insert(claim.delivery, JobState::Queued);
             lane.queue.push_back(Job {
                 delivery: claim.delivery,
                 event: claim.event,
@@ -34,27 +34,27 @@ impl Scheduler {
                 urgent: false,
             });
         }
-        lane.in_hand.retain(|_, place| *place != Place::Settled);
+        lane.in_hand.retain(|_, place| *place != JobState::Settled);
         lane.cancelled.clear();
         self.in_hand = self.in_hand + lane.in_hand.len() - before;
         if let Some(at) = claimed.next_due {
             self.due(key, at);
         }
-        self.look(key);
+        self.reschedule(key);
     }
 
     /// Puts a lane where it belongs now: among the ready ones, on a timer, or to be refilled.
-    pub(super) fn look(&mut self, key: DestinationKey) {
-        self.leave(key);
+    pub(super) fn reschedule(&mut self, key: DestinationKey) {
+        self.remove_ready(key);
         self.count(key);
         let now = self.now();
         let Some(lane) = self.lanes.get(&key) else { return };
-        if lane.is_hungry() {
-            self.hungry.insert(key);
+        if lane.is_backlogged() {
+            self.backlogged.insert(key);
         } else {
-            self.hungry.remove(&key);
+            self.backlogged.remove(&key);
         }
-        let (share, spare) = self.common_room();
+        let (share, spare) = self.shared_window();
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.is_paused() {
             // What it has in hand waits in the file.
@@ -77,20 +77,20 @@ impl Scheduler {
             lane.refilling = Some(false);
             lane.more = false;
             let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
-            let pressing = lane.standing != Standing::Failing;
-            self.refills.wish(Wish::Refill { lane: key, now, limit, in_hand }, pressing);
+            let pressing = lane.health != Health::Failing;
+            self.refills.request(ReadRequest::Refill { lane: key, now, limit, in_hand }, pressing);
         }
         if lane.queue.is_empty() && lane.urgent.is_empty() && !lane.more {
             return;
         }
         if let Some(until) = wait {
-            self.wake(key, until);
+            self.set_timer(key, until);
         }
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let has_work = !lane.urgent.is_empty() || (wait.is_none() && !lane.queue.is_empty());
         let hanging = may_hang(self.hanging, self.options.workers);
-        if has_work && lane.has_room(self.options.destination_concurrency, hanging) {
-            let turn = *lane.turn.get_or_insert_with(|| self.turns.queue(lane.destination.account_key));
+        if has_work && lane.has_capacity(self.options.destination_concurrency, hanging) {
+            let turn = *lane.turn.get_or_insert_with(|| self.account_turns.queue(lane.destination.account_key));
             let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn };
             self.entered.insert(key, entry);
             self.pools.enter(key, entry);
@@ -102,17 +102,17 @@ impl Scheduler {
     fn count(&mut self, key: DestinationKey) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let excess = lane.in_hand.len().saturating_sub(lane.urgent.len() + FLOOR);
-        self.excess = self.excess + excess - lane.excess;
-        lane.excess = excess;
+        self.above_floor = self.above_floor + excess - lane.above_floor;
+        lane.above_floor = excess;
     }
 
     /// What a lane may have in hand beyond what each may have in any case: its share of all of it, with one share for
     /// those that are not behind, and what is left of all of it.
-    pub(super) fn common_room(&self) -> (usize, usize) {
-        (HAND / (self.hungry.len() + 1), HAND.saturating_sub(self.excess))
+    pub(super) fn shared_window(&self) -> (usize, usize) {
+        (SHARED_WINDOW / (self.backlogged.len() + 1), SHARED_WINDOW.saturating_sub(self.above_floor))
     }
 
-    pub(super) fn leave(&mut self, key: DestinationKey) {
+    pub(super) fn remove_ready(&mut self, key: DestinationKey) {
         if let Some(entry) = self.entered.remove(&key) {
             self.pools.leave(key, entry);
         }
@@ -120,16 +120,16 @@ impl Scheduler {
 
     /// Now and then: idle connections are closed, and lanes that were short of room are looked at again.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        if now.since(self.swept) < TICK {
+        if now.since(self.last_sweep) < TICK {
             return;
         }
-        self.swept = now;
+        self.last_sweep = now;
         self.workers.prune();
-        self.turns.prune();
+        self.account_turns.prune();
         self.context.connections.sweep(Instant::now());
         let mut waiting = Vec::new();
         for (key, lane) in &mut self.lanes {
-            if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > AGENT_IDLE {
+            if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > CLIENT_IDLE {
                 lane.client = None;
             }
             let short = lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR;
@@ -138,6 +138,6 @@ impl Scheduler {
                 waiting.push(*key);
             }
         }
-        waiting.into_iter().for_each(|key| self.look(key));
+        waiting.into_iter().for_each(|key| self.reschedule(key));
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::ids::DestinationKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
     /// Good lanes that usually answer at once: what bounds these is the processor.
-    Brisk,
+    Immediate,
     /// Good lanes that usually answer soon.
     Fast,
     /// Good lanes that usually take longer.
@@ -25,29 +25,29 @@ pub enum Pool {
 }
 
 /// The pools in the order in which they are served.
-pub const ORDER: [Pool; 6] = [Pool::Brisk, Pool::Fast, Pool::Slow, Pool::New, Pool::Suspect, Pool::Failing];
+pub const ORDER: [Pool; 6] = [Pool::Immediate, Pool::Fast, Pool::Slow, Pool::New, Pool::Suspect, Pool::Failing];
 
 /// Permits of each pool in [`ORDER`].
 const PERMITS: [usize; 6] = [128, 128, 256, 128, 128, 256];
 
 /// Attempts of failing lanes that may be younger than a moment: failing fast must not become the main work.
-const YOUNG_FAILING: usize = 16;
+const RECENT_FAILING: usize = 16;
 
 /// Threads that slow, suspect and failing lanes leave to fast and new ones, as a share of all.
-const KEPT_SHARE: usize = 8;
+const RESERVED_FRACTION: usize = 8;
 
 /// Of the threads, attempts that are overdue may take this share before lanes of which several hang are held back.
-const HANGING_SHARE: usize = 2;
+const HANGING_FRACTION: usize = 2;
 
 /// And each such lane may take this share of what is left of that,
 const HANGING_EACH: usize = 4;
 
 /// or so many in any case. Where all threads are taken these are cut first.
-const HANGING_LEAST: usize = 3;
+const MIN_HANGING: usize = 3;
 
 /// Attempts that may be overdue of a lane that answers others, where `hanging` are in all and there are `workers`.
 pub fn may_hang(hanging: usize, workers: usize) -> usize {
-    ((workers / HANGING_SHARE).saturating_sub(hanging) / HANGING_EACH).max(HANGING_LEAST)
+    ((workers / HANGING_FRACTION).saturating_sub(hanging) / HANGING_EACH).max(MIN_HANGING)
 }
 
 type Ready = BTreeSet<(usize, u64, DestinationKey)>;
@@ -92,7 +92,7 @@ impl Pools {
     }
 
     /// How many brisk lanes could send.
-    pub fn brisk(&self) -> usize {
+    pub fn busy_immediate(&self) -> usize {
         self.ready[0].len()
     }
 
@@ -104,14 +104,14 @@ impl Pools {
         workers: usize,
         processors_free: impl Fn(Pool, DestinationKey) -> bool,
     ) -> Option<(DestinationKey, Pool)> {
-        let kept = workers / KEPT_SHARE;
+        let kept = workers / RESERVED_FRACTION;
         ORDER.iter().enumerate().find_map(|(at, pool)| {
             let free = PERMITS[at].saturating_sub(self.used[at]);
             let keeps = matches!(pool, Pool::Slow | Pool::Suspect | Pool::Failing);
             if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
                 return None;
             }
-            if *pool == Pool::Failing && self.young_failing >= YOUNG_FAILING {
+            if *pool == Pool::Failing && self.young_failing >= RECENT_FAILING {
                 return None;
             }
             let (weight, _, lane) = self.ready[at].first()?;
@@ -122,7 +122,7 @@ impl Pools {
 
     /// Whether lanes that are not known to fail wait for a thread, and not for a processor.
     pub fn good_wait(&self, processors_free: impl Fn(Pool, DestinationKey) -> bool) -> bool {
-        [Pool::Brisk, Pool::Fast, Pool::New].into_iter().any(|pool| {
+        [Pool::Immediate, Pool::Fast, Pool::New].into_iter().any(|pool| {
             let Some(at) = index(pool) else { return false };
             let first = self.ready[at].first().filter(|_| self.used[at] < PERMITS[at]);
             first.is_some_and(|(_, _, lane)| processors_free(pool, *lane))
@@ -201,17 +201,17 @@ mod tests {
         assert_eq!(may_hang(0, 1_024), 128);
         assert_eq!(may_hang(30, 1_024), 120, "more than any destination may have at once");
         assert_eq!(may_hang(400, 1_024), 28);
-        assert_eq!((may_hang(600, 1_024), may_hang(0, 16)), (HANGING_LEAST, HANGING_LEAST));
+        assert_eq!((may_hang(600, 1_024), may_hang(0, 16)), (MIN_HANGING, MIN_HANGING));
     }
 
     #[test]
     fn brisk_lanes_go_first_and_where_no_processor_is_free_hold_up_no_others() {
         let mut pools = Pools::default();
         pools.enter(DestinationKey(1), entry(Pool::Fast, 0));
-        pools.enter(DestinationKey(2), entry(Pool::Brisk, 1));
-        pools.enter(DestinationKey(3), entry(Pool::Brisk, 0));
-        assert_eq!(pools.brisk(), 2);
-        assert_eq!(pools.next(0, 64, |_, _| true), Some((DestinationKey(3), Pool::Brisk)));
-        assert_eq!(pools.next(0, 64, |pool, _| pool != Pool::Brisk), Some((DestinationKey(1), Pool::Fast)));
+        pools.enter(DestinationKey(2), entry(Pool::Immediate, 1));
+        pools.enter(DestinationKey(3), entry(Pool::Immediate, 0));
+        assert_eq!(pools.busy_immediate(), 2);
+        assert_eq!(pools.next(0, 64, |_, _| true), Some((DestinationKey(3), Pool::Immediate)));
+        assert_eq!(pools.next(0, 64, |pool, _| pool != Pool::Immediate), Some((DestinationKey(1), Pool::Fast)));
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 
 /// A worker that is busy for longer with what it was given probably waits for an answer and needs no processor. What waits
 /// longer for its worker, which other lanes hold up, is taken back.
-pub const MOMENT: Duration = Duration::from_millis(5);
+pub const RECLAIM_AFTER: Duration = Duration::from_millis(5);
 
 /// Such attempts of lanes without a success, for each processor. Their first success says how fast they are, and must not
 /// be measured in a crowd.
@@ -26,7 +26,7 @@ type Wanting = BTreeMap<u64, (Timestamp, Arc<Run>)>;
 /// Workers that were given something just now, by the number of their first flight, and since when.
 pub struct Processors {
     count: usize,
-    brisk: Wanting,
+    immediate: Wanting,
     fast: Wanting,
     new: Wanting,
 }
@@ -34,13 +34,13 @@ pub struct Processors {
 impl Processors {
     /// So many.
     pub fn new(count: usize) -> Self {
-        Self { count, brisk: Wanting::new(), fast: Wanting::new(), new: Wanting::new() }
+        Self { count, immediate: Wanting::new(), fast: Wanting::new(), new: Wanting::new() }
     }
 
     /// A worker was given flight `number` of `pool`, and perhaps others after it.
     pub fn given(&mut self, number: u64, pool: Pool, first: &Arc<Run>, now: Timestamp) {
         let wanting = match pool {
-            Pool::Brisk => &mut self.brisk,
+            Pool::Immediate => &mut self.immediate,
             Pool::Fast => &mut self.fast,
             Pool::New => &mut self.new,
             Pool::Slow | Pool::Suspect | Pool::Failing | Pool::Free => return,
@@ -50,34 +50,34 @@ impl Processors {
 
     /// The worker of flight `number` is done.
     pub fn ended(&mut self, number: u64) {
-        for wanting in [&mut self.brisk, &mut self.fast, &mut self.new] {
+        for wanting in [&mut self.immediate, &mut self.fast, &mut self.new] {
             wanting.remove(&number);
         }
     }
 
     /// Forgets workers that probably wait.
     pub fn pass(&mut self, now: Timestamp) {
-        for wanting in [&mut self.brisk, &mut self.fast, &mut self.new] {
+        for wanting in [&mut self.immediate, &mut self.fast, &mut self.new] {
             wanting.retain(|_, (since, first)| {
                 // One that has not come to run still wants a processor.
-                if since.plus(MOMENT) <= now && first.progress() == Progress::Waits {
+                if since.plus(RECLAIM_AFTER) <= now && first.progress() == Progress::NotStarted {
                     *since = now;
                 }
-                since.plus(MOMENT) > now
+                since.plus(RECLAIM_AFTER) > now
             });
         }
     }
 
     /// When to call [`Processors::pass`] next.
     pub fn next_pass(&self) -> Option<Timestamp> {
-        let all = [&self.brisk, &self.fast, &self.new];
-        all.into_iter().flat_map(BTreeMap::values).map(|(since, _)| since.plus(MOMENT)).min()
+        let all = [&self.immediate, &self.fast, &self.new];
+        all.into_iter().flat_map(BTreeMap::values).map(|(since, _)| since.plus(RECLAIM_AFTER)).min()
     }
 
     /// Whether a lane of `pool` finds one, of which `useful` attempts at once do not wait for each other.
     pub fn are_free(&self, pool: Pool, useful: usize) -> bool {
         match pool {
-            Pool::Brisk => self.brisk.len() < useful * self.count,
+            Pool::Immediate => self.immediate.len() < useful * self.count,
             Pool::Fast => self.fast.len() < FAST * self.count,
             Pool::New => self.new.len() < NEW * self.count,
             Pool::Slow | Pool::Suspect | Pool::Failing | Pool::Free => true,
@@ -107,9 +107,9 @@ mod tests {
             processors.given(number, Pool::New, run, now);
         }
         assert!(!processors.are_free(Pool::New, 1));
-        assert!(processors.are_free(Pool::Brisk, 1) && processors.are_free(Pool::Fast, 1), "others have their own");
+        assert!(processors.are_free(Pool::Immediate, 1) && processors.are_free(Pool::Fast, 1), "others have their own");
         runs[3].next(now);
-        let later = now.plus(MOMENT);
+        let later = now.plus(RECLAIM_AFTER);
         assert_eq!(processors.next_pass(), Some(later));
         processors.pass(later);
         assert!(processors.are_free(Pool::New, 1), "one has begun long ago");

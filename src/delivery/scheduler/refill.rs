@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::message::{Message, Outbox};
+use super::message::{EngineHandle, Message};
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -16,13 +16,13 @@ use crate::store::Store;
 const THREADS: usize = 2;
 
 /// Destinations of one look for first due times.
-const LOOK: usize = 500;
+const FIRST_DUE_BATCH: usize = 500;
 
 /// A file that cannot be read is asked again after this.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What to read.
-pub enum Wish {
+pub enum ReadRequest {
     /// Jobs of a lane.
     Refill {
         /// The lane.
@@ -46,13 +46,13 @@ pub struct Refills {
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
-    wished: Condvar,
+    requested: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    pressing: VecDeque<Wish>,
-    other: VecDeque<Wish>,
+    high_priority: VecDeque<ReadRequest>,
+    other: VecDeque<ReadRequest>,
     ended: bool,
 }
 
@@ -61,7 +61,7 @@ impl Refills {
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn start(store: &Store, outbox: &Outbox) -> Result<Self> {
+    pub fn start(store: &Store, outbox: &EngineHandle) -> Result<Self> {
         let queue = Arc::new(Queue::default());
         for _ in 0..THREADS {
             let (store, outbox, queue) = (store.clone(), outbox.clone(), Arc::clone(&queue));
@@ -71,7 +71,7 @@ impl Refills {
                     let _ends = EndsProcess("refill thread");
                     while let Some(wish) = queue.next() {
                         panic_point("refill");
-                        fulfil(&store, &outbox, &queue, wish);
+                        serve(&store, &outbox, &queue, wish);
                     }
                 })
                 .map_err(|error| Error::internal(format!("cannot start a refill thread: {error}")))?;
@@ -80,66 +80,66 @@ impl Refills {
     }
 
     /// Queues a wish; `pressing` ones go first.
-    pub fn wish(&self, wish: Wish, pressing: bool) {
+    pub fn request(&self, wish: ReadRequest, pressing: bool) {
         let mut state = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
         if pressing {
-            state.pressing.push_back(wish)
+            state.high_priority.push_back(wish)
         } else {
             state.other.push_back(wish)
         }
         drop(state);
-        self.queue.wished.notify_one();
+        self.queue.requested.notify_one();
     }
 }
 
 impl Drop for Refills {
     fn drop(&mut self) {
         self.queue.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
-        self.queue.wished.notify_all();
+        self.queue.requested.notify_all();
     }
 }
 
 impl Queue {
     /// The next wish; `None` when the engine is gone.
-    fn next(&self) -> Option<Wish> {
+    fn next(&self) -> Option<ReadRequest> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if state.ended {
                 return None;
             }
-            if let Some(wish) = state.pressing.pop_front().or_else(|| state.other.pop_front()) {
+            if let Some(wish) = state.high_priority.pop_front().or_else(|| state.other.pop_front()) {
                 return Some(wish);
             }
-            state = self.wished.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.requested.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 /// A wish that failed goes to the end of the queue, so that one bad page does not keep all other lanes waiting.
-fn put_off(queue: &Queue, wish: Wish, error: &Error) {
+fn put_off(queue: &Queue, wish: ReadRequest, error: &Error) {
     tracing::error!(error = error.detail(), "cannot read the backlog");
-    std::thread::sleep(AGAIN);
+    std::thread::sleep(RETRY_INTERVAL);
     queue.state.lock().unwrap_or_else(PoisonError::into_inner).other.push_back(wish);
-    queue.wished.notify_one();
+    queue.requested.notify_one();
 }
 
-fn fulfil(store: &Store, outbox: &Outbox, queue: &Queue, wish: Wish) {
+fn serve(store: &Store, outbox: &EngineHandle, queue: &Queue, wish: ReadRequest) {
     match wish {
-        Wish::Refill { lane, now, limit, in_hand } => {
-            match store.claim(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
+        ReadRequest::Refill { lane, now, limit, in_hand } => {
+            match store.due_deliveries(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
                 Ok(claimed) => {
                     outbox.send(Message::Refilled { lane, claimed });
                 }
-                Err(error) => put_off(queue, Wish::Refill { lane, now, limit, in_hand }, &error),
+                Err(error) => put_off(queue, ReadRequest::Refill { lane, now, limit, in_hand }, &error),
             }
         }
-        Wish::FirstDue(lanes) => {
-            for some in lanes.chunks(LOOK) {
+        ReadRequest::FirstDue(lanes) => {
+            for some in lanes.chunks(FIRST_DUE_BATCH) {
                 match store.first_due(some) {
                     Ok(due) => {
                         outbox.send(Message::FirstDue(due));
                     }
-                    Err(error) => put_off(queue, Wish::FirstDue(some.to_vec()), &error),
+                    Err(error) => put_off(queue, ReadRequest::FirstDue(some.to_vec()), &error),
                 }
             }
         }

@@ -7,14 +7,14 @@ use crate::domain::ids::AccountKey;
 
 /// Hands out turns. A turn is a number; the lowest goes first.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub struct AccountTurns {
     /// The highest turn that was taken.
     now: u64,
     /// The next turn of each account that has waited for more than one.
     next: HashMap<AccountKey, u64>,
 }
 
-impl Turns {
+impl AccountTurns {
     /// A turn for one more lane of an account: now, or behind those that the account waits for already.
     pub fn queue(&mut self, account: AccountKey) -> u64 {
         let next = self.next.entry(account).or_default();
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn an_account_of_a_thousand_lanes_takes_turns_with_one_of_one() {
         let (many, one) = (AccountKey(1), AccountKey(2));
-        let mut turns = Turns::default();
+        let mut turns = AccountTurns::default();
         let mut waiting: Vec<(u64, AccountKey)> = (0..1_000).map(|_| (turns.queue(many), many)).collect();
         for _ in 0..100 {
             waiting.push((turns.queue(one), one));
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn accounts_that_wait_for_nothing_are_forgotten() {
-        let mut turns = Turns::default();
+        let mut turns = AccountTurns::default();
         let first = turns.queue(AccountKey(1));
         let second = turns.queue(AccountKey(1));
         turns.taken(first);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ureq::Body;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
 
-use super::connections::{Agents, Connections, Lent};
+use super::connections::{DestinationConnections, LaneConnections, Lease};
 use super::resolver::RefusedAddress;
 use super::transport;
 use super::transport::failure::Failure;
@@ -28,14 +28,14 @@ const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature
 
 /// What sends to one destination as it is now: its connections, and what is the same in every request.
 pub struct Client {
-    agents: Arc<Agents>,
+    agents: Arc<LaneConnections>,
     destination: Arc<Destination>,
     /// Head of every request, but for what is signed; an error where none can be made of URL and headers.
-    head: Result<Head, http::Error>,
+    head: Result<RequestTemplate, http::Error>,
     timeout: Duration,
 }
 
-struct Head {
+struct RequestTemplate {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -43,27 +43,32 @@ struct Head {
 
 impl Client {
     /// The whole of an exchange may take `timeout`. Connections are shared with others to the same origin.
-    pub fn new(connections: &Connections, destination: Arc<Destination>, timeout: Duration) -> Self {
+    pub fn new(connections: &DestinationConnections, destination: Arc<Destination>, timeout: Duration) -> Self {
         Self::of(connections.to(&destination.fields.url, timeout), destination, timeout)
     }
 
     /// The same with a connection of its own.
-    pub fn apart(connections: &Connections, destination: Arc<Destination>, timeout: Duration) -> Self {
-        Self::of(connections.apart(&destination.fields.url, timeout), destination, timeout)
+    pub fn isolated(connections: &DestinationConnections, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self::of(connections.isolated(&destination.fields.url, timeout), destination, timeout)
     }
 
-    fn of(agents: Agents, destination: Arc<Destination>, timeout: Duration) -> Self {
-        Self { agents: Arc::new(agents), head: Head::of(&destination), destination, timeout }
+    fn of(agents: LaneConnections, destination: Arc<Destination>, timeout: Duration) -> Self {
+        Self { agents: Arc::new(agents), head: RequestTemplate::of(&destination), destination, timeout }
     }
 
     /// The same connections for a destination of which something else has changed.
     pub fn with(&self, destination: Arc<Destination>) -> Self {
-        Self { agents: Arc::clone(&self.agents), head: Head::of(&destination), destination, timeout: self.timeout }
+        Self {
+            agents: Arc::clone(&self.agents),
+            head: RequestTemplate::of(&destination),
+            destination,
+            timeout: self.timeout,
+        }
     }
 
     /// To send one request after the other; where `shared`, maybe on a connection that another lane has used.
-    pub fn line(&self, shared: bool) -> Line<'_> {
-        Line { client: self, lent: self.agents.lend(shared) }
+    pub fn session(&self, shared: bool) -> Session<'_> {
+        Session { client: self, lent: self.agents.lease(shared) }
     }
 
     /// Cuts what is under way.
@@ -73,19 +78,19 @@ impl Client {
 }
 
 /// A client's connection that one worker uses.
-pub struct Line<'a> {
+pub struct Session<'a> {
     client: &'a Client,
-    lent: Lent<'a>,
+    lent: Lease<'a>,
 }
 
-impl Line<'_> {
+impl Session<'_> {
     /// Where it leads.
     pub fn destination(&self) -> &Arc<Destination> {
         &self.client.destination
     }
 }
 
-impl Head {
+impl RequestTemplate {
     fn of(destination: &Destination) -> Result<Self, http::Error> {
         let fields = &destination.fields;
         let method = match fields.method {
@@ -128,7 +133,7 @@ pub struct NotSent(pub String);
 /// The GET's URL would be too long.
 pub fn send(
     request: &Request<'_>,
-    line: &Line<'_>,
+    line: &Session<'_>,
     spare: &dyn Fn(Duration) -> Option<Client>,
 ) -> Result<Attempt, NotSent> {
     let client = line.client;
@@ -150,14 +155,14 @@ pub fn send(
         if !left.is_zero()
             && let Some(spare) = spare(left)
         {
-            answer = call(request, &spare.line(false), url.as_deref());
+            answer = call(request, &spare.session(false), url.as_deref());
         }
     }
     let came = match answer.map(read) {
         Ok(came) => came,
         Err(error) => {
             let (class, detail) = classify(&error);
-            Came { outcome: Outcome::NoAnswer(class), flaw: Some(detail), body: Vec::new(), truncated: false }
+            ReceivedAnswer { outcome: Outcome::NoAnswer(class), flaw: Some(detail), body: Vec::new(), truncated: false }
         }
     };
     if came.flaw.is_none() && !stale {
@@ -174,7 +179,7 @@ pub fn send(
 }
 
 /// What came back.
-struct Came {
+struct ReceivedAnswer {
     outcome: Outcome,
     /// What is wrong with it.
     flaw: Option<String>,
@@ -185,7 +190,7 @@ struct Came {
 
 /// Reads an answer's body to its end, or to the limit. The answer counts whatever is wrong with the body: only the log
 /// wants that.
-fn read(response: Response<Body>) -> Came {
+fn read(response: Response<Body>) -> ReceivedAnswer {
     let status = response.status().as_u16();
     let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let retry_after = match status {
@@ -200,7 +205,7 @@ fn read(response: Response<Body>) -> Came {
     let truncated = body.len() > LOGGED_BODY_BYTES;
     body.truncate(LOGGED_BODY_BYTES);
     body.shrink_to_fit();
-    Came { outcome: Outcome::Answer { status, retry_after }, flaw, body, truncated }
+    ReceivedAnswer { outcome: Outcome::Answer { status, retry_after }, flaw, body, truncated }
 }
 
 /// What is wrong with a body of which `came` bytes could be read; its head `said` how many it would have.
@@ -215,7 +220,7 @@ fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
 }
 
 /// `url` is a GET's, with the document.
-fn call(request: &Request<'_>, line: &Line<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
+fn call(request: &Request<'_>, line: &Session<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
     let (client, agent) = (line.client, line.lent.agent());
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
     let body: &[u8] = request.document;
@@ -243,7 +248,7 @@ fn call(request: &Request<'_>, line: &Line<'_>, url: Option<&str>) -> Result<Res
 }
 
 /// Whether this machine could not even try: no file, port or memory is left. That says nothing about the destination.
-fn is_ours(error: &io::Error) -> bool {
+fn is_local_exhaustion(error: &io::Error) -> bool {
     const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| OURS.contains(&code))
 }
@@ -267,7 +272,7 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
             (_, Some(failure)) => return (failure.class, failure.detail.clone()),
             _ => ErrorClass::InvalidResponse,
         },
-        ureq::Error::Io(io) if is_ours(io) => {
+        ureq::Error::Io(io) if is_local_exhaustion(io) => {
             return (ErrorClass::Cut, format!("the server itself has no connection left to make: {io}"));
         }
         ureq::Error::Io(io) => match io.kind() {

@@ -8,41 +8,41 @@ use ureq::unversioned::transport::Buffers;
 use crate::domain::headers;
 
 /// An answer's head must fit: 64 KiB, which ureq takes at most, and the line that ends it.
-const MOST_INPUT: usize = 66 * 1024;
+const MAX_INPUT_BYTES: usize = 66 * 1024;
 
 /// The longest line of a request's head: a header that takes all that a destination's headers may, and what stands
 /// around name and value.
-const LONGEST_LINE: usize = headers::MOST_BYTES + 16;
+const MAX_LINE_BYTES: usize = headers::MAX_BYTES + 16;
 
 /// Size of a buffer that is used again; larger ones are freed.
-const USUAL: usize = 8 * 1024;
+const TYPICAL_BYTES: usize = 8 * 1024;
 
 /// Buffers that wait to be used again: those of the attempts that are busy at the same moment, which are few.
-const SPARE: usize = 32;
+const MAX_SPARES: usize = 32;
 
 static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// A buffer of the usual size; what it holds is of no meaning.
 fn spare() -> Vec<u8> {
     let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    spare.unwrap_or_else(|| vec![0; USUAL])
+    spare.unwrap_or_else(|| vec![0; TYPICAL_BYTES])
 }
 
 /// Gives a buffer back, and leaves an empty one.
 fn give_back(buffer: &mut Vec<u8>) {
     let buffer = std::mem::take(buffer);
-    if buffer.len() != USUAL {
+    if buffer.len() != TYPICAL_BYTES {
         return;
     }
     let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
-    if spares.len() < SPARE {
+    if spares.len() < MAX_SPARES {
         spares.push(buffer);
     }
 }
 
 /// Buffers that grow as needed.
 #[derive(Default)]
-pub struct Growing {
+pub struct GrowableBuffers {
     input: Vec<u8>,
     consumed: usize,
     filled: usize,
@@ -55,7 +55,7 @@ pub struct Growing {
     progress: bool,
 }
 
-impl Growing {
+impl GrowableBuffers {
     /// The next `amount` bytes of the output are to be sent.
     pub fn hold(&mut self, amount: usize) {
         self.held += amount;
@@ -67,12 +67,12 @@ impl Growing {
     }
 
     /// It has been sent.
-    pub fn let_go(&mut self) {
+    pub fn mark_sent(&mut self) {
         self.held = 0;
     }
 
     /// Before a wait: only input that is not consumed yet stays.
-    pub fn rest(&mut self) {
+    pub fn release_idle(&mut self) {
         self.in_head = false;
         give_back(&mut self.output);
         give_back(&mut self.scratch);
@@ -80,7 +80,7 @@ impl Growing {
 
     /// Bytes of input that still fit.
     pub fn room(&self) -> usize {
-        MOST_INPUT - (self.filled - self.consumed)
+        MAX_INPUT_BYTES - (self.filled - self.consumed)
     }
 
     /// Appends what fits; gives how much did.
@@ -100,8 +100,8 @@ impl Growing {
         }
         if self.input.is_empty() {
             self.input = spare();
-        } else if self.input.len() - self.filled < USUAL / 2 {
-            let wanted = (self.input.len() * 2).min(MOST_INPUT);
+        } else if self.input.len() - self.filled < TYPICAL_BYTES / 2 {
+            let wanted = (self.input.len() * 2).min(MAX_INPUT_BYTES);
             self.input.resize(wanted.max(self.input.len()), 0);
         }
     }
@@ -111,14 +111,14 @@ impl Growing {
             self.output = spare();
         }
         if self.output.len() - self.held < least {
-            self.output.resize(self.held + least.max(USUAL), 0);
+            self.output.resize(self.held + least.max(TYPICAL_BYTES), 0);
         }
     }
 }
 
-impl Buffers for Growing {
+impl Buffers for GrowableBuffers {
     fn output(&mut self) -> &mut [u8] {
-        self.output_with_room(if self.in_head { LONGEST_LINE } else { USUAL / 2 });
+        self.output_with_room(if self.in_head { MAX_LINE_BYTES } else { TYPICAL_BYTES / 2 });
         self.in_head = true;
         &mut self.output[self.held..]
     }
@@ -150,7 +150,7 @@ impl Buffers for Growing {
         if self.scratch.is_empty() {
             self.scratch = spare();
         }
-        self.output_with_room(USUAL / 2);
+        self.output_with_room(TYPICAL_BYTES / 2);
         (&mut self.scratch, &mut self.output[self.held..])
     }
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn input_grows_up_to_its_limit_and_keeps_what_is_not_consumed() {
-        let mut buffers = Growing::default();
+        let mut buffers = GrowableBuffers::default();
         let head: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let mut taken = 0;
         loop {
@@ -174,8 +174,8 @@ mod tests {
                 some => taken += some,
             }
         }
-        assert_eq!(taken, MOST_INPUT);
-        assert_eq!((buffers.input(), buffers.room()), (&head[..MOST_INPUT], 0));
+        assert_eq!(taken, MAX_INPUT_BYTES);
+        assert_eq!((buffers.input(), buffers.room()), (&head[..MAX_INPUT_BYTES], 0));
         buffers.input_consume(60_000);
         let more = buffers.take(&head[taken..]);
         assert!(more > 0);
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_to_be_sent_stays_in_front_of_what_comes_after_it() {
-        let mut buffers = Growing::default();
+        let mut buffers = GrowableBuffers::default();
         let mut all = Vec::new();
         for piece in 0..40_u8 {
             let (_, output) = buffers.tmp_and_output();
@@ -193,31 +193,31 @@ mod tests {
             all.extend(std::iter::repeat_n(piece, some));
             buffers.hold(some);
         }
-        assert!(all.len() > 10 * USUAL && buffers.held() == all);
-        buffers.let_go();
+        assert!(all.len() > 10 * TYPICAL_BYTES && buffers.held() == all);
+        buffers.mark_sent();
         assert!(buffers.held().is_empty());
     }
 
     #[test]
     fn a_line_of_the_head_that_did_not_fit_finds_room_the_next_time() {
-        let mut buffers = Growing::default();
-        assert!(buffers.output().len() >= USUAL);
-        buffers.hold(USUAL - 5_000);
-        assert!(buffers.output().len() >= LONGEST_LINE);
-        buffers.hold(LONGEST_LINE);
-        buffers.let_go();
-        assert!(buffers.output().len() >= LONGEST_LINE, "also where the first lines were sent meanwhile");
-        buffers.rest();
-        assert_eq!(buffers.output().len(), USUAL, "and the next request begins anew");
+        let mut buffers = GrowableBuffers::default();
+        assert!(buffers.output().len() >= TYPICAL_BYTES);
+        buffers.hold(TYPICAL_BYTES - 5_000);
+        assert!(buffers.output().len() >= MAX_LINE_BYTES);
+        buffers.hold(MAX_LINE_BYTES);
+        buffers.mark_sent();
+        assert!(buffers.output().len() >= MAX_LINE_BYTES, "also where the first lines were sent meanwhile");
+        buffers.release_idle();
+        assert_eq!(buffers.output().len(), TYPICAL_BYTES, "and the next request begins anew");
     }
 
     #[test]
     fn a_wait_holds_no_memory_once_all_is_consumed() {
-        let mut buffers = Growing::default();
+        let mut buffers = GrowableBuffers::default();
         buffers.output()[0] = 1;
         let some = buffers.take(b"answer");
         buffers.input_consume(some - 1);
-        buffers.rest();
+        buffers.release_idle();
         assert_eq!((buffers.input(), buffers.output.capacity()), (&b"r"[..], 0));
         buffers.input_consume(1);
         assert_eq!((buffers.input(), buffers.input.capacity()), (&b""[..], 0));

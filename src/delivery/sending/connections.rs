@@ -10,57 +10,57 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::config::{AutoHeaderValue, Config};
 
-use super::resolver::Guard;
-use super::tls::Tls;
+use super::resolver::GuardedResolver;
+use super::tls::TlsConnector;
 use super::tls::trust::Trust;
-use super::transport::Tcp;
+use super::transport::TcpConnector;
 use crate::domain::target_url::TargetUrl;
 
 /// A connection that was idle for so long is closed, as in ureq's own pool.
 const IDLE: Duration = Duration::from_secs(15);
 
 /// One that is so old is not used again, so that deliveries follow a name that leads elsewhere by now.
-const OLD: Duration = Duration::from_secs(300);
+const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// Origins that may be remembered before those that no lane leads to are looked for.
-const FEW: usize = 64;
+/// OriginPools that may be remembered before those that no lane leads to are looked for.
+const MIN_SWEPT_ORIGINS: usize = 64;
 
 /// Connections of the whole engine.
-pub struct Connections {
-    guard: Guard,
+pub struct DestinationConnections {
+    guard: GuardedResolver,
     trust: Trust,
     /// It holds the roots of trust, so it is made once and only where somebody needs it.
-    tls: OnceLock<Tls>,
-    origins: Mutex<Origins>,
+    tls: OnceLock<TlsConnector>,
+    origins: Mutex<OriginPool>,
 }
 
 #[derive(Default)]
-struct Origins {
+struct OriginPool {
     known: HashMap<(String, Duration), Weak<Origin>>,
     /// How many may be known before it is looked which are still used.
     room: usize,
 }
 
-impl Connections {
+impl DestinationConnections {
     /// None yet; they reach what `guard` lets through, and over https what `trust` vouches for.
-    pub fn new(guard: Guard, trust: Trust) -> Self {
+    pub fn new(guard: GuardedResolver, trust: Trust) -> Self {
         Self { guard, trust, tls: OnceLock::new(), origins: Mutex::default() }
     }
 
     /// For a lane to `url`; the whole of an exchange may take `timeout`.
-    pub fn to(&self, url: &TargetUrl, timeout: Duration) -> Agents {
+    pub fn to(&self, url: &TargetUrl, timeout: Duration) -> LaneConnections {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (url.origin().to_owned(), timeout);
         if let Some(origin) = origins.known.get(&key).and_then(Weak::upgrade) {
-            return Agents::of(origin);
+            return LaneConnections::of(origin);
         }
         if origins.known.len() >= origins.room {
             origins.known.retain(|_, origin| origin.strong_count() > 0);
-            origins.room = FEW.max(2 * origins.known.len());
+            origins.room = MIN_SWEPT_ORIGINS.max(2 * origins.known.len());
         }
         let origin = self.origin(url, timeout);
         origins.known.insert(key, Arc::downgrade(&origin));
-        Agents::of(origin)
+        LaneConnections::of(origin)
     }
 
     /// Closes what has been idle for long.
@@ -72,8 +72,8 @@ impl Connections {
     }
 
     /// The same with connections that nobody shares, and so with none that is open yet.
-    pub fn apart(&self, url: &TargetUrl, timeout: Duration) -> Agents {
-        Agents::of(self.origin(url, timeout))
+    pub fn isolated(&self, url: &TargetUrl, timeout: Duration) -> LaneConnections {
+        LaneConnections::of(self.origin(url, timeout))
     }
 
     fn origin(&self, url: &TargetUrl, timeout: Duration) -> Arc<Origin> {
@@ -89,7 +89,7 @@ impl Connections {
             .max_idle_age(IDLE)
             .timeout_global(Some(timeout.max(Duration::from_millis(1))))
             .build();
-        let tls = url.is_https().then(|| self.tls.get_or_init(|| Tls::new(&self.trust)).clone());
+        let tls = url.is_https().then(|| self.tls.get_or_init(|| TlsConnector::new(&self.trust)).clone());
         Arc::new(Origin { config, tls, guard: self.guard.clone(), idle: Mutex::default() })
     }
 }
@@ -98,8 +98,8 @@ impl Connections {
 struct Origin {
     config: Config,
     /// `None` for plain HTTP.
-    tls: Option<Tls>,
-    guard: Guard,
+    tls: Option<TlsConnector>,
+    guard: GuardedResolver,
     /// Those with a connection that nobody uses, the one that was used last at the end.
     idle: Mutex<VecDeque<Idle>>,
 }
@@ -118,12 +118,12 @@ impl Origin {
     fn make(&self) -> Agent {
         match &self.tls {
             Some(tls) => Agent::with_parts(self.config.clone(), tls.clone(), self.guard.clone()),
-            None => Agent::with_parts(self.config.clone(), Tcp, self.guard.clone()),
+            None => Agent::with_parts(self.config.clone(), TcpConnector, self.guard.clone()),
         }
     }
 
     fn keep(&self, agent: Agent, born: Instant, now: Instant) {
-        if now.duration_since(born) <= OLD {
+        if now.duration_since(born) <= MAX_AGE {
             self.idle().push_back(Idle { agent, born, since: now });
         }
     }
@@ -138,7 +138,7 @@ impl Origin {
 }
 
 /// Agents for one lane.
-pub struct Agents {
+pub struct LaneConnections {
     origin: Arc<Origin>,
     lent: Mutex<InUse>,
 }
@@ -151,14 +151,14 @@ struct InUse {
     ended: bool,
 }
 
-impl Agents {
+impl LaneConnections {
     fn of(origin: Arc<Origin>) -> Self {
         Self { origin, lent: Mutex::default() }
     }
 
     /// An agent that nobody else uses meanwhile. Where `shared`, it is the one of this origin that was used last, whose
     /// connection is likeliest to be open; a lane that fails would only break the connections of others.
-    pub fn lend(&self, shared: bool) -> Lent<'_> {
+    pub fn lease(&self, shared: bool) -> Lease<'_> {
         let ended = self.lent().ended;
         let idle = if shared && !ended { self.origin.idle().pop_back() } else { None };
         let connected = Cell::new(idle.is_some());
@@ -175,7 +175,7 @@ impl Agents {
         if ended {
             agent.clone().shutdown();
         }
-        Lent { agents: self, number, agent, born, connected }
+        Lease { agents: self, number, agent, born, connected }
     }
 
     /// Cuts what is under way, and what would begin. Other lanes' agents go on.
@@ -194,8 +194,8 @@ impl Agents {
 }
 
 /// A borrowed agent; it goes back when it is dropped.
-pub struct Lent<'a> {
-    agents: &'a Agents,
+pub struct Lease<'a> {
+    agents: &'a LaneConnections,
     number: u64,
     agent: Agent,
     born: Instant,
@@ -203,7 +203,7 @@ pub struct Lent<'a> {
     connected: Cell<bool>,
 }
 
-impl Lent<'_> {
+impl Lease<'_> {
     /// The agent.
     pub fn agent(&self) -> &Agent {
         &self.agent
@@ -220,7 +220,7 @@ impl Lent<'_> {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let ended = {
             let mut lent = self.agents.lent();

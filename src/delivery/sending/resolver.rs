@@ -15,19 +15,19 @@ use ureq::unversioned::transport::NextTimeout;
 use crate::domain::network::NetworkPolicy;
 
 /// A name's addresses are good for this long.
-const GOOD_FOR: Duration = Duration::from_secs(30);
+const TTL: Duration = Duration::from_secs(30);
 
 /// A failed look-up is believed for this long.
-const BAD_FOR: Duration = Duration::from_secs(1);
+const FAILURE_TTL: Duration = Duration::from_secs(1);
 
 /// Look-ups under way at once: a hung name server must not pile up threads.
-const LOOKUPS: usize = 32;
+const MAX_LOOKUPS: usize = 32;
 
 /// Names that are remembered.
-const NAMES: usize = 10_000;
+const MAX_NAMES: usize = 10_000;
 
 /// Addresses of a name that are used.
-const ADDRESSES: usize = 16;
+const MAX_ADDRESSES: usize = 16;
 
 /// A name or literal leads to an address that deliveries must not reach.
 #[derive(Debug)]
@@ -43,18 +43,18 @@ impl std::error::Error for RefusedAddress {}
 
 /// Resolver that all lanes share.
 #[derive(Clone)]
-pub struct Guard {
+pub struct GuardedResolver {
     policy: Arc<NetworkPolicy>,
     names: Arc<Names>,
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for GuardedResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guard")
     }
 }
 
-impl Guard {
+impl GuardedResolver {
     /// Lets through what `policy` does.
     pub fn new(policy: Arc<NetworkPolicy>) -> Self {
         Self::with(policy, |host| (host, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()))
@@ -67,7 +67,7 @@ impl Guard {
     }
 }
 
-impl Resolver for Guard {
+impl Resolver for GuardedResolver {
     fn resolve(&self, uri: &Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
         let https = uri.scheme_str() == Some("https");
@@ -79,7 +79,7 @@ impl Resolver for Guard {
         };
         let mut resolved = self.empty();
         // One bad address among good ones condemns the name: which one is dialled is up to chance.
-        for address in addresses.into_iter().take(ADDRESSES) {
+        for address in addresses.into_iter().take(MAX_ADDRESSES) {
             if let Err(refused) = self.policy.check(address) {
                 return Err(ureq::Error::Other(Box::new(RefusedAddress(refused.to_string()))));
             }
@@ -124,7 +124,7 @@ impl Names {
         loop {
             match state.names.get(host) {
                 Some(Name::Known(at, addresses))
-                    if at.elapsed() < if addresses.is_empty() { BAD_FOR } else { GOOD_FOR } =>
+                    if at.elapsed() < if addresses.is_empty() { FAILURE_TTL } else { TTL } =>
                 {
                     return if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses.clone()) };
                 }
@@ -135,7 +135,7 @@ impl Names {
                         Some(Name::Known(_, before)) => before.clone(),
                         _ => Vec::new(),
                     };
-                    if state.running < LOOKUPS {
+                    if state.running < MAX_LOOKUPS {
                         state.running += 1;
                         state.names.insert(host.to_owned(), Name::Running(before));
                         self.start(host.to_owned(), &mut state);
@@ -170,7 +170,7 @@ impl Names {
     fn known(&self, host: String, addresses: Vec<IpAddr>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.running -= 1;
-        if state.names.len() >= NAMES {
+        if state.names.len() >= MAX_NAMES {
             state.names.retain(|_, name| matches!(name, Name::Running(_)));
         }
         state.names.insert(host, Name::Known(Instant::now(), addresses));
@@ -182,7 +182,7 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn ask(guard: &Guard, url: &str) -> Result<Vec<IpAddr>, ureq::Error> {
+    fn ask(guard: &GuardedResolver, url: &str) -> Result<Vec<IpAddr>, ureq::Error> {
         let config = ureq::Agent::config_builder().build();
         let timeout = NextTimeout {
             after: ureq::unversioned::transport::time::Duration::from_secs(5),
@@ -194,14 +194,14 @@ mod tests {
     }
 
     fn resolve(url: &str, policy: NetworkPolicy) -> Result<usize, ureq::Error> {
-        ask(&Guard::new(Arc::new(policy)), url).map(|found| found.len())
+        ask(&GuardedResolver::new(Arc::new(policy)), url).map(|found| found.len())
     }
 
     fn is_refused(answer: &Result<Vec<IpAddr>, ureq::Error>) -> bool {
         matches!(answer, Err(ureq::Error::Other(inner)) if inner.is::<RefusedAddress>())
     }
 
-    impl Guard {
+    impl GuardedResolver {
         /// Lets this much time pass for all that is known.
         fn age(&self, by: Duration) {
             for name in self.names.state.lock().unwrap().names.values_mut() {
@@ -223,7 +223,7 @@ mod tests {
         let now: Arc<Mutex<Vec<IpAddr>>> = Arc::new(Mutex::new(vec!["93.184.216.34".parse().unwrap()]));
         let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let (answers, counted) = (Arc::clone(&now), Arc::clone(&asked));
-        let guard = Guard::with(Arc::default(), move |_| {
+        let guard = GuardedResolver::with(Arc::default(), move |_| {
             counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Ok(answers.lock().unwrap().clone())
         });
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(ask(&guard, "http://flip.test/").unwrap(), public);
 
         *now.lock().unwrap() = vec!["127.0.0.1".parse().unwrap()];
-        guard.age(GOOD_FOR - Duration::from_secs(10));
+        guard.age(TTL - Duration::from_secs(10));
         assert_eq!(ask(&guard, "http://flip.test/").unwrap(), public, "what is dialled is still the public one");
         assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
 
@@ -245,7 +245,7 @@ mod tests {
 
         // And back: an address that is refused is remembered no longer than any other.
         now.lock().unwrap().clone_from(&public);
-        guard.age(GOOD_FOR);
+        guard.age(TTL);
         let _ = ask(&guard, "http://flip.test/");
         guard.settle();
         assert_eq!(ask(&guard, "http://flip.test/").unwrap(), public);

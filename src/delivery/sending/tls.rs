@@ -19,7 +19,7 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector};
 use super::transport::connect::{connect, deadline};
 use super::transport::failure::Failure;
 use super::transport::socket::{Socket, is_reset, timed_out};
-use super::transport::{Channel, Link};
+use super::transport::{Channel, HttpTransport};
 use crate::domain::delivery::ErrorClass;
 use error_text::Notes;
 use trust::Trust;
@@ -29,29 +29,29 @@ const UNASKED: usize = 8;
 
 /// Connects for `https`. Clones share what connections are resumed with.
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct TlsConnector(Arc<ClientConfig>);
 
-impl Tls {
+impl TlsConnector {
     /// For servers whose certificates `trust` leads to.
     pub fn new(trust: &Trust) -> Self {
         Self(trust.config())
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
     }
 }
 
-impl Connector<()> for Tls {
-    type Out = Link<Secured>;
+impl Connector<()> for TlsConnector {
+    type Out = HttpTransport<TlsChannel>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {
         let end = deadline(&details.timeout);
         let name = server_name(details.uri)?;
         let socket = connect(details)?;
-        Ok(Some(Link::new(Secured::shake_hands(&self.0, name, socket, end)?)))
+        Ok(Some(HttpTransport::new(TlsChannel::shake_hands(&self.0, name, socket, end)?)))
     }
 }
 
@@ -67,14 +67,14 @@ fn server_name(uri: &Uri) -> Result<ServerName<'static>, Failure> {
 }
 
 /// A connection that nobody else can read.
-pub struct Secured {
+pub struct TlsChannel {
     tls: ClientConnection,
     socket: Socket,
     /// What the handshake showed.
     notes: Notes,
 }
 
-impl Secured {
+impl TlsChannel {
     fn shake_hands(
         config: &Arc<ClientConfig>,
         name: ServerName<'static>,
@@ -170,7 +170,7 @@ fn closed(error: io::Error) -> io::Error {
     }
 }
 
-impl Channel for Secured {
+impl Channel for TlsChannel {
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.push()?;
         let some = self.tls.writer().write(bytes)?;
@@ -197,7 +197,7 @@ impl Channel for Secured {
             if self.tls.reader().read(&mut [0]).map_or_else(|error| error.kind() != ErrorKind::WouldBlock, |_| true) {
                 return false;
             }
-            if self.socket.is_quiet() {
+            if self.socket.is_reusable() {
                 return true;
             }
             if !matches!(self.feed(None), Ok(1..)) {
@@ -216,7 +216,7 @@ impl Channel for Secured {
     }
 }
 
-impl fmt::Debug for Secured {
+impl fmt::Debug for TlsChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Secured").field(&self.socket).finish()
     }

@@ -16,30 +16,30 @@ use std::time::{Duration, Instant};
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 use ureq::{Error, Timeout};
 
-use super::buffers::Growing;
+use super::buffers::GrowableBuffers;
 use crate::domain::delivery::ErrorClass;
-use answers::{Answers, MOST_HELD};
+use answers::{Answers, MAX_HELD_BYTES};
 use connect::{connect, deadline};
 use failure::Failure;
 use socket::{Socket, is_reset, timed_out};
 
 /// Bytes that are read at once; on the stack, so that a thread that waits holds no other memory.
-const READ: usize = 2 * 1024;
+const READ_BYTES: usize = 2 * 1024;
 
 /// Bytes of a request that are kept back for the rest of it.
-const HELD: usize = 32 * 1024;
+const HELD_BYTES: usize = 32 * 1024;
 
 /// One that says 2xx before it has read the request, and then takes nothing more of it for so long, will not take it.
-const UNREAD: Duration = Duration::from_secs(2);
+const STUCK_AFTER: Duration = Duration::from_secs(2);
 
 /// And this much of an attempt's time is left to read its answer.
-const TO_READ: Duration = Duration::from_millis(100);
+const READ_RESERVE: Duration = Duration::from_millis(100);
 
 /// A kept connection that the peer has closed shows it within one way there and back.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A request of so many bytes is one packet on any network: the peer has taken all of it or nothing.
-const PACKET: u64 = 1_300;
+const PACKET_BYTES: u64 = 1_300;
 
 /// What requests and answers go over.
 pub trait Channel: fmt::Debug + Send + Sync + 'static {
@@ -92,7 +92,7 @@ impl Channel for Socket {
     }
 
     fn is_quiet(&mut self) -> bool {
-        Socket::is_quiet(self)
+        Socket::is_reusable(self)
     }
 
     fn socket(&mut self) -> &mut Socket {
@@ -106,20 +106,20 @@ impl Channel for Socket {
 
 /// Connects for `http`.
 #[derive(Debug)]
-pub struct Tcp;
+pub struct TcpConnector;
 
-impl Connector<()> for Tcp {
-    type Out = Link<Socket>;
+impl Connector<()> for TcpConnector {
+    type Out = HttpTransport<Socket>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {
-        connect(details).map(|socket| Some(Link::new(socket)))
+        connect(details).map(|socket| Some(HttpTransport::new(socket)))
     }
 }
 
 /// A connection as ureq uses it.
-pub struct Link<C> {
+pub struct HttpTransport<C> {
     channel: C,
-    buffers: Growing,
+    buffers: GrowableBuffers,
     answers: Answers,
     exchange: Exchange,
     /// Whether there was an exchange before.
@@ -172,13 +172,13 @@ fn left(deadline: Option<Instant>, reason: Timeout) -> Result<Option<Duration>, 
     }
 }
 
-impl<C: Channel> Link<C> {
+impl<C: Channel> HttpTransport<C> {
     /// On a channel that is open.
     pub fn new(mut channel: C) -> Self {
         let exchange = Exchange::new(channel.socket().sent());
         let mut answers = Answers::default();
         answers.expect();
-        Self { channel, buffers: Growing::default(), answers, exchange, kept: false }
+        Self { channel, buffers: GrowableBuffers::default(), answers, exchange, kept: false }
     }
 
     fn begin(&mut self) {
@@ -207,7 +207,7 @@ impl<C: Channel> Link<C> {
                 Err(error) => self.stop_sending(error),
             }
         }
-        self.buffers.let_go();
+        self.buffers.mark_sent();
         Ok(())
     }
 
@@ -216,9 +216,9 @@ impl<C: Channel> Link<C> {
         let left = if self.answers.is_final() {
             // Who has said that he took it may still be reading; who has said anything else does not want it.
             let takes = self.answers.status().is_some_and(|status| (200..300).contains(&status));
-            let patience = if takes { UNREAD.saturating_sub(since.elapsed()) } else { Duration::ZERO };
+            let patience = if takes { STUCK_AFTER.saturating_sub(since.elapsed()) } else { Duration::ZERO };
             let left = deadline.map_or(patience, |deadline| {
-                patience.min(deadline.saturating_duration_since(Instant::now()).saturating_sub(TO_READ))
+                patience.min(deadline.saturating_duration_since(Instant::now()).saturating_sub(READ_RESERVE))
             });
             if left.is_zero() {
                 self.exchange.mute = true;
@@ -236,7 +236,7 @@ impl<C: Channel> Link<C> {
 
     /// Takes what the peer has sent while the request is not out yet.
     fn hear(&mut self) {
-        let mut bytes = [0; READ];
+        let mut bytes = [0; READ_BYTES];
         let room = self.room();
         match self.channel.receive_now(if room == 0 { &mut bytes } else { &mut bytes[..room] }) {
             Ok(0) => {
@@ -263,7 +263,7 @@ impl<C: Channel> Link<C> {
 
     /// Bytes that may be read at once.
     fn room(&self) -> usize {
-        self.buffers.room().saturating_sub(MOST_HELD).min(READ)
+        self.buffers.room().saturating_sub(MAX_HELD_BYTES).min(READ_BYTES)
     }
 
     /// Takes input; gives whether any of it is for ureq.
@@ -321,8 +321,9 @@ impl<C: Channel> Link<C> {
         let socket = self.channel.socket();
         let sent = socket.sent() - sent_before;
         // The system counts the beginning of the connection as one byte.
-        let untouched = || socket.confirmed().map_or(sent <= HELD as u64, |confirmed| confirmed <= sent_before + 1);
-        sent <= PACKET || untouched()
+        let untouched =
+            || socket.confirmed().map_or(sent <= HELD_BYTES as u64, |confirmed| confirmed <= sent_before + 1);
+        sent <= PACKET_BYTES || untouched()
     }
 }
 
@@ -336,7 +337,7 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-impl<C: Channel> Transport for Link<C> {
+impl<C: Channel> Transport for HttpTransport<C> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -347,14 +348,14 @@ impl<C: Channel> Transport for Link<C> {
         }
         // Head and body leave in one packet where they fit into one.
         self.buffers.hold(amount);
-        if self.buffers.held().len() < HELD && !self.answers.is_final() { Ok(()) } else { self.flush(timeout) }
+        if self.buffers.held().len() < HELD_BYTES && !self.answers.is_final() { Ok(()) } else { self.flush(timeout) }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let timeout = timeout.for_read();
         self.exchange.reading = true;
         self.flush(timeout)?;
-        self.buffers.rest();
+        self.buffers.release_idle();
         if std::mem::take(&mut self.exchange.fresh) && !self.buffers.input().is_empty() {
             return Ok(true);
         }
@@ -368,7 +369,7 @@ impl<C: Channel> Transport for Link<C> {
             return self.end();
         }
         let deadline = deadline(&timeout);
-        let mut bytes = [0; READ];
+        let mut bytes = [0; READ_BYTES];
         let room = self.room();
         if room == 0 {
             // An input that is full ends.
@@ -403,7 +404,7 @@ impl<C: Channel> Transport for Link<C> {
     }
 }
 
-impl<C: Channel> fmt::Debug for Link<C> {
+impl<C: Channel> fmt::Debug for HttpTransport<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Link").field(&self.channel).finish()
     }

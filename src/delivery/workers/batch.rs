@@ -14,17 +14,17 @@ use crate::store::FinishedAttempt;
 
 /// Whether an attempt was cut short, and why.
 #[derive(Debug, Default)]
-pub struct Cut(AtomicU8);
+pub struct Cancellation(AtomicU8);
 
-impl Cut {
+impl Cancellation {
     const ROOM: u8 = 1;
     const STOP: u8 = 2;
 
     /// Why it was, if it was.
-    pub fn why(&self) -> Option<CutFor> {
+    pub fn why(&self) -> Option<CancelReason> {
         match self.0.load(Ordering::Acquire) {
-            Self::ROOM => Some(CutFor::Room),
-            Self::STOP => Some(CutFor::Stop),
+            Self::ROOM => Some(CancelReason::Room),
+            Self::STOP => Some(CancelReason::Stop),
             _ => None,
         }
     }
@@ -47,7 +47,7 @@ impl Cut {
 
 /// Why an attempt was cut short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CutFor {
+pub enum CancelReason {
     /// Others have no room.
     Room,
     /// The server stops.
@@ -56,7 +56,7 @@ pub enum CutFor {
 
 /// What an attempt says of its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum HealthSignal {
     /// A success that took this long.
     Good(Duration),
     /// A failure of the destination.
@@ -67,15 +67,15 @@ pub enum Said {
 
 /// How a flight ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Landed {
+pub struct AttemptResult {
     /// What it says of the lane.
-    pub said: Said,
+    pub health: HealthSignal,
     /// Whether an outcome is on its way to the file; without one the delivery is no longer in hand.
     pub outcome: bool,
 }
 
 /// A run that a worker makes.
-pub struct Aloft {
+pub struct AssignedRun {
     /// Number of the flight.
     pub number: u64,
     /// What sends it.
@@ -84,28 +84,28 @@ pub struct Aloft {
     pub run: Arc<Run>,
     /// Whether the lane does not fail, and so may use a kept connection: where that breaks, its peer has probably closed it
     /// before.
-    pub sound: bool,
+    pub may_reuse_connection: bool,
 }
 
 /// What a worker has been given. The scheduler sees how far it is, and may take back what has not begun.
 pub struct Run {
     state: Mutex<State>,
     /// Whether its attempts are cut short.
-    pub cut: Cut,
+    pub cut: Cancellation,
 }
 
 struct State {
     jobs: VecDeque<Job>,
     progress: Progress,
     finished: Vec<FinishedAttempt>,
-    ended: Vec<Ended>,
+    ended: Vec<CompletedAttempt>,
 }
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Its worker is busy with others.
-    Waits,
+    NotStarted,
     /// The attempt under way, or the last one, began then.
     Began(Timestamp),
     /// Its worker is done with it.
@@ -113,7 +113,7 @@ pub enum Progress {
 }
 
 /// One of its attempts, ended.
-pub struct Ended {
+pub struct CompletedAttempt {
     /// The delivery.
     pub delivery: DeliveryId,
     /// Bytes of the document that it held in memory.
@@ -121,13 +121,13 @@ pub struct Ended {
     /// When it began.
     pub began: Timestamp,
     /// How it ended.
-    pub landed: Landed,
+    pub result: AttemptResult,
 }
 
 /// What came of a run.
-pub struct Result {
+pub struct RunReport {
     /// Its attempts.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<CompletedAttempt>,
     /// Their outcomes.
     pub finished: Vec<FinishedAttempt>,
     /// What has not begun.
@@ -137,8 +137,8 @@ pub struct Result {
 impl Run {
     /// Of these deliveries.
     pub fn new(jobs: VecDeque<Job>) -> Self {
-        let state = State { jobs, progress: Progress::Waits, finished: Vec::new(), ended: Vec::new() };
-        Self { state: Mutex::new(state), cut: Cut::default() }
+        let state = State { jobs, progress: Progress::NotStarted, finished: Vec::new(), ended: Vec::new() };
+        Self { state: Mutex::new(state), cut: Cancellation::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -166,7 +166,7 @@ impl Run {
     /// Takes all of it back unless it has begun.
     pub fn recall_whole(&self) -> Option<VecDeque<Job>> {
         let mut state = self.state();
-        (state.progress == Progress::Waits).then(|| {
+        (state.progress == Progress::NotStarted).then(|| {
             state.progress = Progress::Done;
             std::mem::take(&mut state.jobs)
         })
@@ -183,7 +183,7 @@ impl Run {
     }
 
     /// An attempt has ended.
-    pub fn ended(&self, ended: Ended) {
+    pub fn ended(&self, ended: CompletedAttempt) {
         self.state().ended.push(ended);
     }
 
@@ -193,9 +193,9 @@ impl Run {
     }
 
     /// What came of it, once its worker is done.
-    pub fn result(&self) -> Result {
+    pub fn result(&self) -> RunReport {
         let mut state = self.state();
-        Result {
+        RunReport {
             ended: std::mem::take(&mut state.ended),
             finished: std::mem::take(&mut state.finished),
             left: std::mem::take(&mut state.jobs),
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_waits_for_a_worker_can_be_taken_back_and_is_then_not_made() {
         let run = run();
-        assert_eq!(run.progress(), Progress::Waits);
+        assert_eq!(run.progress(), Progress::NotStarted);
         assert_eq!(run.recall_whole().map(|jobs| jobs.len()), Some(2));
         assert!(run.next(Timestamp::EPOCH).is_none(), "its worker comes too late");
         assert_eq!(run.progress(), Progress::Done);

@@ -4,32 +4,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::{Aloft, CutFor, Ended, Landed, Run, Said};
+use super::batch::{AssignedRun, AttemptResult, CancelReason, CompletedAttempt, HealthSignal, Run};
 use super::job::Job;
 use crate::delivery::clock::{self, Clock};
-use crate::delivery::metrics::Figures;
-use crate::delivery::sending::attempt::{self, Client, Line, NotSent, Request};
-use crate::delivery::sending::connections::Connections;
+use crate::delivery::metrics::EngineMetrics;
+use crate::delivery::sending::attempt::{self, Client, NotSent, Request, Session};
+use crate::delivery::sending::connections::DestinationConnections;
 use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
-use crate::domain::ids::{EventId, hot_id};
+use crate::domain::ids::{EventId, sequence_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::process::critical::panic_point;
 use crate::store::{FinishedAttempt, NO_MEMORY, Store};
 
 /// A worker that has been busy for so long with what it was given leaves the rest to others.
-const LONGEST: Duration = Duration::from_millis(8);
+const MAX_BUSY: Duration = Duration::from_millis(8);
 
 /// What the workers share.
-pub struct Context {
+pub struct WorkerContext {
     /// Where missing documents come from, and outcomes go.
     pub store: Store,
     /// The clock of due times.
     pub clock: Clock,
     /// Counted here.
-    pub figures: Arc<Figures>,
+    pub metrics: Arc<EngineMetrics>,
     /// To all destinations.
-    pub connections: Connections,
+    pub connections: DestinationConnections,
     /// The server's schedule.
     pub retry_schedule: RetrySchedule,
     /// The server's timeout.
@@ -39,45 +39,45 @@ pub struct Context {
 }
 
 /// Makes what a worker was given, one after the other, until that takes too long.
-pub fn fly(context: &Context, bundle: &[Aloft]) {
+pub fn run_assignment(context: &WorkerContext, bundle: &[AssignedRun]) {
     let started = Instant::now();
     for (place, aloft) in bundle.iter().enumerate() {
-        if place == 0 || started.elapsed() <= LONGEST {
-            make(context, aloft, started);
+        if place == 0 || started.elapsed() <= MAX_BUSY {
+            send_run(context, aloft, started);
         }
         aloft.run.done();
     }
 }
 
 /// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
-fn make(context: &Context, aloft: &Aloft, started: Instant) {
+fn send_run(context: &WorkerContext, aloft: &AssignedRun, started: Instant) {
     let run = &*aloft.run;
     let mut line = None;
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let line = line.get_or_insert_with(|| aloft.client.line(aloft.sound));
+        let line = line.get_or_insert_with(|| aloft.client.session(aloft.may_reuse_connection));
         let attempt = || {
             panic_point("attempt");
             deliver(context, line, &job, run)
         };
         let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
-            Landed { said: Said::Bad, outcome: false }
+            AttemptResult { health: HealthSignal::Bad, outcome: false }
         });
-        run.ended(Ended { delivery: job.delivery, bytes: job.bytes(), began, landed });
-        let good = matches!(landed.said, Said::Good(_));
-        if !good || run.cut.is_set() || started.elapsed() > LONGEST {
+        run.ended(CompletedAttempt { delivery: job.delivery, bytes: job.bytes(), began, result: landed });
+        let good = matches!(landed.health, HealthSignal::Good(_));
+        if !good || run.cut.is_set() || started.elapsed() > MAX_BUSY {
             break;
         }
     }
 }
 
 /// Sends `job`.
-fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
+fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) -> AttemptResult {
     let destination = line.destination();
     let cut = &run.cut;
-    let unsent = Landed { said: Said::Nothing, outcome: false };
+    let unsent = AttemptResult { health: HealthSignal::Nothing, outcome: false };
     let (document, step) = match (&job.document, job.step) {
         (Some(document), Some(step)) => (document.clone(), step),
         _ => match context.store.document(job.delivery, job.event) {
@@ -89,7 +89,7 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
             Err(error) => {
                 tracing::error!(delivery.id = %job.delivery, error = error.detail(), "cannot read the document");
                 // The lane backs off, else it would ask the file again at once.
-                return Landed { said: Said::Bad, outcome: false };
+                return AttemptResult { health: HealthSignal::Bad, outcome: false };
             }
         },
     };
@@ -102,8 +102,8 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
             if let Outcome::NoAnswer(_) = attempt.outcome {
                 match cut.why() {
                     // It is pending in the file and is sent again at the next start.
-                    Some(CutFor::Stop) => return unsent,
-                    Some(CutFor::Room) => {
+                    Some(CancelReason::Stop) => return unsent,
+                    Some(CancelReason::Room) => {
                         attempt.outcome = Outcome::NoAnswer(ErrorClass::Cut);
                         attempt.detail = Some("cut short to make room for other destinations".to_owned());
                     }
@@ -111,14 +111,14 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
                 }
             }
             let outcome = attempt.outcome;
-            context.figures.attempt(outcome, attempt.duration);
+            context.metrics.attempt(outcome, attempt.duration);
             (Some(attempt), outcome, None)
         }
         Err(NotSent(why)) => (None, Outcome::NoAnswer(ErrorClass::UrlTooLong), Some(why)),
     };
     let now = context.clock.now();
     let schedule = destination.fields.retry_schedule.as_ref().unwrap_or(&context.retry_schedule);
-    let verdict = delivery::after(step, outcome, schedule, now, Jitter::from_unit(fastrand::f64()));
+    let verdict = delivery::transition(step, outcome, schedule, now, Jitter::from_unit(fastrand::f64()));
     if verdict.next == Next::Exhausted {
         tracing::warn!(
             delivery.id = %job.delivery,
@@ -131,9 +131,9 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
         );
     }
     let said = match (&attempt, outcome) {
-        (None, _) => Said::Nothing,
-        (Some(attempt), outcome) if outcome.is_success() => Said::Good(attempt.duration),
-        _ => Said::Bad,
+        (None, _) => HealthSignal::Nothing,
+        (Some(attempt), outcome) if outcome.is_success() => HealthSignal::Good(attempt.duration),
+        _ => HealthSignal::Bad,
     };
     run.finished(FinishedAttempt {
         delivery: job.delivery,
@@ -148,16 +148,16 @@ fn deliver(context: &Context, line: &Line<'_>, job: &Job, run: &Run) -> Landed {
         pause_after: context.pause_after,
         failed_before: false,
     });
-    Landed { said, outcome: true }
+    AttemptResult { health: said, outcome: true }
 }
 
 /// Sends a sample event to `destination` once, on a connection of its own, and records nothing.
-pub fn test(context: &Context, destination: Destination, document: &[u8]) -> Attempt {
-    let event = EventId(hot_id(clock::wall()));
+pub fn test(context: &WorkerContext, destination: Destination, document: &[u8]) -> Attempt {
+    let event = EventId(sequence_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { event, document };
     let client = spare_client(context, Arc::new(destination), timeout);
-    attempt::send(&request, &client.line(false), &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
+    attempt::send(&request, &client.session(false), &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
         at: clock::wall(),
         duration: Duration::ZERO,
         outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
@@ -168,6 +168,6 @@ pub fn test(context: &Context, destination: Destination, document: &[u8]) -> Att
 }
 
 /// A client for one request, apart from the lane's own.
-fn spare_client(context: &Context, destination: Arc<Destination>, timeout: Duration) -> Client {
-    Client::apart(&context.connections, destination, timeout)
+fn spare_client(context: &WorkerContext, destination: Arc<Destination>, timeout: Duration) -> Client {
+    Client::isolated(&context.connections, destination, timeout)
 }

@@ -6,17 +6,17 @@ use crate::store::outcome::FinishedAttempt;
 
 /// Outcomes that wait.
 #[derive(Default)]
-pub struct Outcomes {
+pub struct OutcomeQueue {
     /// Those of destinations that get what comes as it comes.
-    pub first: VecDeque<FinishedAttempt>,
+    pub normal: VecDeque<FinishedAttempt>,
     /// Those of destinations for which much waits anyway.
-    pub behind: VecDeque<FinishedAttempt>,
+    pub low_priority: VecDeque<FinishedAttempt>,
 }
 
-impl Outcomes {
+impl OutcomeQueue {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.first.len() + self.behind.len()
+        self.normal.len() + self.low_priority.len()
     }
 
     /// Whether none waits.
@@ -25,11 +25,11 @@ impl Outcomes {
     }
 
     /// At most `most`, of which at most `behind` are of destinations that are behind. Gives how many, and how many of those.
-    pub fn take(&mut self, most: usize, behind: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
-        let first = self.first.len().min(most);
-        to.extend(self.first.drain(..first));
-        let behind = self.behind.len().min(behind).min(most - first);
-        to.extend(self.behind.drain(..behind));
+    pub fn drain(&mut self, most: usize, behind: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
+        let first = self.normal.len().min(most);
+        to.extend(self.normal.drain(..first));
+        let behind = self.low_priority.len().min(behind).min(most - first);
+        to.extend(self.low_priority.drain(..behind));
         (first + behind, behind)
     }
 }

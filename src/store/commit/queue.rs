@@ -8,28 +8,28 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::group::Crowd;
-use super::outcome_queue::Outcomes;
-use super::pacing::{self, Beside};
-use super::step::Step;
+use super::group::CommitGroup;
+use super::outcome_queue::OutcomeQueue;
+use super::pacing::{self, OutcomeBudget};
+use super::step::WriteRequest;
 use crate::store::outcome::FinishedAttempt;
 
 /// Steps that may wait; a further one is refused with 503.
-const QUEUE: usize = 16_384;
+const MAX_QUEUED: usize = 16_384;
 
 /// Most steps of one transaction.
-const BATCH: usize = 512;
+const MAX_GROUP: usize = 512;
 
 /// How long a transaction waits for those who were answered just now, as a part of the time that the last one took: else
 /// they come while this one is written, wait for the whole of it, and there are two crowds of half the size in turn. One
 /// that comes alone waits for nobody.
-const LINGER: f64 = 0.3;
-const LONGEST_LINGER: Duration = Duration::from_millis(4);
+const LINGER_FRACTION: f64 = 0.3;
+const MAX_LINGER: Duration = Duration::from_millis(4);
 
 /// Where no outcomes come, a crowd is served in two: so many of a hundred first, while the rest is on its way. Nothing else
 /// would be done while the disk syncs; outcomes come with deliveries, which are work enough.
-const FIRST_OF_TWO: usize = 60;
-const LINGER_IN_TWO: f64 = 0.1;
+const EARLY_COMMIT_PERCENT: usize = 60;
+const EARLY_LINGER_FRACTION: f64 = 0.1;
 
 /// How long outcomes wait for a step that they can share a commit with.
 const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
@@ -39,7 +39,7 @@ const MANY_OUTCOMES: usize = 48;
 const MANY_OUTCOMES_LINGER: Duration = Duration::from_millis(12);
 
 /// Why a step was not queued.
-pub enum Refused {
+pub enum QueueError {
     /// Too many wait.
     Full,
     /// The write thread has ended.
@@ -47,31 +47,31 @@ pub enum Refused {
 }
 
 struct State {
-    steps: VecDeque<Box<dyn Step>>,
-    outcomes: Outcomes,
+    requests: VecDeque<Box<dyn WriteRequest>>,
+    outcomes: OutcomeQueue,
     /// When the oldest outcome came.
     outcomes_since: Option<Instant>,
     stop: Option<oneshot::Sender<()>>,
     closed: bool,
     /// So many steps wake the thread.
-    steps_wanted: usize,
+    requests_wanted: usize,
     /// So many outcomes wake the thread.
     outcomes_wanted: usize,
 }
 
 impl State {
     /// The thread is awake, or about to be: nobody needs to wake it.
-    fn let_be(&mut self) {
-        (self.steps_wanted, self.outcomes_wanted) = (usize::MAX, usize::MAX);
+    fn disarm_wakeup(&mut self) {
+        (self.requests_wanted, self.outcomes_wanted) = (usize::MAX, usize::MAX);
     }
 }
 
-struct Shared {
+struct Inner {
     state: Mutex<State>,
-    came: Condvar,
+    arrived: Condvar,
 }
 
-impl Shared {
+impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,86 +79,86 @@ impl Shared {
 
 /// The end that callers have.
 #[derive(Clone)]
-pub struct Inbox(Arc<Shared>);
+pub struct CommitQueue(Arc<Inner>);
 
 /// The write thread's end; once it is gone everything is refused.
-pub struct Outlet {
-    shared: Arc<Shared>,
+pub struct QueueReceiver {
+    shared: Arc<Inner>,
     /// Steps of the last transaction that had some.
-    usual: usize,
+    last_group_size: usize,
     /// Whether the last transaction had some.
-    answered: bool,
+    had_requests: bool,
     /// Whether the last transaction had outcomes.
-    settled: bool,
+    had_outcomes: bool,
     /// When the last transaction began.
-    given_at: Option<Instant>,
+    began_at: Option<Instant>,
     /// How long it waited for further steps.
     lingered: Duration,
-    crowd: Crowd,
-    beside: Beside,
+    group: CommitGroup,
+    budget: OutcomeBudget,
 }
 
 /// What the write thread is to do.
-pub enum Taken {
+pub enum Work {
     /// Write what it was given.
-    Work,
+    Run,
     /// Nothing came in time.
-    Nothing,
+    Idle,
     /// Write what it was given, which is all, and end.
     Stop(oneshot::Sender<()>),
 }
 
 /// An empty inbox, and its other end.
-pub fn inbox() -> (Inbox, Outlet) {
+pub fn queue() -> (CommitQueue, QueueReceiver) {
     let state = State {
-        steps: VecDeque::new(),
-        outcomes: Outcomes::default(),
+        requests: VecDeque::new(),
+        outcomes: OutcomeQueue::default(),
         outcomes_since: None,
         stop: None,
         closed: false,
-        steps_wanted: usize::MAX,
+        requests_wanted: usize::MAX,
         outcomes_wanted: usize::MAX,
     };
-    let shared = Arc::new(Shared { state: Mutex::new(state), came: Condvar::new() });
-    let outlet = Outlet {
+    let shared = Arc::new(Inner { state: Mutex::new(state), arrived: Condvar::new() });
+    let outlet = QueueReceiver {
         shared: Arc::clone(&shared),
-        usual: 0,
-        answered: false,
-        settled: false,
-        given_at: None,
+        last_group_size: 0,
+        had_requests: false,
+        had_outcomes: false,
+        began_at: None,
         lingered: Duration::ZERO,
-        crowd: Crowd::of(0, Duration::ZERO),
-        beside: Beside::default(),
+        group: CommitGroup::of(0, Duration::ZERO),
+        budget: OutcomeBudget::default(),
     };
-    (Inbox(shared), outlet)
+    (CommitQueue(shared), outlet)
 }
 
-impl Inbox {
+impl CommitQueue {
     /// Queues a step.
     ///
     /// # Errors
     /// Too many wait, or the thread has ended.
-    pub fn step(&self, step: Box<dyn Step>) -> Result<(), Refused> {
+    pub fn push(&self, step: Box<dyn WriteRequest>) -> Result<(), QueueError> {
         let mut state = self.0.state();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(QueueError::Closed);
         }
-        if state.steps.len() >= QUEUE {
-            return Err(Refused::Full);
+        if state.requests.len() >= MAX_QUEUED {
+            return Err(QueueError::Full);
         }
-        state.steps.push_back(step);
+        state.requests.push_back(step);
         self.wake(state);
         Ok(())
     }
 
     /// Queues outcomes, of a destination that is `behind` or not. Their number is bounded by the deliveries in hand. A stopped
     /// thread takes none: those deliveries are still pending in the file and are sent again.
-    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
+    pub fn push_outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
         let mut state = self.0.state();
         if state.closed {
             return;
         }
-        let queue = if behind { &mut state.outcomes.behind } else { &mut state.outcomes.first };
+        let queue = if behind { &mut state.outcomes.low_priority } else { &mut state.outcomes.normal };
         queue.extend(finished);
         if state.outcomes_since.is_none() && !state.outcomes.is_empty() {
             state.outcomes_since = Some(Instant::now());
@@ -171,67 +171,70 @@ impl Inbox {
         let mut state = self.0.state();
         if !state.closed {
             state.stop = Some(done);
-            self.0.came.notify_one();
+            self.0.arrived.notify_one();
         }
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.steps.len() >= state.steps_wanted || state.outcomes.len() >= state.outcomes_wanted {
-            state.let_be();
+        if state.requests.len() >= state.requests_wanted || state.outcomes.len() >= state.outcomes_wanted {
+            state.disarm_wakeup();
             // Woken under the lock, the thread would at once wait for it.
             drop(state);
-            self.0.came.notify_one();
+            self.0.arrived.notify_one();
         }
     }
 }
 
-impl Outlet {
+impl QueueReceiver {
     /// To be told what transactions were like.
-    pub fn beside(&mut self) -> &mut Beside {
-        &mut self.beside
+    pub fn budget(&mut self) -> &mut OutcomeBudget {
+        &mut self.budget
     }
 
     /// Waits for work until `deadline` and appends it to `steps` and `outcomes`. Outcomes alone are work only while
     /// `outcomes_too`.
-    pub fn take(
+    pub fn next_work(
         &mut self,
         deadline: Option<Instant>,
         outcomes_too: bool,
-        steps: &mut Vec<Box<dyn Step>>,
+        steps: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
-    ) -> Taken {
+    ) -> Work {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         let began = Instant::now();
-        let crowded = self.beside.is_crowded(began);
+        let crowded = self.budget.has_group(began);
         // Whoever was answered just now, and whoever waits already.
-        let waiting = state.steps.len();
-        let answered = std::mem::take(&mut self.answered);
-        let all = if answered { self.usual + waiting } else { self.usual.max(waiting) };
-        let settles = std::mem::take(&mut self.settled) || !state.outcomes.is_empty();
-        let (enough, linger) =
-            if settles { (all, LINGER) } else { ((all * FIRST_OF_TWO).div_ceil(100), LINGER_IN_TWO) };
-        let since = self.given_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
-        let patience = since.saturating_sub(self.lingered).mul_f64(linger).min(LONGEST_LINGER);
+        let waiting = state.requests.len();
+        let answered = std::mem::take(&mut self.had_requests);
+        let all = if answered { self.last_group_size + waiting } else { self.last_group_size.max(waiting) };
+        let settles = std::mem::take(&mut self.had_outcomes) || !state.outcomes.is_empty();
+        let (enough, linger) = if settles {
+            (all, LINGER_FRACTION)
+        } else {
+            ((all * EARLY_COMMIT_PERCENT).div_ceil(100), EARLY_LINGER_FRACTION)
+        };
+        let since = self.began_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
+        let patience = since.saturating_sub(self.lingered).mul_f64(linger).min(MAX_LINGER);
         self.lingered = Duration::ZERO;
-        self.crowd = Crowd::of(enough.clamp(1, BATCH), patience);
+        self.group = CommitGroup::of(enough.clamp(1, MAX_GROUP), patience);
         loop {
             if let Some(done) = state.stop.take() {
                 state.closed = true;
-                steps.extend(state.steps.drain(..));
-                state.outcomes.take(usize::MAX, usize::MAX, outcomes);
-                return Taken::Stop(done);
+                steps.extend(state.requests.drain(..));
+                state.outcomes.drain(usize::MAX, usize::MAX, outcomes);
+                return Work::Stop(done);
             }
             let now = Instant::now();
-            let queued = state.steps.len();
-            self.crowd.see(queued, now);
+            let queued = state.requests.len();
+            self.group.on_arrival(queued, now);
             let steps_due = match queued {
                 0 => None,
-                _ if queued >= self.crowd.part() => Some(now),
-                _ => self.crowd.until,
+                _ if queued >= self.group.chunk() => Some(now),
+                _ => self.group.deadline,
             };
             // Beside a crowd they run while it comes; the commit waits for it.
-            let at_once = crowded || state.outcomes.len() >= pacing::MOST;
+            let at_once = crowded || state.outcomes.len() >= pacing::MAX_OUTCOMES;
             let outcomes_due = state.outcomes_since.filter(|_| outcomes_too);
             let linger = match state.outcomes.len() {
                 _ if at_once => Duration::ZERO,
@@ -242,44 +245,48 @@ impl Outlet {
             let due = steps_due.into_iter().chain(outcomes_due).min();
             if due.is_some_and(|due| due <= now) {
                 if queued == 0 {
-                    self.crowd.until = Some(if crowded { now + OUTCOMES_LINGER } else { now });
+                    self.group.deadline = Some(if crowded { now + OUTCOMES_LINGER } else { now });
                 }
-                self.given_at = Some(now);
-                self.give(&mut state, now, steps, outcomes);
-                return Taken::Work;
+                self.began_at = Some(now);
+                self.drain(&mut state, now, steps, outcomes);
+                return Work::Run;
             }
             if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
-                self.usual = 0;
-                return Taken::Nothing;
+                self.last_group_size = 0;
+                return Work::Idle;
             }
-            state.steps_wanted = self.crowd.wanted();
+            state.requests_wanted = self.group.wanted();
             state.outcomes_wanted = match outcomes_due {
-                Some(_) => pacing::MOST,
+                Some(_) => pacing::MAX_OUTCOMES,
                 None if outcomes_too => 1,
                 None => usize::MAX,
             };
             state = match due.or(deadline) {
                 Some(until) => {
                     let wait = until.saturating_duration_since(now);
-                    shared.came.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+                    shared.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => shared.came.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => shared.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
 
     /// Waits for what else is to go with a transaction that has run all it was given. Where there is nothing left to wait
     /// for it is to be committed.
-    pub fn more(&mut self, steps: &mut Vec<Box<dyn Step>>, outcomes: &mut VecDeque<FinishedAttempt>) -> bool {
+    pub fn wait_for_group(
+        &mut self,
+        steps: &mut Vec<Box<dyn WriteRequest>>,
+        outcomes: &mut VecDeque<FinishedAttempt>,
+    ) -> bool {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         let began = Instant::now();
         let mut now = began;
         let came = loop {
-            let queued = state.steps.len();
-            self.crowd.see(queued, now);
-            let part = self.crowd.part();
-            let left = self.crowd.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+            let queued = state.requests.len();
+            self.group.on_arrival(queued, now);
+            let part = self.group.chunk();
+            let left = self.group.deadline.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
             let over = left.is_zero();
             if part == 0 || state.stop.is_some() || (over && queued == 0) {
                 break false;
@@ -287,15 +294,15 @@ impl Outlet {
             if over || queued >= part {
                 break true;
             }
-            state.steps_wanted = self.crowd.wanted();
-            state = shared.came.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.requests_wanted = self.group.wanted();
+            state = shared.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             now = Instant::now();
         };
         self.lingered += now - began;
         if came {
-            self.give(&mut state, now, steps, outcomes);
+            self.drain(&mut state, now, steps, outcomes);
         } else {
-            state.let_be();
+            state.disarm_wakeup();
         }
         came
     }
@@ -305,43 +312,45 @@ impl Outlet {
         self.lingered
     }
 
-    fn give(
+    fn drain(
         &mut self,
         state: &mut State,
         now: Instant,
-        steps: &mut Vec<Box<dyn Step>>,
+        steps: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) {
-        state.let_be();
-        let some = state.steps.len().min(BATCH - self.crowd.taken);
-        steps.extend(state.steps.drain(..some));
-        self.crowd.taken += some;
+        state.disarm_wakeup();
+        let some = state.requests.len().min(MAX_GROUP - self.group.taken);
+        steps.extend(state.requests.drain(..some));
+        self.group.taken += some;
         if some > 0 {
-            self.answered = true;
-            self.usual = self.crowd.taken;
-            self.beside.steps_begin(now, self.crowd.taken.max(self.crowd.enough));
+            self.had_requests = true;
+            self.last_group_size = self.group.taken;
+            self.budget.requests_begin(now, self.group.taken.max(self.group.target));
         }
-        let fit = self.beside.outcomes(now);
+        let fit = self.budget.limit(now);
         // A backlog has the time that is left.
-        let left = fit.saturating_sub(state.outcomes.first.len()).max(pacing::LEAST);
-        self.crowd.outcomes =
-            self.crowd.outcomes.min(fit.max(self.beside.made_last() + pacing::LEAST).min(pacing::MOST));
-        self.crowd.behind = self.crowd.behind.min(left);
-        let (some, behind) = state.outcomes.take(self.crowd.outcomes, self.crowd.behind, outcomes);
-        self.settled |= some > 0;
-        self.crowd.outcomes -= some;
-        self.crowd.behind -= behind;
+        let left = fit.saturating_sub(state.outcomes.normal.len()).max(pacing::MIN_OUTCOMES);
+        self.group.outcomes = self
+            .group
+            .outcomes
+            .min(fit.max(self.budget.created_last() + pacing::MIN_OUTCOMES).min(pacing::MAX_OUTCOMES));
+        self.group.low_priority = self.group.low_priority.min(left);
+        let (some, behind) = state.outcomes.drain(self.group.outcomes, self.group.low_priority, outcomes);
+        self.had_outcomes |= some > 0;
+        self.group.outcomes -= some;
+        self.group.low_priority -= behind;
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
     }
 }
 
-impl Drop for Outlet {
+impl Drop for QueueReceiver {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.closed = true;
         // Whoever waits for one of these learns that it will not be done.
-        let (steps, stop) = (std::mem::take(&mut state.steps), state.stop.take());
+        let (steps, stop) = (std::mem::take(&mut state.requests), state.stop.take());
         drop(state);
         drop((steps, stop));
     }

@@ -1,15 +1,15 @@
 //! A caller's part of a transaction.
 
-use super::transaction::Batch;
+use super::transaction::Transaction;
 use crate::error::{Error, Result};
 
 /// One caller's work inside a shared transaction, and its answer.
-pub trait Step: Send {
+pub trait WriteRequest: Send {
     /// Runs inside the transaction. An error of kind unavailable or internal fails the whole batch unless the step is
     /// guarded.
-    fn run(&mut self, batch: &mut Batch<'_>) -> Result<()>;
+    fn run(&mut self, batch: &mut Transaction<'_>) -> Result<()>;
     /// Answers the caller, after the commit or its failure.
     fn answer(self: Box<Self>, failure: Option<&Error>);
     /// Whether it may fail halfway, and so runs in a savepoint.
-    fn guarded(&self) -> bool;
+    fn wants_savepoint(&self) -> bool;
 }

@@ -4,25 +4,25 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Params, Row};
 
-use crate::domain::ids::{DestinationKey, HotIds};
+use crate::domain::ids::{DestinationKey, SequenceIds};
 use crate::domain::stats::{CountKey, Counts, bucket_start};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::change::Change;
 use crate::store::error::sql;
-use crate::store::memory::Shared;
-use crate::store::memory::destination_cache::KnownTargets;
+use crate::store::memory::Memory;
+use crate::store::memory::destination_cache::DestinationCache;
 use crate::store::memory::documents::Documents;
 use crate::store::memory::first_attempts::Wait;
 use crate::store::memory::tokens::TokenChange;
 
 /// The open transaction of the write thread.
-pub struct Batch<'a> {
+pub struct Transaction<'a> {
     connection: &'a Connection,
-    ids: &'a mut HotIds,
-    targets: &'a mut KnownTargets,
-    shared: &'a Shared,
-    room: bool,
+    ids: &'a mut SequenceIds,
+    destinations: &'a mut DestinationCache,
+    memory: &'a Memory,
+    accepts_events: bool,
     changes: Vec<Change>,
     tokens: Vec<TokenChange>,
     waits: Vec<Wait>,
@@ -30,20 +30,20 @@ pub struct Batch<'a> {
     pending: i64,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> Transaction<'a> {
     pub fn new(
         connection: &'a Connection,
-        ids: &'a mut HotIds,
-        targets: &'a mut KnownTargets,
-        shared: &'a Shared,
-        room: bool,
+        ids: &'a mut SequenceIds,
+        destinations: &'a mut DestinationCache,
+        memory: &'a Memory,
+        accepts_events: bool,
     ) -> Self {
         Self {
             connection,
             ids,
-            targets,
-            shared,
-            room,
+            destinations,
+            memory,
+            accepts_events,
             changes: Vec::new(),
             tokens: Vec::new(),
             waits: Vec::new(),
@@ -53,13 +53,13 @@ impl<'a> Batch<'a> {
     }
 
     /// Whether the file system has room beyond the reserve that is kept for outcomes.
-    pub fn has_room(&self) -> bool {
-        self.room
+    pub fn accepts_events(&self) -> bool {
+        self.accepts_events
     }
 
     /// Documents that deliveries carry.
     pub fn documents(&self) -> &'a Documents {
-        &self.shared.documents
+        &self.memory.documents
     }
 
     /// Runs one statement; gives the number of rows it changed.
@@ -98,36 +98,36 @@ impl<'a> Batch<'a> {
 
     /// Where the events of accounts go, and what is sound. It forgets by itself: whatever changes an account or a
     /// destination tells so, but for an outcome from which on a destination is failing.
-    pub fn targets(&mut self) -> &mut KnownTargets {
-        self.targets
+    pub fn destinations(&mut self) -> &mut DestinationCache {
+        self.destinations
     }
 
     /// To be told to the engine after the commit.
-    pub fn changed(&mut self, change: Change) {
-        if !matches!(change, Change::Accepted(_) | Change::Settled { .. }) {
-            self.targets.clear();
+    pub fn publish(&mut self, change: Change) {
+        if !matches!(change, Change::Accepted(_) | Change::OutcomeRecorded { .. }) {
+            self.destinations.clear();
         }
         self.changes.push(change);
     }
 
     /// To be done to the map of tokens after the commit.
-    pub fn token(&mut self, change: TokenChange) {
-        self.targets.clear();
+    pub fn publish_token(&mut self, change: TokenChange) {
+        self.destinations.clear();
         self.tokens.push(change);
     }
 
     /// Somebody waits for first attempts.
-    pub fn wait(&mut self, wait: Wait) {
+    pub fn add_wait(&mut self, wait: Wait) {
         self.waits.push(wait);
     }
 
     /// Counts what became of something, in the bucket of `at`.
-    pub fn tally(&mut self, destination: DestinationKey, at: Timestamp) -> &mut Counts {
+    pub fn counts_mut(&mut self, destination: DestinationKey, at: Timestamp) -> &mut Counts {
         self.tallies.entry((destination, bucket_start(at))).or_default()
     }
 
     /// Moves the number of pending deliveries.
-    pub fn pending(&mut self, by: i64) {
+    pub fn add_pending(&mut self, by: i64) {
         self.pending += by;
     }
 
@@ -138,7 +138,7 @@ impl<'a> Batch<'a> {
 
     /// Runs a step that may fail halfway. Its own failure leaves the batch as it was before; only one that ends the
     /// whole transaction is given back.
-    pub fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    pub fn with_savepoint(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let (changes, tokens, waits) = (self.changes.len(), self.tokens.len(), self.waits.len());
         let (tallies, pending) = (self.tallies.clone(), self.pending);
         self.run("SAVEPOINT step", [])?;
@@ -147,7 +147,7 @@ impl<'a> Batch<'a> {
             if self.connection.is_autocommit() {
                 return Err(error);
             }
-            self.targets.clear();
+            self.destinations.clear();
             self.changes.truncate(changes);
             self.tokens.truncate(tokens);
             self.waits.truncate(waits);
@@ -160,11 +160,11 @@ impl<'a> Batch<'a> {
 
     /// After the commit: moves what is kept in memory, and gives what the engine is to be told.
     pub fn committed(self) -> Vec<Change> {
-        self.shared.tokens.apply(self.tokens);
-        self.shared.metrics.pending(self.pending);
-        self.shared.waits.after_commit(self.waits, &self.changes);
-        self.shared.followers.after_commit(&self.changes);
-        self.shared.late.after_commit(&self.changes);
+        self.memory.tokens.apply(self.tokens);
+        self.memory.metrics.pending(self.pending);
+        self.memory.first_attempts.after_commit(self.waits, &self.changes);
+        self.memory.followers.after_commit(&self.changes);
+        self.memory.late.after_commit(&self.changes);
         self.changes
     }
 }

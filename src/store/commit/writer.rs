@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::oneshot;
 
-use super::queue::{Inbox, Refused};
-use super::step::Step;
-use super::transaction::Batch;
+use super::queue::{CommitQueue, QueueError};
+use super::step::WriteRequest;
+use super::transaction::Transaction;
 use crate::error::{Error, Result};
 use crate::store::error::{full, stopping};
 use crate::store::outcome::FinishedAttempt;
@@ -23,8 +23,8 @@ struct Call<T, F> {
     guarded: bool,
 }
 
-impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F> {
-    fn run(&mut self, batch: &mut Batch<'_>) -> Result<()> {
+impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send> WriteRequest for Call<T, F> {
+    fn run(&mut self, batch: &mut Transaction<'_>) -> Result<()> {
         let Some(work) = self.work.take() else { return Ok(()) };
         let result = work(batch);
         let error = result.as_ref().err().cloned();
@@ -42,7 +42,7 @@ impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F>
         let _ = self.reply.send(result);
     }
 
-    fn guarded(&self) -> bool {
+    fn wants_savepoint(&self) -> bool {
         self.guarded
     }
 }
@@ -50,43 +50,43 @@ impl<T: Send, F: FnOnce(&mut Batch<'_>) -> Result<T> + Send> Step for Call<T, F>
 /// Hands work to the write thread.
 #[derive(Clone)]
 pub struct Writer {
-    inbox: Inbox,
+    queue: CommitQueue,
     /// Bytes of documents that wait.
     bytes: Arc<AtomicUsize>,
 }
 
 impl Writer {
     /// Hands it on through `inbox`.
-    pub fn new(inbox: Inbox) -> Self {
-        Self { inbox, bytes: Arc::default() }
+    pub fn new(queue: CommitQueue) -> Self {
+        Self { queue, bytes: Arc::default() }
     }
 
     /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
     /// writes. It is queued at once, so that the future holds nothing but the answer.
-    pub fn step<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    pub fn submit<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     {
         answered(self.queue(work, false))
     }
 
     /// Like [`Writer::step`], for work that may fail halfway: it runs in a savepoint.
-    pub fn guarded<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    pub fn submit_with_savepoint<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     {
         answered(self.queue(work, true))
     }
 
     /// Like [`Writer::step`], for work that carries a document of `bytes`.
-    pub fn document<T, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    pub fn submit_payload<T, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     {
-        let queued = Queued::new(&self.bytes, bytes);
+        let queued = PayloadPermit::new(&self.bytes, bytes);
         answered(if queued.total > QUEUED_BYTES.max(bytes) {
             Err(full())
         } else {
@@ -103,13 +103,13 @@ impl Writer {
     fn queue<T, F>(&self, work: F, guarded: bool) -> Result<oneshot::Receiver<Result<T>>>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let call = Call { work: Some(work), result: None, reply, guarded };
-        self.inbox.step(Box::new(call)).map_err(|refused| match refused {
-            Refused::Full => full(),
-            Refused::Closed => stopping(),
+        self.queue.push(Box::new(call)).map_err(|refused| match refused {
+            QueueError::Full => full(),
+            QueueError::Closed => stopping(),
         })?;
         Ok(answer)
     }
@@ -117,13 +117,13 @@ impl Writer {
     /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
     /// destination that is `behind` let others go first.
     pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
-        self.inbox.outcomes(finished, behind);
+        self.queue.push_outcomes(finished, behind);
     }
 
     /// Writes what is queued, empties the write-ahead log into the file and ends the thread.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
-        self.inbox.stop(done);
+        self.queue.stop(done);
         // A thread that has ended already says nothing.
         let _ = stopped.await;
     }
@@ -134,19 +134,19 @@ async fn answered<T>(queued: Result<oneshot::Receiver<Result<T>>>) -> Result<T> 
 }
 
 /// A document's share of what waits, for as long as it does.
-struct Queued {
+struct PayloadPermit {
     bytes: usize,
     total: usize,
     of: Arc<AtomicUsize>,
 }
 
-impl Queued {
+impl PayloadPermit {
     fn new(of: &Arc<AtomicUsize>, bytes: usize) -> Self {
         Self { bytes, total: of.fetch_add(bytes, Ordering::Relaxed) + bytes, of: Arc::clone(of) }
     }
 }
 
-impl Drop for Queued {
+impl Drop for PayloadPermit {
     fn drop(&mut self) {
         self.of.fetch_sub(self.bytes, Ordering::Relaxed);
     }

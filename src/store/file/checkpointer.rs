@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::disk_space::Room;
+use super::disk_space::FreeSpace;
 use super::held::HeldFile;
 use super::{opening, wal};
 use crate::error::{Error, Result};
@@ -19,28 +19,28 @@ use crate::store::error::sql;
 
 /// The log is moved when it has this many pages (4 KiB each). Where many accounts are active most of their pages are
 /// written again before that, and so are moved once. In builds for tests it is a short one, so that they meet this often.
-const LONG: c_int = if cfg!(debug_assertions) { 200 } else { 8_000 };
+const CHECKPOINT_PAGES: c_int = if cfg!(debug_assertions) { 200 } else { 8_000 };
 
 /// And where the disk has no ample room for it, when it has this many.
-const LONG_IN_LITTLE_ROOM: c_int = LONG / 8;
+const CHECKPOINT_PAGES_ON_SMALL_DISK: c_int = CHECKPOINT_PAGES / 8;
 
 /// So many pages the write thread moves by itself.
-const REST: c_int = if cfg!(debug_assertions) { 25 } else { 250 };
+const TAIL_PAGES: c_int = if cfg!(debug_assertions) { 25 } else { 250 };
 
 /// And no more than these.
-const MUCH_REST: c_int = 8 * REST;
+const MAX_TAIL_PAGES: c_int = 8 * TAIL_PAGES;
 
 /// After a failure it is not tried again for so long.
 const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
 /// When so many came while it is moved, the write thread waits for the end of that (64 MiB).
-const TOO_LONG: c_int = 16_384;
+const MAX_PAGES: c_int = 16_384;
 
 /// Cache of the connection that only holds a snapshot.
-const ANCHOR_CACHE_KIB: u32 = 64;
+const PIN_CACHE_KIB: u32 = 64;
 
 /// Passes over the log until it is left to the write thread however much came meanwhile.
-const PASSES: usize = 6;
+const MAX_PASSES: usize = 6;
 
 /// What the write thread is to do with the log.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Checkpointer {
     /// # Errors
     /// Those of opening the file or starting a thread.
     pub fn start(held: &Arc<HeldFile>) -> Result<Self> {
-        let mover = Mover::open(held)?;
+        let mover = CheckpointWorker::open(held)?;
         let (orders, ordered) = sync_channel(1);
         let (report, reports) = sync_channel(1);
         let thread = std::thread::Builder::new()
@@ -88,7 +88,7 @@ impl Checkpointer {
                 let _ends = EndsProcess("checkpoint thread");
                 while ordered.recv() == Ok(()) {
                     panic_point("checkpointer");
-                    if report.send(mover.move_most()).is_err() {
+                    if report.send(mover.run_passes()).is_err() {
                         return;
                     }
                 }
@@ -107,18 +107,18 @@ impl Checkpointer {
     }
 
     /// What there is to do now that the log has `pages`, of which some may have been moved.
-    pub fn task(&mut self, pages: c_int, room: Room) -> Task {
+    pub fn task(&mut self, pages: c_int, room: FreeSpace) -> Task {
         if pages < self.pages {
             // It began anew.
             (self.began_at, self.ended_at) = (0, 0);
         }
         self.pages = pages;
         if self.under_way {
-            return if pages - self.began_at < TOO_LONG { self.ended() } else { self.settle() };
+            return if pages - self.began_at < MAX_PAGES { self.ended() } else { self.join() };
         }
         // While a reader holds an old snapshot the log goes on, and hardly more than what is new can be moved.
-        let long = if room == Room::Ample { LONG } else { LONG_IN_LITTLE_ROOM };
-        if pages >= long && pages - self.ended_at >= REST { self.begin() } else { Task::Nothing }
+        let long = if room == FreeSpace::Ample { CHECKPOINT_PAGES } else { CHECKPOINT_PAGES_ON_SMALL_DISK };
+        if pages >= long && pages - self.ended_at >= TAIL_PAGES { self.begin() } else { Task::Nothing }
     }
 
     /// What there is to do now that nothing is to be written.
@@ -126,7 +126,7 @@ impl Checkpointer {
         if self.under_way {
             return self.ended();
         }
-        if self.pages - self.ended_at > REST {
+        if self.pages - self.ended_at > TAIL_PAGES {
             return self.begin();
         }
         self.ended_at = self.pages;
@@ -134,22 +134,22 @@ impl Checkpointer {
     }
 
     /// Moves the log and waits for the end of that, however long the log is. Then no snapshot is held any more.
-    pub fn move_now(&mut self) -> Task {
-        if let failed @ Task::Failed(_) = self.settle() {
+    pub fn checkpoint_now(&mut self) -> Task {
+        if let failed @ Task::Failed(_) = self.join() {
             return failed;
         }
         match self.begin() {
-            Task::Nothing => self.settle(),
+            Task::Nothing => self.join(),
             task => task,
         }
     }
 
     /// Waits for the move under way, if there is one.
-    pub fn settle(&mut self) -> Task {
+    pub fn join(&mut self) -> Task {
         if !self.under_way {
             return Task::Nothing;
         }
-        let report = self.reports.recv().unwrap_or_else(|_| Err(gone()));
+        let report = self.reports.recv().unwrap_or_else(|_| Err(worker_ended()));
         self.reported(report)
     }
 
@@ -172,7 +172,7 @@ impl Checkpointer {
         match self.reports.try_recv() {
             Ok(report) => self.reported(report),
             Err(TryRecvError::Empty) => Task::Nothing,
-            Err(TryRecvError::Disconnected) => self.reported(Err(gone())),
+            Err(TryRecvError::Disconnected) => self.reported(Err(worker_ended())),
         }
     }
 
@@ -181,7 +181,7 @@ impl Checkpointer {
         self.ended_at = self.pages;
         match report {
             // What a reader was in the way of, or came too fast, is for the next time and not for the write thread.
-            Ok(moved) if self.pages - moved <= MUCH_REST => Task::Finish,
+            Ok(moved) if self.pages - moved <= MAX_TAIL_PAGES => Task::Finish,
             Ok(_) => Task::Nothing,
             Err(error) => {
                 self.failed_at = Some(Instant::now());
@@ -201,7 +201,7 @@ impl Drop for Checkpointer {
     }
 }
 
-fn gone() -> Error {
+fn worker_ended() -> Error {
     Error::unavailable(crate::store::error::IO_FAILURE, "the checkpoint thread has ended")
 }
 
@@ -209,15 +209,15 @@ fn gone() -> Error {
 ///
 /// It syncs nothing but the file. A sync of the log beside the write thread could fail for what a commit has just
 /// written; then the commit's own sync might find nothing left to do, and succeed.
-struct Mover {
+struct CheckpointWorker {
     /// Moves, and lets SQLite sync nothing.
     connection: Connection,
     /// Reads while pages are moved and not yet synced: SQLite begins no log anew that somebody reads.
-    anchor: Connection,
+    snapshot_pin: Connection,
     held: Arc<HeldFile>,
 }
 
-impl Mover {
+impl CheckpointWorker {
     fn open(held: &Arc<HeldFile>) -> Result<Self> {
         let path = held.path();
         let connection = opening::connect(path).map_err(sql)?;
@@ -226,19 +226,19 @@ impl Mover {
         opening::keep_log(&connection, true).map_err(sql)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let anchor = Connection::open_with_flags(path, flags).map_err(sql)?;
-        opening::prepare_reader(&anchor, ANCHOR_CACHE_KIB).map_err(sql)?;
+        opening::prepare_reader(&anchor, PIN_CACHE_KIB).map_err(sql)?;
         // The log's index is opened by the first read.
         anchor.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
-        Ok(Self { connection, anchor, held: Arc::clone(held) })
+        Ok(Self { connection, snapshot_pin: anchor, held: Arc::clone(held) })
     }
 
     /// Moves the log until little comes meanwhile.
-    fn move_most(&self) -> Result<c_int> {
+    fn run_passes(&self) -> Result<c_int> {
         let mut moved = 0;
-        for _ in 0..PASSES {
-            let before = std::mem::replace(&mut moved, self.pass().inspect_err(|_| self.distrust())?);
+        for _ in 0..MAX_PASSES {
+            let before = std::mem::replace(&mut moved, self.pass().inspect_err(|_| self.reset_backfill())?);
             // Little or nothing new, or a reader is in the way, or all of it had been moved and it began anew.
-            if moved - before <= REST {
+            if moved - before <= TAIL_PAGES {
                 break;
             }
         }
@@ -246,8 +246,8 @@ impl Mover {
     }
 
     /// At once: the write thread may hear of the failure late, or the process end before it does.
-    fn distrust(&self) {
-        if let Err(error) = wal::distrust(&self.connection) {
+    fn reset_backfill(&self) {
+        if let Err(error) = wal::reset_backfill(&self.connection) {
             tracing::error!(error = error.detail(), "what was moved may be taken for moved");
         }
     }
@@ -259,13 +259,13 @@ impl Mover {
         if let Err(error) = self.held.watch_content() {
             return if self.held.lost().is_some() { Err(error) } else { Ok(0) };
         }
-        if !self.anchor.is_autocommit() {
-            self.anchor.execute_batch("ROLLBACK").map_err(sql)?;
+        if !self.snapshot_pin.is_autocommit() {
+            self.snapshot_pin.execute_batch("ROLLBACK").map_err(sql)?;
         }
-        self.anchor.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(sql)?;
+        self.snapshot_pin.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(sql)?;
         let moved = wal::checkpoint(&self.connection)?;
         wal::sync_file(&self.connection)?;
-        self.anchor.execute_batch("COMMIT").map_err(sql)?;
+        self.snapshot_pin.execute_batch("COMMIT").map_err(sql)?;
         Ok(moved)
     }
 }
@@ -281,7 +281,7 @@ mod tests {
         let path = folder.path().join("a.db");
         let held = Arc::new(opening::hold(&path).unwrap());
         let (connection, _) = opening::open(&held, Timestamp::EPOCH).unwrap();
-        wal::watch(&connection);
+        wal::install_hook(&connection);
         let checkpointer = Checkpointer::start(&held).unwrap();
         // As for as long as a server runs.
         std::mem::forget(held);
@@ -296,48 +296,60 @@ mod tests {
 
     #[test]
     fn a_long_log_is_moved_beside_and_then_begins_anew() {
-        let (_folder, connection, mut checkpointer) = with_log(LONG);
-        assert!(matches!(checkpointer.task(wal::pages(), Room::Ample), Task::Nothing) && checkpointer.is_under_way());
-        assert!(matches!(checkpointer.settle(), Task::Finish));
+        let (_folder, connection, mut checkpointer) = with_log(CHECKPOINT_PAGES);
+        assert!(
+            matches!(checkpointer.task(wal::pages(), FreeSpace::Ample), Task::Nothing) && checkpointer.is_under_way()
+        );
+        assert!(matches!(checkpointer.join(), Task::Finish));
         assert_eq!(moved(&connection), wal::pages(), "nothing came meanwhile");
         wal::checkpoint(&connection).unwrap();
         connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'00')").unwrap();
         assert!(wal::pages() < 10);
-        assert!(matches!(checkpointer.task(wal::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
+        assert!(
+            matches!(checkpointer.task(wal::pages(), FreeSpace::Ample), Task::Nothing) && !checkpointer.is_under_way()
+        );
     }
 
     #[test]
     fn where_the_disk_has_little_room_the_log_stays_shorter() {
-        let (_folder, _connection, mut checkpointer) = with_log(LONG / 2);
-        assert!(matches!(checkpointer.task(wal::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
-        checkpointer.task(wal::pages(), Room::Some);
+        let (_folder, _connection, mut checkpointer) = with_log(CHECKPOINT_PAGES / 2);
+        assert!(
+            matches!(checkpointer.task(wal::pages(), FreeSpace::Ample), Task::Nothing) && !checkpointer.is_under_way()
+        );
+        checkpointer.task(wal::pages(), FreeSpace::Little);
         assert!(checkpointer.is_under_way());
     }
 
     #[test]
     fn while_a_reader_holds_an_old_snapshot_what_is_new_is_not_looked_at_with_each_commit() {
-        let (folder, connection, mut checkpointer) = with_log(LONG);
+        let (folder, connection, mut checkpointer) = with_log(CHECKPOINT_PAGES);
         let reader = Connection::open(folder.path().join("a.db")).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM tally_recent").unwrap();
-        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [LONG * 4_096]).unwrap();
-        assert!(matches!(checkpointer.task(wal::pages(), Room::Ample), Task::Nothing));
-        assert!(matches!(checkpointer.settle(), Task::Nothing), "else the write thread would move all of it at last");
+        connection
+            .execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [CHECKPOINT_PAGES * 4_096])
+            .unwrap();
+        assert!(matches!(checkpointer.task(wal::pages(), FreeSpace::Ample), Task::Nothing));
+        assert!(matches!(checkpointer.join(), Task::Nothing), "else the write thread would move all of it at last");
         assert!(moved(&connection) < wal::pages());
         connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (x'00')").unwrap();
-        assert!(matches!(checkpointer.task(wal::pages(), Room::Ample), Task::Nothing) && !checkpointer.is_under_way());
-        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [REST * 4_096]).unwrap();
-        checkpointer.task(wal::pages(), Room::Ample);
+        assert!(
+            matches!(checkpointer.task(wal::pages(), FreeSpace::Ample), Task::Nothing) && !checkpointer.is_under_way()
+        );
+        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [TAIL_PAGES * 4_096]).unwrap();
+        checkpointer.task(wal::pages(), FreeSpace::Ample);
         assert!(checkpointer.is_under_way());
     }
 
     #[test]
     fn at_rest_a_short_log_is_left_to_the_write_thread_and_a_longer_one_is_not() {
         let (_folder, connection, mut checkpointer) = with_log(2);
-        checkpointer.task(wal::pages(), Room::Ample);
+        checkpointer.task(wal::pages(), FreeSpace::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Finish));
-        connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [2 * REST * 4_096]).unwrap();
-        checkpointer.task(wal::pages(), Room::Ample);
+        connection
+            .execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [2 * TAIL_PAGES * 4_096])
+            .unwrap();
+        checkpointer.task(wal::pages(), FreeSpace::Ample);
         assert!(matches!(checkpointer.idle_task(), Task::Nothing) && checkpointer.is_under_way());
-        assert!(matches!(checkpointer.settle(), Task::Finish));
+        assert!(matches!(checkpointer.join(), Task::Finish));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The path of a companion of the database file, such as `data.db.login`.
-pub fn companion(database: &Path, ending: &str) -> PathBuf {
+pub fn sibling_path(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
@@ -30,7 +30,7 @@ pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
 /// # Errors
 /// Those of the file system; nothing is left behind.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let part = companion(path, ".part");
+    let part = sibling_path(path, ".part");
     remove_if_there(&part)?;
     let written = owner_only(OpenOptions::new().create_new(true).write(true)).open(&part).and_then(|mut file| {
         file.write_all(content)?;
@@ -88,10 +88,10 @@ mod tests {
     fn a_file_is_there_whole_or_not_at_all_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        std::fs::write(companion(&path, ".part"), "what a crash left").unwrap();
+        std::fs::write(sibling_path(&path, ".part"), "what a crash left").unwrap();
         write_whole(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert!(!companion(&path, ".part").exists());
+        assert!(!sibling_path(&path, ".part").exists());
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

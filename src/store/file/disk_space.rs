@@ -11,24 +11,24 @@ const RESERVE: u64 = 64 * 1024 * 1024;
 const AMPLE: u64 = 512 * 1024 * 1024;
 
 /// How long one look is good for.
-const FRESH: Duration = Duration::from_millis(100);
+const TTL: Duration = Duration::from_millis(100);
 
 /// Room on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum FreeSpace {
     /// For everything.
     Ample,
     /// For events, but not for a long log.
-    Some,
+    Little,
     /// For nothing beyond the reserve.
     Low,
 }
 
-impl Room {
+impl FreeSpace {
     fn of(free: u64, total: u64) -> Self {
         match free {
             _ if free <= RESERVE.min(total / 16) => Self::Low,
-            _ if free <= AMPLE => Self::Some,
+            _ if free <= AMPLE => Self::Little,
             _ => Self::Ample,
         }
     }
@@ -36,18 +36,18 @@ impl Room {
 
 /// Looks at the free space now and then.
 #[derive(Default)]
-pub struct Watch {
-    looked: Option<(Instant, Room)>,
+pub struct Monitor {
+    looked: Option<(Instant, FreeSpace)>,
 }
 
-impl Watch {
+impl Monitor {
     /// What room the file system of `path` has. Where it cannot be asked, writing decides.
-    pub fn room(&mut self, path: &Path) -> Room {
+    pub fn free_space(&mut self, path: &Path) -> FreeSpace {
         match self.looked {
-            Some((at, room)) if at.elapsed() < FRESH => room,
+            Some((at, room)) if at.elapsed() < TTL => room,
             before => {
-                let room = sizes(path).map_or(Room::Ample, |(free, total)| Room::of(free, total));
-                if before.is_none_or(|(_, was)| was != room) && room == Room::Low {
+                let room = sizes(path).map_or(FreeSpace::Ample, |(free, total)| FreeSpace::of(free, total));
+                if before.is_none_or(|(_, was)| was != room) && room == FreeSpace::Low {
                     tracing::error!("disk space is below the reserve; events are refused until there is room");
                 }
                 self.looked = Some((Instant::now(), room));
@@ -86,10 +86,10 @@ mod tests {
 
     #[test]
     fn the_reserve_is_smaller_on_a_small_file_system() {
-        assert_eq!(Room::of(2 << 20, 24 << 20), Room::Some);
-        assert_eq!(Room::of(1 << 20, 24 << 20), Room::Low);
-        assert_eq!(Room::of(RESERVE, 1 << 40), Room::Low);
-        assert_eq!(Room::of(AMPLE, 1 << 40), Room::Some);
-        assert_eq!(Room::of(AMPLE + 1, 1 << 40), Room::Ample);
+        assert_eq!(FreeSpace::of(2 << 20, 24 << 20), FreeSpace::Little);
+        assert_eq!(FreeSpace::of(1 << 20, 24 << 20), FreeSpace::Low);
+        assert_eq!(FreeSpace::of(RESERVE, 1 << 40), FreeSpace::Low);
+        assert_eq!(FreeSpace::of(AMPLE, 1 << 40), FreeSpace::Little);
+        assert_eq!(FreeSpace::of(AMPLE + 1, 1 << 40), FreeSpace::Ample);
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::companions::{companion, move_to_new_name, owner_only, remove_if_there};
+use super::companions::{move_to_new_name, owner_only, remove_if_there, sibling_path};
 use super::error::{cannot_start, explain};
 use super::identity::mark::Mark;
 use super::schema::{APPLICATION_ID, VERSION, new_cookie};
@@ -52,7 +52,7 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
 /// One line that says what failed; the file is as it was.
 pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Timestamp) -> Result<()> {
     let sql = |error: rusqlite::Error| explain(path, &error);
-    let copy = copy_aside(path, connection, version, now)?;
+    let copy = back_up(path, connection, version, now)?;
     tracing::info!(from = version, to = VERSION, copy = %copy.display(), "carrying the database forward; that may take a while");
     // An index of many rows is sorted, and that would be in memory.
     connection.execute_batch("PRAGMA temp_store = FILE").map_err(sql)?;
@@ -88,8 +88,8 @@ fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
 
 /// Makes a copy of the file that is there whole or not at all, under a name that says of what version and time it is. Copies
 /// of earlier upgrades stay.
-fn copy_aside(path: &Path, connection: &Connection, version: i64, now: Timestamp) -> Result<PathBuf> {
-    let part = companion(path, &format!(".v{version}.part"));
+fn back_up(path: &Path, connection: &Connection, version: i64, now: Timestamp) -> Result<PathBuf> {
+    let part = sibling_path(path, &format!(".v{version}.part"));
     let failed =
         |error: std::io::Error| cannot_start(path, format!("cannot copy it to {}: {error}", shell_word::word(&part)));
     remove_if_there(&part).map_err(failed)?;
@@ -97,7 +97,7 @@ fn copy_aside(path: &Path, connection: &Connection, version: i64, now: Timestamp
         let time = now.to_string().replace(['-', ':'], "");
         for number in 1.. {
             let again = if number == 1 { String::new() } else { format!("-{number}") };
-            let copy = companion(path, &format!(".v{version}-{time}{again}"));
+            let copy = sibling_path(path, &format!(".v{version}-{time}{again}"));
             match move_to_new_name(&part, &copy) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 moved => return moved.map(|()| copy),

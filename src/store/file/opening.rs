@@ -10,7 +10,7 @@ use super::error::{cannot_start, explain};
 pub use super::held::HeldFile;
 use super::identity::inspect;
 use super::identity::marker::Marker;
-use super::lock_wait::STILL_LOCKED;
+use super::lock_wait::REPEATED_LOCK_TIMEOUT;
 use super::schema::{APPLICATION_ID, SCHEMA, VERSION};
 use super::start::{self, Interruptible, LOCKED_AT_START, TRY_LOCK};
 use super::{companions, migrations, wal};
@@ -81,7 +81,7 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
 fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
     let sql = |error: rusqlite::Error| explain(held.path(), &error);
     let begin = |marker: &mut Marker| {
-        wal::move_all(connection, STILL_LOCKED).map_err(sql)?;
+        wal::checkpoint_whole(connection, REPEATED_LOCK_TIMEOUT).map_err(sql)?;
         connection.busy_handler(Some(start::wait)).map_err(sql)?;
         marker.commit(connection, held, true).map_err(|error| cannot_start(held.path(), error))
     };
@@ -109,7 +109,7 @@ pub fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
 /// closed a moment later, or another program's, may have kept the last one from removing the log.
 pub fn leave_alone(held: &HeldFile) {
     let end = Instant::now() + LEAVE_ALONE;
-    while ["-wal", "-shm"].iter().any(|ending| companions::companion(held.path(), ending).exists()) {
+    while ["-wal", "-shm"].iter().any(|ending| companions::sibling_path(held.path(), ending).exists()) {
         if Instant::now() > end {
             tracing::warn!(
                 "another program has the database open; the log beside it is to be moved and copied with it"

@@ -28,17 +28,17 @@ const CHECKPOINT_LOCK: c_int = 1;
 pub type Salt = [u8; 8];
 
 /// Where it lies in the log (<https://sqlite.org/fileformat2.html>, section 4.1).
-pub const SALT_IN_LOG: u64 = 16;
+pub const SALT_OFFSET: u64 = 16;
 
 /// Where the log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
+pub struct WalState {
     /// Changes when it begins anew.
     pub salt: Salt,
     /// Its frames.
     pub frames: u32,
     /// Those of them that are in the file.
-    pub moved: u32,
+    pub checkpointed: u32,
 }
 
 thread_local! {
@@ -47,7 +47,7 @@ thread_local! {
 }
 
 /// Counts the log's pages with each commit of `connection`, in place of SQLite's automatic checkpoint.
-pub fn watch(connection: &Connection) {
+pub fn install_hook(connection: &Connection) {
     connection.wal_hook(Some(|_, pages| {
         PAGES.set(pages);
         Ok(())
@@ -109,8 +109,8 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
 ///
 /// # Errors
 /// Those of the file system.
-pub fn move_all(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
-    waiting_for(connection, patience, || connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))?
+pub fn checkpoint_whole(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    with_lock_timeout(connection, patience, || connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))?
 }
 
 /// What `act` gives while `connection` waits for locks of other programs for `timeout`. Afterwards it waits as before, also
@@ -118,7 +118,11 @@ pub fn move_all(connection: &Connection, patience: Duration) -> rusqlite::Result
 ///
 /// # Errors
 /// As SQLite gives them.
-pub fn waiting_for<T>(connection: &Connection, timeout: Duration, act: impl FnOnce() -> T) -> rusqlite::Result<T> {
+pub fn with_lock_timeout<T>(
+    connection: &Connection,
+    timeout: Duration,
+    act: impl FnOnce() -> T,
+) -> rusqlite::Result<T> {
     let before: i64 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0))?;
     connection.busy_timeout(timeout)?;
     let given = act();
@@ -131,14 +135,14 @@ pub fn waiting_for<T>(connection: &Connection, timeout: Duration, act: impl FnOn
 ///
 /// # Errors
 /// Those of the file system, and of the commit.
-pub fn shorten(connection: &Connection, patience: Duration, commit: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn truncate(connection: &Connection, patience: Duration, commit: impl FnOnce() -> Result<()>) -> Result<()> {
     let limit = |bytes: i64| {
         let set = format!("PRAGMA journal_size_limit = {bytes}");
         connection.query_row(&set, [], |row| row.get::<_, i64>(0)).map_err(sql)
     };
     let usual = connection.query_row("PRAGMA journal_size_limit", [], |row| row.get(0)).map_err(sql)?;
     limit(0)?;
-    let begun = move_all(connection, patience).map_err(sql).and_then(|()| commit());
+    let begun = checkpoint_whole(connection, patience).map_err(sql).and_then(|()| commit());
     limit(usual)?;
     begun
 }
@@ -147,7 +151,7 @@ pub fn shorten(connection: &Connection, patience: Duration, commit: impl FnOnce(
 ///
 /// # Errors
 /// The log's index cannot be read.
-pub fn state(connection: &Connection) -> Result<State> {
+pub fn state(connection: &Connection) -> Result<WalState> {
     let (file, methods) = opened_file(connection)?;
     let index = index(file, methods)?;
     // SAFETY: see `index`; each number is aligned and lies in the index's first part.
@@ -156,7 +160,7 @@ pub fn state(connection: &Connection) -> Result<State> {
     let (first, second) = salt.split_at_mut(4);
     first.copy_from_slice(&number(SALT).to_ne_bytes());
     second.copy_from_slice(&number(SALT + 4).to_ne_bytes());
-    Ok(State { salt, frames: number(FRAMES), moved: number(MOVED_FRAMES) })
+    Ok(WalState { salt, frames: number(FRAMES), checkpointed: number(MOVED_FRAMES) })
 }
 
 /// The first part of the log's index, mapped into memory while the connection is open, since it has read in WAL mode.
@@ -175,7 +179,7 @@ fn index(file: *mut ffi::sqlite3_file, methods: &ffi::sqlite3_io_methods) -> Res
 ///
 /// # Errors
 /// Unavailable where another program is at a checkpoint just now.
-pub fn distrust(connection: &Connection) -> Result<()> {
+pub fn reset_backfill(connection: &Connection) -> Result<()> {
     let (file, methods) = opened_file(connection)?;
     let index = index(file, methods)?;
     let lock = methods.xShmLock.ok_or_else(|| failed("index", "found", ffi::SQLITE_OK))?;
@@ -225,7 +229,7 @@ mod tests {
         std::fs::write(&path, lacking).unwrap();
         assert_eq!(moved(&connection), (frames, frames));
         assert!(std::fs::read(&path).unwrap() != whole, "SQLite takes it for moved");
-        distrust(&connection).unwrap();
+        reset_backfill(&connection).unwrap();
         assert_eq!(moved(&connection), (frames, frames));
         assert!(std::fs::read(&path).unwrap() == whole);
     }
@@ -257,7 +261,7 @@ mod tests {
         connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(5000000))").unwrap();
         checkpoint(&connection).unwrap();
         assert!(log.metadata().unwrap().len() > 5_000_000, "moved, and as long as it was");
-        shorten(&connection, Duration::ZERO, || marker.commit(&connection, &held, true)).unwrap();
+        truncate(&connection, Duration::ZERO, || marker.commit(&connection, &held, true)).unwrap();
         assert!(log.metadata().unwrap().len() < 50_000);
         assert_eq!(limit(), before);
         let bytes: i64 = connection.query_row("SELECT length(counts) FROM tally_recent", [], |row| row.get(0)).unwrap();
@@ -268,7 +272,7 @@ mod tests {
     fn the_log_s_pages_are_counted_until_it_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
         let (_held, connection, _) = open(&folder.path().join("a.db"));
-        watch(&connection);
+        install_hook(&connection);
         connection.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(5000000))").unwrap();
         assert!(pages() > 1_200);
         assert_eq!(checkpoint(&connection).unwrap(), pages());

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 
 /// Destinations that are kept, over all accounts; with more everything is asked for anew. The same for sound ones.
-const MOST: usize = 20_000;
+const MAX_DESTINATIONS: usize = 20_000;
 
 /// A destination of an account.
 #[derive(Debug)]
-pub struct Target {
+pub struct CachedDestination {
     /// Its key.
     pub key: DestinationKey,
     /// Its id.
@@ -22,31 +22,31 @@ pub struct Target {
 
 /// An account with its destinations, in their order.
 #[derive(Debug)]
-pub struct Targets {
+pub struct AccountDestinations {
     /// The account's id.
     pub account: AccountId,
     /// Its destinations.
-    pub all: Vec<Target>,
+    pub all: Vec<CachedDestination>,
 }
 
 /// Those that were asked for since something last changed. It holds what the transaction under way sees, and so is to be
 /// cleared when that is rolled back.
 #[derive(Default)]
-pub struct KnownTargets {
-    accounts: HashMap<AccountKey, Arc<Targets>>,
+pub struct DestinationCache {
+    accounts: HashMap<AccountKey, Arc<AccountDestinations>>,
     count: usize,
-    sound: HashSet<DestinationKey>,
+    healthy: HashSet<DestinationKey>,
 }
 
-impl KnownTargets {
+impl DestinationCache {
     /// Those of an account, if they are known.
-    pub fn get(&self, account: AccountKey) -> Option<Arc<Targets>> {
+    pub fn get(&self, account: AccountKey) -> Option<Arc<AccountDestinations>> {
         self.accounts.get(&account).cloned()
     }
 
     /// Keeps those of an account.
-    pub fn keep(&mut self, account: AccountKey, targets: Arc<Targets>) {
-        if self.count > MOST {
+    pub fn insert(&mut self, account: AccountKey, targets: Arc<AccountDestinations>) {
+        if self.count > MAX_DESTINATIONS {
             self.clear();
         }
         self.count += 1 + targets.all.len();
@@ -54,27 +54,27 @@ impl KnownTargets {
     }
 
     /// Whether a destination is known to be there, not deleted and not failing: then a success changes nothing of it.
-    pub fn is_sound(&self, destination: DestinationKey) -> bool {
-        self.sound.contains(&destination)
+    pub fn is_healthy(&self, destination: DestinationKey) -> bool {
+        self.healthy.contains(&destination)
     }
 
     /// Keeps that a destination is not deleted and not failing.
-    pub fn keep_sound(&mut self, destination: DestinationKey) {
-        if self.sound.len() > MOST {
-            self.sound.clear();
+    pub fn insert_healthy(&mut self, destination: DestinationKey) {
+        if self.healthy.len() > MAX_DESTINATIONS {
+            self.healthy.clear();
         }
-        self.sound.insert(destination);
+        self.healthy.insert(destination);
     }
 
     /// A destination is failing, which is told to nobody.
     pub fn failing(&mut self, destination: DestinationKey) {
-        self.sound.remove(&destination);
+        self.healthy.remove(&destination);
     }
 
     /// Some account or destination has changed, or a change was undone.
     pub fn clear(&mut self) {
         self.accounts.clear();
         self.count = 0;
-        self.sound.clear();
+        self.healthy.clear();
     }
 }

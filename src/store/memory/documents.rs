@@ -10,14 +10,14 @@ use crate::domain::ids::EventId;
 use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
 
 /// Shorter documents are not looked for: to have one several times costs less than to find it.
-const LOOKED_FOR: usize = 4 * 1024;
+const MIN_LOOKUP_BYTES: usize = 4 * 1024;
 
 /// Those that are gone are forgotten when so many more are known than were left the last time.
-const FORGET_AFTER: usize = 1_024;
+const PRUNE_AFTER: usize = 1_024;
 
 /// How long a delivery waits for memory for its document, and between two tries.
-const WAIT: Duration = Duration::from_secs(1);
-const TRY_AGAIN: Duration = Duration::from_millis(20);
+const MAX_WAIT: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Those that somebody has.
 pub struct Documents {
@@ -26,7 +26,7 @@ pub struct Documents {
 }
 
 /// What there is for a document that is to be sent.
-pub enum Found {
+pub enum Lookup {
     /// Itself.
     Document(Document),
     /// Memory to read it into.
@@ -53,11 +53,11 @@ impl Documents {
 
     /// Remembers a document that was taken.
     pub fn keep(&self, event: EventId, document: &Document) {
-        if document.len() < LOOKED_FOR {
+        if document.len() < MIN_LOOKUP_BYTES {
             return;
         }
         let mut known = self.known();
-        if known.by_event.len() > known.left + FORGET_AFTER {
+        if known.by_event.len() > known.left + PRUNE_AFTER {
             known.by_event.retain(|_, document| !document.is_gone());
             known.left = known.by_event.len();
         }
@@ -66,7 +66,7 @@ impl Documents {
 
     /// The document of `event`, of so many bytes, if somebody has it.
     pub fn find(&self, event: EventId, bytes: usize) -> Option<Document> {
-        if bytes < LOOKED_FOR { None } else { self.known().by_event.get(&event)?.upgrade() }
+        if bytes < MIN_LOOKUP_BYTES { None } else { self.known().by_event.get(&event)?.upgrade() }
     }
 
     /// A document that was read from the file, if there is memory for it now.
@@ -84,15 +84,15 @@ impl Documents {
     ///
     /// # Errors
     /// There was none for a second.
-    pub fn wait_for(&self, event: EventId, bytes: usize) -> Result<Found, NoMemory> {
-        let end = Instant::now() + WAIT;
+    pub fn wait_for(&self, event: EventId, bytes: usize) -> Result<Lookup, NoMemory> {
+        let end = Instant::now() + MAX_WAIT;
         loop {
             if let Some(document) = self.find(event, bytes) {
-                return Ok(Found::Document(document));
+                return Ok(Lookup::Document(document));
             }
             match self.memory.reserve(bytes) {
-                Err(NoMemory) if Instant::now() < end => std::thread::sleep(TRY_AGAIN),
-                reserved => return reserved.map(Found::Memory),
+                Err(NoMemory) if Instant::now() < end => std::thread::sleep(RETRY_INTERVAL),
+                reserved => return reserved.map(Lookup::Memory),
             }
         }
     }
@@ -114,7 +114,7 @@ mod tests {
         documents.read(EventId(2), &long).unwrap();
         let other = documents.read(EventId(3), &long).unwrap();
         assert!(documents.read(EventId(4), &long).is_err() && documents.wait_for(EventId(4), long.len()).is_err());
-        assert!(matches!(documents.wait_for(EventId(1), long.len()), Ok(Found::Document(_))), "somebody has it");
+        assert!(matches!(documents.wait_for(EventId(1), long.len()), Ok(Lookup::Document(_))), "somebody has it");
         drop(one);
         assert!(documents.find(EventId(1), long.len()).is_some());
         drop(two);
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn documents_that_are_gone_are_forgotten() {
         let documents = Documents::default();
-        for event in 0..5 * i64::try_from(FORGET_AFTER).unwrap() {
-            documents.read(EventId(event), &[0; LOOKED_FOR]).unwrap();
+        for event in 0..5 * i64::try_from(PRUNE_AFTER).unwrap() {
+            documents.read(EventId(event), &[0; MIN_LOOKUP_BYTES]).unwrap();
         }
-        assert!(documents.known().by_event.len() <= FORGET_AFTER + 2);
+        assert!(documents.known().by_event.len() <= PRUNE_AFTER + 2);
     }
 }

@@ -23,7 +23,7 @@ pub struct Wait {
 /// Event and number of a wait. Ids of an event's deliveries lie between its own and the next event's.
 type Key = (EventId, u64);
 
-struct Open {
+struct OpenWait {
     deliveries: Box<[(DeliveryId, DestinationKey)]>,
     /// Which of them are over.
     over: Box<[bool]>,
@@ -31,7 +31,7 @@ struct Open {
     done: oneshot::Sender<()>,
 }
 
-impl Open {
+impl OpenWait {
     fn new(wait: Wait) -> Self {
         let Wait { deliveries, done, .. } = wait;
         debug_assert!(deliveries.is_sorted(), "they are looked for by id");
@@ -57,7 +57,7 @@ impl Open {
 
 /// All waits that are not over.
 #[derive(Default)]
-pub struct Waits {
+pub struct FirstAttempts {
     /// Spares the lock while nobody waits, which is most of the time.
     count: AtomicUsize,
     open: Mutex<State>,
@@ -68,10 +68,10 @@ struct State {
     /// Nothing is attempted any more.
     ended: bool,
     next: u64,
-    waits: BTreeMap<Key, Open>,
+    waits: BTreeMap<Key, OpenWait>,
 }
 
-impl Waits {
+impl FirstAttempts {
     /// Ends all waits, and all that come later: the server stops, and no attempt begins any more.
     pub fn end(&self) {
         let mut state = self.state();
@@ -91,9 +91,13 @@ impl Waits {
         }
         for change in changes {
             match change {
-                Change::Settled { delivery, .. } | Change::Cancelled { delivery, .. } => state.settled(*delivery),
-                Change::Destination(destination) if destination.pause.is_some() => state.left(destination.key),
-                Change::Gone(destination) => state.left(*destination),
+                Change::OutcomeRecorded { delivery, .. } | Change::Cancelled { delivery, .. } => {
+                    state.outcome_recorded(*delivery)
+                }
+                Change::DestinationChanged(destination) if destination.pause.is_some() => {
+                    state.abandon(destination.key)
+                }
+                Change::DestinationDeleted(destination) => state.abandon(*destination),
                 _ => {}
             }
         }
@@ -130,13 +134,13 @@ impl State {
         let key = (wait.event, self.next);
         self.next += 1;
         if !self.ended {
-            self.waits.insert(key, Open::new(wait));
+            self.waits.insert(key, OpenWait::new(wait));
             self.end_if_over(&[key]);
         }
         key
     }
 
-    fn settled(&mut self, delivery: DeliveryId) {
+    fn outcome_recorded(&mut self, delivery: DeliveryId) {
         let Some((event, _)) = self.waits.range(..(EventId(delivery.0), 0)).next_back().map(|(key, _)| *key) else {
             return;
         };
@@ -150,7 +154,7 @@ impl State {
     }
 
     /// A paused or deleted destination is not waited for.
-    fn left(&mut self, destination: DestinationKey) {
+    fn abandon(&mut self, destination: DestinationKey) {
         self.waits.values_mut().for_each(|open| open.pass_all(|_, of| of == destination));
         let all: Vec<Key> = self.waits.keys().copied().collect();
         self.end_if_over(&all);
@@ -183,12 +187,12 @@ mod tests {
     }
 
     fn settled(id: i64) -> Change {
-        Change::Settled { destination: DestinationKey(id), delivery: DeliveryId(id), due: None }
+        Change::OutcomeRecorded { destination: DestinationKey(id), delivery: DeliveryId(id), due: None }
     }
 
     #[test]
     fn a_wait_ends_with_its_last_first_attempt() {
-        let waits = Waits::default();
+        let waits = FirstAttempts::default();
         let (wait, mut done) = wait(&[11, 12]);
         waits.after_commit(vec![wait], &[]);
         waits.after_commit(vec![], &[settled(11)]);
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_was_attempted_before_a_wait_was_there_is_not_waited_for() {
-        let waits = Waits::default();
+        let waits = FirstAttempts::default();
         let (wait, mut done) = wait(&[11, 12]);
         let key = waits.wait(wait);
         waits.keep_only(key, &HashSet::from([DeliveryId(12)]));
@@ -210,16 +214,16 @@ mod tests {
 
     #[test]
     fn a_deleted_destination_is_not_waited_for() {
-        let waits = Waits::default();
+        let waits = FirstAttempts::default();
         let (wait, mut done) = wait(&[11]);
         waits.after_commit(vec![wait], &[]);
-        waits.after_commit(vec![], &[Change::Gone(DestinationKey(11))]);
+        waits.after_commit(vec![], &[Change::DestinationDeleted(DestinationKey(11))]);
         assert_eq!(done.try_recv(), Ok(()));
     }
 
     #[test]
     fn abandoned_waits_leave_nothing_behind() {
-        let waits = Waits::default();
+        let waits = FirstAttempts::default();
         let (wait, done) = wait(&[11, 12]);
         waits.after_commit(vec![wait], &[]);
         drop(done);
@@ -230,7 +234,7 @@ mod tests {
 
     #[test]
     fn each_of_many_waits_ends_with_its_own_event_and_several_may_wait_for_one() {
-        let waits = Waits::default();
+        let waits = FirstAttempts::default();
         let (first, mut first_done) = wait_for(10, &[11, 12]);
         let (second, mut second_done) = wait_for(20, &[21]);
         let (again, mut again_done) = wait_for(10, &[12]);

@@ -12,14 +12,14 @@ use crate::store::change::Change;
 use crate::store::error::stopping;
 
 /// Most that follow at once.
-const MOST: usize = 64;
+const MAX_SUBSCRIBERS: usize = 64;
 
 /// Changed deliveries that a follower has not read yet; further ones are counted and left out.
-const MOST_NOTED: usize = 1_000;
+const MAX_PENDING: usize = 1_000;
 
 /// All that follow.
 #[derive(Default)]
-pub struct Followers {
+pub struct Subscribers {
     /// Spares the lock while nobody follows, which is most of the time.
     count: AtomicUsize,
     list: Mutex<List>,
@@ -28,16 +28,16 @@ pub struct Followers {
 #[derive(Default)]
 struct List {
     ended: bool,
-    followers: Vec<Arc<Follower>>,
+    followers: Vec<Arc<Subscriber>>,
 }
 
-pub struct Follower {
-    noted: Mutex<Noted>,
+pub struct Subscriber {
+    pending: Mutex<PendingChanges>,
     pub wake: Notify,
 }
 
 #[derive(Default)]
-pub struct Noted {
+pub struct PendingChanges {
     /// Destinations that are followed; `None` for all.
     pub only: Option<HashSet<DestinationKey>>,
     /// New destinations of this account are followed as well; it ends with the account.
@@ -50,24 +50,25 @@ pub struct Noted {
     pub ended: bool,
 }
 
-impl Followers {
-    pub fn add(&self, narrow: bool) -> Result<Arc<Follower>> {
+impl Subscribers {
+    pub fn add(&self, narrow: bool) -> Result<Arc<Subscriber>> {
         let mut list = self.list();
         if list.ended {
             return Err(stopping());
         }
-        if list.followers.len() >= MOST {
-            let detail = format!("{MOST} streams are open already; close one, or page through the list instead.");
+        if list.followers.len() >= MAX_SUBSCRIBERS {
+            let detail =
+                format!("{MAX_SUBSCRIBERS} streams are open already; close one, or page through the list instead.");
             return Err(Error::unavailable("too_many_streams", detail));
         }
-        let noted = Noted { only: narrow.then(HashSet::new), ..Noted::default() };
-        let follower = Arc::new(Follower { noted: Mutex::new(noted), wake: Notify::new() });
+        let noted = PendingChanges { only: narrow.then(HashSet::new), ..PendingChanges::default() };
+        let follower = Arc::new(Subscriber { pending: Mutex::new(noted), wake: Notify::new() });
         list.followers.push(Arc::clone(&follower));
         self.count.store(list.followers.len(), Ordering::Relaxed);
         Ok(follower)
     }
 
-    pub fn remove(&self, follower: &Arc<Follower>) {
+    pub fn remove(&self, follower: &Arc<Subscriber>) {
         let mut list = self.list();
         list.followers.retain(|known| !Arc::ptr_eq(known, follower));
         self.count.store(list.followers.len(), Ordering::Relaxed);
@@ -78,7 +79,7 @@ impl Followers {
         let mut list = self.list();
         list.ended = true;
         for follower in &list.followers {
-            follower.noted().ended = true;
+            follower.pending().ended = true;
             follower.wake.notify_one();
         }
     }
@@ -89,7 +90,7 @@ impl Followers {
             return;
         }
         for follower in &self.list().followers {
-            let mut noted = follower.noted();
+            let mut noted = follower.pending();
             changes.iter().for_each(|change| noted.take(change));
             if noted.ended || !noted.order.is_empty() {
                 follower.wake.notify_one();
@@ -102,27 +103,27 @@ impl Followers {
     }
 }
 
-impl Follower {
-    pub fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+impl Subscriber {
+    pub fn pending(&self) -> MutexGuard<'_, PendingChanges> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Noted {
+impl PendingChanges {
     fn take(&mut self, change: &Change) {
         match change {
             Change::Accepted(event) => {
                 event.deliveries.iter().for_each(|(delivery, destination)| self.note(*delivery, *destination));
             }
-            Change::Settled { destination, delivery, .. }
-            | Change::Urgent { destination, delivery, .. }
+            Change::OutcomeRecorded { destination, delivery, .. }
+            | Change::RetryNow { destination, delivery, .. }
             | Change::Cancelled { destination, delivery } => self.note(*delivery, *destination),
-            Change::Destination(destination) if self.account == Some(destination.account_key) => {
+            Change::DestinationChanged(destination) if self.account == Some(destination.account_key) => {
                 self.only.get_or_insert_default().insert(destination.key);
             }
-            Change::Gone(destination) => self.ended |= self.destination == Some(*destination),
-            Change::AccountGone(account) => self.ended |= self.account == Some(*account),
-            Change::Afresh(_) | Change::Destination(_) | Change::Reopened(_) => {}
+            Change::DestinationDeleted(destination) => self.ended |= self.destination == Some(*destination),
+            Change::AccountDeleted(account) => self.ended |= self.account == Some(*account),
+            Change::Reloaded(_) | Change::DestinationChanged(_) | Change::Reopened(_) => {}
         }
     }
 
@@ -130,7 +131,7 @@ impl Noted {
         if self.only.as_ref().is_some_and(|only| !only.contains(&destination)) || self.known.contains(&delivery) {
             return;
         }
-        if self.order.len() >= MOST_NOTED {
+        if self.order.len() >= MAX_PENDING {
             self.skipped += 1;
             return;
         }
@@ -144,40 +145,40 @@ mod tests {
     use super::*;
 
     fn settled(delivery: i64, destination: i64) -> Change {
-        Change::Settled { destination: DestinationKey(destination), delivery: DeliveryId(delivery), due: None }
+        Change::OutcomeRecorded { destination: DestinationKey(destination), delivery: DeliveryId(delivery), due: None }
     }
 
     #[test]
     fn a_delivery_that_changes_twice_is_noted_once() {
-        let followers = Followers::default();
+        let followers = Subscribers::default();
         let follower = followers.add(false).unwrap();
         followers.after_commit(&[settled(2, 1), settled(1, 1), settled(2, 1)]);
-        assert_eq!(follower.noted().order, [DeliveryId(2), DeliveryId(1)]);
+        assert_eq!(follower.pending().order, [DeliveryId(2), DeliveryId(1)]);
     }
 
     #[test]
     fn what_is_more_than_a_follower_may_hold_is_counted() {
-        let followers = Followers::default();
+        let followers = Subscribers::default();
         let follower = followers.add(false).unwrap();
-        let changes: Vec<Change> = (0..MOST_NOTED as i64 + 5).map(|id| settled(id, 1)).collect();
+        let changes: Vec<Change> = (0..MAX_PENDING as i64 + 5).map(|id| settled(id, 1)).collect();
         followers.after_commit(&changes);
-        let noted = follower.noted();
-        assert_eq!((noted.order.len(), noted.skipped), (MOST_NOTED, 5));
+        let noted = follower.pending();
+        assert_eq!((noted.order.len(), noted.skipped), (MAX_PENDING, 5));
     }
 
     #[test]
     fn other_destinations_are_not_noted() {
-        let followers = Followers::default();
+        let followers = Subscribers::default();
         let follower = followers.add(true).unwrap();
-        follower.noted().only.get_or_insert_default().insert(DestinationKey(7));
+        follower.pending().only.get_or_insert_default().insert(DestinationKey(7));
         followers.after_commit(&[settled(1, 6), settled(2, 7)]);
-        assert_eq!(follower.noted().order, [DeliveryId(2)]);
+        assert_eq!(follower.pending().order, [DeliveryId(2)]);
     }
 
     #[test]
     fn there_is_a_bound_and_a_place_that_is_given_up_is_free() {
-        let followers = Followers::default();
-        let all: Vec<_> = (0..MOST).map(|_| followers.add(false).unwrap()).collect();
+        let followers = Subscribers::default();
+        let all: Vec<_> = (0..MAX_SUBSCRIBERS).map(|_| followers.add(false).unwrap()).collect();
         assert!(followers.add(false).is_err_and(|error| error.code() == "too_many_streams"));
         followers.remove(&all[0]);
         assert!(followers.add(false).is_ok());

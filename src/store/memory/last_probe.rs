@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 /// A write proves so much time that the disk takes writes, unless a commit fails: anybody may ask, and must not wear it
 /// out.
-const GOOD_FOR: Duration = Duration::from_secs(1);
+const VALID_FOR: Duration = Duration::from_secs(1);
 
 /// The last write that was made to find out.
 #[derive(Default)]
-pub struct Proof(Mutex<Option<Written>>);
+pub struct LastProbe(Mutex<Option<Written>>);
 
 #[derive(Clone, Copy)]
 struct Written {
@@ -18,15 +18,15 @@ struct Written {
     failed: u64,
 }
 
-impl Proof {
+impl LastProbe {
     /// Whether the last write still proves it, where so many commits have failed by `now`.
-    pub fn holds(&self, now: Instant, failed: u64) -> bool {
+    pub fn is_valid(&self, now: Instant, failed: u64) -> bool {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| last.failed == failed && now.duration_since(last.at) < GOOD_FOR)
+        last.is_some_and(|last| last.failed == failed && now.duration_since(last.at) < VALID_FOR)
     }
 
     /// A write that began after so many failed commits reached the disk.
-    pub fn written(&self, now: Instant, failed: u64) {
+    pub fn record(&self, now: Instant, failed: u64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Written { at: now, failed });
     }
 }
@@ -37,10 +37,10 @@ mod tests {
 
     #[test]
     fn a_write_proves_it_for_a_moment_and_until_a_commit_fails() {
-        let (proof, now) = (Proof::default(), Instant::now());
-        assert!(!proof.holds(now, 0));
-        proof.written(now, 3);
-        assert!(proof.holds(now, 3) && !proof.holds(now, 4));
-        assert!(!proof.holds(now + GOOD_FOR, 3));
+        let (proof, now) = (LastProbe::default(), Instant::now());
+        assert!(!proof.is_valid(now, 0));
+        proof.record(now, 3);
+        assert!(proof.is_valid(now, 3) && !proof.is_valid(now, 4));
+        assert!(!proof.is_valid(now + VALID_FOR, 3));
     }
 }

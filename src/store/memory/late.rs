@@ -8,11 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::store::change::Change;
 
 /// Ids that may wait for retention (8 bytes each). When more come it walks anew from the lowest one.
-const MOST: usize = 16_384;
+const MAX_LATE: usize = 16_384;
 
 /// What retention has to come back for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Noted {
+pub struct LateEvents {
     /// Deliveries that are settled.
     pub deliveries: Vec<i64>,
     /// Where more came than could be kept: all ids from here on are to be looked at again.
@@ -23,7 +23,7 @@ pub struct Noted {
 #[derive(Default)]
 pub struct Late {
     passed: AtomicI64,
-    noted: Mutex<Noted>,
+    noted: Mutex<LateEvents>,
 }
 
 impl Late {
@@ -35,14 +35,16 @@ impl Late {
 
     /// A commit is on disk.
     pub fn after_commit(&self, changes: &[Change]) {
-        self.settled(changes.iter().filter_map(|change| match change {
-            Change::Settled { delivery, due: None, .. } | Change::Cancelled { delivery, .. } => Some(delivery.0),
+        self.outcome_recorded(changes.iter().filter_map(|change| match change {
+            Change::OutcomeRecorded { delivery, due: None, .. } | Change::Cancelled { delivery, .. } => {
+                Some(delivery.0)
+            }
             _ => None,
         }));
     }
 
     /// These are settled, or gone, and that is on disk.
-    pub fn settled(&self, deliveries: impl IntoIterator<Item = i64>) {
+    pub fn outcome_recorded(&self, deliveries: impl IntoIterator<Item = i64>) {
         let passed = self.passed.load(Ordering::SeqCst);
         let mut late = deliveries.into_iter().filter(|id| *id < passed).peekable();
         if late.peek().is_none() {
@@ -50,7 +52,7 @@ impl Late {
         }
         let mut noted = self.noted();
         for id in late {
-            if noted.deliveries.len() < MOST {
+            if noted.deliveries.len() < MAX_LATE {
                 noted.deliveries.push(id);
             } else {
                 noted.again_from = Some(noted.again_from.map_or(id, |from| from.min(id)));
@@ -59,11 +61,11 @@ impl Late {
     }
 
     /// What was noted since the last call.
-    pub fn take(&self) -> Noted {
+    pub fn take(&self) -> LateEvents {
         std::mem::take(&mut self.noted())
     }
 
-    fn noted(&self) -> MutexGuard<'_, Noted> {
+    fn noted(&self) -> MutexGuard<'_, LateEvents> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,27 +77,27 @@ mod tests {
     use crate::domain::time::Timestamp;
 
     fn settled(id: i64, due: Option<Timestamp>) -> Change {
-        Change::Settled { destination: DestinationKey(1), delivery: DeliveryId(id), due }
+        Change::OutcomeRecorded { destination: DestinationKey(1), delivery: DeliveryId(id), due }
     }
 
     #[test]
     fn what_is_settled_behind_retention_is_noted_once() {
         let late = Late::default();
         late.after_commit(&[settled(5, None)]);
-        assert_eq!(late.take(), Noted::default(), "it has passed nothing yet");
+        assert_eq!(late.take(), LateEvents::default(), "it has passed nothing yet");
         late.passed(10);
         let cancelled = Change::Cancelled { destination: DestinationKey(1), delivery: DeliveryId(7) };
         late.after_commit(&[settled(5, None), settled(6, Some(Timestamp::EPOCH)), cancelled, settled(10, None)]);
-        assert_eq!(late.take(), Noted { deliveries: vec![5, 7], again_from: None });
-        assert_eq!(late.take(), Noted::default());
+        assert_eq!(late.take(), LateEvents { deliveries: vec![5, 7], again_from: None });
+        assert_eq!(late.take(), LateEvents::default());
     }
 
     #[test]
     fn of_too_many_the_lowest_is_where_retention_begins_again() {
         let late = Late::default();
         late.passed(i64::MAX);
-        late.settled((0..MOST as i64 + 3).rev());
+        late.outcome_recorded((0..MAX_LATE as i64 + 3).rev());
         let noted = late.take();
-        assert_eq!((noted.deliveries.len(), noted.again_from), (MOST, Some(0)));
+        assert_eq!((noted.deliveries.len(), noted.again_from), (MAX_LATE, Some(0)));
     }
 }

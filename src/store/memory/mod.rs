@@ -18,21 +18,21 @@ use super::file::readers::throttle::ReadThrottle;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
 use documents::Documents;
-use first_attempts::Waits;
-use followers::Followers;
-use last_probe::Proof;
+use first_attempts::FirstAttempts;
+use followers::Subscribers;
+use last_probe::LastProbe;
 use late::Late;
 use tokens::Tokens;
 
 /// Shared by the write thread and the handles of [`super::handle::Store`].
 #[derive(Default)]
-pub struct Shared {
+pub struct Memory {
     /// Who a token belongs to.
     pub tokens: Tokens,
     /// Who waits for first attempts.
-    pub waits: Waits,
+    pub first_attempts: FirstAttempts,
     /// Who follows deliveries as they change.
-    pub followers: Followers,
+    pub followers: Subscribers,
     /// What retention has to come back for.
     pub late: Late,
     /// Documents that deliveries carry.
@@ -44,19 +44,19 @@ pub struct Shared {
     /// Figures of the write thread.
     pub metrics: WriteMetrics,
     /// Whether the disk was seen to take writes.
-    pub proof: Proof,
+    pub last_probe: LastProbe,
     /// Wall clock minus the engine's clock, in milliseconds; moves when somebody sets the clock.
     skew: AtomicI64,
 }
 
-impl Shared {
+impl Memory {
     /// Nothing known yet; documents are to take no more than `memory`.
     pub fn new(memory: MemoryBudget) -> Self {
         Self { documents: Documents::new(memory), ..Self::default() }
     }
 
     /// A time of the engine's clock as the wall clock has it.
-    pub fn on_wall(&self, engine: Timestamp) -> Timestamp {
+    pub fn to_wall_time(&self, engine: Timestamp) -> Timestamp {
         Timestamp::from_millis(engine.millis().saturating_add(self.skew.load(Ordering::Relaxed)))
     }
 

@@ -15,7 +15,7 @@ pub struct WriteMetrics {
 
 /// A reading of the write thread's figures.
 #[derive(Debug, Clone, Copy)]
-pub struct WriteFigures {
+pub struct WriteMetricsSnapshot {
     /// Deliveries that are pending.
     pub pending: i64,
     /// Commits that reached the disk.
@@ -51,8 +51,8 @@ impl WriteMetrics {
     }
 
     /// All figures.
-    pub fn read(&self) -> WriteFigures {
-        WriteFigures {
+    pub fn read(&self) -> WriteMetricsSnapshot {
+        WriteMetricsSnapshot {
             pending: self.pending.load(Ordering::Relaxed),
             commits: self.commits.load(Ordering::Relaxed),
             failed_commits: self.failed_commits.load(Ordering::Relaxed),

@@ -12,7 +12,7 @@ use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::error::sql;
 use crate::store::handle::Store;
 use crate::store::memory::tokens::TokenChange;
@@ -31,7 +31,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account> {
         self.writer
-            .guarded(move |batch| {
+            .submit_with_savepoint(move |batch| {
                 let id = id.unwrap_or_else(AccountId::generate);
                 if find(batch.connection(), &id)?.is_some() {
                     let taken = format!("There is an account with the id {id} already.");
@@ -53,8 +53,8 @@ impl Store {
                     ),
                 )?;
                 let account = AccountKey(batch.last_key());
-                batch.token(TokenChange::Works { digest: token, account, until: None });
-                existing(batch.connection(), &id)
+                batch.publish_token(TokenChange::Works { digest: token, account, until: None });
+                require(batch.connection(), &id)
             })
             .await
     }
@@ -65,7 +65,7 @@ impl Store {
     /// Unavailable.
     pub async fn accounts(&self, page: PageRequest, email: Option<Email>) -> Result<Page<Account>> {
         self.readers
-            .list(move |connection| {
+            .read_yielding(move |connection| {
                 let items = rows::all(
                     connection,
                     &format!(
@@ -73,10 +73,10 @@ impl Store {
                          AND (?2 IS NULL OR email_folded = ?2) ORDER BY key LIMIT ?3",
                         rows::ACCOUNT
                     ),
-                    (after(page.cursor), email.as_ref().map(Email::folded), page.limit + 1),
+                    (page_start(page.cursor), email.as_ref().map(Email::folded), page.limit + 1),
                     rows::account,
                 )?;
-                Ok(cut(items, page.limit, |account| account.key.0))
+                Ok(paginate(items, page.limit, |account| account.key.0))
             })
             .await
     }
@@ -86,7 +86,7 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn account(&self, id: AccountId) -> Result<Account> {
-        self.readers.api(move |connection| existing(connection, &id)).await
+        self.readers.read(move |connection| require(connection, &id)).await
     }
 
     /// Sets all that a client may set.
@@ -112,8 +112,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account> {
         self.writer
-            .guarded(move |batch| {
-                let account = existing(batch.connection(), &id)?;
+            .submit_with_savepoint(move |batch| {
+                let account = require(batch.connection(), &id)?;
                 let fields = change(&account);
                 email_is_free(batch, &fields, Some(account.key))?;
                 batch.run(
@@ -127,7 +127,7 @@ impl Store {
                         now.millis(),
                     ),
                 )?;
-                existing(batch.connection(), &id)
+                require(batch.connection(), &id)
             })
             .await
     }
@@ -139,8 +139,8 @@ impl Store {
     /// Not found.
     pub async fn delete_account(&self, id: AccountId, now: Timestamp) -> Result<()> {
         self.writer
-            .guarded(move |batch| {
-                let account = existing(batch.connection(), &id)?;
+            .submit_with_savepoint(move |batch| {
+                let account = require(batch.connection(), &id)?;
                 batch.run("UPDATE account SET deleted_at = ?2 WHERE key = ?1", (account.key.0, now.millis()))?;
                 let gone = rows::all(
                     batch.connection(),
@@ -152,9 +152,9 @@ impl Store {
                     "UPDATE destination SET deleted_at = ?2 WHERE account_key = ?1 AND deleted_at IS NULL",
                     (account.key.0, now.millis()),
                 )?;
-                batch.token(TokenChange::Forget(account.key));
-                gone.into_iter().for_each(|key| batch.changed(Change::Gone(key)));
-                batch.changed(Change::AccountGone(account.key));
+                batch.publish_token(TokenChange::Forget(account.key));
+                gone.into_iter().for_each(|key| batch.publish(Change::DestinationDeleted(key)));
+                batch.publish(Change::AccountDeleted(account.key));
                 Ok(())
             })
             .await
@@ -173,8 +173,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account> {
         self.writer
-            .guarded(move |batch| {
-                let account = existing(batch.connection(), &id)?;
+            .submit_with_savepoint(move |batch| {
+                let account = require(batch.connection(), &id)?;
                 let until = (!grace.is_zero()).then(|| now.plus(grace));
                 let old: [u8; 32] = batch
                     .row("SELECT token_digest FROM account WHERE key = ?1", [account.key.0], |row| row.get(0))?
@@ -191,19 +191,19 @@ impl Store {
                         now.millis(),
                     ),
                 )?;
-                batch.token(TokenChange::Forget(account.key));
-                batch.token(TokenChange::Works { digest: token, account: account.key, until: None });
+                batch.publish_token(TokenChange::Forget(account.key));
+                batch.publish_token(TokenChange::Works { digest: token, account: account.key, until: None });
                 if until.is_some() {
-                    batch.token(TokenChange::Works { digest: TokenDigest(old), account: account.key, until });
+                    batch.publish_token(TokenChange::Works { digest: TokenDigest(old), account: account.key, until });
                 }
-                existing(batch.connection(), &id)
+                require(batch.connection(), &id)
             })
             .await
     }
 
     /// The account of a token that works at `now`; from memory.
     pub fn account_by_token(&self, token: &TokenDigest, now: Timestamp) -> Option<AccountKey> {
-        self.shared.tokens.owner(token, now)
+        self.memory.tokens.owner(token, now)
     }
 }
 
@@ -232,11 +232,11 @@ fn find(connection: &Connection, id: &AccountId) -> Result<Option<Account>> {
 }
 
 /// An account that is not deleted, or not found.
-pub fn existing(connection: &Connection, id: &AccountId) -> Result<Account> {
+pub fn require(connection: &Connection, id: &AccountId) -> Result<Account> {
     find(connection, id)?.ok_or_else(|| Error::not_found("account"))
 }
 
-fn email_is_free(batch: &Batch<'_>, fields: &AccountFields, but: Option<AccountKey>) -> Result<()> {
+fn email_is_free(batch: &Transaction<'_>, fields: &AccountFields, but: Option<AccountKey>) -> Result<()> {
     let holder = batch.row(
         "SELECT key FROM account WHERE email_folded = ?1 AND deleted_at IS NULL",
         [fields.email.folded()],
@@ -253,12 +253,12 @@ fn email_is_free(batch: &Batch<'_>, fields: &AccountFields, but: Option<AccountK
 }
 
 /// Order key that a page in ascending order begins after.
-pub fn after(cursor: Option<Cursor>) -> i64 {
+pub fn page_start(cursor: Option<Cursor>) -> i64 {
     cursor.map_or(0, |cursor| cursor.0)
 }
 
 /// A page of `limit` out of what was read, which is one more where there is a next page.
-pub fn cut<T>(mut items: Vec<T>, limit: u16, key: impl Fn(&T) -> i64) -> Page<T> {
+pub fn paginate<T>(mut items: Vec<T>, limit: u16, key: impl Fn(&T) -> i64) -> Page<T> {
     let more = items.len() > usize::from(limit);
     items.truncate(usize::from(limit));
     let next = items.last().filter(|_| more).map(|item| Cursor(key(item)));

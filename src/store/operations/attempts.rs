@@ -8,26 +8,26 @@ use super::rows;
 use crate::domain::delivery::{Attempt, ErrorClass, LoggedAttempt, Next};
 use crate::domain::ids::DeliveryId;
 use crate::error::Result;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::outcome::FinishedAttempt;
 
 /// Longest body of an answer that is kept in the row; lists read past it.
-const SHORT: usize = 256;
+const MAX_INLINE_BYTES: usize = 256;
 
 /// What is to be kept of a first attempt in its delivery's row, which has its time and its status anyway. `None` where
 /// it belongs into the table.
-pub fn in_row(finished: &FinishedAttempt) -> Option<&Attempt> {
+pub fn inline(finished: &FinishedAttempt) -> Option<&Attempt> {
     finished.attempt.as_ref().filter(|attempt| {
         finished.verdict.next == Next::Succeeded
             && attempt.outcome.is_success()
             && attempt.detail.is_none()
             && !attempt.body_truncated
-            && attempt.body.len() <= SHORT
+            && attempt.body.len() <= MAX_INLINE_BYTES
     })
 }
 
 /// Moves the one in a delivery's row into the table; the columns in the row are the caller's to clear.
-pub fn move_out(batch: &mut Batch<'_>, delivery: DeliveryId) -> Result<()> {
+pub fn spill(batch: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
     batch.run(
         "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, body, body_truncated)
          SELECT id, 1, last_attempt_at, first_duration_ms, status_code, first_body, 0 FROM delivery
@@ -38,7 +38,7 @@ pub fn move_out(batch: &mut Batch<'_>, delivery: DeliveryId) -> Result<()> {
 }
 
 /// Adds one to the table.
-pub fn log(batch: &mut Batch<'_>, delivery: DeliveryId, number: u32, attempt: &Attempt) -> Result<()> {
+pub fn log(batch: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt: &Attempt) -> Result<()> {
     batch.run(
         "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, detail, body, body_truncated)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

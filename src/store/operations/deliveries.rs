@@ -8,17 +8,17 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::{accounts, attempts, destinations, rows};
 use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
-use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, hot_id};
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, sequence_id};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
 use crate::store::error::sql;
 use crate::store::handle::Store;
-use crate::store::memory::Shared;
+use crate::store::memory::Memory;
 
 /// Rows that one page looks at.
-const WALK: usize = 20_000;
+const MAX_WALK_ROWS: usize = 20_000;
 
 /// Which deliveries are wanted; all conditions hold together.
 #[derive(Debug, Clone, Default)]
@@ -70,9 +70,9 @@ impl Store {
     /// # Errors
     /// Unavailable. An unknown account, destination or event has no deliveries.
     pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = std::sync::Arc::clone(&self.memory);
         self.readers
-            .list(move |connection| match resolve(connection, &filter)? {
+            .read_yielding(move |connection| match resolve(connection, &filter)? {
                 Some(wanted) => list(connection, &filter, &wanted, page, &shared),
                 None => Ok(Page { items: Vec::new(), next: None }),
             })
@@ -84,10 +84,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = std::sync::Arc::clone(&self.memory);
         self.readers
-            .api(move |connection| {
-                let delivery = existing(connection, id, &shared)?;
+            .read(move |connection| {
+                let delivery = require(connection, id, &shared)?;
                 Ok((delivery, attempts::of(connection, id)?))
             })
             .await
@@ -98,10 +98,10 @@ impl Store {
     /// # Errors
     /// Not found; conflict where it is not pending.
     pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<Delivery> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = std::sync::Arc::clone(&self.memory);
         self.writer
-            .guarded(move |batch| {
-                let delivery = existing(batch.connection(), id, &shared)?;
+            .submit_with_savepoint(move |batch| {
+                let delivery = require(batch.connection(), id, &shared)?;
                 if delivery.state != DeliveryState::Pending {
                     return Err(Error::new(
                         Kind::Conflict,
@@ -109,18 +109,18 @@ impl Store {
                         format!("The delivery is {}; only a pending one can be cancelled.", delivery.state),
                     ));
                 }
-                let destination = destinations::existing(batch.connection(), &delivery.destination_id)?.key;
+                let destination = destinations::require(batch.connection(), &delivery.destination_id)?.key;
                 batch.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
-                batch.pending(-1);
-                batch.changed(Change::Cancelled { destination, delivery: id });
-                existing(batch.connection(), id, &shared)
+                batch.add_pending(-1);
+                batch.publish(Change::Cancelled { destination, delivery: id });
+                require(batch.connection(), id, &shared)
             })
             .await
     }
 }
 
 /// A delivery whose account and destination are not deleted, or not found.
-pub fn existing(connection: &Connection, id: DeliveryId, shared: &Shared) -> Result<Delivery> {
+pub fn require(connection: &Connection, id: DeliveryId, shared: &Memory) -> Result<Delivery> {
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     rows::first(connection, &query, [id.0], |row| rows::delivery(row, shared))?
         .ok_or_else(|| Error::not_found("delivery"))
@@ -141,7 +141,7 @@ fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wa
         status: filter.status_code,
     };
     if let Some(id) = &filter.account_id {
-        wanted.account = found(accounts::existing(connection, id).map(|account| account.key.0))?;
+        wanted.account = found(accounts::require(connection, id).map(|account| account.key.0))?;
         if wanted.account.is_none() {
             return Ok(None);
         }
@@ -211,7 +211,7 @@ fn list(
     filter: &DeliveryFilter,
     wanted: &Wanted,
     page: PageRequest,
-    shared: &Shared,
+    shared: &Memory,
 ) -> Result<Page<Delivery>> {
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     let mut one = connection.prepare_cached(&query).map_err(sql)?;
@@ -220,14 +220,14 @@ fn list(
     let mut walk = connection.prepare_cached(&way.query).map_err(sql)?;
     let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
     // An id's milliseconds are never before the time its event was received.
-    let from = filter.since.map_or(0, hot_id).max(way.from);
+    let from = filter.since.map_or(0, sequence_id).max(way.from);
     let params = [before, from].into_iter().chain(way.lead);
     let mut found = walk.query(params_from_iter(params)).map_err(sql)?;
     let mut items: Vec<Delivery> = Vec::new();
     let mut walked = 0;
     let mut last = None;
     while let Some(row) = found.next().map_err(sql)? {
-        if items.len() == usize::from(page.limit) || walked == WALK {
+        if items.len() == usize::from(page.limit) || walked == MAX_WALK_ROWS {
             return Ok(Page { items, next: last.map(Cursor) });
         }
         walked += 1;
@@ -235,7 +235,8 @@ fn list(
         last = Some(id);
         // Cheaper than the whole row, which joins four tables: a walk may look at many that are too young.
         let young = |until: Timestamp| -> rusqlite::Result<bool> {
-            Ok(id >= hot_id(until) && received.query_row([row.get::<_, i64>(1)?], |row| rows::time(row, 0))? >= until)
+            Ok(id >= sequence_id(until)
+                && received.query_row([row.get::<_, i64>(1)?], |row| rows::time(row, 0))? >= until)
         };
         if !wanted.fits(row).map_err(sql)? || filter.until.map(young).transpose().map_err(sql)? == Some(true) {
             continue;

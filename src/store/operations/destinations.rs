@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{accounts, rows};
 use crate::domain::destination::{
-    Destination, DestinationFields, DestinationPatch, MOST_PER_ACCOUNT, PausedReason, ROTATION_OVERLAP,
+    Destination, DestinationFields, DestinationPatch, MAX_PER_ACCOUNT, PausedReason, ROTATION_OVERLAP,
 };
 use crate::domain::ids::{AccountId, DestinationId, DestinationKey};
 use crate::domain::page::{Page, PageRequest};
@@ -14,7 +14,7 @@ use crate::domain::secret::SigningSecret;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 
 const TABLES: &str =
@@ -33,8 +33,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Destination> {
         self.writer
-            .guarded(move |batch| {
-                let account = accounts::existing(batch.connection(), &account)?;
+            .submit_with_savepoint(move |batch| {
+                let account = accounts::require(batch.connection(), &account)?;
                 let count: usize = batch
                     .row(
                         "SELECT count(*) FROM destination WHERE account_key = ?1 AND deleted_at IS NULL",
@@ -42,11 +42,11 @@ impl Store {
                         |row| row.get(0),
                     )?
                     .unwrap_or(0);
-                if count >= MOST_PER_ACCOUNT {
+                if count >= MAX_PER_ACCOUNT {
                     return Err(Error::new(
                         Kind::Conflict,
                         "too_many_destinations",
-                        format!("An account has at most {MOST_PER_ACCOUNT} destinations; delete one first."),
+                        format!("An account has at most {MAX_PER_ACCOUNT} destinations; delete one first."),
                     ));
                 }
                 let id = DestinationId::generate();
@@ -57,7 +57,7 @@ impl Store {
                     (id.as_str(), account.key.0, secret.as_bytes(), now.millis(), first_id),
                 )?;
                 set_fields(batch, DestinationKey(batch.last_key()), &fields, now)?;
-                told(batch, &id)
+                publish_and_get(batch, &id)
             })
             .await
     }
@@ -68,18 +68,18 @@ impl Store {
     /// Not found where the account is unknown.
     pub async fn destinations(&self, account: AccountId, page: PageRequest) -> Result<Page<Destination>> {
         self.readers
-            .list(move |connection| {
-                let account = accounts::existing(connection, &account)?;
+            .read_yielding(move |connection| {
+                let account = accounts::require(connection, &account)?;
                 let items = rows::all(
                     connection,
                     &format!(
                         "SELECT {} FROM {TABLES} AND d.account_key = ?1 AND d.key > ?2 ORDER BY d.key LIMIT ?3",
                         rows::DESTINATION
                     ),
-                    (account.key.0, accounts::after(page.cursor), page.limit + 1),
+                    (account.key.0, accounts::page_start(page.cursor), page.limit + 1),
                     rows::destination,
                 )?;
-                Ok(accounts::cut(items, page.limit, |destination| destination.key.0))
+                Ok(accounts::paginate(items, page.limit, |destination| destination.key.0))
             })
             .await
     }
@@ -89,7 +89,7 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn destination(&self, id: DestinationId) -> Result<Destination> {
-        self.readers.api(move |connection| existing(connection, &id)).await
+        self.readers.read(move |connection| require(connection, &id)).await
     }
 
     /// Every destination that is not deleted, for the engine's start.
@@ -97,7 +97,7 @@ impl Store {
     /// # Errors
     /// Unavailable.
     pub fn all_destinations(&self) -> Result<Vec<Destination>> {
-        self.readers.engine(all)
+        self.readers.read_for_engine(all)
     }
 
     /// Sets all that a client may set, for the next attempt on.
@@ -136,11 +136,11 @@ impl Store {
     /// Not found.
     pub async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()> {
         self.writer
-            .guarded(move |batch| {
-                let destination = existing(batch.connection(), &id)?;
+            .submit_with_savepoint(move |batch| {
+                let destination = require(batch.connection(), &id)?;
                 batch
                     .run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
-                batch.changed(Change::Gone(destination.key));
+                batch.publish(Change::DestinationDeleted(destination.key));
                 Ok(())
             })
             .await
@@ -176,8 +176,8 @@ impl Store {
     /// Not found.
     pub async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
         self.writer
-            .guarded(move |batch| {
-                let destination = existing(batch.connection(), &id)?;
+            .submit_with_savepoint(move |batch| {
+                let destination = require(batch.connection(), &id)?;
                 lift(batch, destination.key, held)
             })
             .await
@@ -207,13 +207,13 @@ impl Store {
     async fn change(
         &self,
         id: DestinationId,
-        change: impl FnOnce(&mut Batch<'_>, &Destination) -> Result<()> + Send + 'static,
+        change: impl FnOnce(&mut Transaction<'_>, &Destination) -> Result<()> + Send + 'static,
     ) -> Result<Destination> {
         self.writer
-            .guarded(move |batch| {
-                let destination = existing(batch.connection(), &id)?;
+            .submit_with_savepoint(move |batch| {
+                let destination = require(batch.connection(), &id)?;
                 change(batch, &destination)?;
-                told(batch, &id)
+                publish_and_get(batch, &id)
             })
             .await
     }
@@ -225,7 +225,7 @@ pub fn all(connection: &Connection) -> Result<Vec<Destination>> {
 }
 
 /// Pauses an active destination.
-pub fn pause(batch: &mut Batch<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
+pub fn pause(batch: &mut Transaction<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
     batch.run(
         "UPDATE destination SET paused_reason = ?2, paused_at = ?3, updated_at = ?3 WHERE key = ?1 AND paused_reason IS NULL",
         (key.0, reason.as_str(), now.millis()),
@@ -234,32 +234,32 @@ pub fn pause(batch: &mut Batch<'_>, key: DestinationKey, reason: PausedReason, n
 }
 
 /// Tells the engine of a destination as it is now, by key; nothing where it is deleted.
-pub fn tell(batch: &mut Batch<'_>, key: DestinationKey) -> Result<()> {
+pub fn publish(batch: &mut Transaction<'_>, key: DestinationKey) -> Result<()> {
     let query = format!("SELECT {} FROM {TABLES} AND d.key = ?1", rows::DESTINATION);
     if let Some(destination) = batch.row(&query, [key.0], rows::destination)? {
-        batch.changed(Change::Destination(Arc::new(destination)));
+        batch.publish(Change::DestinationChanged(Arc::new(destination)));
     }
     Ok(())
 }
 
 /// Reads a destination back as it is now and tells the engine of it.
-fn told(batch: &mut Batch<'_>, id: &DestinationId) -> Result<Destination> {
-    let destination = existing(batch.connection(), id)?;
-    batch.changed(Change::Destination(Arc::new(destination.clone())));
+fn publish_and_get(batch: &mut Transaction<'_>, id: &DestinationId) -> Result<Destination> {
+    let destination = require(batch.connection(), id)?;
+    batch.publish(Change::DestinationChanged(Arc::new(destination.clone())));
     Ok(destination)
 }
 
 /// Ends a hold until this time: what asked for it answers well by now. Another one that came meanwhile stays.
-pub fn lift(batch: &mut Batch<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
+pub fn lift(batch: &mut Transaction<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
     let query = "UPDATE destination SET held_until = NULL WHERE key = ?1 AND held_until = ?2";
     if batch.run(query, (key.0, held.millis()))? > 0 {
-        tell(batch, key)?;
+        publish(batch, key)?;
     }
     Ok(())
 }
 
 fn change_fields(
-    batch: &mut Batch<'_>,
+    batch: &mut Transaction<'_>,
     before: &Destination,
     fields: &DestinationFields,
     now: Timestamp,
@@ -271,7 +271,12 @@ fn change_fields(
     set_fields(batch, before.key, fields, now)
 }
 
-fn set_fields(batch: &mut Batch<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {
+fn set_fields(
+    batch: &mut Transaction<'_>,
+    key: DestinationKey,
+    fields: &DestinationFields,
+    now: Timestamp,
+) -> Result<()> {
     batch.run(
         "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
          max_concurrency = ?7, updated_at = ?8 WHERE key = ?1",
@@ -290,7 +295,7 @@ fn set_fields(batch: &mut Batch<'_>, key: DestinationKey, fields: &DestinationFi
 }
 
 /// A destination that is not deleted, or not found.
-pub fn existing(connection: &Connection, id: &DestinationId) -> Result<Destination> {
+pub fn require(connection: &Connection, id: &DestinationId) -> Result<Destination> {
     let query = format!("SELECT {} FROM {TABLES} AND d.destination_id = ?1", rows::DESTINATION);
     rows::first(connection, &query, [id.as_str()], rows::destination)?.ok_or_else(|| Error::not_found("destination"))
 }

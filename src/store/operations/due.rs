@@ -12,13 +12,13 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::error::sql;
 use crate::store::handle::Store;
-use crate::store::memory::documents::{Documents, Found};
+use crate::store::memory::documents::{Documents, Lookup};
 
 /// Largest document that a claim brings along; a larger one is read when it is sent.
-const BROUGHT_ALONG: usize = 64 * 1024;
+const INLINE_PAYLOAD_BYTES: usize = 64 * 1024;
 
 /// Bytes of documents that all claims of one look bring along.
-const BROUGHT_IN_ALL: usize = 2 * 1024 * 1024;
+const INLINE_PAYLOADS_BYTES: usize = 2 * 1024 * 1024;
 
 /// Code of a document for which there was no memory in time.
 pub const NO_MEMORY: &str = "no_memory";
@@ -29,7 +29,7 @@ fn no_memory() -> Error {
 
 /// A delivery that is due.
 #[derive(Debug, Clone)]
-pub struct Claim {
+pub struct DueDelivery {
     /// Its id.
     pub delivery: DeliveryId,
     /// The event it carries.
@@ -42,26 +42,26 @@ pub struct Claim {
 
 /// What a look at a destination's queue in the file found.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct DueDeliveries {
     /// Deliveries that are due, in due order.
-    pub claims: Vec<Claim>,
+    pub claims: Vec<DueDelivery>,
     /// When the first one that was not taken is due, on the engine's clock; `None` where nothing more is pending.
     pub next_due: Option<Timestamp>,
 }
 
 /// One look at a destination's queue.
-struct Look<'a> {
+struct DueScan<'a> {
     connection: &'a Connection,
     documents: &'a Documents,
     destination: DestinationKey,
     now: Timestamp,
-    claims: Vec<Claim>,
+    claims: Vec<DueDelivery>,
     brought: usize,
 }
 
-impl Look<'_> {
+impl DueScan<'_> {
     /// Takes what is due from `from` on until there are `limit` claims; gives when the first is due that was not taken.
-    fn take(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
+    fn scan(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
         let taken: HashSet<DeliveryId> = self.claims.iter().map(|claim| claim.delivery).collect();
         // The index alone tells what is due: rows in hand are many, and each is on a page of its own, or two.
         let mut prepared = self
@@ -81,27 +81,27 @@ impl Look<'_> {
             if due > self.now || self.claims.len() >= limit {
                 return Ok(Some(due));
             }
-            self.bring(delivery)?;
+            self.add(delivery)?;
         }
         Ok(None)
     }
 
-    fn bring(&mut self, delivery: DeliveryId) -> Result<()> {
-        let left = BROUGHT_IN_ALL.saturating_sub(self.brought);
+    fn add(&mut self, delivery: DeliveryId) -> Result<()> {
+        let left = INLINE_PAYLOADS_BYTES.saturating_sub(self.brought);
         let mut read_bytes = 0;
         let claim = rows::first(
             self.connection,
             // SQLite copies what it gives as a whole: not of a long document.
             "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END
              FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
-            (delivery.0, BROUGHT_ALONG.min(left)),
+            (delivery.0, INLINE_PAYLOAD_BYTES.min(left)),
             |row| {
                 let (event, payload) = (EventId(row.get(0)?), row.get_ref(3)?.as_blob_or_null()?);
                 // Where there is no memory it is read when it is sent.
                 let read = || self.documents.read(event, payload?).ok();
                 let found = self.documents.find(event, row.get(2)?);
                 let document = found.or_else(|| read().inspect(|document| read_bytes = document.len()));
-                Ok(Claim { delivery, event, step: row.get(1)?, document })
+                Ok(DueDelivery { delivery, event, step: row.get(1)?, document })
             },
         )?;
         self.brought += read_bytes;
@@ -115,17 +115,17 @@ impl Store {
     ///
     /// # Errors
     /// Unavailable where the file cannot be read.
-    pub fn claim(
+    pub fn due_deliveries(
         &self,
         destination: DestinationKey,
         now: Timestamp,
         limit: usize,
         in_hand: &dyn Fn(DeliveryId) -> bool,
-    ) -> Result<Claimed> {
-        self.readers.engine(|connection| {
-            let mut look = Look {
+    ) -> Result<DueDeliveries> {
+        self.readers.read_for_engine(|connection| {
+            let mut look = DueScan {
                 connection,
-                documents: &self.shared.documents,
+                documents: &self.memory.documents,
                 destination,
                 now,
                 claims: Vec::new(),
@@ -133,9 +133,9 @@ impl Store {
             };
             // New deliveries are due at 0 and so come first; half is kept for retries, else they would starve at a
             // destination that is always behind.
-            look.take(1, limit / 2, in_hand)?;
-            let next_due = look.take(0, limit, in_hand)?;
-            Ok(Claimed { claims: look.claims, next_due })
+            look.scan(1, limit / 2, in_hand)?;
+            let next_due = look.scan(0, limit, in_hand)?;
+            Ok(DueDeliveries { claims: look.claims, next_due })
         })
     }
 
@@ -144,7 +144,7 @@ impl Store {
     /// # Errors
     /// Unavailable where the file cannot be read.
     pub fn first_due(&self, destinations: &[DestinationKey]) -> Result<Vec<(DestinationKey, Timestamp)>> {
-        self.readers.engine(|connection| {
+        self.readers.read_for_engine(|connection| {
             let mut due = Vec::new();
             for destination in destinations {
                 let first = rows::first(
@@ -166,8 +166,8 @@ impl Store {
     /// # Errors
     /// Unavailable where the file cannot be read; with code [`NO_MEMORY`] where there was no memory in time.
     pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
-        let documents = &self.shared.documents;
-        let looked = self.readers.engine(|connection| {
+        let documents = &self.memory.documents;
+        let looked = self.readers.read_for_engine(|connection| {
             rows::first(
                 connection,
                 "SELECT length(e.payload), v.step FROM delivery v, event e WHERE v.id = ?1 AND v.state = 0 AND e.id = ?2",
@@ -177,10 +177,10 @@ impl Store {
         })?;
         let Some((bytes, step)) = looked else { return Ok(None) };
         let memory = match documents.wait_for(event, bytes).map_err(|NoMemory| no_memory())? {
-            Found::Document(document) => return Ok(Some((document, step))),
-            Found::Memory(memory) => memory,
+            Lookup::Document(document) => return Ok(Some((document, step))),
+            Lookup::Memory(memory) => memory,
         };
-        let payload = self.readers.engine(|connection| payload(connection, event))?;
+        let payload = self.readers.read_for_engine(|connection| payload(connection, event))?;
         Ok(payload.map(|payload| {
             let document = Document::new(payload, memory);
             documents.keep(event, &document);
@@ -194,7 +194,7 @@ impl Store {
     /// Unavailable.
     pub fn load_pending(&self) -> Result<()> {
         let count = self.count_pending()?;
-        self.shared.metrics.set_pending(count);
+        self.memory.metrics.set_pending(count);
         Ok(())
     }
 
@@ -203,7 +203,7 @@ impl Store {
     /// # Errors
     /// Unavailable where the file cannot be read.
     pub fn count_pending(&self) -> Result<i64> {
-        self.readers.engine(count_pending)
+        self.readers.read_for_engine(count_pending)
     }
 }
 
@@ -245,14 +245,14 @@ mod tests {
     #[tokio::test]
     async fn a_claim_brings_along_what_is_short_and_what_is_in_memory_however_long_that_is() {
         let fixture = Fixture::new().await;
-        let long = Document::from(vec![b'1'; BROUGHT_IN_ALL + 1].as_slice());
+        let long = Document::from(vec![b'1'; INLINE_PAYLOADS_BYTES + 1].as_slice());
         let short = Document::from(b"{}".as_slice());
-        let gone = Document::from(vec![b'2'; BROUGHT_ALONG + 1].as_slice());
+        let gone = Document::from(vec![b'2'; INLINE_PAYLOAD_BYTES + 1].as_slice());
         for document in [&long, &long, &short, &gone] {
             push(&fixture, document).await;
         }
         drop(gone);
-        let claimed = fixture.store.claim(fixture.destination.key, at(2), 10, &|_| false).unwrap();
+        let claimed = fixture.store.due_deliveries(fixture.destination.key, at(2), 10, &|_| false).unwrap();
         let lengths: Vec<_> =
             claimed.claims.iter().map(|claim| claim.document.as_ref().map(|document| document.len())).collect();
         assert_eq!(lengths, [Some(long.len()), Some(long.len()), Some(2), None]);

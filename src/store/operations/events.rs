@@ -13,19 +13,19 @@ use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::{Change, NewEvent};
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::error::disk_low;
 use crate::store::handle::Store;
-use crate::store::memory::Shared;
-use crate::store::memory::destination_cache::{Target, Targets};
+use crate::store::memory::Memory;
+use crate::store::memory::destination_cache::{AccountDestinations, CachedDestination};
 use crate::store::memory::first_attempts::Wait;
 
 /// Deliveries that one page of events may carry: an account may have 1,000 destinations.
-const MOST_DELIVERIES: usize = 2_000;
+const MAX_LISTED_DELIVERIES: usize = 2_000;
 
 /// What came of an event that was sent in.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct AcceptedEvent {
     /// Its id.
     pub event_id: EventId,
     /// Whose it is.
@@ -48,7 +48,7 @@ pub struct Accepted {
 pub struct MadeDeliveries {
     event: EventId,
     first: i64,
-    targets: Arc<Targets>,
+    targets: Arc<AccountDestinations>,
     at: Timestamp,
 }
 
@@ -88,9 +88,9 @@ impl Store {
         event: IncomingEvent,
         wait: bool,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Accepted>> + Send + use<> {
+    ) -> impl Future<Output = Result<AcceptedEvent>> + Send + use<> {
         let bytes = event.payload.len();
-        self.writer.document(bytes, move |batch| accept(batch, event, wait, now))
+        self.writer.submit_payload(bytes, move |batch| insert_event(batch, event, wait, now))
     }
 
     /// Resolves when every delivery of an event whose destination is not paused has had its first attempt. Asks the file, and
@@ -104,12 +104,12 @@ impl Store {
                 Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?)))
             })
         };
-        let deliveries = self.readers.api(unattempted).await?;
+        let deliveries = self.readers.read(unattempted).await?;
         let (done, first_attempts) = oneshot::channel();
-        let key = self.shared.waits.wait(Wait { event, deliveries, done });
+        let key = self.memory.first_attempts.wait(Wait { event, deliveries, done });
         // What was attempted meanwhile was told to nobody.
-        let left = self.readers.api(unattempted).await?;
-        self.shared.waits.keep_only(key, &left.into_iter().map(|(delivery, _)| delivery).collect());
+        let left = self.readers.read(unattempted).await?;
+        self.memory.first_attempts.keep_only(key, &left.into_iter().map(|(delivery, _)| delivery).collect());
         Ok(first_attempts)
     }
 
@@ -118,10 +118,10 @@ impl Store {
     /// # Errors
     /// Not found where the account is unknown.
     pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.memory);
         self.readers
-            .list(move |connection| {
-                let account = accounts::existing(connection, &account)?;
+            .read_yielding(move |connection| {
+                let account = accounts::require(connection, &account)?;
                 let mut prepared = connection
                     .prepare_cached(
                         "SELECT id, received_at, length(payload) FROM event WHERE account_key = ?1 AND id < ?2
@@ -134,7 +134,8 @@ impl Store {
                 let mut items: Vec<Event> = Vec::new();
                 let mut carried = 0;
                 while let Some(row) = rows.next().map_err(crate::store::error::sql)? {
-                    if items.len() == usize::from(page.limit) || (carried >= MOST_DELIVERIES && !items.is_empty()) {
+                    if items.len() == usize::from(page.limit) || (carried >= MAX_LISTED_DELIVERIES && !items.is_empty())
+                    {
                         let next = items.last().map(|event| Cursor(event.id.0));
                         return Ok(Page { items, next });
                     }
@@ -153,9 +154,9 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.memory);
         self.readers
-            .api(move |connection| {
+            .read(move |connection| {
                 let found = rows::first(
                     connection,
                     "SELECT e.id, e.received_at, length(e.payload), a.account_id, e.payload FROM event e
@@ -182,8 +183,8 @@ impl Store {
     /// # Errors
     /// Unavailable.
     pub async fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>> {
-        let shared = Arc::clone(&self.shared);
-        self.readers.api(move |connection| deliveries_of(connection, id, &shared)).await
+        let shared = Arc::clone(&self.memory);
+        self.readers.read(move |connection| deliveries_of(connection, id, &shared)).await
     }
 }
 
@@ -192,7 +193,7 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u
 }
 
 /// An event's deliveries in the order in which they were made, which is that of their destinations' keys.
-pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Shared) -> Result<Vec<Delivery>> {
+pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Memory) -> Result<Vec<Delivery>> {
     let query = format!(
         "SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.destination_key",
         rows::DELIVERY,
@@ -201,17 +202,29 @@ pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Shared) -
     rows::all(connection, &query, [event.0], |row| rows::delivery(row, shared))
 }
 
-fn accept(batch: &mut Batch<'_>, incoming: IncomingEvent, wait: bool, now: Timestamp) -> Result<Accepted> {
+fn insert_event(
+    batch: &mut Transaction<'_>,
+    incoming: IncomingEvent,
+    wait: bool,
+    now: Timestamp,
+) -> Result<AcceptedEvent> {
     let account = incoming.account;
-    let targets = targets(batch, account)?;
+    let targets = account_destinations(batch, account)?;
     let account_id = targets.account.clone();
     if let Some(key) = &incoming.idempotency_key
-        && let Some(repeat) = repeated(batch, &incoming, key, now)?
+        && let Some(repeat) = find_idempotent(batch, &incoming, key, now)?
     {
         let (event_id, received_at) = repeat?;
-        return Ok(Accepted { event_id, account_id, received_at, duplicate: true, made: None, first_attempts: None });
+        return Ok(AcceptedEvent {
+            event_id,
+            account_id,
+            received_at,
+            duplicate: true,
+            made: None,
+            first_attempts: None,
+        });
     }
-    if !batch.has_room() {
+    if !batch.accepts_events() {
         return Err(disk_low());
     }
     let first = batch.take_ids(1 + targets.all.len(), now);
@@ -235,22 +248,22 @@ fn accept(batch: &mut Batch<'_>, incoming: IncomingEvent, wait: bool, now: Times
              VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
             (number, event_id.0, target.key.0),
         )?;
-        batch.tally(target.key, now).accepted += 1;
+        batch.counts_mut(target.key, now).accepted += 1;
         made.push((DeliveryId(number), target.key));
         if wait && !target.paused {
             awaited.push((DeliveryId(number), target.key));
         }
     }
-    batch.pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
+    batch.add_pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
     batch.documents().keep(event_id, &incoming.payload);
-    batch.changed(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
+    batch.publish(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
     let first_attempts = wait.then(|| {
         let (done, first_attempts) = oneshot::channel();
-        batch.wait(Wait { event: event_id, deliveries: awaited, done });
+        batch.add_wait(Wait { event: event_id, deliveries: awaited, done });
         first_attempts
     });
     let made = MadeDeliveries { event: event_id, first: first + 1, targets, at: now };
-    Ok(Accepted { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
+    Ok(AcceptedEvent { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
 }
 
 const UNATTEMPTED: &str =
@@ -258,8 +271,8 @@ const UNATTEMPTED: &str =
      WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL
      ORDER BY v.id";
 
-fn targets(batch: &mut Batch<'_>, account: AccountKey) -> Result<Arc<Targets>> {
-    if let Some(known) = batch.targets().get(account) {
+fn account_destinations(batch: &mut Transaction<'_>, account: AccountKey) -> Result<Arc<AccountDestinations>> {
+    if let Some(known) = batch.destinations().get(account) {
         return Ok(known);
     }
     let id = batch
@@ -273,22 +286,22 @@ fn targets(batch: &mut Batch<'_>, account: AccountKey) -> Result<Arc<Targets>> {
          WHERE account_key = ?1 AND deleted_at IS NULL ORDER BY key",
         [account.0],
         |row| {
-            Ok(Target {
+            Ok(CachedDestination {
                 key: DestinationKey(row.get(0)?),
                 id: DestinationId::from_stored(row.get(1)?),
                 paused: row.get(2)?,
             })
         },
     )?;
-    let targets = Arc::new(Targets { account: id, all });
-    batch.targets().keep(account, Arc::clone(&targets));
+    let targets = Arc::new(AccountDestinations { account: id, all });
+    batch.destinations().insert(account, Arc::clone(&targets));
     Ok(targets)
 }
 
 /// The event that was taken under this key in the last 24 hours, if there is one; an error where its document differs.
 /// A key whose time is over is freed.
-fn repeated(
-    batch: &mut Batch<'_>,
+fn find_idempotent(
+    batch: &mut Transaction<'_>,
     incoming: &IncomingEvent,
     key: &IdempotencyKey,
     now: Timestamp,

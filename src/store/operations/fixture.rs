@@ -16,7 +16,7 @@ use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::open::StoreOptions;
 
@@ -93,9 +93,9 @@ impl Fixture {
     /// Runs a step in a transaction of its own.
     pub async fn step<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&mut Batch<'_>) -> Result<T> + Send + 'static,
+        step: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.store.writer.step(step).await
+        self.store.writer.submit(step).await
     }
 
     /// The one value that a query gives.

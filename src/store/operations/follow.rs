@@ -9,11 +9,11 @@ use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey};
 use crate::error::Result;
 use crate::store::handle::Store;
-use crate::store::memory::followers::Follower;
+use crate::store::memory::followers::Subscriber;
 
 /// Which deliveries are followed; all conditions hold together.
 #[derive(Debug, Clone, Default)]
-pub struct FollowFilter {
+pub struct Subscription {
     /// Of this account.
     pub account_id: Option<AccountId>,
     /// For this destination.
@@ -24,7 +24,7 @@ pub struct FollowFilter {
 
 /// What changed since it was asked for last.
 #[derive(Debug)]
-pub struct Followed {
+pub struct ChangedDeliveries {
     /// As they are now, in the order in which they changed first.
     pub deliveries: Vec<Delivery>,
     /// How many more changed than could be kept.
@@ -34,7 +34,7 @@ pub struct Followed {
 /// A place among those that follow; given up with it.
 pub struct Follow {
     store: Store,
-    follower: Arc<Follower>,
+    follower: Arc<Subscriber>,
     state: Option<DeliveryState>,
 }
 
@@ -44,21 +44,21 @@ impl Store {
     /// # Errors
     /// Not found for an account or destination that does not exist; unavailable where too many follow already, or the
     /// server stops.
-    pub async fn follow(&self, filter: FollowFilter) -> Result<Follow> {
+    pub async fn follow(&self, filter: Subscription) -> Result<Follow> {
         // Before the destinations are read, so that none that is made meanwhile is missed.
         let narrow = filter.account_id.is_some() || filter.destination_id.is_some();
-        let follower = self.shared.followers.add(narrow)?;
+        let follower = self.memory.followers.add(narrow)?;
         let follow = Follow { store: self.clone(), follower, state: filter.state };
         if narrow {
             let again = filter.clone();
-            let resolved = self.readers.api(move |connection| resolve(connection, &filter)).await?;
+            let resolved = self.readers.read(move |connection| resolve(connection, &filter)).await?;
             {
-                let mut noted = follow.follower.noted();
+                let mut noted = follow.follower.pending();
                 (noted.account, noted.destination) = (resolved.account, resolved.destination);
                 noted.only.get_or_insert_default().extend(resolved.keys);
             }
             // What was deleted before it was known here, which would be told to nobody.
-            self.readers.api(move |connection| resolve(connection, &again)).await?;
+            self.readers.read(move |connection| resolve(connection, &again)).await?;
         }
         Ok(follow)
     }
@@ -74,10 +74,10 @@ struct Resolved {
     keys: Vec<DestinationKey>,
 }
 
-fn resolve(connection: &rusqlite::Connection, filter: &FollowFilter) -> Result<Resolved> {
-    let account = filter.account_id.as_ref().map(|id| accounts::existing(connection, id)).transpose()?;
+fn resolve(connection: &rusqlite::Connection, filter: &Subscription) -> Result<Resolved> {
+    let account = filter.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
     if let Some(id) = &filter.destination_id {
-        let destination = destinations::existing(connection, id)?;
+        let destination = destinations::require(connection, id)?;
         let fits = account.is_none_or(|account| account.key == destination.account_key);
         let keys = if fits { vec![destination.key] } else { Vec::new() };
         return Ok(Resolved { account: None, destination: Some(destination.key), keys });
@@ -94,11 +94,11 @@ impl Follow {
     ///
     /// # Errors
     /// Unavailable.
-    pub async fn next(&mut self) -> Result<Option<Followed>> {
+    pub async fn next(&mut self) -> Result<Option<ChangedDeliveries>> {
         let (ids, skipped) = loop {
             let changed = self.follower.wake.notified();
             {
-                let mut noted = self.follower.noted();
+                let mut noted = self.follower.pending();
                 if noted.ended {
                     return Ok(None);
                 }
@@ -109,21 +109,21 @@ impl Follow {
             }
             changed.await;
         };
-        let shared = Arc::clone(&self.store.shared);
+        let shared = Arc::clone(&self.store.memory);
         let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
         let read = move |connection: &rusqlite::Connection| {
             let one = |id: &DeliveryId| rows::first(connection, &query, [id.0], |row| rows::delivery(row, &shared));
             // One that was deleted meanwhile is left out.
             ids.iter().filter_map(|id| one(id).transpose()).collect::<Result<Vec<_>>>()
         };
-        let mut deliveries = self.store.readers.api(read).await?;
+        let mut deliveries = self.store.readers.read(read).await?;
         deliveries.retain(|delivery| self.state.is_none_or(|state| delivery.state == state));
-        Ok(Some(Followed { deliveries, skipped }))
+        Ok(Some(ChangedDeliveries { deliveries, skipped }))
     }
 }
 
 impl Drop for Follow {
     fn drop(&mut self) {
-        self.store.shared.followers.remove(&self.follower);
+        self.store.memory.followers.remove(&self.follower);
     }
 }

@@ -6,11 +6,11 @@ use super::{attempts, destinations};
 use crate::domain::delivery::{DeliveryState, ErrorClass, Next, Outcome};
 use crate::domain::destination::PausedReason;
 use crate::domain::ids::DestinationId;
-use crate::domain::retry::{LONGEST_DELAY, LONGEST_HOLD};
+use crate::domain::retry::{MAX_DELAY, MAX_HOLD};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::outcome::FinishedAttempt;
 
@@ -18,15 +18,15 @@ use crate::store::outcome::FinishedAttempt;
 const UNRECORDED_DELAY: Duration = Duration::from_secs(60);
 
 /// Times that the clock of an earlier run set further ahead than any schedule or hold reaches are of a wrong clock.
-pub fn mend_due_times(connection: &rusqlite::Connection, now: Timestamp) -> Result<()> {
-    let furthest = now.plus(LONGEST_DELAY.mul_f64(1.2)).millis();
+pub fn reset_future_times(connection: &rusqlite::Connection, now: Timestamp) -> Result<()> {
+    let furthest = now.plus(MAX_DELAY.mul_f64(1.2)).millis();
     // By destination, so that each is a look at the end of its queue and not one at everything that is pending.
     let due = "UPDATE delivery SET next_attempt_at = 0 WHERE id IN (
         SELECT v.id FROM destination d CROSS JOIN delivery v INDEXED BY delivery_due
         ON v.destination_key = d.key AND v.state = 0 AND v.next_attempt_at > ?1)";
     connection.execute(due, [furthest]).map_err(crate::store::error::sql)?;
     let held = "UPDATE destination SET held_until = NULL WHERE held_until > ?1";
-    connection.execute(held, [now.plus(LONGEST_HOLD).millis()]).map_err(crate::store::error::sql)?;
+    connection.execute(held, [now.plus(MAX_HOLD).millis()]).map_err(crate::store::error::sql)?;
     let failing = "UPDATE destination SET failing_since = ?1 WHERE failing_since > ?1";
     connection.execute(failing, [now.millis()]).map_err(crate::store::error::sql)?;
     Ok(())
@@ -41,7 +41,7 @@ impl Store {
 }
 
 /// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.
-pub fn settle(batch: &mut Batch<'_>, finished: &mut FinishedAttempt) -> Result<()> {
+pub fn record(batch: &mut Transaction<'_>, finished: &mut FinishedAttempt) -> Result<()> {
     if !finished.failed_before {
         let written = write(batch, finished);
         finished.failed_before = written.as_ref().is_err_and(|error| error.kind() == Kind::Internal);
@@ -49,23 +49,23 @@ pub fn settle(batch: &mut Batch<'_>, finished: &mut FinishedAttempt) -> Result<(
     }
     // Whatever is wrong with this one must not keep all others from being written for ever.
     let mut failure = None;
-    batch.guarded(|batch| write(batch, finished).inspect_err(|error| failure = Some(error.clone())))?;
+    batch.with_savepoint(|batch| write(batch, finished).inspect_err(|error| failure = Some(error.clone())))?;
     if let Some(error) = failure {
         tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
-        settled(batch, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
+        publish(batch, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
     }
     Ok(())
 }
 
-fn settled(batch: &mut Batch<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
-    batch.changed(Change::Settled { destination: finished.destination, delivery: finished.delivery, due });
+fn publish(batch: &mut Transaction<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
+    batch.publish(Change::OutcomeRecorded { destination: finished.destination, delivery: finished.delivery, due });
 }
 
 /// What nearly all outcomes are: the first attempt of a pending delivery succeeded, and nothing was wrong with its
 /// destination. One statement writes it; gives whether it was that.
-fn write_usual(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<bool> {
-    let Some(attempt) = attempts::in_row(finished) else { return Ok(false) };
-    if finished.held.is_some() || !batch.targets().is_sound(finished.destination) {
+fn record_first_success(batch: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<bool> {
+    let Some(attempt) = attempts::inline(finished) else { return Ok(false) };
+    if finished.held.is_some() || !batch.destinations().is_healthy(finished.destination) {
         return Ok(false);
     }
     let written = batch.run(
@@ -82,14 +82,14 @@ fn write_usual(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<bool
     if written == 0 {
         return Ok(false);
     }
-    batch.pending(-1);
+    batch.add_pending(-1);
     count(batch, finished, DeliveryState::Pending, DeliveryState::Succeeded);
-    settled(batch, finished, None);
+    publish(batch, finished, None);
     Ok(true)
 }
 
-fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
-    if write_usual(batch, finished)? {
+fn write(batch: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
+    if record_first_success(batch, finished)? {
         return Ok(());
     }
     let id = finished.delivery;
@@ -100,7 +100,7 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
     )?;
     let Some((before, count_before, step_now, failing, one_in_row)): Option<(_, u32, u32, bool, bool)> = found else {
-        settled(batch, finished, None);
+        publish(batch, finished, None);
         return Ok(());
     };
     let before = DeliveryState::from_code(before).ok_or_else(|| Error::internal("a delivery has no known state"))?;
@@ -115,9 +115,9 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
     };
     if one_in_row {
-        attempts::move_out(batch, id)?;
+        attempts::spill(batch, id)?;
     }
-    let in_row = attempts::in_row(finished).filter(|_| count_before == 0);
+    let in_row = attempts::inline(finished).filter(|_| count_before == 0);
     if let Some(attempt) = &finished.attempt
         && in_row.is_none()
     {
@@ -141,16 +141,16 @@ fn write(batch: &mut Batch<'_>, finished: &FinishedAttempt) -> Result<()> {
         ),
     )?;
     if before == DeliveryState::Pending && state != DeliveryState::Pending {
-        batch.pending(-1);
+        batch.add_pending(-1);
     }
     count(batch, finished, before, state);
-    record(batch, finished, failing)?;
-    settled(batch, finished, due);
+    update_destination(batch, finished, failing)?;
+    publish(batch, finished, due);
     Ok(())
 }
 
-fn count(batch: &mut Batch<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
-    let counts = batch.tally(finished.destination, finished.wall);
+fn count(batch: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
+    let counts = batch.counts_mut(finished.destination, finished.wall);
     match finished.verdict.next {
         Next::Succeeded => counts.succeeded += u64::from(before != DeliveryState::Succeeded),
         _ => {
@@ -161,7 +161,7 @@ fn count(batch: &mut Batch<'_>, finished: &FinishedAttempt, before: DeliveryStat
 }
 
 /// Moves the destination's own record: how long it has been failing, its hold, its pause.
-fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
+fn update_destination(batch: &mut Transaction<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
     let key = finished.destination;
     if finished.verdict.next == Next::Succeeded {
         if failing {
@@ -170,7 +170,7 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
         if let Some(held) = finished.held {
             destinations::lift(batch, key, held)?;
         }
-        batch.targets().keep_sound(key);
+        batch.destinations().insert_healthy(key);
         return Ok(());
     }
     // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
@@ -184,7 +184,7 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
              CASE WHEN held_until IS ?3 THEN ?2 ELSE max(coalesce(held_until, 0), ?2) END WHERE key = ?1",
             (key.0, until.millis(), finished.held.map(Timestamp::millis)),
         )?;
-        destinations::tell(batch, key)?;
+        destinations::publish(batch, key)?;
     }
     let now = finished.ended_at;
     let found = batch.row(
@@ -204,11 +204,11 @@ fn record(batch: &mut Batch<'_>, finished: &FinishedAttempt, failing: bool) -> R
     };
     if failing_since.is_none() {
         batch.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
-        batch.targets().failing(key);
+        batch.destinations().failing(key);
     }
     if let Some(reason) = reason {
         destinations::pause(batch, key, reason, finished.wall)?;
-        destinations::tell(batch, key)?;
+        destinations::publish(batch, key)?;
         tracing::warn!(destination.id = %id, reason = reason.as_str(), "destination paused");
     }
     Ok(())

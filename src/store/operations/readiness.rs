@@ -16,11 +16,11 @@ impl Store {
     /// Unavailable, with the reason.
     pub async fn probe(&self) -> Result<()> {
         self.held.check()?;
-        let failed = self.figures().failed_commits;
-        let proven = self.shared.proof.holds(Instant::now(), failed);
+        let failed = self.write_metrics().failed_commits;
+        let proven = self.memory.last_probe.is_valid(Instant::now(), failed);
         self.writer
-            .step(move |batch| {
-                if !batch.has_room() {
+            .submit(move |batch| {
+                if !batch.accepts_events() {
                     return Err(disk_low());
                 }
                 if !proven {
@@ -31,7 +31,7 @@ impl Store {
             })
             .await?;
         if !proven {
-            self.shared.proof.written(Instant::now(), failed);
+            self.memory.last_probe.record(Instant::now(), failed);
         }
         Ok(())
     }

@@ -5,18 +5,18 @@ use rusqlite::Connection;
 
 use super::{deliveries, destinations, rows};
 use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, hot_id};
+use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, sequence_id};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::change::Change;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 
 /// Events of the account that one read of a large replay looks at.
-const WALKED: usize = 1_000;
+const WALK_ROWS: usize = 1_000;
 
 /// Deliveries that one write step of it opens again. Whoever sends an event meanwhile waits for one such step.
-const STEP: usize = 100;
+const REOPENED_PER_STEP: usize = 100;
 
 /// Which deliveries of a destination are to be sent again.
 #[derive(Debug, Clone)]
@@ -37,13 +37,13 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn retry_delivery(&self, id: DeliveryId) -> Result<Delivery> {
-        let shared = std::sync::Arc::clone(&self.shared);
+        let shared = std::sync::Arc::clone(&self.memory);
         self.writer
-            .guarded(move |batch| {
-                let delivery = deliveries::existing(batch.connection(), id, &shared)?;
-                let destination = destinations::existing(batch.connection(), &delivery.destination_id)?.key;
+            .submit_with_savepoint(move |batch| {
+                let delivery = deliveries::require(batch.connection(), id, &shared)?;
+                let destination = destinations::require(batch.connection(), &delivery.destination_id)?.key;
                 reopen(batch, id, delivery.event_id, destination, delivery.state)?;
-                deliveries::existing(batch.connection(), id, &shared)
+                deliveries::require(batch.connection(), id, &shared)
             })
             .await
     }
@@ -54,7 +54,7 @@ impl Store {
     /// Not found.
     pub async fn replay_event(&self, id: EventId) -> Result<u64> {
         self.writer
-            .guarded(move |batch| {
+            .submit_with_savepoint(move |batch| {
                 batch
                     .row(
                         "SELECT 1 FROM event e JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
@@ -89,19 +89,24 @@ impl Store {
         // What arrives while it runs is not meant.
         filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
         let whose = id.clone();
-        let last = self.readers.api(move |connection| newest_event(connection, &whose)).await?;
-        let mut from = Some(hot_id(filter.since));
+        let last = self.readers.read(move |connection| newest_event(connection, &whose)).await?;
+        let mut from = Some(sequence_id(filter.since));
         let mut count = 0;
         while let Some(first) = from {
             let (walked, filter_here) = (id.clone(), filter.clone());
-            let (found, next) =
-                self.readers.list(move |connection| walk(connection, &walked, &filter_here, first, last)).await?;
+            let (found, next) = self
+                .readers
+                .read_yielding(move |connection| walk(connection, &walked, &filter_here, first, last))
+                .await?;
             if filter.dry_run {
                 count += found.len() as u64;
             } else {
-                for some in found.chunks(STEP) {
+                for some in found.chunks(REOPENED_PER_STEP) {
                     let (id, state, some) = (id.clone(), filter.state, some.to_vec());
-                    count += self.writer.guarded(move |batch| open_all_again(batch, &id, state, &some)).await?;
+                    count += self
+                        .writer
+                        .submit_with_savepoint(move |batch| open_all_again(batch, &id, state, &some))
+                        .await?;
                 }
             }
             from = next;
@@ -112,7 +117,7 @@ impl Store {
 
 /// Id of the newest event of the destination's account. A walk that went on to what comes meanwhile might never end.
 fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<i64> {
-    let destination = destinations::existing(connection, destination)?;
+    let destination = destinations::require(connection, destination)?;
     let newest = "SELECT max(id) FROM event INDEXED BY event_by_account WHERE account_key = ?1";
     let newest = rows::first(connection, newest, [destination.account_key.0], |row| row.get::<_, Option<i64>>(0))?;
     Ok(newest.flatten().unwrap_or(i64::MIN))
@@ -127,7 +132,7 @@ fn walk(
     from: i64,
     last: i64,
 ) -> Result<(Vec<DeliveryId>, Option<i64>)> {
-    let destination = destinations::existing(connection, destination)?;
+    let destination = destinations::require(connection, destination)?;
     let until = filter.until.map_or(i64::MAX, Timestamp::millis);
     let walked = rows::all(
         connection,
@@ -135,13 +140,13 @@ fn walk(
          LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
          WHERE e.account_key = ?2 AND e.id >= max(?3, (SELECT first_id FROM destination WHERE key = ?1)) AND e.id <= ?5
          ORDER BY e.id LIMIT ?4",
-        (destination.key.0, destination.account_key.0, from, WALKED, last),
+        (destination.key.0, destination.account_key.0, from, WALK_ROWS, last),
         |row| {
             let delivery = (row.get::<_, Option<i64>>(2)?, row.get::<_, Option<i64>>(3)?);
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, delivery))
         },
     )?;
-    let next = walked.last().filter(|_| walked.len() == WALKED).map(|(event, ..)| event + 1);
+    let next = walked.last().filter(|_| walked.len() == WALK_ROWS).map(|(event, ..)| event + 1);
     let found = walked.into_iter().filter_map(|(_, received, delivery)| {
         let (Some(id), Some(state)) = delivery else { return None };
         let fits = state != DeliveryState::Pending.code()
@@ -154,12 +159,12 @@ fn walk(
 
 /// Opens those of `deliveries` again that are still in `state`, or else in any but pending; gives their number.
 fn open_all_again(
-    batch: &mut Batch<'_>,
+    batch: &mut Transaction<'_>,
     destination: &DestinationId,
     state: Option<DeliveryState>,
     deliveries: &[DeliveryId],
 ) -> Result<u64> {
-    let destination = destinations::existing(batch.connection(), destination)?.key;
+    let destination = destinations::require(batch.connection(), destination)?.key;
     let mut opened = 0;
     for delivery in deliveries {
         opened += batch.run(
@@ -169,29 +174,29 @@ fn open_all_again(
         )?;
     }
     if opened > 0 {
-        batch.pending(i64::try_from(opened).unwrap_or(i64::MAX));
+        batch.add_pending(i64::try_from(opened).unwrap_or(i64::MAX));
         batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.0])?;
-        destinations::tell(batch, destination)?;
-        batch.changed(Change::Reopened(destination));
+        destinations::publish(batch, destination)?;
+        batch.publish(Change::Reopened(destination));
     }
     Ok(opened as u64)
 }
 
 fn reopen(
-    batch: &mut Batch<'_>,
+    batch: &mut Transaction<'_>,
     delivery: DeliveryId,
     event: EventId,
     destination: DestinationKey,
     state: DeliveryState,
 ) -> Result<()> {
     open_again(batch, delivery)?;
-    batch.pending(i64::from(state != DeliveryState::Pending));
-    batch.changed(Change::Urgent { destination, delivery, event });
+    batch.add_pending(i64::from(state != DeliveryState::Pending));
+    batch.publish(Change::RetryNow { destination, delivery, event });
     Ok(())
 }
 
 /// Pending, due at once, at the beginning of its schedule.
-fn open_again(batch: &mut Batch<'_>, delivery: DeliveryId) -> Result<()> {
+fn open_again(batch: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
     batch.run("UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0 WHERE id = ?1", [delivery.0])?;
     Ok(())
 }

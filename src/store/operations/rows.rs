@@ -15,7 +15,7 @@ use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
-use crate::store::memory::Shared;
+use crate::store::memory::Memory;
 
 /// Columns that [`account`] reads.
 pub const ACCOUNT: &str = "key, account_id, email, name, website, token_hint, created_at, updated_at";
@@ -130,7 +130,7 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
 }
 
 /// Reads [`DELIVERY`]; due times are shown on the wall clock.
-pub fn delivery(row: &Row<'_>, shared: &Shared) -> rusqlite::Result<Delivery> {
+pub fn delivery(row: &Row<'_>, shared: &Memory) -> rusqlite::Result<Delivery> {
     let state = parsed(row, 4, DeliveryState::from_code(row.get(4)?))?;
     let error: Option<String> = row.get(7)?;
     let created_at = time(row, 9)?;
@@ -138,7 +138,7 @@ pub fn delivery(row: &Row<'_>, shared: &Shared) -> rusqlite::Result<Delivery> {
     let due: i64 = row.get(8)?;
     let next_attempt_at = (state == DeliveryState::Pending).then(|| match due {
         0 => last_attempt_at.unwrap_or(created_at),
-        due => shared.on_wall(Timestamp::from_millis(due)),
+        due => shared.to_wall_time(Timestamp::from_millis(due)),
     });
     Ok(Delivery {
         id: DeliveryId(row.get(0)?),

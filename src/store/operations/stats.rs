@@ -20,12 +20,12 @@ impl Store {
     /// Not found where the account or the destination is unknown.
     pub async fn stats(&self, request: StatsRequest) -> Result<Vec<(Timestamp, Counts)>> {
         self.readers
-            .list(move |connection| {
+            .read_yielding(move |connection| {
                 let width = i64::try_from(request.bucket.as_millis()).unwrap_or(i64::MAX);
                 let (since, until) = (request.since.millis(), request.until.millis());
-                let account = request.account_id.as_ref().map(|id| accounts::existing(connection, id)).transpose()?;
+                let account = request.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
                 let one =
-                    request.destination_id.as_ref().map(|id| destinations::existing(connection, id)).transpose()?;
+                    request.destination_id.as_ref().map(|id| destinations::require(connection, id)).transpose()?;
                 // The last one may end after the last time that there is.
                 let starts = (0..).map(|n| since + n * width).take_while(|start| *start < until);
                 let mut buckets: BTreeMap<i64, Counts> = starts.map(|start| (start, Counts::default())).collect();

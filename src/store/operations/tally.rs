@@ -12,51 +12,51 @@ use super::rows;
 use crate::domain::ids::DestinationKey;
 use crate::domain::stats::{CountKey, Counts, HOUR};
 use crate::error::Result;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::error::sql;
 
 /// Counts of so many destinations are added to their rows at once.
-const FEW: usize = 8;
+const DIRECT_MAX: usize = 8;
 
 /// Rows of recent counts that may wait.
-const WAITING: i64 = 64;
+const MAX_RECENT_ROWS: i64 = 64;
 
 /// Counts of one such row at most.
-const IN_A_ROW: usize = 250;
+const ROW_COUNTS: usize = 250;
 
 /// Rows are added to the tallies until they are of so many buckets.
-const TOGETHER: usize = 1_000;
+const FOLD_BUCKETS: usize = 1_000;
 
 /// Writes the counts of one commit.
-pub fn write(batch: &mut Batch<'_>, counts: HashMap<CountKey, Counts>) -> Result<()> {
-    if counts.len() <= FEW {
+pub fn write(batch: &mut Transaction<'_>, counts: HashMap<CountKey, Counts>) -> Result<()> {
+    if counts.len() <= DIRECT_MAX {
         return counts.into_iter().try_for_each(|(key, counts)| add(batch, key, counts));
     }
     let counts: Vec<_> = counts.into_iter().collect();
-    for some in counts.chunks(IN_A_ROW) {
+    for some in counts.chunks(ROW_COUNTS) {
         let bytes: Vec<u8> = some.iter().copied().flat_map(bytes).collect();
         batch.run("INSERT INTO tally_recent (counts) VALUES (?1)", [bytes])?;
     }
     // As many go as come, so what waits stays bounded.
-    while waiting(batch)? > WAITING {
-        settle(batch)?;
+    while waiting(batch)? > MAX_RECENT_ROWS {
+        fold_recent(batch)?;
     }
     Ok(())
 }
 
-fn waiting(batch: &mut Batch<'_>) -> Result<i64> {
+fn waiting(batch: &mut Transaction<'_>) -> Result<i64> {
     // The first ones go first, so there are no gaps.
     let rows = "SELECT 1 + (SELECT max(id) FROM tally_recent) - (SELECT min(id) FROM tally_recent)";
     Ok(batch.row(rows, [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
 }
 
 /// Adds the first recent counts to the tallies; gives whether some are left.
-pub fn settle(batch: &mut Batch<'_>) -> Result<bool> {
+pub fn fold_recent(batch: &mut Transaction<'_>) -> Result<bool> {
     let (mut sums, mut last) = (BTreeMap::new(), None);
     {
         let mut prepared = batch.connection().prepare_cached(RECENT).map_err(sql)?;
         let mut rows = prepared.query([]).map_err(sql)?;
-        while sums.len() < TOGETHER
+        while sums.len() < FOLD_BUCKETS
             && let Some(row) = rows.next().map_err(sql)?
         {
             last = Some(row.get::<_, i64>(0).map_err(sql)?);
@@ -123,7 +123,7 @@ fn read(bytes: &[u8]) -> (CountKey, Counts) {
 }
 
 /// Adds `counts` to a bucket; a destination that is gone by now is not counted.
-fn add(batch: &mut Batch<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
+fn add(batch: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
     batch.run(
         "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM destination WHERE key = ?2)
@@ -145,7 +145,7 @@ const NEXT_DESTINATION: &str =
 
 /// Merges the minutes of the hour that begins at `hour` into one bucket for each destination, as far as `time` goes. Gives
 /// how long it took.
-pub fn merge(batch: &mut Batch<'_>, hour: i64, time: Duration) -> Result<Duration> {
+pub fn merge(batch: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     let end = hour + HOUR;
     while let Some(destination) = batch.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
@@ -169,13 +169,13 @@ pub fn merge(batch: &mut Batch<'_>, hour: i64, time: Duration) -> Result<Duratio
 
 /// Removes buckets that begin before `before`, as far as `time` goes: of one destination after the other, since its rows lie
 /// together. Gives how long it took.
-pub fn remove(batch: &mut Batch<'_>, before: i64, time: Duration) -> Result<Duration> {
+pub fn remove(batch: &mut Transaction<'_>, before: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     while let Some(destination) = batch.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {
         batch.run(
             "DELETE FROM tally WHERE destination_key = ?1 AND start < coalesce(
                  (SELECT start FROM tally WHERE destination_key = ?1 AND start < ?2 ORDER BY start LIMIT 1 OFFSET ?3), ?2)",
-            (destination, before, TOGETHER),
+            (destination, before, FOLD_BUCKETS),
         )?;
         if began.elapsed() >= time {
             break;

@@ -11,43 +11,43 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::change::{Change, Observer};
-use super::commit::queue::{Outlet, Taken};
-use super::commit::step::Step;
-use super::commit::transaction::Batch;
+use super::commit::queue::{QueueReceiver, Work};
+use super::commit::step::WriteRequest;
+use super::commit::transaction::Transaction;
 use super::file::checkpointer::{Checkpointer, Task};
-use super::file::disk_space::{self, Room};
+use super::file::disk_space::{self, FreeSpace};
 use super::file::held::{HeldFile, Lost};
 use super::file::identity::marker::Marker;
 use super::file::{lock_wait, opening, wal};
-use super::memory::Shared;
-use super::memory::destination_cache::KnownTargets;
+use super::memory::Memory;
+use super::memory::destination_cache::DestinationCache;
 use super::operations::{outcomes, tally};
 use super::outcome::FinishedAttempt;
-use crate::domain::ids::HotIds;
+use crate::domain::ids::SequenceIds;
 use crate::error::{Error, Kind, Result};
 use crate::process::critical::{EndsProcess, panic_point};
 
 /// Between two tries to write outcomes that could not be written.
-const RETRY: Duration = Duration::from_millis(250);
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Between two looks whether the log has been moved, where nothing else is to be done.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Between two tries to give the log's room back, where the disk has none beyond the reserve.
-const RELIEF: Duration = Duration::from_millis(500);
+const RECLAIM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// And how long one waits for those who read old snapshots.
-const RELIEF_PATIENCE: Duration = Duration::from_millis(50);
+const RECLAIM_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Between two looks whether the file is where it was, while there is something to write.
-const LOOK_AT_FILE: Duration = Duration::from_millis(50);
+const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Between two lines of the log about the same failure.
-const COMPLAINT: Duration = Duration::from_secs(5);
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A file that was opened.
 pub struct Opened {
@@ -63,7 +63,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// Those of reading the file or starting a thread.
-pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Outlet) -> Result<JoinHandle<()>> {
+pub fn start(opened: Opened, shared: Arc<Memory>, observer: Observer, outlet: QueueReceiver) -> Result<JoinHandle<()>> {
     let Opened { held, connection, marker } = opened;
     let last: i64 = connection
         .query_row(
@@ -73,20 +73,20 @@ pub fn start(opened: Opened, shared: Arc<Shared>, observer: Observer, outlet: Ou
             |row| row.get(0),
         )
         .map_err(|error| Error::internal(error.to_string()))?;
-    lock_wait::wait_less(&connection, false).map_err(super::error::sql)?;
+    lock_wait::set_lock_timeout(&connection, false).map_err(super::error::sql)?;
     let thread = Thread {
         connection: Some(connection),
         checkpointer: Checkpointer::start(&held)?,
         marker,
-        shared,
+        memory: shared,
         observer,
-        ids: HotIds::after(last),
-        targets: KnownTargets::default(),
-        unwritten: VecDeque::new(),
+        ids: SequenceIds::after(last),
+        destinations: DestinationCache::default(),
+        pending_outcomes: VecDeque::new(),
         locked: false,
-        complained: None,
-        space: disk_space::Watch::default(),
-        relieved_at: None,
+        logged: None,
+        space: disk_space::Monitor::default(),
+        reclaimed_at: None,
         seen_at: None,
         held,
     };
@@ -102,19 +102,19 @@ struct Thread {
     /// Outlives every connection that is opened anew.
     checkpointer: Checkpointer,
     marker: Marker,
-    shared: Arc<Shared>,
+    memory: Arc<Memory>,
     observer: Observer,
-    ids: HotIds,
-    targets: KnownTargets,
+    ids: SequenceIds,
+    destinations: DestinationCache,
     /// Outcomes of failed commits, oldest first.
-    unwritten: VecDeque<FinishedAttempt>,
+    pending_outcomes: VecDeque<FinishedAttempt>,
     /// Another program held the file's lock at the last try.
     locked: bool,
     /// When a failure was last written to the log, and its code.
-    complained: Option<(Instant, &'static str)>,
-    space: disk_space::Watch,
+    logged: Option<(Instant, &'static str)>,
+    space: disk_space::Monitor,
     /// When the log's room was last given back, or tried to.
-    relieved_at: Option<Instant>,
+    reclaimed_at: Option<Instant>,
     /// When the file was last seen to be where it was.
     seen_at: Option<Instant>,
     /// Outlives the connections; see there.
@@ -122,30 +122,30 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, mut outlet: Outlet) {
-        let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    fn run(mut self, mut outlet: QueueReceiver) {
+        let mut steps: Vec<Box<dyn WriteRequest>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
         // The last local: the process ends before anything is taken down.
         let _ends = EndsProcess("write thread");
         loop {
             panic_point("writer");
-            let busy = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
-            let rest = if busy { LOOK_AGAIN } else { IDLE };
+            let busy = self.checkpointer.is_under_way() || self.memory.read_gate.is_closed();
+            let rest = if busy { POLL_INTERVAL } else { IDLE };
             let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
             // While outcomes could not be written, new ones wait with them for the next try.
-            let taken = outlet.take(deadline, retry_at.is_none(), &mut steps, &mut self.unwritten);
-            if matches!(taken, Taken::Nothing) && retry_at.is_none() {
+            let taken = outlet.next_work(deadline, retry_at.is_none(), &mut steps, &mut self.pending_outcomes);
+            if matches!(taken, Work::Idle) && retry_at.is_none() {
                 let task = self.checkpointer.idle_task();
-                self.tend_log(task);
-                self.tend_gate();
-                log_holds_some = self.checkpointer.is_under_way() || self.shared.read_gate.is_closed();
+                self.run_task(task);
+                self.check_read_gate();
+                log_holds_some = self.checkpointer.is_under_way() || self.memory.read_gate.is_closed();
                 continue;
             }
             log_holds_some = true;
             self.write(&mut steps, &mut outlet);
-            retry_at = (!self.unwritten.is_empty()).then(|| Instant::now() + RETRY);
-            if let Taken::Stop(done) = taken {
+            retry_at = (!self.pending_outcomes.is_empty()).then(|| Instant::now() + RETRY_INTERVAL);
+            if let Work::Stop(done) = taken {
                 self.close();
                 let _ = done.send(());
                 return;
@@ -154,38 +154,38 @@ impl Thread {
     }
 
     /// One transaction of all steps and all unwritten outcomes.
-    fn write(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) {
-        if steps.is_empty() && self.unwritten.is_empty() {
+    fn write(&mut self, steps: &mut Vec<Box<dyn WriteRequest>>, outlet: &mut QueueReceiver) {
+        if steps.is_empty() && self.pending_outcomes.is_empty() {
             return;
         }
         let started = Instant::now();
         let result = self.transaction(steps, outlet);
         self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::error::LOCKED));
         let took = started.elapsed().saturating_sub(outlet.lingered());
-        self.shared.metrics.commit(took, steps.len() + self.unwritten.len(), result.is_ok());
+        self.memory.metrics.commit(took, steps.len() + self.pending_outcomes.len(), result.is_ok());
         match result {
             Ok(changes) => {
-                self.unwritten.clear();
+                self.pending_outcomes.clear();
                 if changes.iter().any(|change| matches!(change, Change::Accepted(_))) {
-                    self.shared.read_throttle.accepted(Instant::now());
+                    self.memory.read_throttle.accepted(Instant::now());
                 }
                 if !steps.is_empty() {
-                    outlet.beside().made(changes.iter().map(Change::deliveries_made).sum());
+                    outlet.budget().deliveries_created(changes.iter().map(Change::deliveries_made).sum());
                 }
                 (self.observer)(changes);
                 for step in steps.drain(..) {
                     step.answer(None);
                 }
-                let room = self.space.room(self.held.path());
+                let room = self.space.free_space(self.held.path());
                 let task = self.checkpointer.task(wal::pages(), room);
-                self.tend_log(task);
-                self.tend_gate();
-                if room == Room::Low {
-                    self.relieve();
+                self.run_task(task);
+                self.check_read_gate();
+                if room == FreeSpace::Low {
+                    self.reclaim_wal();
                 }
             }
             Err(failure) => {
-                self.complain(&failure, steps.len());
+                self.log_failure(&failure, steps.len());
                 for step in steps.drain(..) {
                     step.answer(Some(&failure));
                 }
@@ -197,7 +197,7 @@ impl Thread {
     fn note_lock(&mut self, locked: bool) {
         if self.locked != locked
             && let Some(connection) = &self.connection
-            && let Err(error) = lock_wait::wait_less(connection, locked)
+            && let Err(error) = lock_wait::set_lock_timeout(connection, locked)
         {
             tracing::warn!(%error, "the wait for the file's lock stays as it was");
         }
@@ -205,24 +205,28 @@ impl Thread {
     }
 
     /// Says in the log why a transaction failed; not with each of many tries.
-    fn complain(&mut self, failure: &Error, refused: usize) {
+    fn log_failure(&mut self, failure: &Error, refused: usize) {
         let code = failure.code();
-        if self.complained.is_some_and(|(at, same)| same == code && at.elapsed() < COMPLAINT) {
+        if self.logged.is_some_and(|(at, same)| same == code && at.elapsed() < LOG_INTERVAL) {
             return;
         }
-        self.complained = Some((Instant::now(), code));
-        let outcomes_kept = self.unwritten.len();
+        self.logged = Some((Instant::now(), code));
+        let outcomes_kept = self.pending_outcomes.len();
         tracing::error!(error = failure.detail(), code, refused, outcomes_kept, "cannot write to the database");
     }
 
-    fn transaction(&mut self, steps: &mut Vec<Box<dyn Step>>, outlet: &mut Outlet) -> Result<Vec<Change>> {
+    fn transaction(
+        &mut self,
+        steps: &mut Vec<Box<dyn WriteRequest>>,
+        outlet: &mut QueueReceiver,
+    ) -> Result<Vec<Change>> {
         self.check_file()?;
         if self.connection.is_none() {
             // It could not be taken for not moved while it is being moved.
-            self.settle_log();
-            let (connection, change) = reopen::connect(&self.held, &self.shared)?;
-            self.targets.clear();
-            lock_wait::wait_less(&connection, self.locked).map_err(super::error::sql)?;
+            self.join_checkpoint();
+            let (connection, change) = reopen::connect(&self.held, &self.memory)?;
+            self.destinations.clear();
+            lock_wait::set_lock_timeout(&connection, self.locked).map_err(super::error::sql)?;
             (self.observer)(vec![change]);
             self.connection = Some(connection);
             tracing::info!("database connection opened anew");
@@ -234,14 +238,15 @@ impl Thread {
             }
             return Err(error);
         }
-        let room = self.space.room(self.held.path());
-        let mut batch = Batch::new(connection, &mut self.ids, &mut self.targets, &self.shared, room != Room::Low);
-        let done = run_batch(&mut batch, steps, &mut self.unwritten, outlet);
+        let room = self.space.free_space(self.held.path());
+        let mut batch =
+            Transaction::new(connection, &mut self.ids, &mut self.destinations, &self.memory, room != FreeSpace::Low);
+        let done = run_transaction(&mut batch, steps, &mut self.pending_outcomes, outlet);
         match done {
             Ok(()) => Ok(batch.committed()),
             Err(error) => {
                 drop(batch);
-                self.targets.clear();
+                self.destinations.clear();
                 // Nothing to roll back where SQLite did so itself.
                 let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
                 if error.code() == super::error::IO_FAILURE || !rolled_back {
@@ -256,14 +261,14 @@ impl Thread {
 
     /// Nothing is written to a file that is not where it was: what would come of it?
     fn check_file(&mut self) -> Result<()> {
-        if self.held.lost().is_none() && self.seen_at.is_some_and(|at| at.elapsed() < LOOK_AT_FILE) {
+        if self.held.lost().is_none() && self.seen_at.is_some_and(|at| at.elapsed() < FILE_CHECK_INTERVAL) {
             return Ok(());
         }
         self.seen_at = Some(Instant::now());
         let checked = self.held.check();
         if self.held.lost() == Some(Lost::Log) {
             // It is in this process still, and nowhere else.
-            self.settle_log();
+            self.join_checkpoint();
             self.checkpoint();
         }
         checked
@@ -271,41 +276,41 @@ impl Thread {
 
     /// The disk has no room beyond the reserve, and events are refused: the log, which keeps the length that it once had,
     /// must not be what takes it.
-    fn relieve(&mut self) {
-        if self.held.lost().is_some() || self.relieved_at.is_some_and(|at| at.elapsed() < RELIEF) {
+    fn reclaim_wal(&mut self) {
+        if self.held.lost().is_some() || self.reclaimed_at.is_some_and(|at| at.elapsed() < RECLAIM_INTERVAL) {
             return;
         }
-        self.relieved_at = Some(Instant::now());
-        let task = self.checkpointer.move_now();
+        self.reclaimed_at = Some(Instant::now());
+        let task = self.checkpointer.checkpoint_now();
         let failed = matches!(task, Task::Failed(_));
-        self.tend_log(task);
+        self.run_task(task);
         let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
-        let shortened = wal::shorten(connection, RELIEF_PATIENCE, || self.marker.commit(connection, &self.held, true));
+        let shortened = wal::truncate(connection, RECLAIM_TIMEOUT, || self.marker.commit(connection, &self.held, true));
         if let Err(error) = shortened {
-            self.log_failed(&error);
+            self.checkpoint_failed(&error);
         }
     }
 
     /// Where the log has grown too long for want of a moment without reads, makes one: all of it is moved then, and the next
     /// commit begins it anew.
-    fn tend_gate(&mut self) {
-        if self.shared.read_gate.log_has(wal::pages().unsigned_abs(), Instant::now()) {
-            let task = self.checkpointer.move_now();
-            self.tend_log(task);
+    fn check_read_gate(&mut self) {
+        if self.memory.read_gate.log_has(wal::pages().unsigned_abs(), Instant::now()) {
+            let task = self.checkpointer.checkpoint_now();
+            self.run_task(task);
         }
     }
 
     /// Waits for the move of the log that is under way.
-    fn settle_log(&mut self) {
-        let task = self.checkpointer.settle();
-        self.tend_log(task);
+    fn join_checkpoint(&mut self) {
+        let task = self.checkpointer.join();
+        self.run_task(task);
     }
 
-    fn tend_log(&mut self, task: Task) {
+    fn run_task(&mut self, task: Task) {
         match task {
             Task::Nothing => {}
             Task::Finish => self.checkpoint(),
-            Task::Failed(failure) => self.log_failed(&failure),
+            Task::Failed(failure) => self.checkpoint_failed(&failure),
         }
     }
 
@@ -313,13 +318,13 @@ impl Thread {
     /// have to wait for its mark.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
-        if let Err(failure) = move_log(connection, &mut self.marker, &self.held) {
-            self.log_failed(&failure);
+        if let Err(failure) = checkpoint_all(connection, &mut self.marker, &self.held) {
+            self.checkpoint_failed(&failure);
         }
     }
 
-    fn log_failed(&mut self, failure: &Error) {
-        self.complain(failure, 0);
+    fn checkpoint_failed(&mut self, failure: &Error) {
+        self.log_failure(failure, 0);
         if failure.code() == super::error::IO_FAILURE {
             // It may have been the file's fsync.
             self.connection = None;
@@ -328,16 +333,16 @@ impl Thread {
 
     /// Moves all of the log into the file, and closes the file; then it stands alone.
     fn close(mut self) {
-        self.settle_log();
-        if !self.unwritten.is_empty() {
+        self.join_checkpoint();
+        if !self.pending_outcomes.is_empty() {
             tracing::error!(
-                outcomes = self.unwritten.len(),
+                outcomes = self.pending_outcomes.len(),
                 "outcomes could not be written; those deliveries are sent again"
             );
         }
         let Self { held, mut marker, checkpointer, connection, .. } = self;
         drop(checkpointer);
-        let again = || held.check().and_then(|()| reopen::reopen(&held)).inspect_err(stays).ok();
+        let again = || held.check().and_then(|()| reopen::reopen(&held)).inspect_err(log_wal_stays).ok();
         // One that cannot be opened anew has left all in the log, and the next start goes on from there.
         let Some(connection) = connection.or_else(again) else { return };
         let closed = marker.commit(&connection, &held, false);
@@ -347,15 +352,15 @@ impl Thread {
                 opening::leave_alone(&held);
             }
             Err(error) => {
-                stays(&error);
+                log_wal_stays(&error);
                 if held.lost().is_none() {
                     // Another program may hold the write lock; to move the log none is needed.
                     let all = wal::checkpoint(&connection).and_then(|_| wal::state(&connection));
-                    let told = all.and_then(|log| match log.frames == log.moved {
+                    let told = all.and_then(|log| match log.frames == log.checkpointed {
                         true => marker.close_in_file(&held),
                         false => Ok(()),
                     });
-                    let _ = told.inspect_err(stays);
+                    let _ = told.inspect_err(log_wal_stays);
                 }
             }
         }
@@ -363,7 +368,7 @@ impl Thread {
 }
 
 /// See [`Thread::checkpoint`].
-fn move_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+fn checkpoint_all(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
     let checked = marker.check_content(connection, held);
     // Not over what somebody put there. A log that was removed is in this connection still, and goes with its file.
     if held.lost().is_some_and(|lost| lost != Lost::Log) || marker.is_alone(connection)? {
@@ -377,29 +382,29 @@ fn move_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Re
 }
 
 /// Says why the file does not stand alone after the stop.
-fn stays(error: &Error) {
+fn log_wal_stays(error: &Error) {
     tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
 }
 
 /// Everything, and `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
-fn run_batch(
-    batch: &mut Batch<'_>,
-    steps: &mut Vec<Box<dyn Step>>,
+fn run_transaction(
+    batch: &mut Transaction<'_>,
+    steps: &mut Vec<Box<dyn WriteRequest>>,
     outcomes: &mut VecDeque<FinishedAttempt>,
-    outlet: &mut Outlet,
+    outlet: &mut QueueReceiver,
 ) -> Result<()> {
     let (mut settled, mut done) = (0, 0);
     loop {
         let began = Instant::now();
         for finished in outcomes.range_mut(settled..) {
-            outcomes::settle(batch, finished)?;
+            outcomes::record(batch, finished)?;
         }
-        outlet.beside().took(outcomes.len() - settled, began.elapsed());
+        outlet.budget().observe(outcomes.len() - settled, began.elapsed());
         for step in &mut steps[done..] {
-            run_step(batch, step.as_mut())?;
+            run_request(batch, step.as_mut())?;
         }
         (settled, done) = (outcomes.len(), steps.len());
-        if !outlet.more(steps, outcomes) {
+        if !outlet.wait_for_group(steps, outcomes) {
             break;
         }
     }
@@ -410,9 +415,9 @@ fn run_batch(
 }
 
 /// An error given back fails the whole transaction.
-fn run_step(batch: &mut Batch<'_>, step: &mut dyn Step) -> Result<()> {
-    if step.guarded() {
-        return batch.guarded(|batch| step.run(batch));
+fn run_request(batch: &mut Transaction<'_>, step: &mut dyn WriteRequest) -> Result<()> {
+    if step.wants_savepoint() {
+        return batch.with_savepoint(|batch| step.run(batch));
     }
     match step.run(batch) {
         Err(error)

@@ -8,26 +8,26 @@ use crate::store::change::Change;
 use crate::store::error::sql;
 use crate::store::file::held::HeldFile;
 use crate::store::file::{opening, wal};
-use crate::store::memory::Shared;
+use crate::store::memory::Memory;
 use crate::store::operations::{accounts, destinations, due};
 
 /// Opens the read-write connection anew, and takes nothing of the log for moved.
 pub fn reopen(held: &HeldFile) -> Result<Connection> {
     let connection = opening::connect(held.path()).map_err(sql)?;
     opening::keep_log(&connection, true).map_err(sql)?;
-    wal::watch(&connection);
-    wal::distrust(&connection)?;
+    wal::install_hook(&connection);
+    wal::reset_backfill(&connection)?;
     Ok(connection)
 }
 
 /// Opens the read-write connection anew; gives it, and what the engine is to be told.
-pub fn connect(held: &HeldFile, shared: &Shared) -> Result<(Connection, Change)> {
+pub fn connect(held: &HeldFile, shared: &Memory) -> Result<(Connection, Change)> {
     let connection = reopen(held)?;
     let destinations = destinations::all(&connection)?;
     let pending = due::count_pending(&connection)?;
     shared.tokens.replace(accounts::tokens(&connection)?);
     shared.metrics.set_pending(pending);
-    Ok((connection, Change::Afresh(destinations)))
+    Ok((connection, Change::Reloaded(destinations)))
 }
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
         use std::os::unix::fs::MetadataExt as _;
         let Fixture { folder, store, .. } = fixture();
         let files = ["a.db-wal", "a.db-shm"].map(|name| std::fs::File::open(folder.path().join(name)).unwrap());
-        assert!(store.writer.step(|_| Err::<(), _>(failure())).await.is_err());
+        assert!(store.writer.submit(|_| Err::<(), _>(failure())).await.is_err());
         store.probe().await.unwrap();
         for file in files {
             assert_eq!(file.metadata().unwrap().nlink(), 1, "the last connection had gone, and the log with it");
@@ -95,17 +95,17 @@ mod tests {
             created_at, updated_at) VALUES ('dst_a', 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0);
             UPDATE account SET token_digest = zeroblob(32); COMMIT";
         // The commit is there, but nobody was told so.
-        let step = store.writer.step(move |batch| {
+        let step = store.writer.submit(move |batch| {
             batch.connection().execute_batch(insert).map_err(sql)?;
             Err::<(), _>(failure())
         });
         assert!(step.await.is_err());
         store.probe().await.unwrap();
         let told = std::mem::take(&mut *told.lock().unwrap());
-        let [Change::Afresh(destinations)] = told.as_slice() else { panic!("{told:?}") };
+        let [Change::Reloaded(destinations)] = told.as_slice() else { panic!("{told:?}") };
         assert_eq!(destinations[0].id.as_str(), "dst_a");
-        assert!(store.shared.tokens.owner(&TokenDigest::of(b"token"), Timestamp::EPOCH).is_none());
-        assert!(store.shared.tokens.owner(&TokenDigest([0; 32]), Timestamp::EPOCH).is_some());
+        assert!(store.memory.tokens.owner(&TokenDigest::of(b"token"), Timestamp::EPOCH).is_none());
+        assert!(store.memory.tokens.owner(&TokenDigest([0; 32]), Timestamp::EPOCH).is_some());
         store.close().await;
     }
 }

@@ -7,7 +7,7 @@ use super::sessions::LIFETIME;
 use crate::domain::login::SessionToken;
 
 /// Values looked at in one request: more of one name nobody sends in earnest.
-const MOST_VALUES: usize = 8;
+const MAX_COOKIE_VALUES: usize = 8;
 
 /// Its name and how browsers keep it.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Cookie {
     pub fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
         let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="));
-        values.take(MOST_VALUES)
+        values.take(MAX_COOKIE_VALUES)
     }
 }
 

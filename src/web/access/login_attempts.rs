@@ -17,15 +17,15 @@ const WAITING: usize = 64;
 
 /// Places for wrong tries to wait in.
 #[derive(Debug)]
-pub struct Tries(Semaphore);
+pub struct FailedLoginLimiter(Semaphore);
 
-impl Default for Tries {
+impl Default for FailedLoginLimiter {
     fn default() -> Self {
         Self(Semaphore::new(WAITING))
     }
 }
 
-impl Tries {
+impl FailedLoginLimiter {
     /// The answer to a wrong try, after its pause.
     pub async fn refuse(&self, refused: ApiError) -> ApiError {
         let Ok(_place) = self.0.try_acquire() else {
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn wrong_tries_wait_and_only_so_many_at_once() {
-        let tries = Arc::new(Tries::default());
+        let tries = Arc::new(FailedLoginLimiter::default());
         let all: Vec<_> = (0..WAITING + 10)
             .map(|_| {
                 let tries = Arc::clone(&tries);

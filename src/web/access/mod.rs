@@ -12,8 +12,8 @@ use crate::domain::login::LoginKey;
 use crate::domain::secret::AdminToken;
 use crate::domain::time::Timestamp;
 pub use cookie::Cookie;
-use login_attempts::Tries;
-pub use sessions::Life;
+use login_attempts::FailedLoginLimiter;
+pub use sessions::SessionLifetime;
 use sessions::Sessions;
 
 /// What is said to whoever shows nothing at all.
@@ -35,51 +35,51 @@ pub enum Credential<'a> {
 
 /// By what a request was let in.
 #[derive(Debug)]
-pub enum Pass {
+pub enum AuthMethod {
     /// The admin token, which no browser sends by itself.
     Token,
     /// A session, which browsers send with whatever a page asks for.
-    Session(Life),
+    Session(SessionLifetime),
 }
 
 /// What opens the admin API.
 #[derive(Debug)]
-pub enum Gate {
+pub enum AdminAccess {
     /// `--dev`: anyone on this machine; an `Authorization` header is ignored.
     Dev,
     /// Whoever the door lets in.
-    Door(Door),
+    Token(AdminAuth),
 }
 
 /// Asks for the admin token, or for a session that it or a code opened.
 #[derive(Debug)]
-pub struct Door {
+pub struct AdminAuth {
     token: AdminToken,
     codes: LoginKey,
     sessions: Sessions,
-    tries: Tries,
+    failed_logins: FailedLoginLimiter,
     cookie: Cookie,
 }
 
-impl Door {
+impl AdminAuth {
     /// A door that `token` opens, and codes of `codes`.
     pub fn new(token: AdminToken, codes: LoginKey, cookie: Cookie) -> Self {
-        Self { token, codes, sessions: Sessions::default(), tries: Tries::default(), cookie }
+        Self { token, codes, sessions: Sessions::default(), failed_logins: FailedLoginLimiter::default(), cookie }
     }
 
     /// Lets a request in. A bearer token that is given decides; a session counts only without one.
     ///
     /// # Errors
     /// 401; after a pause where a wrong token was given, and 429 where too many wrong ones pause already.
-    pub async fn admit(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<Pass> {
+    pub async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<AuthMethod> {
         let refused = |detail| ApiError::unauthorized("Bearer", "unauthorized", detail);
         match bearer(headers) {
-            Some(given) if self.token.matches(given) => return Ok(Pass::Token),
-            Some(_) => return Err(self.tries.refuse(refused(WRONG)).await),
+            Some(given) if self.token.matches(given) => return Ok(AuthMethod::Token),
+            Some(_) => return Err(self.failed_logins.refuse(refused(WRONG)).await),
             None => {}
         }
         match self.session(headers, now) {
-            Some(session) => Ok(Pass::Session(session)),
+            Some(session) => Ok(AuthMethod::Session(session)),
             None if headers.contains_key(AUTHORIZATION) => Err(refused(NO_BEARER)),
             None => Err(refused(UNAUTHORIZED)),
         }
@@ -90,7 +90,7 @@ impl Door {
         self.session(headers, now).is_some()
     }
 
-    fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<Life> {
+    fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<SessionLifetime> {
         self.cookie.values(headers).find_map(|token| self.sessions.find(token, now))
     }
 
@@ -110,7 +110,7 @@ impl Door {
         if opens {
             return Ok(self.cookie.set(&self.sessions.open(now)));
         }
-        Err(self.tries.refuse(ApiError::unauthorized("Bearer", "login_refused", detail)).await)
+        Err(self.failed_logins.refuse(ApiError::unauthorized("Bearer", "login_refused", detail)).await)
     }
 
     /// Ends the session that a request comes with, if any: value of `Set-Cookie`.
@@ -145,9 +145,9 @@ mod tests {
         map
     }
 
-    fn door() -> (Door, LoginKey) {
+    fn door() -> (AdminAuth, LoginKey) {
         let codes = LoginKey::generate();
-        (Door::new(AdminToken::parse(TOKEN).unwrap(), codes.clone(), Cookie::new(8080, false)), codes)
+        (AdminAuth::new(AdminToken::parse(TOKEN).unwrap(), codes.clone(), Cookie::new(8080, false)), codes)
     }
 
     fn now() -> Timestamp {
@@ -171,7 +171,7 @@ mod tests {
     async fn what_does_not_open_is_told_apart() {
         let (door, _) = door();
         let told = async |lines: &[(&'static str, &str)]| {
-            let error = door.admit(&headers(lines), now()).await.unwrap_err();
+            let error = door.authenticate(&headers(lines), now()).await.unwrap_err();
             assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "unauthorized"));
             error.problem.detail
         };
@@ -194,7 +194,10 @@ mod tests {
         assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "login_refused"));
         let second = door.log_in(Credential::Token(TOKEN), now()).await.unwrap();
         for cookie in [kept(&first), kept(&second)] {
-            assert!(matches!(door.admit(&headers(&[("cookie", &cookie)]), now()).await, Ok(Pass::Session(_))));
+            assert!(matches!(
+                door.authenticate(&headers(&[("cookie", &cookie)]), now()).await,
+                Ok(AuthMethod::Session(_))
+            ));
         }
         let late = now().plus(CODE_LIFETIME);
         assert!(door.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
@@ -220,9 +223,9 @@ mod tests {
         let (door, _) = door();
         let cookie = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
         let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
-        assert!(door.admit(&with("Bearer wrong"), now()).await.is_err());
-        assert!(matches!(door.admit(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(Pass::Token)));
+        assert!(door.authenticate(&with("Bearer wrong"), now()).await.is_err());
+        assert!(matches!(door.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(AuthMethod::Token)));
         // A proxy before the server may ask for a password of its own.
-        assert!(matches!(door.admit(&with("Basic YTpi"), now()).await, Ok(Pass::Session(_))));
+        assert!(matches!(door.authenticate(&with("Basic YTpi"), now()).await, Ok(AuthMethod::Session(_))));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::domain::login::{GoodCode, SessionToken};
+use crate::domain::login::{SessionToken, VerifiedCode};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 
@@ -15,10 +15,10 @@ use crate::domain::time::Timestamp;
 pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Sessions at once; one more ends the oldest.
-const MOST_OPEN: usize = 100;
+const MAX_SESSIONS: usize = 100;
 
 /// Used codes that are remembered at once. More within a code's lifetime only the owner can make; they are refused.
-const MOST_USED: usize = 1_000;
+const MAX_USED_CODES: usize = 1_000;
 
 /// What is open and what was used.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub struct Sessions(Mutex<State>);
 struct State {
     /// Oldest first.
     open: VecDeque<Session>,
-    used: Vec<GoodCode>,
+    used: Vec<VerifiedCode>,
 }
 
 #[derive(Debug)]
@@ -41,12 +41,12 @@ struct Session {
 
 /// How long a session goes on, for what goes on with it.
 #[derive(Debug, Clone)]
-pub struct Life {
+pub struct SessionLifetime {
     ends: Timestamp,
     life: watch::Receiver<()>,
 }
 
-impl Life {
+impl SessionLifetime {
     /// Resolves once the session has ended, however that is; `now` is the time.
     pub async fn over(mut self, now: Timestamp) {
         // Nothing is ever sent.
@@ -57,10 +57,10 @@ impl Life {
 
 impl Sessions {
     /// Notes that a code is used; false if it was already.
-    pub fn redeem(&self, code: &GoodCode, now: Timestamp) -> bool {
+    pub fn redeem(&self, code: &VerifiedCode, now: Timestamp) -> bool {
         let mut state = self.state();
         state.used.retain(|used| now < used.ends);
-        let fresh = state.used.len() < MOST_USED && !state.used.iter().any(|used| used.digest == code.digest);
+        let fresh = state.used.len() < MAX_USED_CODES && !state.used.iter().any(|used| used.digest == code.digest);
         if fresh {
             state.used.push(code.clone());
         }
@@ -72,7 +72,7 @@ impl Sessions {
         let token = SessionToken::generate();
         let mut state = self.state();
         state.open.retain(|session| now < session.ends);
-        if state.open.len() == MOST_OPEN {
+        if state.open.len() == MAX_SESSIONS {
             state.open.pop_front();
         }
         let (life, _) = watch::channel(());
@@ -81,12 +81,12 @@ impl Sessions {
     }
 
     /// The session of `token`, if it has not ended.
-    pub fn find(&self, token: &[u8], now: Timestamp) -> Option<Life> {
+    pub fn find(&self, token: &[u8], now: Timestamp) -> Option<SessionLifetime> {
         // Compared by digest, so that the time taken tells nothing that helps to guess a token.
         let digest = TokenDigest::of(token);
         let state = self.state();
         let session = state.open.iter().find(|session| session.digest == digest && now < session.ends)?;
-        Some(Life { ends: session.ends, life: session.life.subscribe() })
+        Some(SessionLifetime { ends: session.ends, life: session.life.subscribe() })
     }
 
     /// Ends the session of `token`.
@@ -121,11 +121,11 @@ mod tests {
     #[test]
     fn sessions_and_used_codes_are_bounded() {
         let (sessions, key, now) = (Sessions::default(), LoginKey::generate(), Timestamp::from_millis(1_000));
-        let tokens: Vec<SessionToken> = (0..=MOST_OPEN).map(|_| sessions.open(now)).collect();
+        let tokens: Vec<SessionToken> = (0..=MAX_SESSIONS).map(|_| sessions.open(now)).collect();
         let open = |token: &SessionToken| sessions.find(token.reveal().as_bytes(), now).is_some();
         assert!(!open(&tokens[0]) && tokens[1..].iter().all(open));
         let redeem = |at| sessions.redeem(&key.check(key.code(at).reveal(), at).unwrap(), at);
-        assert!((0..MOST_USED).all(|_| redeem(now)));
+        assert!((0..MAX_USED_CODES).all(|_| redeem(now)));
         assert!(!redeem(now));
         assert!(redeem(now.plus(Duration::from_secs(700))));
     }

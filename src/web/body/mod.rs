@@ -17,23 +17,23 @@ use crate::domain::memory::{MemoryBudget, Reservation};
 
 /// Most that is drained of a body that is refused, beyond what a body may have: a sender that cannot write all of it may
 /// never read the answer.
-const DRAINED_BYTES: usize = 8 * 1024 * 1024;
+const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Longest that draining takes.
-const DRAINED_FOR: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Bodies that are drained at once. Draining is a courtesy to honest clients: where so many are refused, the connection
 /// is closed instead, so that nobody without a token holds many connections.
 static DRAINS: Semaphore = Semaphore::const_new(256);
 
 /// Capacity to begin with, where a body does not say its length, and most that is believed where it does.
-const FIRST_BYTES: (usize, usize) = (1024, 4 * 1024 - 1);
+const INITIAL_CAPACITY: (usize, usize) = (1024, 4 * 1024 - 1);
 
 /// Each so many bytes that came of a body give it a second more.
-const BYTES_A_SECOND: usize = 8 * 1024;
+const MIN_BYTES_PER_SECOND: usize = 8 * 1024;
 
 /// Once the server stops, what has not come of a body by then is not waited for.
-const LAST_CALL: Duration = Duration::from_secs(1);
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// How long bodies may be, and how long they may take.
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct BodyLimits {
 }
 
 /// Why a body is not awaited any longer.
-enum Late {
+enum ReadTimeout {
     Slow,
     Stopping,
 }
@@ -61,22 +61,22 @@ impl BodyLimits {
     }
 
     /// What `read` gives, if it does so in time for a body that began then and of which so many bytes have come.
-    async fn in_time<T>(&self, began: Instant, came: usize, read: impl Future<Output = T>) -> Result<T, Late> {
-        let earned = Duration::from_secs((came / BYTES_A_SECOND) as u64);
+    async fn in_time<T>(&self, began: Instant, came: usize, read: impl Future<Output = T>) -> Result<T, ReadTimeout> {
+        let earned = Duration::from_secs((came / MIN_BYTES_PER_SECOND) as u64);
         tokio::select! {
             biased;
             read = read => Ok(read),
-            () = sleep_until(began + self.time + earned) => Err(Late::Slow),
-            () = self.last_call() => Err(Late::Stopping),
+            () = sleep_until(began + self.time + earned) => Err(ReadTimeout::Slow),
+            () = self.stop_grace() => Err(ReadTimeout::Stopping),
         }
     }
 
-    async fn last_call(&self) {
+    async fn stop_grace(&self) {
         if self.stopping.clone().wait_for(|stopping| *stopping).await.is_err() {
             // Nobody is left to stop it.
             std::future::pending::<()>().await;
         }
-        sleep(LAST_CALL).await;
+        sleep(STOP_GRACE).await;
     }
 }
 
@@ -97,7 +97,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
     }
     // One byte more than told, so that the end is seen without growing.
     let most = told.unwrap_or(limits.bytes) + 1;
-    let first = told.map_or(FIRST_BYTES.0, |told| told.min(FIRST_BYTES.1) + 1);
+    let first = told.map_or(INITIAL_CAPACITY.0, |told| told.min(INITIAL_CAPACITY.1) + 1);
     let Ok(mut held) = limits.memory.reserve(first) else {
         refuse(body, headers, limits.bytes).await;
         return Err(no_memory());
@@ -134,7 +134,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
     }
 }
 
-impl Late {
+impl ReadTimeout {
     /// The connection goes with it: nobody knows where the next request on it would begin.
     fn error(&self, came: usize) -> ApiError {
         let error = match self {
@@ -164,7 +164,7 @@ pub async fn refuse(body: Body, headers: &HeaderMap, longest: usize) {
 async fn drain(mut reader: impl AsyncRead + Unpin, longest: usize) {
     let Ok(_permit) = DRAINS.try_acquire() else { return };
     let mut buffer = vec![0; 16 * 1024];
-    let mut left = longest.saturating_add(DRAINED_BYTES);
+    let mut left = longest.saturating_add(MAX_DRAINED_BYTES);
     let all = async {
         while let Ok(read @ 1..) = reader.read(&mut buffer).await {
             left = left.saturating_sub(read);
@@ -174,7 +174,7 @@ async fn drain(mut reader: impl AsyncRead + Unpin, longest: usize) {
         }
     };
     // Whoever sends more, or slower, finds the connection closed.
-    let _ = tokio::time::timeout(DRAINED_FOR, all).await;
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, all).await;
 }
 
 fn too_large(limit: usize) -> ApiError {
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_is_refused_is_read_to_its_end_where_it_is_no_longer_than_the_limit() {
-        let (limits, _stop) = limits(3 * DRAINED_BYTES, Duration::from_secs(15));
+        let (limits, _stop) = limits(3 * MAX_DRAINED_BYTES, Duration::from_secs(15));
         let (length, others) = (limits.bytes, limits.memory.reserve(limits.bytes * 3 / 2).unwrap());
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_LENGTH, length.into());

@@ -11,14 +11,14 @@ use poem::{IntoResponse as _, Response};
 use crate::domain::origin::Origin;
 
 /// What operations read besides what every page may send.
-const SENT: &str =
+const ALLOWED_HEADERS: &str =
     "authorization, content-type, idempotency-key, prefer, cl-xtoken, cl-x-token, if-none-match, last-event-id";
 
 /// What clients read besides what every page may see.
-const SEEN: &str = "location, retry-after, preference-applied, www-authenticate, etag";
+const EXPOSED_HEADERS: &str = "location, retry-after, preference-applied, www-authenticate, etag";
 
 /// The named origin that `headers` come from, if it is one.
-pub fn friend<'a>(friends: &'a [Origin], headers: &HeaderMap) -> Option<&'a Origin> {
+pub fn allowed_origin<'a>(friends: &'a [Origin], headers: &HeaderMap) -> Option<&'a Origin> {
     if friends.is_empty() {
         return None;
     }
@@ -38,7 +38,7 @@ pub fn preflight() -> Response {
     let headers = response.headers_mut();
     let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }
@@ -52,7 +52,7 @@ pub fn answer(friend: Option<&Origin>, headers: &mut HeaderMap) {
     headers.insert(VARY, varies.unwrap_or(HeaderValue::from_static("*")));
     if let Some(origin) = friend.and_then(|friend| HeaderValue::from_str(friend.as_str()).ok()) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SEEN));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
         for line in lines {
             headers.append(ORIGIN, HeaderValue::from_static(line));
         }
-        friend(&friends, &headers).is_some()
+        allowed_origin(&friends, &headers).is_some()
     }
 
     #[test]

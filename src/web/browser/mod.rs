@@ -8,31 +8,31 @@ pub mod security_headers;
 use poem::http::{Method, Uri};
 use poem::{Endpoint, Request, Response};
 
-use self::same_origin::Site;
+use self::same_origin::OriginPolicy;
 use super::problem::ApiError;
 use crate::domain::origin::Origin;
 
 /// The front of every answer: a look at `Host`, CORS for the origins that were named, and the headers that keep browsers safe.
-pub struct Fronted<E> {
+pub struct WithBrowserHeaders<E> {
     endpoint: E,
-    friends: Vec<Origin>,
+    allowed_origins: Vec<Origin>,
     shape: fn(&Uri, ApiError) -> ApiError,
 }
 
 /// Puts the front before `endpoint`, which never fails. What it refuses itself looks as `shape` makes it.
-pub fn fronted<E: Endpoint<Output = Response>>(
+pub fn with_browser_headers<E: Endpoint<Output = Response>>(
     endpoint: E,
-    site: &Site,
+    site: &OriginPolicy,
     shape: fn(&Uri, ApiError) -> ApiError,
-) -> Fronted<E> {
-    Fronted { endpoint, friends: site.friends.clone(), shape }
+) -> WithBrowserHeaders<E> {
+    WithBrowserHeaders { endpoint, allowed_origins: site.allowed_origins.clone(), shape }
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Fronted<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for WithBrowserHeaders<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let friend = cors::friend(&self.friends, request.headers());
+        let friend = cors::allowed_origin(&self.allowed_origins, request.headers());
         let mut response = match (host::check(request.version(), request.headers()), friend) {
             // Boxed, since next to no request needs it.
             (Err(error), _) => Box::pin(host::refuse(request, error, self.shape)).await,
@@ -42,7 +42,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Fronted<E> {
             (Ok(()), _) => self.endpoint.call(request).await?,
         };
         let headers = response.headers_mut();
-        if !self.friends.is_empty() {
+        if !self.allowed_origins.is_empty() {
             cors::answer(friend, headers);
         }
         security_headers::protect(headers);

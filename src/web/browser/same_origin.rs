@@ -13,11 +13,11 @@ use crate::web::problem::{ApiError, ApiResult};
 
 /// Whose pages may do what.
 #[derive(Debug, Clone, Default)]
-pub struct Site {
+pub struct OriginPolicy {
     /// Where people reach this server, if not as localhost.
     pub public: Option<Origin>,
     /// Origins whose pages may call it with a token of their own.
-    pub friends: Vec<Origin>,
+    pub allowed_origins: Vec<Origin>,
 }
 
 /// For whom a request speaks that shows no token.
@@ -29,7 +29,7 @@ pub enum Caller {
     Browser,
 }
 
-impl Site {
+impl OriginPolicy {
     /// Checks a request that comes without a token.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Site {
         if method.is_safe() {
             return Ok(());
         }
-        let is_friend = caller == Caller::Anyone && cors::friend(&self.friends, headers).is_some();
+        let is_friend = caller == Caller::Anyone && cors::allowed_origin(&self.allowed_origins, headers).is_some();
         let own_origin = |origin: &str| {
             let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
             authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::domain::origin::Origin;
 
-    fn asked(site: &Site, caller: Caller, method: Method, lines: &[(&'static str, &str)]) -> u16 {
+    fn asked(site: &OriginPolicy, caller: Caller, method: Method, lines: &[(&'static str, &str)]) -> u16 {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
@@ -99,12 +99,15 @@ mod tests {
     }
 
     fn code(method: Method, lines: &[(&'static str, &str)]) -> u16 {
-        asked(&Site::default(), Caller::Browser, method, lines)
+        asked(&OriginPolicy::default(), Caller::Browser, method, lines)
     }
 
-    fn site() -> Site {
+    fn site() -> OriginPolicy {
         let origin = |text| Origin::parse(text).unwrap();
-        Site { public: Some(origin("https://push.example.com")), friends: vec![origin("http://localhost:3000")] }
+        OriginPolicy {
+            public: Some(origin("https://push.example.com")),
+            allowed_origins: vec![origin("http://localhost:3000")],
+        }
     }
 
     #[test]
@@ -148,7 +151,7 @@ mod tests {
         let lines = [("host", "localhost"), ("origin", "http://localhost:3000"), ("sec-fetch-site", "same-site")];
         assert_eq!(asked(&site(), Caller::Anyone, Method::POST, &lines), 200);
         assert_eq!(asked(&site(), Caller::Browser, Method::POST, &lines), 403);
-        assert_eq!(asked(&Site::default(), Caller::Anyone, Method::POST, &lines), 403);
+        assert_eq!(asked(&OriginPolicy::default(), Caller::Anyone, Method::POST, &lines), 403);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use poem::web::{LocalAddr, RemoteAddr};
 use tokio::net::TcpListener;
 
 use super::connection::Connection;
-use super::connections::{Connections, Ends};
-use super::stream::Guarded;
+use super::connections::{Ends, OpenConnections};
+use super::stream::WatchedStream;
 use crate::process::critical::panic_point;
 
 /// Between two looks for room, while every connection is being served or those that make room are being closed;
@@ -24,18 +24,18 @@ const FULL: Duration = Duration::from_millis(10);
 const BROKEN: Duration = Duration::from_millis(50);
 
 /// Between two lines of the log about such errors.
-const COMPLAINT: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The listening socket.
 pub struct BoundedAcceptor {
     listener: TcpListener,
-    connections: Arc<Connections>,
+    connections: Arc<OpenConnections>,
     complained: Option<Instant>,
 }
 
 impl BoundedAcceptor {
     /// Accepts from `listener`.
-    pub fn new(listener: TcpListener, connections: Arc<Connections>) -> Self {
+    pub fn new(listener: TcpListener, connections: Arc<OpenConnections>) -> Self {
         Self { listener, connections, complained: None }
     }
 
@@ -52,7 +52,7 @@ impl BoundedAcceptor {
 
     /// Waits until accepting may work again.
     async fn recover(&mut self, error: &io::Error) {
-        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+        if self.complained.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             self.complained = Some(Instant::now());
             tracing::error!(%error, "connections cannot be accepted; those that wait longest are closed");
         }
@@ -63,13 +63,13 @@ impl BoundedAcceptor {
 }
 
 impl Acceptor for BoundedAcceptor {
-    type Io = Guarded;
+    type Io = WatchedStream;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.listener.local_addr().map(|address| LocalAddr(address.into())).into_iter().collect()
     }
 
-    async fn accept(&mut self) -> io::Result<(Guarded, LocalAddr, RemoteAddr, Scheme)> {
+    async fn accept(&mut self) -> io::Result<(WatchedStream, LocalAddr, RemoteAddr, Scheme)> {
         loop {
             panic_point("acceptor");
             match self.listener.accept().await {
@@ -78,7 +78,7 @@ impl Acceptor for BoundedAcceptor {
                     let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { continue };
                     let ends = (local, remote);
                     let connection = self.admit(ends).await;
-                    let stream = Guarded::new(stream, ends, connection, Arc::clone(&self.connections));
+                    let stream = WatchedStream::new(stream, ends, connection, Arc::clone(&self.connections));
                     return Ok((stream, LocalAddr(local.into()), RemoteAddr(remote.into()), Scheme::HTTP));
                 }
                 Err(error) if is_of_one_connection(&error) => {}

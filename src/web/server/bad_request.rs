@@ -9,22 +9,22 @@ use std::time::SystemTime;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::connection::LONGEST_HEAD;
+use super::connection::MAX_HEAD_BYTES;
 use crate::web::problem::{MEDIA_TYPE, problem_body};
 
 /// Most that is thrown away of a request that is refused; more finds the connection closed.
-const DRAINED_BYTES: usize = 8 * 1024 * 1024;
+const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
 /// An answer on its way out, after which the connection ends.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ErrorReply {
     answer: Vec<u8>,
     sent: usize,
     ended: bool,
     drained: usize,
 }
 
-impl Refusal {
+impl ErrorReply {
     /// What is to be sent instead of `written`, if that is an error that hyper made.
     pub fn in_place_of(written: &[u8]) -> Option<Self> {
         let status = std::str::from_utf8(written.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
@@ -34,7 +34,7 @@ impl Refusal {
     /// The answer for `status`.
     pub fn of_status(status: u16) -> Self {
         let (code, detail) = match status {
-            431 => ("head_too_long", format!("The request line and headers are longer than {LONGEST_HEAD} bytes.")),
+            431 => ("head_too_long", format!("The request line and headers are longer than {MAX_HEAD_BYTES} bytes.")),
             414 => ("url_too_long", "The URL in the request line is too long.".to_owned()),
             _ => ("malformed_request", "This is no HTTP/1.1 request: its first line or a header is wrong.".to_owned()),
         };
@@ -71,7 +71,7 @@ impl Refusal {
             self.ended = true;
         }
         let mut bytes = [0; 4096];
-        while self.drained < DRAINED_BYTES {
+        while self.drained < MAX_DRAINED_BYTES {
             let mut buffer = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
             if buffer.filled().is_empty() {
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_an_error_is_replaced() {
-        let replaced = |written: &str| Refusal::in_place_of(written.as_bytes()).map(|refusal| refusal.answer);
+        let replaced = |written: &str| ErrorReply::in_place_of(written.as_bytes()).map(|refusal| refusal.answer);
         let answer =
             String::from_utf8(replaced("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").unwrap()).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -12,10 +12,10 @@ const IDLE: Duration = Duration::from_secs(75);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// When the server stops: for what has begun to send a request to finish its head, and for streams to end by themselves.
-const LAST_CALL: Duration = Duration::from_secs(1);
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Longest head of a request; hyper alone would buffer 400 KiB for each connection.
-pub const LONGEST_HEAD: usize = 64 * 1024;
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// One connection, as its stream, its request and the sweeper share it.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ enum Phase {
 
 /// What a stream may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum May {
+pub enum IoPermission {
     /// Go on.
     Proceed,
     /// Nothing: it was closed.
@@ -79,25 +79,25 @@ impl Connection {
     }
 
     /// Asked before each read; [`close`](Self::close) wakes who asked.
-    pub fn may_read(&self, context: &Context<'_>) -> May {
+    pub fn may_read(&self, context: &Context<'_>) -> IoPermission {
         let mut state = self.state();
         wake_later(&mut state.reader, context);
         match state.phase {
-            _ if state.closed => May::End,
+            _ if state.closed => IoPermission::End,
             // The server has seen all of it and still asks for more.
-            Phase::Head if state.head >= LONGEST_HEAD => May::Refuse,
-            _ => May::Proceed,
+            Phase::Head if state.head >= MAX_HEAD_BYTES => IoPermission::Refuse,
+            _ => IoPermission::Proceed,
         }
     }
 
     /// Asked before each write; [`close`](Self::close) wakes who asked.
-    pub fn may_write(&self, context: &Context<'_>) -> May {
+    pub fn may_write(&self, context: &Context<'_>) -> IoPermission {
         let mut state = self.state();
         wake_later(&mut state.writer, context);
         match state.phase {
-            _ if state.closed => May::End,
-            Phase::Head => May::Refuse,
-            _ => May::Proceed,
+            _ if state.closed => IoPermission::End,
+            Phase::Head => IoPermission::Refuse,
+            _ => IoPermission::Proceed,
         }
     }
 
@@ -158,7 +158,7 @@ impl Connection {
     pub fn is_overdue(&self, now: Instant, patience: Duration, stopping: Option<Instant>) -> bool {
         let state = self.state();
         let passed = |since: Instant, allowed: Duration| now.saturating_duration_since(since) >= allowed;
-        let last_call = stopping.is_some_and(|at| passed(state.since.max(at), LAST_CALL));
+        let last_call = stopping.is_some_and(|at| passed(state.since.max(at), STOP_GRACE));
         if let Some(blocked) = state.blocked {
             return passed(blocked, patience);
         }
@@ -272,12 +272,12 @@ mod tests {
         let start = Instant::now();
         let context = Context::from_waker(Waker::noop());
         let connection = Connection::new(start);
-        connection.read(LONGEST_HEAD - 1, start);
-        assert_eq!(connection.may_read(&context), May::Proceed);
+        connection.read(MAX_HEAD_BYTES - 1, start);
+        assert_eq!(connection.may_read(&context), IoPermission::Proceed);
         connection.read(1, start);
-        assert_eq!(connection.may_read(&context), May::Refuse);
+        assert_eq!(connection.may_read(&context), IoPermission::Refuse);
         connection.begin();
-        assert_eq!(connection.may_read(&context), May::Proceed, "the rest was body");
+        assert_eq!(connection.may_read(&context), IoPermission::Proceed, "the rest was body");
     }
 
     #[test]
@@ -285,14 +285,14 @@ mod tests {
         let start = Instant::now();
         let context = Context::from_waker(Waker::noop());
         let connection = Connection::new(start);
-        assert_eq!(connection.may_write(&context), May::Refuse);
+        assert_eq!(connection.may_write(&context), IoPermission::Refuse);
         connection.begin();
-        assert_eq!(connection.may_write(&context), May::Proceed);
+        assert_eq!(connection.may_write(&context), IoPermission::Proceed);
         connection.end(start);
-        assert_eq!(connection.may_write(&context), May::Proceed, "the answer goes out");
+        assert_eq!(connection.may_write(&context), IoPermission::Proceed, "the answer goes out");
         connection.read(1, start);
-        assert_eq!(connection.may_write(&context), May::Refuse);
+        assert_eq!(connection.may_write(&context), IoPermission::Refuse);
         connection.close();
-        assert_eq!([connection.may_read(&context), connection.may_write(&context)], [May::End; 2]);
+        assert_eq!([connection.may_read(&context), connection.may_write(&context)], [IoPermission::End; 2]);
     }
 }

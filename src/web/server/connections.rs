@@ -19,7 +19,7 @@ const SHED: usize = 64;
 
 /// The connections that are open.
 #[derive(Debug)]
-pub struct Connections {
+pub struct OpenConnections {
     open: Mutex<Open>,
     most: usize,
     patience: Duration,
@@ -31,7 +31,7 @@ struct Open {
     stopping: Option<Instant>,
 }
 
-impl Connections {
+impl OpenConnections {
     /// None yet, and never more than `most`.
     pub fn new(most: usize, patience: Duration) -> Self {
         Self { open: Mutex::default(), most, patience }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn those_that_have_waited_longest_make_room_and_requests_under_way_stay() {
         let start = Instant::now();
-        let connections = Connections::new(4, Duration::from_secs(15));
+        let connections = OpenConnections::new(4, Duration::from_secs(15));
         let come = |port: u16| connections.admit(ends(port), start + Duration::from_millis(port.into()));
         come(1).unwrap().begin();
         let kept: Vec<_> = [4, 2, 3].map(|port| come(port).unwrap()).into();
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_late_does_not_remove_its_successor() {
-        let connections = Connections::new(1, Duration::ZERO);
+        let connections = OpenConnections::new(1, Duration::ZERO);
         let first = connections.admit(ends(1), Instant::now()).unwrap();
         assert_eq!(connections.shed(), 1);
         let second = connections.admit(ends(1), Instant::now()).unwrap();

@@ -24,8 +24,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use acceptor::BoundedAcceptor;
-use connections::Connections;
-use requests::Tracked;
+use connections::OpenConnections;
+use requests::RequestTracker;
 
 use crate::process::critical::{EndsProcess, panic_point};
 
@@ -33,11 +33,11 @@ use crate::process::critical::{EndsProcess, panic_point};
 const BACKLOG: u32 = 4_096;
 
 /// Most connections, whatever the limit of open files: one that sends half a head costs about 20 KB.
-const MOST_CONNECTIONS: u64 = 10_000;
+const MAX_CONNECTIONS: u64 = 10_000;
 
 /// A server that takes requests.
-pub struct Serving {
-    connections: Arc<Connections>,
+pub struct HttpServer {
+    connections: Arc<OpenConnections>,
     server: JoinHandle<io::Result<()>>,
     sweeper: JoinHandle<()>,
     stop: oneshot::Sender<()>,
@@ -78,11 +78,11 @@ pub fn bind(address: SocketAddr) -> io::Result<Bound> {
 }
 
 /// How many connections fit a limit of open files; the other half is for deliveries and the database.
-pub fn most_connections(open_files: u64) -> usize {
-    usize::try_from((open_files / 2).clamp(16, MOST_CONNECTIONS)).unwrap_or(16)
+pub fn max_connections(open_files: u64) -> usize {
+    usize::try_from((open_files / 2).clamp(16, MAX_CONNECTIONS)).unwrap_or(16)
 }
 
-impl Serving {
+impl HttpServer {
     /// Serves `routes` on `listener`, on at most `most` connections; a head, and each piece of an answer, may take
     /// `patience`. A stop waits for requests under way for at most `grace`.
     pub fn start(
@@ -92,14 +92,14 @@ impl Serving {
         patience: Duration,
         grace: Duration,
     ) -> Self {
-        let connections = Arc::new(Connections::new(most, patience));
+        let connections = Arc::new(OpenConnections::new(most, patience));
         let (stop, stopped) = oneshot::channel::<()>();
         let signal = async {
             // A dropped sender stops it as well.
             let _ = stopped.await;
         };
         let acceptor = BoundedAcceptor::new(listener, Arc::clone(&connections));
-        let tracked = Tracked::new(routes, Arc::clone(&connections));
+        let tracked = RequestTracker::new(routes, Arc::clone(&connections));
         let server = poem::Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(tracked, signal, Some(grace));
         let server = async {
             let _ends = EndsProcess("HTTP server");
@@ -122,7 +122,7 @@ impl Serving {
 }
 
 /// Closes what is overdue.
-async fn sweep(connections: Arc<Connections>) {
+async fn sweep(connections: Arc<OpenConnections>) {
     let _ends = EndsProcess("watch over connections");
     let mut pause = tokio::time::interval(connections.sweep_every());
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -139,8 +139,8 @@ mod tests {
 
     #[test]
     fn half_the_open_files_are_for_clients_and_never_more_than_memory_allows() {
-        assert_eq!(most_connections(1_024), 512);
-        assert_eq!(most_connections(1_048_576), 10_000);
-        assert_eq!(most_connections(0), 16);
+        assert_eq!(max_connections(1_024), 512);
+        assert_eq!(max_connections(1_048_576), 10_000);
+        assert_eq!(max_connections(0), 16);
     }
 }

@@ -11,30 +11,30 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::acceptor;
 use super::connection::Connection;
-use super::connections::Connections;
+use super::connections::OpenConnections;
 
 /// Media type of answers that go on until somebody has enough of them.
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// An endpoint whose requests are known to their connections.
-pub struct Tracked<E> {
+pub struct RequestTracker<E> {
     endpoint: E,
-    connections: Arc<Connections>,
+    connections: Arc<OpenConnections>,
 }
 
-impl<E> Tracked<E> {
+impl<E> RequestTracker<E> {
     /// Tracks the requests of `endpoint`.
-    pub fn new(endpoint: E, connections: Arc<Connections>) -> Self {
+    pub fn new(endpoint: E, connections: Arc<OpenConnections>) -> Self {
         Self { endpoint, connections }
     }
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Tracked<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for RequestTracker<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let ends = acceptor::ends(request.local_addr(), request.remote_addr());
-        let under_way = ends.and_then(|ends| self.connections.find(&ends)).map(UnderWay::begin);
+        let under_way = ends.and_then(|ends| self.connections.find(&ends)).map(RequestGuard::begin);
         let mut response = self.endpoint.call(request).await?;
         if let Some(under_way) = under_way
             && response.content_type().is_some_and(|media_type| media_type.starts_with(EVENT_STREAM))
@@ -48,18 +48,18 @@ impl<E: Endpoint<Output = Response>> Endpoint for Tracked<E> {
 }
 
 /// A request, until it is answered or its client is gone.
-struct UnderWay {
+struct RequestGuard {
     connection: Arc<Connection>,
 }
 
-impl UnderWay {
+impl RequestGuard {
     fn begin(connection: Arc<Connection>) -> Self {
         connection.begin();
         Self { connection }
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.connection.end(Instant::now());
     }
@@ -68,7 +68,7 @@ impl Drop for UnderWay {
 /// A body that keeps its request under way to its end.
 struct Streamed<R> {
     body: R,
-    _under_way: UnderWay,
+    _under_way: RequestGuard,
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for Streamed<R> {

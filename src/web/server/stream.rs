@@ -9,9 +9,9 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::bad_request::Refusal;
-use super::connection::{Connection, May};
-use super::connections::{Connections, Ends};
+use super::bad_request::ErrorReply;
+use super::connection::{Connection, IoPermission};
+use super::connections::{Ends, OpenConnections};
 use super::preface::Preface;
 
 /// Status where a head is longer than it may be.
@@ -24,28 +24,28 @@ const NO_REQUEST: u16 = 400;
 const READ_BYTES: u64 = 16 * 1024;
 
 /// A TCP stream that ends when its connection is closed from elsewhere.
-pub struct Guarded {
+pub struct WatchedStream {
     stream: TcpStream,
     ends: Ends,
     connection: Arc<Connection>,
-    connections: Arc<Connections>,
+    connections: Arc<OpenConnections>,
     preface: Preface,
-    refusal: Option<Refusal>,
+    refusal: Option<ErrorReply>,
 }
 
-impl Guarded {
+impl WatchedStream {
     /// Watches `stream` on behalf of `connection`.
-    pub fn new(stream: TcpStream, ends: Ends, connection: Arc<Connection>, connections: Arc<Connections>) -> Self {
+    pub fn new(stream: TcpStream, ends: Ends, connection: Arc<Connection>, connections: Arc<OpenConnections>) -> Self {
         Self { stream, ends, connection, connections, preface: Preface::NEW, refusal: None }
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: ErrorReply) {
         self.connection.refused(Instant::now());
         self.refusal = Some(refusal);
     }
 }
 
-impl Drop for Guarded {
+impl Drop for WatchedStream {
     fn drop(&mut self) {
         self.connections.remove(&self.ends, &self.connection);
     }
@@ -55,13 +55,13 @@ fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the connection had had its time")
 }
 
-impl AsyncRead for Guarded {
+impl AsyncRead for WatchedStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match this.connection.may_read(context) {
-            May::Proceed => {}
-            May::End => return Poll::Ready(Err(closed())),
-            May::Refuse => this.refuse(Refusal::of_status(HEAD_TOO_LONG)),
+            IoPermission::Proceed => {}
+            IoPermission::End => return Poll::Ready(Err(closed())),
+            IoPermission::Refuse => this.refuse(ErrorReply::of_status(HEAD_TOO_LONG)),
         }
         if this.refusal.is_none() {
             let before = buffer.filled().len();
@@ -75,7 +75,7 @@ impl AsyncRead for Guarded {
             }
             // The server never sees enough of it to begin.
             buffer.set_filled(before);
-            this.refuse(Refusal::of_status(NO_REQUEST));
+            this.refuse(ErrorReply::of_status(NO_REQUEST));
         }
         match &mut this.refusal {
             // Then its end: the server has nothing to say to it.
@@ -85,14 +85,14 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl AsyncWrite for WatchedStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match this.connection.may_write(context) {
-            May::Proceed => {}
-            May::End => return Poll::Ready(Err(closed())),
-            May::Refuse => {
-                if let Some(refusal) = Refusal::in_place_of(bytes) {
+            IoPermission::Proceed => {}
+            IoPermission::End => return Poll::Ready(Err(closed())),
+            IoPermission::Refuse => {
+                if let Some(refusal) = ErrorReply::in_place_of(bytes) {
                     this.refuse(refusal);
                 }
             }
@@ -112,7 +112,7 @@ impl AsyncWrite for Guarded {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.refusal {
-            Some(_) if this.connection.may_write(context) == May::End => Poll::Ready(Err(closed())),
+            Some(_) if this.connection.may_write(context) == IoPermission::End => Poll::Ready(Err(closed())),
             Some(refusal) => refusal.poll_answer(&mut this.stream, context),
             None => Pin::new(&mut this.stream).poll_flush(context),
         }
@@ -122,7 +122,7 @@ impl AsyncWrite for Guarded {
         let this = self.get_mut();
         match &mut this.refusal {
             // Closed from elsewhere, it lingers no longer.
-            Some(_) if this.connection.may_read(context) == May::End => Poll::Ready(Err(closed())),
+            Some(_) if this.connection.may_read(context) == IoPermission::End => Poll::Ready(Err(closed())),
             Some(refusal) => refusal.poll(&mut this.stream, context),
             None => Pin::new(&mut this.stream).poll_shutdown(context),
         }

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 const WAIT: Duration = Duration::from_millis(250);
 
 /// Longest wait between probes.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// What a probe weighs among the permits of suspect lanes, where the lane's last probe was answered: nothing.
 const PROVEN: usize = 0;
@@ -92,7 +92,7 @@ impl Suspicion {
         if !was_on {
             (self.since, self.hung, self.wait) = (now, 0, Timestamp::EPOCH);
         } else if began >= self.since {
-            let wait = WAIT.saturating_mul(4_u32.saturating_pow(self.hung)).min(LONGEST_WAIT);
+            let wait = WAIT.saturating_mul(4_u32.saturating_pow(self.hung)).min(MAX_WAIT);
             self.wait = now.plus(wait);
             self.hung += 1;
             self.proven = false;

@@ -48,7 +48,7 @@ const MAY_HANG: usize = 128;
 fn room(lane: &mut Lane, most: usize) -> usize {
     let before = lane.in_flight;
     lane.in_flight = lane.hanging();
-    while lane.has_room(most, MAY_HANG) {
+    while lane.has_capacity(most, MAY_HANG) {
         lane.in_flight += 1;
     }
     let room = lane.in_flight - lane.hanging();
@@ -71,17 +71,17 @@ fn a_new_lane_that_fails_backs_off_and_a_success_makes_it_good() {
     lane.failed(at(60), at(60), Jitter::NONE);
     assert_eq!(lane.waits_until(at(60)), Some(at(160)));
     lane.succeeded(at(160), Duration::from_millis(2));
-    assert_eq!((lane.pool(), lane.waits_until(at(161))), (Pool::Brisk, None));
+    assert_eq!((lane.pool(), lane.waits_until(at(161))), (Pool::Immediate, None));
 }
 
 #[test]
 fn one_failure_of_a_good_lane_does_not_hold_it_back() {
     let mut lane = good();
     lane.failed(at(2), at(3), Jitter::NONE);
-    assert_eq!((lane.pool(), lane.waits_until(at(3))), (Pool::Brisk, None));
+    assert_eq!((lane.pool(), lane.waits_until(at(3))), (Pool::Immediate, None));
     lane.failed(at(3), at(4), Jitter::NONE);
     lane.failed(at(4), at(5), Jitter::NONE);
-    assert_eq!(lane.standing, Standing::Failing);
+    assert_eq!(lane.health, Health::Failing);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn the_cap_grows_with_successes_and_halves_once_a_round() {
 fn a_destination_that_answers_at_once_needs_few_attempts_at_the_same_time() {
     let mut lane = good();
     (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_micros(300)));
-    assert_eq!(room(&mut lane, 32), FAST_ROOM);
+    assert_eq!(room(&mut lane, 32), MIN_CONCURRENCY_LIMIT);
     (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_millis(2)));
     assert_eq!(room(&mut lane, 32), 15);
     (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_millis(30)));
@@ -111,7 +111,7 @@ fn a_destination_that_answers_at_once_needs_few_attempts_at_the_same_time() {
 fn a_suspect_lane_goes_on_with_one_at_a_time_until_a_success_that_began_later() {
     let mut lane = good();
     lane.succeeded(at(2), Duration::from_millis(1));
-    assert_eq!((lane.pool(), room(&mut lane, 32)), (Pool::Brisk, 3));
+    assert_eq!((lane.pool(), room(&mut lane, 32)), (Pool::Immediate, 3));
     hangs(&mut lane, 5);
     assert_eq!((lane.pool(), room(&mut lane, 32)), (Pool::Suspect, 1));
     lane.succeeded(at(4), Duration::from_millis(60));
@@ -148,7 +148,7 @@ fn each_probe_that_hangs_makes_the_next_one_wait_longer_and_weigh_more() {
         assert_eq!(lane.weight(), weight);
     }
     lane.succeeded(at(12_000), Duration::from_millis(1));
-    assert_eq!((lane.pool(), lane.waits_until(at(12_001))), (Pool::Brisk, None));
+    assert_eq!((lane.pool(), lane.waits_until(at(12_001))), (Pool::Immediate, None));
     hangs(&mut lane, 12_002);
     assert_eq!((lane.waits_until(at(12_052)), lane.weight()), (None, 0), "the last probe was answered");
 }
@@ -162,7 +162,7 @@ fn one_that_hung_and_ends_says_nothing_against_a_destination_that_has_answered_s
         lane.failed(at(100), at(15_100), Jitter::NONE);
         lane.ended(Some(at(100)));
     }
-    assert_eq!((lane.standing, lane.hanging(), lane.in_flight), (Standing::Good, 0, 0));
+    assert_eq!((lane.health, lane.hanging(), lane.in_flight), (Health::Good, 0, 0));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_lane_that_fails_does_not_wait_for_what_hangs_since_it_was_good() {
     let mut lane = good();
     hangs(&mut lane, 100);
     lane.failed(at(160), at(161), Jitter::NONE);
-    assert_eq!((lane.standing, room(&mut lane, 32)), (Standing::Failing, 1));
+    assert_eq!((lane.health, room(&mut lane, 32)), (Health::Failing, 1));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_lane_that_leads_elsewhere_does_not_wait_for_what_hangs_where_it_led_before(
     lane.moved();
     assert_eq!((lane.pool(), lane.waits_until(at(250)), room(&mut lane, 32)), (Pool::Suspect, None, 1));
     lane.succeeded(at(260), Duration::from_millis(1));
-    assert_eq!(lane.pool(), Pool::Brisk);
+    assert_eq!(lane.pool(), Pool::Immediate);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn what_is_sent_by_hand_goes_first_and_alone_and_past_one_that_fails() {
     let next = |lane: &mut Lane| lane.next_jobs().iter().map(|job| job.delivery.0).collect::<Vec<_>>();
     assert_eq!([next(&mut lane), next(&mut lane)], [[40], [41]]);
     assert_eq!(next(&mut lane), [0, 1, 2, 3]);
-    lane.standing = Standing::Failing;
+    lane.health = Health::Failing;
     assert_eq!(room(&mut lane, 32), 1);
     lane.urgent.push_back(job(42, true));
     assert_eq!((room(&mut lane, 32), room(&mut lane, 1)), (2, 1));
@@ -206,7 +206,7 @@ fn a_merely_slow_destination_is_slow_and_not_failing() {
     lane.succeeded(at(0), Duration::from_secs(2));
     lane.ended(Some(at(0)));
     assert_eq!((lane.pool(), lane.is_suspect()), (Pool::Slow, false));
-    assert_eq!(lane.patience(Pool::Slow), Some(Duration::from_millis(4_100)));
+    assert_eq!(lane.overdue_after(Pool::Slow), Some(Duration::from_millis(4_100)));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_worker_is_given_more_at_once_the_faster_the_destination_and_the_longer_the_
     lane.queue.extend((12..400).map(job));
     assert_eq!(lane.run_length(), 4, "of a millisecond each");
     (0..100).for_each(|_| lane.succeeded(at(2), Duration::from_micros(100)));
-    assert_eq!(lane.run_length(), LONGEST_RUN);
+    assert_eq!(lane.run_length(), MAX_RUN);
     lane.overdue(at(3), at(53));
     assert_eq!(lane.run_length(), 1, "it may hang");
 }
@@ -235,11 +235,11 @@ fn a_lane_that_held_others_up_goes_alone_for_a_while_and_one_that_was_held_up_on
         })
     };
     assert_eq!(successes(&mut lane), Some(0));
-    lane.was_held_up();
+    lane.delayed_by_other();
     assert_eq!(successes(&mut lane), Some(1));
-    lane.held_others_up();
-    lane.was_held_up();
-    assert_eq!(successes(&mut lane), Some(ALONE));
+    lane.delayed_others();
+    lane.delayed_by_other();
+    assert_eq!(successes(&mut lane), Some(UNBUNDLED_SUCCESSES));
 }
 
 /// Lanes with endless work, and the pools between them; time goes by in steps of 10 ms.
@@ -272,7 +272,8 @@ impl Play {
         loop {
             let mut entries = Vec::new();
             for (number, lane) in self.lanes.iter().enumerate() {
-                if !answered.contains(&number) && lane.waits_until(at(now)).is_none() && lane.has_room(32, MAY_HANG) {
+                if !answered.contains(&number) && lane.waits_until(at(now)).is_none() && lane.has_capacity(32, MAY_HANG)
+                {
                     let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn: lane.turn.unwrap_or(0) };
                     let key = DestinationKey(i64::try_from(number).unwrap());
                     self.pools.enter(key, entry);

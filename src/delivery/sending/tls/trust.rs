@@ -14,10 +14,10 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use super::error_text;
 
 /// Bytes of a file with certificates. All of Mozilla's are 230 KB.
-const LARGEST: u64 = 16 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Servers with which connections are resumed; one takes up to 8 tickets of a few KB.
-const RESUMED: usize = 256;
+const MAX_RESUMED_SESSIONS: usize = 256;
 
 /// Roots besides Mozilla's.
 #[derive(Clone, Default)]
@@ -57,7 +57,7 @@ impl Trust {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Explained(verifier)))
             .with_client_cert_resolver(Arc::new(error_text::NoCertificate));
-        config.resumption = Resumption::in_memory_sessions(RESUMED);
+        config.resumption = Resumption::in_memory_sessions(MAX_RESUMED_SESSIONS);
         Arc::new(config)
     }
 }
@@ -65,8 +65,8 @@ impl Trust {
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let cannot = |error: std::io::Error| format!("cannot be read: {error}");
     let length = std::fs::metadata(file).map_err(cannot)?.len();
-    if length > LARGEST {
-        return Err(format!("has {length} bytes, and certificates have at most {LARGEST}"));
+    if length > MAX_FILE_BYTES {
+        return Err(format!("has {length} bytes, and certificates have at most {MAX_FILE_BYTES}"));
     }
     let text = std::fs::read(file).map_err(cannot)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();

@@ -10,13 +10,13 @@ const STATUS_END: usize = 12;
 const BEGINNING: &[u8] = b"HTTP/1.";
 
 /// Most bytes that one call gives in excess of what it was given.
-pub const MOST_HELD: usize = STATUS_END + chunks::MOST_HELD;
+pub const MAX_HELD_BYTES: usize = STATUS_END + chunks::MAX_HELD_BYTES;
 
 /// Bytes of a field's line that are looked at; one that matters is shorter.
 const LINE: usize = 256;
 
 /// Bytes behind an answer without a body that are passed over before the next one.
-const MOST_LATE: usize = 64 * 1024;
+const MAX_LATE_BYTES: usize = 64 * 1024;
 
 /// The answers on one connection, one for each request.
 #[derive(Debug, Default)]
@@ -117,7 +117,7 @@ impl Answers {
             return;
         }
         let expected = BEGINNING.get(self.known).is_none_or(|expected| *expected == byte);
-        if !expected && self.after_bodyless && !self.begun && self.late < MOST_LATE {
+        if !expected && self.after_bodyless && !self.begun && self.late < MAX_LATE_BYTES {
             self.late += self.known + usize::from(byte != BEGINNING[0]);
             self.known = usize::from(byte == BEGINNING[0]);
             self.start[0] = BEGINNING[0];

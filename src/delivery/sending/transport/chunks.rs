@@ -5,10 +5,10 @@
 use std::fmt;
 
 /// Bytes of an answer that may be extensions and trailing fields, so that one who sends them for ever is not read for ever.
-const MOST_ASIDE: usize = 1024 * 1024;
+const MAX_ASIDE_BYTES: usize = 1024 * 1024;
 
 /// Most bytes that one call gives in excess of what it was given: a size whose digits came before.
-pub const MOST_HELD: usize = 16;
+pub const MAX_HELD_BYTES: usize = 16;
 
 /// What came is not a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Chunks {
 
     fn aside(&mut self) -> Result<(), NotChunked> {
         self.aside += 1;
-        if self.aside > MOST_ASIDE {
+        if self.aside > MAX_ASIDE_BYTES {
             Err(NotChunked("its chunk extensions or trailing fields do not end"))
         } else {
             Ok(())
@@ -151,7 +151,7 @@ mod tests {
         for piece in pieces(wire, cuts) {
             let before = out.len();
             let taken = chunks.take(piece, &mut |bytes| out.extend_from_slice(bytes));
-            assert!(out.len() - before <= piece.len() + MOST_HELD);
+            assert!(out.len() - before <= piece.len() + MAX_HELD_BYTES);
             if taken.is_err() {
                 return (out, taken);
             }
@@ -245,8 +245,8 @@ mod tests {
     fn extensions_are_of_any_length_but_not_endless() {
         let long = [b"5;".as_slice(), &vec![b'x'; 500_000], b"\r\nhello\r\n0\r\n\r\n"].concat();
         assert_eq!(rewritten(&long, &[]), (b"5\r\nhello\r\n0\r\n\r\n".to_vec(), Ok(())));
-        let endless = [b"5;".as_slice(), &vec![b'x'; MOST_ASIDE + 1]].concat();
+        let endless = [b"5;".as_slice(), &vec![b'x'; MAX_ASIDE_BYTES + 1]].concat();
         assert!(rewritten(&endless, &[]).1.is_err());
-        assert!(rewritten(&vec![b'0'; MOST_ASIDE + 2], &[]).1.is_err());
+        assert!(rewritten(&vec![b'0'; MAX_ASIDE_BYTES + 2], &[]).1.is_err());
     }
 }

@@ -10,9 +10,9 @@ const TOLERANCE: Duration = Duration::from_millis(20);
 
 /// A timeout of a socket: what was last set.
 #[derive(Debug, Default)]
-struct Patience(Option<Duration>);
+struct SocketTimeout(Option<Duration>);
 
-impl Patience {
+impl SocketTimeout {
     /// Sees to it that the next call ends about in time. Ending early is no harm: it is made again.
     fn limit(
         &mut self,
@@ -47,9 +47,9 @@ pub fn is_reset(error: &io::Error) -> bool {
 pub struct Socket {
     /// Shared with ureq, which can shut it down from another thread.
     stream: Arc<TcpStream>,
-    reading: Patience,
+    reading: SocketTimeout,
     #[cfg(not(unix))]
-    writing: Patience,
+    writing: SocketTimeout,
     sent: u64,
 }
 
@@ -58,9 +58,9 @@ impl Socket {
     pub fn new(stream: Arc<TcpStream>) -> Self {
         Self {
             stream,
-            reading: Patience::default(),
+            reading: SocketTimeout::default(),
             #[cfg(not(unix))]
-            writing: Patience::default(),
+            writing: SocketTimeout::default(),
             sent: 0,
         }
     }
@@ -93,7 +93,7 @@ impl Socket {
     }
 
     /// Whether the connection is open, and its peer has sent nothing that nobody asked for.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_reusable(&self) -> bool {
         is_quiet(&self.stream)
     }
 }
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_timeout_is_set_only_where_the_call_would_end_far_from_its_time() {
-        let mut patience = Patience::default();
+        let mut patience = SocketTimeout::default();
         let mut set = Vec::new();
         let mut limit = |left| {
             patience.limit(left, |left| {
@@ -267,16 +267,16 @@ mod tests {
     #[test]
     fn a_connection_whose_peer_is_gone_or_speaks_unasked_is_not_open() {
         let (quiet, _peer) = pair();
-        assert!(quiet.is_quiet());
+        assert!(quiet.is_reusable());
         let (spoken_to, mut peer) = pair();
         peer.write_all(b"x").unwrap();
         // Arrives before it is looked at.
         spoken_to.stream.peek(&mut [0]).unwrap();
-        assert!(!spoken_to.is_quiet());
+        assert!(!spoken_to.is_reusable());
         let (left, peer) = pair();
         drop(peer);
         assert_eq!(left.stream.peek(&mut [0]).unwrap(), 0);
-        assert!(!left.is_quiet());
+        assert!(!left.is_reusable());
     }
 
     #[test]

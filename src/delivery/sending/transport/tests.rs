@@ -15,10 +15,10 @@ fn soon() -> NextTimeout {
 }
 
 /// A connection after one exchange, and its peer.
-fn kept() -> (Link<Socket>, TcpStream) {
+fn kept() -> (HttpTransport<Socket>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (mut link, mut peer) = (Link::new(Socket::new(Arc::new(ours))), listener.accept().unwrap().0);
+    let (mut link, mut peer) = (HttpTransport::new(Socket::new(Arc::new(ours))), listener.accept().unwrap().0);
     assert!(send(&mut link, 100).is_ok());
     peer.write_all(ANSWER).unwrap();
     assert!(link.await_input(soon()).unwrap());
@@ -29,7 +29,7 @@ fn kept() -> (Link<Socket>, TcpStream) {
 }
 
 /// Sends a request of so many bytes, as ureq does.
-fn send(link: &mut Link<Socket>, mut bytes: usize) -> Result<(), Error> {
+fn send(link: &mut HttpTransport<Socket>, mut bytes: usize) -> Result<(), Error> {
     while bytes > 0 {
         let some = link.buffers().tmp_and_output().1.len().min(bytes);
         link.transmit_output(some, soon())?;
@@ -39,7 +39,7 @@ fn send(link: &mut Link<Socket>, mut bytes: usize) -> Result<(), Error> {
 }
 
 /// What comes of a request of so many bytes.
-fn fails(link: &mut Link<Socket>, bytes: usize) -> Failure {
+fn fails(link: &mut HttpTransport<Socket>, bytes: usize) -> Failure {
     send(link, bytes).expect("what nobody reads is swallowed");
     let Err(Error::Other(error)) = link.await_input(soon()) else { panic!("it has no answer") };
     assert!(!link.is_open());
@@ -99,7 +99,7 @@ fn one_that_breaks_within_an_answer_is_not() {
 fn a_first_connection_is_never_stale() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let mut link = Link::new(Socket::new(Arc::new(ours)));
+    let mut link = HttpTransport::new(Socket::new(Arc::new(ours)));
     drop(listener.accept().unwrap());
     assert!(!fails(&mut link, 100).stale);
 }

@@ -1,21 +1,21 @@
 use super::*;
-use crate::domain::delivery::{Next, Outcome, Verdict};
+use crate::domain::delivery::{Next, Outcome, Transition};
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::Error;
-use crate::store::commit::group::PARTS;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::group::GROUP_CHUNKS;
+use crate::store::commit::transaction::Transaction;
 
 struct Nothing;
 
-impl Step for Nothing {
-    fn run(&mut self, _: &mut Batch<'_>) -> crate::error::Result<()> {
+impl WriteRequest for Nothing {
+    fn run(&mut self, _: &mut Transaction<'_>) -> crate::error::Result<()> {
         Ok(())
     }
 
     fn answer(self: Box<Self>, _: Option<&Error>) {}
 
-    fn guarded(&self) -> bool {
+    fn wants_savepoint(&self) -> bool {
         false
     }
 }
@@ -28,7 +28,7 @@ fn outcome() -> FinishedAttempt {
         outcome: Outcome::Answer { status: 200, retry_after: None },
         held: None,
         step: 0,
-        verdict: Verdict { next: Next::Succeeded, hold_until: None },
+        verdict: Transition { next: Next::Succeeded, hold_until: None },
         ended_at: Timestamp::EPOCH,
         wall: Timestamp::EPOCH,
         pause_after: Duration::ZERO,
@@ -37,144 +37,144 @@ fn outcome() -> FinishedAttempt {
 }
 
 /// What a look takes: steps and outcomes, or `None` where nothing came until `deadline`.
-fn look(outlet: &mut Outlet, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
+fn look(outlet: &mut QueueReceiver, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
     let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-    match outlet.take(Some(deadline), outcomes_too, &mut steps, &mut outcomes) {
-        Taken::Nothing => None,
-        Taken::Work | Taken::Stop(_) => Some((steps.len(), outcomes.len())),
+    match outlet.next_work(Some(deadline), outcomes_too, &mut steps, &mut outcomes) {
+        Work::Idle => None,
+        Work::Run | Work::Stop(_) => Some((steps.len(), outcomes.len())),
     }
 }
 
 #[test]
 fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
-    let (inbox, mut outlet) = inbox();
-    outlet.beside().took(1, Duration::from_secs(8));
-    inbox.outcomes((0..3 * pacing::MOST).map(|_| outcome()), false);
-    assert!(inbox.step(Box::new(Nothing)).is_ok());
+    let (inbox, mut outlet) = queue();
+    outlet.budget().observe(1, Duration::from_secs(8));
+    inbox.push_outcomes((0..3 * pacing::MAX_OUTCOMES).map(|_| outcome()), false);
+    assert!(inbox.push(Box::new(Nothing)).is_ok());
     let now = Instant::now();
     assert_eq!(look(&mut outlet, now, true), Some((1, 16)));
     // As if a while had gone by without steps.
-    outlet.beside = Beside::default();
-    assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, pacing::MOST)); 2]);
-    assert_eq!(look(&mut outlet, now, true), Some((0, pacing::MOST - 16)));
+    outlet.budget = OutcomeBudget::default();
+    assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, pacing::MAX_OUTCOMES)); 2]);
+    assert_eq!(look(&mut outlet, now, true), Some((0, pacing::MAX_OUTCOMES - 16)));
     assert_eq!(look(&mut outlet, now, true), None);
 }
 
 #[test]
 fn outcomes_alone_are_written_soon_but_not_while_the_disk_takes_none() {
-    let (inbox, mut outlet) = inbox();
-    inbox.outcomes([outcome()], false);
+    let (inbox, mut outlet) = queue();
+    inbox.push_outcomes([outcome()], false);
     assert_eq!(look(&mut outlet, Instant::now(), false), None);
-    assert!(inbox.step(Box::new(Nothing)).is_ok());
+    assert!(inbox.push(Box::new(Nothing)).is_ok());
     assert_eq!(look(&mut outlet, Instant::now(), false), Some((1, 1)), "with a step they are");
-    inbox.outcomes([outcome()], false);
+    inbox.push_outcomes([outcome()], false);
     assert_eq!(look(&mut outlet, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
 }
 
 #[test]
 fn what_is_too_much_or_too_late_is_refused() {
-    let (inbox, mut outlet) = inbox();
-    assert!((0..QUEUE).all(|_| inbox.step(Box::new(Nothing)).is_ok()));
-    assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Full)));
+    let (inbox, mut outlet) = queue();
+    assert!((0..MAX_QUEUED).all(|_| inbox.push(Box::new(Nothing)).is_ok()));
+    assert!(matches!(inbox.push(Box::new(Nothing)), Err(QueueError::Full)));
     let (done, _) = oneshot::channel();
     inbox.stop(done);
-    assert_eq!(look(&mut outlet, Instant::now(), true), Some((QUEUE, 0)), "all that was taken is written");
-    assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
+    assert_eq!(look(&mut outlet, Instant::now(), true), Some((MAX_QUEUED, 0)), "all that was taken is written");
+    assert!(matches!(inbox.push(Box::new(Nothing)), Err(QueueError::Closed)));
 }
 
 #[test]
 fn whoever_waits_for_a_thread_that_is_gone_learns_so() {
-    let (inbox, outlet) = inbox();
+    let (inbox, outlet) = queue();
     let (done, mut stopped) = oneshot::channel();
     inbox.stop(done);
     drop(outlet);
     assert!(stopped.try_recv().is_err());
-    assert!(matches!(inbox.step(Box::new(Nothing)), Err(Refused::Closed)));
+    assert!(matches!(inbox.push(Box::new(Nothing)), Err(QueueError::Closed)));
 }
 
 #[test]
 fn a_crowds_steps_run_in_parts_as_they_come() {
-    let (inbox, mut outlet) = inbox();
-    let send = |count| (0..count).for_each(|_| assert!(inbox.step(Box::new(Nothing)).is_ok()));
+    let (inbox, mut outlet) = queue();
+    let send = |count| (0..count).for_each(|_| assert!(inbox.push(Box::new(Nothing)).is_ok()));
     let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
     let minute = Duration::from_secs(60);
     let until = Some(Instant::now() + minute);
-    outlet.crowd = Crowd { taken: 2, until, ..Crowd::of(2 * PARTS, minute) };
+    outlet.group = CommitGroup { taken: 2, deadline: until, ..CommitGroup::of(2 * GROUP_CHUNKS, minute) };
     send(2);
-    assert!(outlet.more(&mut steps, &mut outcomes));
+    assert!(outlet.wait_for_group(&mut steps, &mut outcomes));
     assert_eq!(steps.len(), 2, "a part is enough to run it");
-    send(2 * PARTS);
-    assert!(outlet.more(&mut steps, &mut outcomes));
-    assert_eq!((steps.len(), outlet.usual), (2 + 2 * PARTS, 4 + 2 * PARTS));
-    assert!(!outlet.more(&mut steps, &mut outcomes), "all have come");
+    send(2 * GROUP_CHUNKS);
+    assert!(outlet.wait_for_group(&mut steps, &mut outcomes));
+    assert_eq!((steps.len(), outlet.last_group_size), (2 + 2 * GROUP_CHUNKS, 4 + 2 * GROUP_CHUNKS));
+    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes), "all have come");
 }
 
 #[test]
 fn a_transaction_whose_time_is_over_takes_what_waits_and_is_committed() {
-    let (inbox, mut outlet) = inbox();
+    let (inbox, mut outlet) = queue();
     let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-    outlet.crowd = Crowd { until: Some(Instant::now()), ..Crowd::of(100, Duration::ZERO) };
-    assert!(inbox.step(Box::new(Nothing)).is_ok());
-    assert!(outlet.more(&mut steps, &mut outcomes));
+    outlet.group = CommitGroup { deadline: Some(Instant::now()), ..CommitGroup::of(100, Duration::ZERO) };
+    assert!(inbox.push(Box::new(Nothing)).is_ok());
+    assert!(outlet.wait_for_group(&mut steps, &mut outcomes));
     assert_eq!(steps.len(), 1);
-    assert!(!outlet.more(&mut steps, &mut outcomes));
+    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes));
     let minute = Duration::from_secs(60);
-    outlet.crowd = Crowd { until: Some(Instant::now() + minute), ..Crowd::of(100, minute) };
+    outlet.group = CommitGroup { deadline: Some(Instant::now() + minute), ..CommitGroup::of(100, minute) };
     inbox.stop(oneshot::channel().0);
-    assert!(!outlet.more(&mut steps, &mut outcomes), "nor does it wait where the thread is to end");
+    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes), "nor does it wait where the thread is to end");
 }
 
 #[test]
 fn beside_a_crowd_outcomes_run_while_it_comes() {
-    let (inbox, mut outlet) = inbox();
-    outlet.beside().steps_begin(Instant::now() + Duration::from_secs(60), 100);
-    outlet.beside().took(1, Duration::from_secs(8));
-    outlet.usual = PARTS;
-    inbox.outcomes((0..20).map(|_| outcome()), false);
+    let (inbox, mut outlet) = queue();
+    outlet.budget().requests_begin(Instant::now() + Duration::from_secs(60), 100);
+    outlet.budget().observe(1, Duration::from_secs(8));
+    outlet.last_group_size = GROUP_CHUNKS;
+    inbox.push_outcomes((0..20).map(|_| outcome()), false);
     let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-    assert!(matches!(outlet.take(None, true, &mut steps, &mut outcomes), Taken::Work));
+    assert!(matches!(outlet.next_work(None, true, &mut steps, &mut outcomes), Work::Run));
     assert_eq!((steps.len(), outcomes.len()), (0, 16), "no longer than the crowd may notice");
-    (0..PARTS).for_each(|_| assert!(inbox.step(Box::new(Nothing)).is_ok()));
-    assert!(outlet.more(&mut steps, &mut outcomes), "the commit waits for it");
-    assert_eq!((steps.len(), outcomes.len()), (PARTS, 16));
-    assert!(!outlet.more(&mut steps, &mut outcomes));
+    (0..GROUP_CHUNKS).for_each(|_| assert!(inbox.push(Box::new(Nothing)).is_ok()));
+    assert!(outlet.wait_for_group(&mut steps, &mut outcomes), "the commit waits for it");
+    assert_eq!((steps.len(), outcomes.len()), (GROUP_CHUNKS, 16));
+    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes));
 }
 
 #[test]
 fn where_no_outcomes_come_a_crowd_is_served_in_two() {
-    let (inbox, mut outlet) = inbox();
+    let (inbox, mut outlet) = queue();
     let mut enough = |outcomes: usize| {
-        (outlet.usual, outlet.answered) = (100, false);
-        inbox.outcomes((0..outcomes).map(|_| outcome()), false);
-        assert!(inbox.step(Box::new(Nothing)).is_ok());
+        (outlet.last_group_size, outlet.had_requests) = (100, false);
+        inbox.push_outcomes((0..outcomes).map(|_| outcome()), false);
+        assert!(inbox.push(Box::new(Nothing)).is_ok());
         assert_eq!(look(&mut outlet, Instant::now(), true), Some((1, outcomes)));
-        outlet.crowd.enough
+        outlet.group.target
     };
     assert_eq!([0, 1, 0, 0].map(&mut enough), [60, 100, 100, 60], "they are not over at once");
 }
 
 #[test]
 fn beside_steps_a_backlog_has_the_time_that_other_outcomes_leave() {
-    let (inbox, mut outlet) = inbox();
+    let (inbox, mut outlet) = queue();
     let of = |destination| FinishedAttempt { destination: DestinationKey(destination), ..outcome() };
-    let took = |outlet: &mut Outlet| {
+    let took = |outlet: &mut QueueReceiver| {
         let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-        assert!(inbox.step(Box::new(Nothing)).is_ok());
-        outlet.take(Some(Instant::now()), true, &mut steps, &mut outcomes);
+        assert!(inbox.push(Box::new(Nothing)).is_ok());
+        outlet.next_work(Some(Instant::now()), true, &mut steps, &mut outcomes);
         let behind = outcomes.iter().filter(|finished| finished.destination == DestinationKey(2)).count();
         (outcomes.len() - behind, behind)
     };
-    inbox.outcomes((0..500).map(|_| of(2)), true);
-    inbox.outcomes((0..100).map(|_| of(1)), false);
+    inbox.push_outcomes((0..500).map(|_| of(2)), true);
+    inbox.push_outcomes((0..100).map(|_| of(1)), false);
     // Time for few, and a step that made many.
-    outlet.beside().took(1, Duration::from_secs(8));
-    outlet.beside().made(60);
-    assert_eq!(took(&mut outlet), (60 + pacing::LEAST, 0), "as many as were made, and some more");
+    outlet.budget().observe(1, Duration::from_secs(8));
+    outlet.budget().deliveries_created(60);
+    assert_eq!(took(&mut outlet), (60 + pacing::MIN_OUTCOMES, 0), "as many as were made, and some more");
     assert_eq!(
         took(&mut outlet),
-        (40 - pacing::LEAST, pacing::LEAST),
+        (40 - pacing::MIN_OUTCOMES, pacing::MIN_OUTCOMES),
         "then some of the backlog, though there is no time"
     );
-    outlet.beside = Beside::default();
-    assert_eq!(took(&mut outlet), (0, 500 - pacing::LEAST), "and all of it where nobody waits");
+    outlet.budget = OutcomeBudget::default();
+    assert_eq!(took(&mut outlet), (0, 500 - pacing::MIN_OUTCOMES), "and all of it where nobody waits");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{HeldFile, Lost};
 use crate::error::{Error, Result};
 use crate::store::file::identity::mark::Mark;
-use crate::store::file::wal::{SALT_IN_LOG, Salt};
+use crate::store::file::wal::{SALT_OFFSET, Salt};
 
 /// Marks and schema cookies of the file that are remembered.
 const MAX_KNOWN: usize = 64;
@@ -75,7 +75,7 @@ impl HeldFile {
             && !state.mark_wanted
         {
             let mut salt = Salt::default();
-            let read = File::open(self.log_path()).and_then(|log| log.read_exact_at(&mut salt, SALT_IN_LOG));
+            let read = File::open(self.log_path()).and_then(|log| log.read_exact_at(&mut salt, SALT_OFFSET));
             state.mark_wanted = read.is_ok() && salt != known;
         }
         state.mark_wanted

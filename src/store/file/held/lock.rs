@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::store::file::companions::companion;
 #[cfg(not(target_os = "linux"))]
 use crate::store::file::companions::owner_only;
+use crate::store::file::companions::sibling_path;
 use crate::store::file::error::cannot_start;
 
 /// How long a start tries to get the lock, and between two tries: a server that is just ending gives its lock back in a moment.
@@ -51,14 +51,14 @@ impl Drop for CompanionLock {
 #[cfg(target_os = "linux")]
 pub fn lock(file: &File, path: &Path) -> Result<Option<CompanionLock>> {
     lock_one(file, path)?;
-    let earlier = companion(path, ".lock");
+    let earlier = sibling_path(path, ".lock");
     if earlier.exists() { CompanionLock::take(earlier, &mut options(), path).map(Some) } else { Ok(None) }
 }
 
 /// Elsewhere `flock` and SQLite's locks are one and the same, so that a companion is locked.
 #[cfg(not(target_os = "linux"))]
 pub fn lock(_: &File, path: &Path) -> Result<Option<CompanionLock>> {
-    let path_of_lock = companion(path, ".lock");
+    let path_of_lock = sibling_path(path, ".lock");
     CompanionLock::take(path_of_lock, owner_only(options().create(true)), path).map(Some)
 }
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::companions::{companion, owner_only};
+use super::companions::{owner_only, sibling_path};
 use super::error::cannot_start;
 use super::identity::header::{self, Header};
 use super::identity::mark::Mark;
@@ -130,7 +130,7 @@ impl HeldFile {
 
     /// The path of its write-ahead log.
     pub fn log_path(&self) -> PathBuf {
-        companion(&self.path, "-wal")
+        sibling_path(&self.path, "-wal")
     }
 
     /// Its length.
@@ -183,7 +183,7 @@ impl HeldFile {
 
     /// The log and its index are there now.
     pub fn log_is_open(&self) {
-        let ids = ["-wal", "-shm"].map(|ending| companion(&self.path, ending).metadata().map(|meta| id(&meta)));
+        let ids = ["-wal", "-shm"].map(|ending| sibling_path(&self.path, ending).metadata().map(|meta| id(&meta)));
         if let [Ok(log), Ok(index)] = ids {
             let _ = self.companions.set([log, index]);
         }
@@ -232,7 +232,7 @@ impl HeldFile {
             return Some(Lost::File);
         }
         let [log, index] = self.companions.get()?;
-        let there = is(&self.log_path(), *log) && is(&companion(&self.path, "-shm"), *index);
+        let there = is(&self.log_path(), *log) && is(&sibling_path(&self.path, "-shm"), *index);
         (!there).then_some(Lost::Log)
     }
 

@@ -8,7 +8,7 @@ use super::header::Header;
 use super::mark::Mark;
 use super::raw_wal::RawLog;
 use crate::error::{Error, Result};
-use crate::store::file::companions::companion;
+use crate::store::file::companions::sibling_path;
 use crate::store::file::error::cannot_start;
 use crate::store::file::held::HeldFile;
 use crate::store::file::schema::{MARKED_SINCE, VERSION};
@@ -95,18 +95,18 @@ fn has_first_page(header: &Header, log: &RawLog) -> bool {
 /// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.
 fn has_journal(held: &HeldFile) -> bool {
     let mut magic = [0; JOURNAL_MAGIC.len()];
-    let journal = std::fs::File::open(companion(held.path(), "-journal"));
+    let journal = std::fs::File::open(sibling_path(held.path(), "-journal"));
     journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
 }
 
 /// A file, and a place for it that is out of the way and of nothing else that was moved there, as words of a shell.
 fn with_aside(path: PathBuf) -> (String, String) {
-    let mut aside = companion(&path, ".aside");
+    let mut aside = sibling_path(&path, ".aside");
     for number in 2.. {
         if !aside.exists() {
             break;
         }
-        aside = companion(&path, &format!(".aside-{number}"));
+        aside = sibling_path(&path, &format!(".aside-{number}"));
     }
     (shell_word::word(&path), shell_word::word(&aside))
 }
@@ -160,7 +160,7 @@ fn log_is_missing(held: &HeldFile) -> Error {
 }
 
 fn foreign_journal(held: &HeldFile) -> Error {
-    let (journal, aside) = with_aside(companion(held.path(), "-journal"));
+    let (journal, aside) = with_aside(sibling_path(held.path(), "-journal"));
     cannot_start(
         held.path(),
         format!("the journal {journal} beside it is another program's; move it away: mv {journal} {aside}"),

@@ -64,7 +64,8 @@ impl Marker {
         if !self.is_needed(connection, file)? {
             return Ok(());
         }
-        let made = wal::waiting_for(connection, Duration::ZERO, || self.commit(connection, file, true)).map_err(sql)?;
+        let made =
+            wal::with_lock_timeout(connection, Duration::ZERO, || self.commit(connection, file, true)).map_err(sql)?;
         made.or_else(|error| if error.code() == crate::store::error::LOCKED { Ok(()) } else { Err(error) })
     }
 
@@ -72,7 +73,7 @@ impl Marker {
     fn is_needed(&self, connection: &Connection, file: &HeldFile) -> Result<bool> {
         let log = wal::state(connection)?;
         // SQLite begins the log anew where all of it was moved before the transaction began.
-        Ok(self.carried != Some(log.salt) || log.frames == log.moved || file.wants_mark_of_others())
+        Ok(self.carried != Some(log.salt) || log.frames == log.checkpointed || file.wants_mark_of_others())
     }
 
     /// Whether the file is still the one that it was.
@@ -89,7 +90,7 @@ impl Marker {
     /// The log's index cannot be read.
     pub fn is_alone(&self, connection: &Connection) -> Result<bool> {
         let log = wal::state(connection)?;
-        Ok(self.carried == Some(log.salt) && log.frames <= FRAMES && log.moved < log.frames)
+        Ok(self.carried == Some(log.salt) && log.frames <= FRAMES && log.checkpointed < log.frames)
     }
 
     /// Commits a mark, which begins the log anew where all of it was moved, and sees to it that the file carries it. `open` is

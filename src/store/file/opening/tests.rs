@@ -2,7 +2,7 @@ use std::fs::OpenOptions;
 use std::path::PathBuf;
 
 use super::*;
-use crate::store::file::companions::{companion, owner_only};
+use crate::store::file::companions::{owner_only, sibling_path};
 
 /// Opens the file at `path`, as a server does.
 pub fn open_at(path: &Path) -> Result<(HeldFile, Connection)> {
@@ -46,7 +46,7 @@ fn a_start_waits_for_another_program_that_holds_the_lock() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let held = std::thread::spawn(move || {
-        std::thread::sleep(4 * STILL_LOCKED);
+        std::thread::sleep(4 * REPEATED_LOCK_TIMEOUT);
         other.execute_batch("COMMIT").unwrap();
     });
     open_at(&path).unwrap();
@@ -163,11 +163,11 @@ fn an_older_file_is_copied_aside_before_it_is_carried_forward() {
     let path = folder.path().join("a.db");
     drop(earlier(&path, 1));
     // What was left of a try that ended halfway is no copy.
-    std::fs::write(companion(&path, ".v1.part"), "half").unwrap();
+    std::fs::write(sibling_path(&path, ".v1.part"), "half").unwrap();
     let (held, file) = open_at(&path).unwrap();
     close(held, file);
     let [copy] = copies(&path).try_into().unwrap();
-    assert_eq!(copy, companion(&path, ".v1-19700101T000000.000Z"));
+    assert_eq!(copy, sibling_path(&path, ".v1-19700101T000000.000Z"));
     let file = Connection::open(&copy).unwrap();
     assert_eq!(file.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
     let in_memory = Connection::open_in_memory().unwrap();

@@ -21,13 +21,13 @@ use crate::store::error::sql;
 use throttle::ReadThrottle;
 
 /// Connections for the API. More would only compete for two cores and for memory.
-const API: u32 = 4;
+const API_CONNECTIONS: u32 = 4;
 
 /// Long reads that go on or whose answers are being made: what they hold is in no budget.
-const ANSWERS: usize = 8;
+const MAX_LONG_ANSWERS: usize = 8;
 
 /// Connections for the engine: refills, and payloads that are not in memory.
-const ENGINE: u32 = 4;
+const ENGINE_CONNECTIONS: u32 = 4;
 
 /// Cache of a connection for the API: a list walks over many rows.
 const API_CACHE_KIB: u32 = 2_048;
@@ -38,15 +38,15 @@ const ENGINE_CACHE_KIB: u32 = 512;
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
 /// Between two looks whether the last reads have ended, at a stop; and the longest wait for them.
-const LOOK: Duration = Duration::from_millis(2);
-const LAST_READS: Duration = Duration::from_secs(5);
+const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Both pools; none once they are closed.
 #[derive(Clone)]
 pub struct Readers {
     pools: Arc<RwLock<Option<Arc<Pools>>>>,
     /// A read takes a blocking thread only when it has a connection to use there; the making of a long answer takes a turn too.
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     throttle: Arc<ReadThrottle>,
     /// Long reads whose answers are not made yet.
     answers: Arc<Semaphore>,
@@ -76,13 +76,13 @@ impl Readers {
                 .thread_pool(Arc::clone(&thread))
                 .build_unchecked(manager)
         };
-        let (api, engine) = (pool(API, API_CACHE_KIB), pool(ENGINE, ENGINE_CACHE_KIB));
+        let (api, engine) = (pool(API_CONNECTIONS, API_CACHE_KIB), pool(ENGINE_CONNECTIONS, ENGINE_CACHE_KIB));
         let pools = Arc::new(Pools { api, engine, file: Arc::clone(held), gate: Arc::clone(gate) });
         Self {
             pools: Arc::new(RwLock::new(Some(pools))),
-            turns: Arc::new(Semaphore::new(API as usize)),
+            permits: Arc::new(Semaphore::new(API_CONNECTIONS as usize)),
             throttle: Arc::clone(throttle),
-            answers: Arc::new(Semaphore::new(ANSWERS)),
+            answers: Arc::new(Semaphore::new(MAX_LONG_ANSWERS)),
         }
     }
 
@@ -91,13 +91,13 @@ impl Readers {
     pub fn close(&self) {
         let pools = self.pools.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(left) = pools.map(|pools| Arc::downgrade(&pools)) else { return };
-        let end = Instant::now() + LAST_READS;
+        let end = Instant::now() + CLOSE_TIMEOUT;
         while left.strong_count() > 0 {
             if Instant::now() > end {
                 tracing::warn!("a read goes on for longer than the stop waits");
                 return;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(CLOSE_POLL_INTERVAL);
         }
     }
 
@@ -107,28 +107,28 @@ impl Readers {
     }
 
     /// Runs a read for the API that may be long, and gives way to whoever sends events.
-    pub async fn list<T, F>(&self, read: F) -> Result<T>
+    pub async fn read_yielding<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let readers = self.clone();
-        self.aside(move || readers.api_read(read)).await?
+        self.run_yielding(move || readers.api_read(read)).await?
     }
 
     /// See [`crate::store::handle::Store::answer_turn`].
-    pub async fn answer_turn(&self) -> Result<OwnedSemaphorePermit> {
+    pub async fn answer_permit(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.answers).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))
     }
 
     /// Runs `work` of a read that may be long, in its turn.
-    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let turn = self.throttle.turn().await?;
+    pub async fn run_yielding<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = self.throttle.permit().await?;
         self.on_a_thread(move || turn.run(work)).await
     }
 
     /// Runs a short read for the API on tokio's blocking pool.
-    pub async fn api<T, F>(&self, read: F) -> Result<T>
+    pub async fn read<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -148,7 +148,7 @@ impl Readers {
     }
 
     async fn on_a_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
+        let turn = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
         let task = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -157,7 +157,7 @@ impl Readers {
     }
 
     /// Runs a read for the engine on the calling thread, which must be one that may block.
-    pub fn engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub fn read_for_engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let pools = self.pools()?;
         in_transaction(&pools.engine, &pools, read)
     }

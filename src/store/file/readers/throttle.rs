@@ -12,27 +12,27 @@ use crate::error::{Error, Result};
 use crate::process::priority::{self, Rank};
 
 /// Who was answered just now is likely to come again within this time.
-const MOMENT: Duration = Duration::from_millis(50);
+const RECENT: Duration = Duration::from_millis(50);
 
 /// Beside senders one read runs at a time, and after it none for as many times as long: then reads of the usual length take
 /// half of one processor at most. Measured on two, with 16 clients that page: 190 pages of 200 deliveries a second, and events
 /// are taken at 0.9 to 1.0 of the rate without them; without turns it was 0.5, and 0.6 at low priority alone.
-const REST: u32 = 1;
+const REST_FACTOR: u32 = 1;
 
 /// But not for longer than this, so that one that takes seconds does not hold up the others for as long again.
-const LONGEST_REST: Duration = Duration::from_millis(100);
+const MAX_REST: Duration = Duration::from_millis(100);
 
 /// Shared by all reads that may be long, and told by the write thread who sends.
 pub struct ReadThrottle {
     since: Instant,
     /// When senders were last answered, in milliseconds after `since` and one more; 0 for never.
     answered_at: AtomicU64,
-    turn: Arc<Semaphore>,
+    permit: Arc<Semaphore>,
 }
 
 impl Default for ReadThrottle {
     fn default() -> Self {
-        Self { since: Instant::now(), answered_at: AtomicU64::new(0), turn: Arc::new(Semaphore::new(1)) }
+        Self { since: Instant::now(), answered_at: AtomicU64::new(0), permit: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -49,7 +49,7 @@ impl ReadThrottle {
     fn has_senders(&self, now: Instant) -> bool {
         match self.answered_at.load(Ordering::Relaxed) {
             0 => false,
-            at => u128::from(self.millis(now).saturating_sub(at - 1)) < MOMENT.as_millis(),
+            at => u128::from(self.millis(now).saturating_sub(at - 1)) < RECENT.as_millis(),
         }
     }
 
@@ -57,21 +57,21 @@ impl ReadThrottle {
     ///
     /// # Errors
     /// Never; it is the semaphore's that is never closed.
-    pub async fn turn(&self) -> Result<Turn> {
+    pub async fn permit(&self) -> Result<ThrottledRead> {
         if !self.has_senders(Instant::now()) {
-            return Ok(Turn(None));
+            return Ok(ThrottledRead(None));
         }
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let turn = Arc::clone(&self.permit).acquire_owned().await;
         let turn = turn.map_err(|_| Error::internal("reads have no turns"))?;
         // They may be gone by now, and then there is nobody to rest for.
-        Ok(Turn(self.has_senders(Instant::now()).then_some(turn)))
+        Ok(ThrottledRead(self.has_senders(Instant::now()).then_some(turn)))
     }
 }
 
 /// A read's turn. It goes along with the work: it is not over before that is, though nobody waits for its result any more.
-pub struct Turn(Option<OwnedSemaphorePermit>);
+pub struct ThrottledRead(Option<OwnedSemaphorePermit>);
 
-impl Turn {
+impl ThrottledRead {
     /// Does `work` at low priority on this thread, which must be one of the runtime's that may block. The next turn begins
     /// some time after it.
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
@@ -79,7 +79,7 @@ impl Turn {
         let began = Instant::now();
         let result = work();
         if let Some(turn) = self.0 {
-            let rest = (began.elapsed() * REST).min(LONGEST_REST);
+            let rest = (began.elapsed() * REST_FACTOR).min(MAX_REST);
             Handle::current().spawn(async move {
                 tokio::time::sleep(rest).await;
                 drop(turn);
@@ -101,8 +101,8 @@ mod tests {
         let now = throttle.since + Duration::from_secs(5);
         assert!(!throttle.has_senders(now), "nobody came yet");
         throttle.accepted(now);
-        assert!(throttle.has_senders(now) && throttle.has_senders(now + MOMENT / 2));
-        assert!(!throttle.has_senders(now + MOMENT));
+        assert!(throttle.has_senders(now) && throttle.has_senders(now + RECENT / 2));
+        assert!(!throttle.has_senders(now + RECENT));
     }
 
     /// The most of eight reads that ran at one time.
@@ -121,7 +121,7 @@ mod tests {
                         std::thread::sleep(Duration::from_millis(5));
                         now.fetch_sub(1, Ordering::SeqCst);
                     };
-                    let turn = throttle.turn().await.unwrap();
+                    let turn = throttle.permit().await.unwrap();
                     tokio::task::spawn_blocking(move || turn.run(work)).await.unwrap();
                 })
             })

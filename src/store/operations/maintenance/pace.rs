@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const IDLE: Duration = Duration::from_secs(2);
 
 /// A step on the write thread may take so long: whoever sends in meanwhile waits for it.
-pub const STEP: Duration = Duration::from_millis(3);
+pub const STEP_TIME: Duration = Duration::from_millis(3);
 
 /// How long to wait after a step that took so long: three quarters of the write thread's time stay for others.
 pub fn after(took: Duration) -> Duration {
@@ -14,8 +14,8 @@ pub fn after(took: Duration) -> Duration {
 }
 
 /// Fewest and most items of a step, whatever was measured.
-const LEAST: usize = 256;
-const MOST: usize = 16_384;
+const MIN_ITEMS: usize = 256;
+const MAX_ITEMS: usize = 16_384;
 
 /// What an item is taken for before any was measured.
 const AT_FIRST: Duration = Duration::from_micros(20);
@@ -36,11 +36,11 @@ impl Pace {
     /// Items that fit into `time`.
     pub fn fit(&self, time: Duration) -> usize {
         let fit = time.as_nanos() / self.each.as_nanos().max(1);
-        usize::try_from(fit).unwrap_or(MOST).clamp(LEAST, MOST)
+        usize::try_from(fit).unwrap_or(MAX_ITEMS).clamp(MIN_ITEMS, MAX_ITEMS)
     }
 
     /// So many took so long.
-    pub fn took(&mut self, items: usize, time: Duration) {
+    pub fn observe(&mut self, items: usize, time: Duration) {
         if let Some(each) = u32::try_from(items).ok().and_then(|items| time.checked_div(items)) {
             self.each = (self.each * 3 + each) / 4;
         }
@@ -56,13 +56,13 @@ mod tests {
         let mut pace = Pace::default();
         let time = Duration::from_millis(3);
         assert_eq!(pace.fit(2 * time), 300);
-        (0..50).for_each(|_| pace.took(1_000, Duration::from_millis(2)));
+        (0..50).for_each(|_| pace.observe(1_000, Duration::from_millis(2)));
         assert!((1_450..=1_500).contains(&pace.fit(time)), "{}", pace.fit(time));
-        pace.took(0, Duration::from_secs(1));
+        pace.observe(0, Duration::from_secs(1));
         assert!(pace.fit(time) > 1_400, "nothing was done");
-        (0..50).for_each(|_| pace.took(1, Duration::from_secs(1)));
-        assert_eq!(pace.fit(time), LEAST);
-        (0..200).for_each(|_| pace.took(1_000_000, Duration::ZERO));
-        assert_eq!(pace.fit(time), MOST);
+        (0..50).for_each(|_| pace.observe(1, Duration::from_secs(1)));
+        assert_eq!(pace.fit(time), MIN_ITEMS);
+        (0..200).for_each(|_| pace.observe(1_000_000, Duration::ZERO));
+        assert_eq!(pace.fit(time), MAX_ITEMS);
     }
 }

@@ -7,15 +7,15 @@ use rusqlite::Connection;
 use super::pace::IDLE;
 use crate::domain::delivery::DeliveryState;
 use crate::error::Result;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::operations::rows;
 
 /// Rows that one step deletes (and what cascades from them).
-pub const ROWS: usize = 50;
+pub const MAX_ROWS: usize = 50;
 
 /// Events that one turn looks at.
-pub const LOOK: usize = 200;
+pub const SCAN_ROWS: usize = 200;
 
 /// Between two turns while there is something to do.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -46,18 +46,21 @@ impl Store {
     /// Unavailable; it is done later.
     pub async fn remove_deleted(&self, removal: &mut Removal) -> Result<Duration> {
         let from = *removal;
-        match self.readers.api(move |connection| from.due(connection)).await? {
+        match self.readers.read(move |connection| from.due(connection)).await? {
             Due::Nothing => return Ok(IDLE),
-            Due::Account(key) => self.writer.guarded(move |batch| remove_from_account(batch, key)).await?,
+            Due::Account(key) => {
+                self.writer.submit_with_savepoint(move |batch| remove_from_account(batch, key)).await?
+            }
             Due::Destination(key, to, deliveries) => {
-                for some in deliveries.chunks(ROWS) {
+                for some in deliveries.chunks(MAX_ROWS) {
                     let some = some.to_vec();
-                    let pending = self.writer.guarded(move |batch| remove_deliveries(batch, some)).await?;
+                    let pending =
+                        self.writer.submit_with_savepoint(move |batch| remove_deliveries(batch, some)).await?;
                     // Nothing of their events may be pending any more.
-                    self.shared.late.settled(pending);
+                    self.memory.late.outcome_recorded(pending);
                 }
                 if to.event >= to.last {
-                    self.writer.guarded(move |batch| remove_empty_destination(batch, key)).await?;
+                    self.writer.submit_with_savepoint(move |batch| remove_empty_destination(batch, key)).await?;
                 }
                 *removal = to;
             }
@@ -93,7 +96,7 @@ impl Removal {
             let (event, last) = bounds.unwrap_or_default();
             to = Self { destination: key, event, last };
         }
-        let looked = rows::all(connection, OF_DESTINATION, (key, to.event, to.last, LOOK), |row| {
+        let looked = rows::all(connection, OF_DESTINATION, (key, to.event, to.last, SCAN_ROWS), |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
         })?;
         to.event = looked.last().map_or(to.last, |(event, _)| *event);
@@ -110,7 +113,7 @@ pub const OF_DESTINATION: &str = "SELECT e.id, v.id FROM destination d
      WHERE d.key = ?1 ORDER BY e.id LIMIT ?4";
 
 /// Gives those that were pending.
-fn remove_deliveries(batch: &mut Batch<'_>, deliveries: Vec<i64>) -> Result<Vec<i64>> {
+fn remove_deliveries(batch: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<Vec<i64>> {
     let mut pending = Vec::new();
     for delivery in deliveries {
         if remove_delivery(batch, delivery)? {
@@ -121,19 +124,19 @@ fn remove_deliveries(batch: &mut Batch<'_>, deliveries: Vec<i64>) -> Result<Vec<
 }
 
 /// Gives whether it was pending.
-fn remove_delivery(batch: &mut Batch<'_>, delivery: i64) -> Result<bool> {
+fn remove_delivery(batch: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
     let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
     let was_pending = batch.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
     let was_pending = was_pending == Some(true);
-    batch.pending(-i64::from(was_pending));
+    batch.add_pending(-i64::from(was_pending));
     Ok(was_pending)
 }
 
 /// Some tallies of a deleted destination whose deliveries are gone, or itself.
-fn remove_empty_destination(batch: &mut Batch<'_>, key: i64) -> Result<()> {
+fn remove_empty_destination(batch: &mut Transaction<'_>, key: i64) -> Result<()> {
     let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
         (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
-    if batch.run(tallies, (key, ROWS))? == 0 {
+    if batch.run(tallies, (key, MAX_ROWS))? == 0 {
         // The schema's trigger then looks for deliveries in no event.
         batch.run("UPDATE destination SET first_id = ?2 WHERE key = ?1", (key, i64::MAX))?;
         batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
@@ -142,10 +145,10 @@ fn remove_empty_destination(batch: &mut Batch<'_>, key: i64) -> Result<()> {
 }
 
 /// Some rows of a deleted account: its events with their deliveries, then its destinations, then itself.
-fn remove_from_account(batch: &mut Batch<'_>, key: i64) -> Result<()> {
+fn remove_from_account(batch: &mut Transaction<'_>, key: i64) -> Result<()> {
     let events = "SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 ORDER BY id LIMIT ?2";
-    let events: Vec<i64> = rows::all(batch.connection(), events, (key, ROWS), |row| row.get(0))?;
-    let mut room = ROWS;
+    let events: Vec<i64> = rows::all(batch.connection(), events, (key, MAX_ROWS), |row| row.get(0))?;
+    let mut room = MAX_ROWS;
     for event in &events {
         // An account may have 1,000 destinations.
         let some = "SELECT id FROM delivery WHERE event_id = ?1 LIMIT ?2";

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::pace::{IDLE, Pace, STEP, after};
+use super::pace::{IDLE, Pace, STEP_TIME, after};
 use super::walk::{self, Age, Piece, Place};
-use crate::domain::ids::hot_time;
+use crate::domain::ids::sequence_time;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
-use crate::store::memory::late::Noted;
+use crate::store::memory::late::LateEvents;
 
 /// Until the next turn where all that was old is gone and more grows old: the more go together, the more share a page.
-const BREATH: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Retention is behind when it is so much later than it should be. Then its steps are twice as long and half of the write
 /// thread's time is its own: the file must not grow without end.
@@ -26,14 +26,14 @@ const BEHIND: Duration = Duration::from_secs(5);
 const LATE: usize = 1_000;
 
 /// Deliveries of one event: an account may have 1,000 destinations. Their ids are this close behind the event's.
-const MOST_DELIVERIES: i64 = 1_000;
+const MAX_DELIVERIES: i64 = 1_000;
 
 /// Events of a clock that was set back that one turn looks up.
 const OUT_OF_ORDER: usize = 200;
 
 /// Between two walks over these, where the last one found nothing: twice as long each time. They are rare, and those that
 /// are left are pending or have a key.
-const LONGEST_REST: Duration = Duration::from_secs(300);
+const MAX_REST: Duration = Duration::from_secs(300);
 
 /// A clock that goes back by no more than this is taken for one that stands still.
 const JITTER: Duration = Duration::from_secs(60);
@@ -117,23 +117,27 @@ impl Store {
     ///
     /// # Errors
     /// Unavailable; it is done later.
-    pub async fn retire(&self, state: &mut Retention, retention: Duration, now: Timestamp) -> Result<Duration> {
+    pub async fn expire(&self, state: &mut Retention, retention: Duration, now: Timestamp) -> Result<Duration> {
         let age = Age::at(state.begin(now, Instant::now()), retention);
         // An event is old though its deliveries have ids of the next millisecond.
-        self.shared.late.passed(age.end().saturating_add(MOST_DELIVERIES));
-        state.take(self.shared.late.take());
-        let (at, step) = (state.at.next_turn(), if state.behind { 2 * STEP } else { STEP });
+        self.memory.late.passed(age.end().saturating_add(MAX_DELIVERIES));
+        state.take(self.memory.late.take());
+        let (at, step) = (state.at.next_turn(), if state.behind { 2 * STEP_TIME } else { STEP_TIME });
         let rows = state.pace.fit(step);
-        let looked = self.readers.api(move |connection| at.look(connection, age, rows)).await?;
+        let looked = self.readers.read(move |connection| at.look(connection, age, rows)).await?;
         let mut done = Done { pieces: 0, rows: 0, took: Duration::ZERO };
         if !looked.pieces.is_empty() {
             let pieces = looked.pieces.clone();
-            let work = move |batch: &mut Batch<'_>| take(batch, &pieces, 2 * step);
+            let work = move |batch: &mut Transaction<'_>| take(batch, &pieces, 2 * step);
             // In a savepoint each page is copied before it is changed.
-            let result = if state.failed { self.writer.guarded(work).await } else { self.writer.step(work).await };
+            let result = if state.failed {
+                self.writer.submit_with_savepoint(work).await
+            } else {
+                self.writer.submit(work).await
+            };
             state.failed = result.is_err();
             done = result?;
-            state.pace.took(done.rows, done.took);
+            state.pace.observe(done.rows, done.took);
         }
         Ok(state.end(&looked, &done, age, Instant::now()))
     }
@@ -154,7 +158,7 @@ impl Retention {
         self.now
     }
 
-    fn take(&mut self, noted: Noted) {
+    fn take(&mut self, noted: LateEvents) {
         if !noted.deliveries.is_empty() {
             self.at.late.extend(noted.deliveries);
             self.at.late.sort_unstable();
@@ -162,7 +166,7 @@ impl Retention {
         }
         if let Some(from) = noted.again_from {
             // Its event has a lower id, but by no more than the number of its deliveries.
-            let from = from - MOST_DELIVERIES;
+            let from = from - MAX_DELIVERIES;
             (self.at.keyed, self.at.plain) = (self.at.keyed.min(from), self.at.plain.min(from));
         }
     }
@@ -184,17 +188,17 @@ impl Retention {
                 let found = std::mem::take(&mut self.out_of_order.found);
                 let rest = if found { IDLE } else { self.out_of_order.rest };
                 self.out_of_order.due = now + rest;
-                self.out_of_order.rest = (2 * rest).min(LONGEST_REST);
+                self.out_of_order.rest = (2 * rest).min(MAX_REST);
             }
         }
         let all = done.pieces == looked.pieces.len();
         let more = looked.more || !all || !self.at.late.is_empty();
-        self.behind = looked.more && age.before.since(hot_time(self.at.plain)) > BEHIND;
+        self.behind = looked.more && age.before.since(sequence_time(self.at.plain)) > BEHIND;
         match (more, looked.pieces.is_empty()) {
             (true, true) => after(looked.took),
             (true, false) if self.behind => done.took.max(Duration::from_millis(1)),
             (true, false) => after(done.took),
-            (false, false) => BREATH,
+            (false, false) => PAUSE,
             (false, true) => IDLE,
         }
     }
@@ -214,7 +218,8 @@ impl Position {
         let keyed = walk::by_id(connection, self.keyed, age.keyed_end(), age, rows)?;
         self.keyed = keyed.next;
         self.plain = self.plain.max(self.keyed);
-        let mut plain = walk::Walked { next: self.plain, more: keyed.more, ..walk::Walked::default() };
+        let mut plain =
+            walk::RetentionCursor { next: self.plain, more: keyed.more, ..walk::RetentionCursor::default() };
         if !keyed.more {
             plain = walk::by_id(connection, self.plain, age.end(), age, rows)?;
             self.plain = plain.next;
@@ -239,7 +244,7 @@ const DELETE_EVENTS: &str = "DELETE FROM event WHERE id >= ?1 AND id < ?2";
 
 /// Takes pieces until `time` is over, but at least one, and none in which something is pending: a replay may have opened it
 /// since the look.
-fn take(batch: &mut Batch<'_>, pieces: &[Piece], time: Duration) -> Result<Done> {
+fn take(batch: &mut Transaction<'_>, pieces: &[Piece], time: Duration) -> Result<Done> {
     let began = Instant::now();
     let mut done = Done { pieces: 0, rows: 0, took: Duration::ZERO };
     for Piece { first, end, .. } in pieces {

@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::pace::{IDLE, STEP, after};
+use super::pace::{IDLE, STEP_TIME, after};
 use crate::error::Result;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::operations::rows;
 
@@ -42,10 +42,10 @@ impl Store {
     ///
     /// # Errors
     /// Unavailable; it is done later.
-    pub async fn give_back(&self, space: &mut Space) -> Result<Duration> {
+    pub async fn vacuum(&self, space: &mut Space) -> Result<Duration> {
         let (free, pages) = self
             .readers
-            .api(|connection| {
+            .read(|connection| {
                 let figures = "SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count";
                 rows::first(connection, figures, [], |row| Ok((row.get(0)?, row.get(1)?)))
             })
@@ -54,7 +54,7 @@ impl Store {
         let mut surplus = space.look(free, pages);
         while surplus > 0 {
             let kept = space.kept();
-            let (given, took) = self.writer.guarded(move |batch| shorten(batch, surplus, kept)).await?;
+            let (given, took) = self.writer.submit_with_savepoint(move |batch| shorten(batch, surplus, kept)).await?;
             space.gave(given);
             if given == 0 {
                 break;
@@ -68,12 +68,12 @@ impl Store {
 
 /// Gives back about `surplus` pages, as far as time goes and while more than `kept` are free; gives how many, and how long it
 /// took.
-fn shorten(batch: &mut Batch<'_>, surplus: usize, kept: usize) -> Result<(usize, Duration)> {
+fn shorten(batch: &mut Transaction<'_>, surplus: usize, kept: usize) -> Result<(usize, Duration)> {
     let began = Instant::now();
-    let pages = |batch: &Batch<'_>| batch.row("PRAGMA page_count", [], |row| row.get::<_, usize>(0));
+    let pages = |batch: &Transaction<'_>| batch.row("PRAGMA page_count", [], |row| row.get::<_, usize>(0));
     let before = pages(batch)?.unwrap_or(0);
     let mut given = 0;
-    while given < surplus && began.elapsed() < STEP {
+    while given < surplus && began.elapsed() < STEP_TIME {
         let free = batch.row("PRAGMA freelist_count", [], |row| row.get::<_, usize>(0))?.unwrap_or(0);
         if free <= kept {
             break;

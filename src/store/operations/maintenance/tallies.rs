@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::pace::{IDLE, STEP, after};
+use super::pace::{IDLE, STEP_TIME, after};
 use crate::domain::stats::HOUR;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -46,26 +46,26 @@ impl Store {
     ///
     /// # Errors
     /// Unavailable; it is done later.
-    pub async fn tend_tallies(&self, state: &mut Tallies, retention: Duration, now: Timestamp) -> Result<Duration> {
+    pub async fn maintain_tallies(&self, state: &mut Tallies, retention: Duration, now: Timestamp) -> Result<Duration> {
         let before = whole_hours(now.minus(A_DAY));
         let gone = whole_hours(now.minus(retention.max(A_DAY)));
         let merged = state.merged.filter(|merged| merged.before == before).unwrap_or(Merged { before, to: None });
         let known = state.merged == Some(merged);
-        let due = self.readers.api(move |connection| look(connection, gone, merged, known)).await?;
+        let due = self.readers.read(move |connection| look(connection, gone, merged, known)).await?;
         let quiet = due.recent.is_some() && due.recent == state.recent;
         state.recent = due.recent;
         let mut more = false;
         let mut took = Duration::ZERO;
         // Where more come it is done with them.
         if quiet {
-            more = self.writer.guarded(tally::settle).await?;
+            more = self.writer.submit_with_savepoint(tally::fold_recent).await?;
         }
         if due.old {
-            took += self.writer.guarded(move |batch| tally::remove(batch, gone, STEP)).await?;
+            took += self.writer.submit_with_savepoint(move |batch| tally::remove(batch, gone, STEP_TIME)).await?;
             more = true;
         }
         if let Some(hour) = due.hour {
-            took += self.writer.guarded(move |batch| tally::merge(batch, hour, STEP)).await?;
+            took += self.writer.submit_with_savepoint(move |batch| tally::merge(batch, hour, STEP_TIME)).await?;
             // It is looked at again, for what is left of it.
             state.merged = Some(Merged { before, to: Some(hour - HOUR) });
             more = true;
@@ -76,9 +76,9 @@ impl Store {
     }
 
     /// Adds all recent counts to the tallies, so that a file that nobody uses has nothing else to be read.
-    pub async fn settle_all_recent(&self) -> Result<()> {
-        while self.readers.api(last_recent).await?.is_some() {
-            self.writer.guarded(tally::settle).await?;
+    pub async fn fold_all_recent(&self) -> Result<()> {
+        while self.readers.read(last_recent).await?.is_some() {
+            self.writer.submit_with_savepoint(tally::fold_recent).await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::removal::{LOOK, OF_DESTINATION, ROWS};
+use super::removal::{MAX_ROWS, OF_DESTINATION, SCAN_ROWS};
 use crate::domain::destination::Destination;
 use crate::domain::ids::EventId;
 use crate::domain::time::Timestamp;
@@ -35,8 +35,8 @@ impl Fixture {
     pub async fn keep_up(&self, upkeep: &mut Upkeep, now: Timestamp) {
         while self.store.remove_deleted(&mut upkeep.removal).await.unwrap() < IDLE {}
         upkeep.retention.make_due();
-        while self.store.retire(&mut upkeep.retention, RETENTION, now).await.unwrap() < IDLE {}
-        while self.store.tend_tallies(&mut upkeep.tallies, RETENTION, now).await.unwrap() < IDLE {}
+        while self.store.expire(&mut upkeep.retention, RETENTION, now).await.unwrap() < IDLE {}
+        while self.store.maintain_tallies(&mut upkeep.tallies, RETENTION, now).await.unwrap() < IDLE {}
     }
 
     pub fn events(&self) -> Vec<i64> {
@@ -45,7 +45,7 @@ impl Fixture {
     }
 
     pub fn pending(&self) -> i64 {
-        self.store.figures().pending
+        self.store.write_metrics().pending
     }
 
     fn deliveries(&self, destination: &Destination) -> usize {
@@ -59,13 +59,13 @@ impl Fixture {
 async fn a_deleted_destination_goes_with_its_deliveries_and_no_others() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    let before = LOOK + ROWS;
+    let before = SCAN_ROWS + MAX_ROWS;
     for _ in 0..before {
         fixture.push(at(1)).await;
     }
     let [first, second] = [fixture.another(at(1)).await, fixture.another(at(1)).await];
     // More than one look, and than one step.
-    let after = LOOK + ROWS + 1;
+    let after = SCAN_ROWS + MAX_ROWS + 1;
     for _ in 0..after {
         fixture.push(at(2)).await;
     }
@@ -87,7 +87,7 @@ async fn a_deleted_destination_goes_though_its_account_goes_on() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
     let destination = fixture.another(at(1)).await;
-    for _ in 0..2 * LOOK {
+    for _ in 0..2 * SCAN_ROWS {
         fixture.push(at(2)).await;
     }
     fixture.store.delete_destination(destination.id.clone(), at(3)).await.unwrap();
@@ -106,13 +106,13 @@ async fn a_deleted_account_goes_with_all_it_has() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
     // More deliveries of one event than a step removes.
-    for _ in 0..ROWS + 1 {
+    for _ in 0..MAX_ROWS + 1 {
         fixture.another(at(1)).await;
     }
     for _ in 0..3 {
         fixture.push(at(2)).await;
     }
-    assert_eq!(fixture.pending(), 3 * (ROWS as i64 + 2));
+    assert_eq!(fixture.pending(), 3 * (MAX_ROWS as i64 + 2));
     fixture.store.delete_account(fixture.account.id.clone(), at(3)).await.unwrap();
     fixture.keep_up(&mut upkeep, at(3)).await;
     for table in ["account", "destination", "event", "delivery", "attempt", "tally"] {

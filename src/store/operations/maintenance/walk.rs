@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::domain::event::keys_over;
-use crate::domain::ids::hot_id;
+use crate::domain::ids::sequence_id;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::operations::rows;
@@ -51,12 +51,12 @@ impl Age {
     /// Below this id all events are old, and none has a key that still holds.
     pub fn keyed_end(self) -> i64 {
         // A key is over at `keyed_until` itself.
-        hot_id(self.before.min(self.keyed_until.plus(std::time::Duration::from_millis(1))))
+        sequence_id(self.before.min(self.keyed_until.plus(std::time::Duration::from_millis(1))))
     }
 
     /// Below this id all events are old. An id's time is never before that of its event's receipt.
     pub fn end(self) -> i64 {
-        hot_id(self.before)
+        sequence_id(self.before)
     }
 
     fn takes(self, event: &Row) -> bool {
@@ -99,7 +99,7 @@ pub const PENDING: &str = "SELECT id FROM delivery INDEXED BY delivery_unsettled
 
 /// What a walk found.
 #[derive(Debug, Default)]
-pub struct Walked {
+pub struct RetentionCursor {
     /// What goes, in the walk's order.
     pub pieces: Vec<Piece>,
     /// The walk goes on with this id.
@@ -109,10 +109,10 @@ pub struct Walked {
 }
 
 /// Walks by id from `from` on to below `end`, over about `rows` events and deliveries, and at least one event.
-pub fn by_id(connection: &Connection, from: i64, end: i64, age: Age, rows: usize) -> Result<Walked> {
+pub fn by_id(connection: &Connection, from: i64, end: i64, age: Age, rows: usize) -> Result<RetentionCursor> {
     let first = rows::first(connection, FIRST, [from], |row| row.get(0))?;
     let Some(first) = first.filter(|first| *first < end) else {
-        return Ok(Walked { next: from, ..Walked::default() });
+        return Ok(RetentionCursor { next: from, ..RetentionCursor::default() });
     };
     let last_delivery: Option<i64> = rows::first(connection, NTH_DELIVERY, (first, rows), |row| row.get(0))?;
     let until = last_delivery.map_or(end, |id| id.min(end));
@@ -120,7 +120,7 @@ pub fn by_id(connection: &Connection, from: i64, end: i64, age: Age, rows: usize
     let next = behind(connection, events.last().map_or(first, |event| event.id))?;
     let pending: Vec<i64> = rows::all(connection, PENDING, (first, next), |row| row.get(0))?;
     let mut pending = pending.into_iter().peekable();
-    let mut walked = Walked { pieces: Vec::new(), next, more: next < end };
+    let mut walked = RetentionCursor { pieces: Vec::new(), next, more: next < end };
     let ends = events.iter().skip(1).map(|event| event.id).chain([next]);
     for (event, end) in events.iter().zip(ends) {
         let mut stays = !age.takes(event);

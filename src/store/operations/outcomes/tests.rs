@@ -1,6 +1,6 @@
 use super::*;
 use crate::domain::delivery::LoggedAttempt;
-use crate::domain::delivery::{Attempt, Verdict};
+use crate::domain::delivery::{Attempt, Transition};
 use crate::domain::ids::DeliveryId;
 use crate::store::error::IO_FAILURE;
 use crate::store::operations::fixture::Fixture;
@@ -21,7 +21,7 @@ impl Fixture {
             outcome,
             held: None,
             step: 0,
-            verdict: Verdict { next, hold_until: None },
+            verdict: Transition { next, hold_until: None },
             ended_at: at,
             wall: at,
             pause_after: Duration::from_secs(3_600),
@@ -30,12 +30,12 @@ impl Fixture {
     }
 
     async fn settle(&self, mut finished: FinishedAttempt) {
-        self.step(move |batch| settle(batch, &mut finished)).await.unwrap();
+        self.step(move |batch| record(batch, &mut finished)).await.unwrap();
     }
 
     async fn is_sound(&self) -> bool {
         let key = self.destination.key;
-        self.step(move |batch| Ok(batch.targets().is_sound(key))).await.unwrap()
+        self.step(move |batch| Ok(batch.destinations().is_healthy(key))).await.unwrap()
     }
 
     /// As after an outcome of another delivery that succeeded.
@@ -167,16 +167,16 @@ async fn one_statement_writes_what_the_general_way_does() {
             if sound {
                 fixture.make_sound().await;
             } else {
-                let forget = |batch: &mut Batch<'_>| {
-                    batch.targets().clear();
+                let forget = |batch: &mut Transaction<'_>| {
+                    batch.destinations().clear();
                     Ok(())
                 };
                 fixture.step(forget).await.unwrap();
             }
-            let (pending, done) = (fixture.store.figures().pending, "SELECT sum(succeeded) FROM tally");
+            let (pending, done) = (fixture.store.write_metrics().pending, "SELECT sum(succeeded) FROM tally");
             let succeeded: i64 = fixture.value(&format!("SELECT coalesce(({done}), 0)"));
             fixture.settle(fixture.answered(delivery, 1, 200, b"ok")).await;
-            let moved = (fixture.store.figures().pending - pending, fixture.value::<i64>(done) - succeeded);
+            let moved = (fixture.store.write_metrics().pending - pending, fixture.value::<i64>(done) - succeeded);
             written.push((fixture.row(delivery), moved));
         }
     }
@@ -194,9 +194,9 @@ async fn a_late_outcome_of_a_deleted_destination_is_dropped_though_it_was_sound(
         } else {
             fixture.store.delete_destination(fixture.destination.id.clone(), NOW).await.unwrap();
         }
-        let before = (fixture.row(delivery), fixture.store.figures().pending);
+        let before = (fixture.row(delivery), fixture.store.write_metrics().pending);
         fixture.settle(fixture.answered(delivery, 1, 200, b"ok")).await;
-        assert_eq!((fixture.row(delivery), fixture.store.figures().pending), before);
+        assert_eq!((fixture.row(delivery), fixture.store.write_metrics().pending), before);
         assert!(!fixture.is_sound().await);
     }
 }
@@ -220,14 +220,17 @@ async fn what_is_rolled_back_was_never_sound() {
     fixture.settle(fixture.answered(fails, 1, 500, b"")).await;
     for code in ["of_its_own", IO_FAILURE] {
         let mut finished = fixture.answered(undone, 2, 200, b"");
-        let step = move |batch: &mut Batch<'_>| {
-            settle(batch, &mut finished)?;
-            assert!(batch.targets().is_sound(finished.destination));
+        let step = move |batch: &mut Transaction<'_>| {
+            record(batch, &mut finished)?;
+            assert!(batch.destinations().is_healthy(finished.destination));
             Err::<(), _>(Error::unavailable(code, "undone"))
         };
         // The first undoes a savepoint, the other the whole transaction.
-        let failed =
-            if code == IO_FAILURE { fixture.step(step).await } else { fixture.store.writer.guarded(step).await };
+        let failed = if code == IO_FAILURE {
+            fixture.step(step).await
+        } else {
+            fixture.store.writer.submit_with_savepoint(step).await
+        };
         assert!(failed.is_err() && fixture.is_failing() && !fixture.is_sound().await, "{code}");
     }
     fixture.settle(fixture.answered(last, 3, 200, b"")).await;

@@ -6,7 +6,7 @@ use crate::store::operations::fixture::Fixture;
 use std::time::Duration;
 
 /// Destinations that are no few.
-const MANY: usize = FEW + 1;
+const MANY: usize = DIRECT_MAX + 1;
 
 /// Beginning of some minute.
 fn at() -> Timestamp {
@@ -36,7 +36,7 @@ impl Fixture {
     async fn commit(&self, destinations: &[DestinationKey]) {
         let destinations = destinations.to_vec();
         self.step(move |batch| {
-            destinations.iter().for_each(|destination| batch.tally(*destination, at()).accepted += 1);
+            destinations.iter().for_each(|destination| batch.counts_mut(*destination, at()).accepted += 1);
             Ok(())
         })
         .await
@@ -78,15 +78,15 @@ fn a_recent_count_is_read_as_it_was_written() {
 async fn counts_of_few_destinations_are_tallied_at_once_and_of_many_together() {
     let fixture = Fixture::new().await;
     let many = fixture.destinations(MANY).await;
-    fixture.commit(&many[..FEW]).await;
-    assert_eq!((fixture.recent(), fixture.tallied()), (0, FEW as u64));
-    let mut made = FEW as u64;
-    for _ in 0..WAITING {
+    fixture.commit(&many[..DIRECT_MAX]).await;
+    assert_eq!((fixture.recent(), fixture.tallied()), (0, DIRECT_MAX as u64));
+    let mut made = DIRECT_MAX as u64;
+    for _ in 0..MAX_RECENT_ROWS {
         assert_eq!(fixture.shown().await, made);
         fixture.commit(&many).await;
         made += MANY as u64;
     }
-    assert_eq!((fixture.recent() as i64, fixture.tallied()), (WAITING, FEW as u64));
+    assert_eq!((fixture.recent() as i64, fixture.tallied()), (MAX_RECENT_ROWS, DIRECT_MAX as u64));
     fixture.commit(&many).await;
     made += MANY as u64;
     assert_eq!((fixture.recent(), fixture.tallied()), (0, made));
@@ -96,25 +96,25 @@ async fn counts_of_few_destinations_are_tallied_at_once_and_of_many_together() {
 #[tokio::test]
 async fn what_waits_is_bounded_and_goes_in_steps_that_count_nothing_twice() {
     let fixture = Fixture::new().await;
-    let many = fixture.destinations(3 * TOGETHER).await;
+    let many = fixture.destinations(3 * FOLD_BUCKETS).await;
     for commit in 1..=10 {
         fixture.commit(&many).await;
-        assert!(fixture.recent() as i64 <= WAITING, "{commit}: {}", fixture.recent());
+        assert!(fixture.recent() as i64 <= MAX_RECENT_ROWS, "{commit}: {}", fixture.recent());
         assert_eq!(fixture.shown().await, commit * many.len() as u64);
     }
     let mut steps = 1;
-    while fixture.step(settle).await.unwrap() {
+    while fixture.step(fold_recent).await.unwrap() {
         steps += 1;
         assert_eq!(fixture.shown().await, 10 * many.len() as u64);
     }
-    assert!(steps as i64 <= WAITING && fixture.recent() == 0, "{steps}");
+    assert!(steps as i64 <= MAX_RECENT_ROWS && fixture.recent() == 0, "{steps}");
     assert_eq!(fixture.tallied(), 10 * many.len() as u64);
 }
 
 #[tokio::test]
 async fn what_is_recent_is_tallied_before_the_file_is_closed() {
     let fixture = Fixture::new().await;
-    let many = fixture.destinations(TOGETHER + 1).await;
+    let many = fixture.destinations(FOLD_BUCKETS + 1).await;
     fixture.commit(&many).await;
     fixture.store.close().await;
     assert_eq!((fixture.recent(), fixture.tallied()), (0, many.len() as u64));
@@ -127,6 +127,6 @@ async fn a_destination_that_is_gone_is_not_counted_any_more() {
     fixture.commit(&many).await;
     let gone = many[0].0;
     fixture.step(move |batch| batch.run("DELETE FROM destination WHERE key = ?1", [gone])).await.unwrap();
-    assert!(!fixture.step(settle).await.unwrap());
+    assert!(!fixture.step(fold_recent).await.unwrap());
     assert_eq!(fixture.tallied(), MANY as u64 - 1);
 }

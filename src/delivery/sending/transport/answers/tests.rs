@@ -13,7 +13,7 @@ fn seen(answers: &mut Answers, wire: &[u8], cuts: &[usize]) -> (Vec<u8>, bool) {
     for pair in cuts.windows(2) {
         let (piece, before) = (&wire[pair[0]..pair[1]], out.len());
         let taken = answers.take(piece, &mut |bytes| out.extend_from_slice(bytes));
-        assert!(out.len() - before <= piece.len() + MOST_HELD);
+        assert!(out.len() - before <= piece.len() + MAX_HELD_BYTES);
         if taken.is_err() {
             return (out, false);
         }
@@ -152,6 +152,6 @@ fn what_comes_late_behind_an_answer_without_a_body_is_passed_over() {
 fn what_comes_late_is_not_passed_over_for_ever() {
     let (_, mut answers) = first(b"HTTP/1.1 204 OK\r\n\r\n");
     answers.expect();
-    seen(&mut answers, &vec![b'x'; MOST_LATE + 10], WHOLE);
+    seen(&mut answers, &vec![b'x'; MAX_LATE_BYTES + 10], WHOLE);
     assert!(answers.is_final() && answers.status().is_none());
 }

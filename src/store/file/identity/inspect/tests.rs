@@ -24,7 +24,7 @@ impl World {
     /// The files of `from`, as they are now, under the name `to`: what a kill at this moment leaves, or a copy.
     fn copy(&self, from: &str, to: &str, endings: &[&str]) {
         for ending in endings {
-            let [from, to] = [from, to].map(|name| companion(&self.path(name), ending));
+            let [from, to] = [from, to].map(|name| sibling_path(&self.path(name), ending));
             if from.exists() {
                 std::fs::copy(from, to).unwrap();
             }
@@ -33,7 +33,7 @@ impl World {
 
     fn remove(&self, name: &str) {
         for ending in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(companion(&self.path(name), ending));
+            let _ = std::fs::remove_file(sibling_path(&self.path(name), ending));
         }
     }
 
@@ -50,7 +50,7 @@ impl World {
         assert_eq!(whole, "ok");
         let notes = notes(&file);
         close(held, file);
-        assert!(!companion(&self.path(name), "-wal").exists() && !companion(&self.path(name), "-shm").exists());
+        assert!(!sibling_path(&self.path(name), "-wal").exists() && !sibling_path(&self.path(name), "-shm").exists());
         notes
     }
 }
@@ -522,7 +522,7 @@ fn a_file_that_is_moved_replaced_or_removed_is_noticed_and_one_that_comes_back_t
     std::fs::rename(world.path("y.db"), world.path("x.db")).unwrap();
     assert_eq!(check(), Ok(()));
     for ending in ["-wal", "-shm"] {
-        let companion = companion(&world.path("x.db"), ending);
+        let companion = sibling_path(&world.path("x.db"), ending);
         std::fs::rename(&companion, world.path("away")).unwrap();
         assert!(check().unwrap_err().contains("log"), "{ending}");
         std::fs::rename(world.path("away"), &companion).unwrap();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::commit::transaction::Batch;
+use crate::store::commit::transaction::Transaction;
 use crate::store::operations::fixture::{Fixture, at};
 use crate::store::operations::maintenance::tests::Upkeep;
 
@@ -30,8 +30,8 @@ impl Fixture {
     /// One that was made in the minute of `now`, for the first destination.
     async fn counted(&self, now: Timestamp) {
         let key = self.destination.key;
-        let count = move |batch: &mut Batch<'_>| {
-            batch.tally(key, now).accepted += 1;
+        let count = move |batch: &mut Transaction<'_>| {
+            batch.counts_mut(key, now).accepted += 1;
             Ok(())
         };
         self.step(count).await.unwrap();
@@ -39,7 +39,7 @@ impl Fixture {
 
     async fn tend(&self, tallies: &mut Tallies, retention: u64, now: Timestamp) {
         let retention = Duration::from_secs(retention);
-        while self.store.tend_tallies(tallies, retention, now).await.unwrap() < IDLE {}
+        while self.store.maintain_tallies(tallies, retention, now).await.unwrap() < IDLE {}
     }
 
     /// Beginnings of the buckets in seconds, and their counts.

@@ -4,7 +4,7 @@ use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
 use crate::domain::ids::{DeliveryId, EventId};
 use crate::store::file::schema::SCHEMA;
-use crate::store::operations::events::Accepted;
+use crate::store::operations::events::AcceptedEvent;
 use crate::store::operations::fixture::{Fixture, at};
 use crate::store::operations::maintenance::tests::Upkeep;
 
@@ -88,7 +88,7 @@ impl Fixture {
         accepted.event_id
     }
 
-    async fn repeat(&self, key: &str, now: Timestamp) -> Accepted {
+    async fn repeat(&self, key: &str, now: Timestamp) -> AcceptedEvent {
         let payload = Document::from(b"{}".as_slice());
         let event = IncomingEvent { account: self.account.key, payload, idempotency_key: Some(key.parse().unwrap()) };
         self.store.accept_event(event, false, now).await.unwrap()
@@ -150,7 +150,7 @@ async fn a_clock_that_was_far_ahead_for_a_while_keeps_nothing_longer() {
         back.push(fixture.settled(at(second)).await.0);
         pending.push(fixture.push(at(second)).await);
     }
-    assert_eq!(hot_time(back[0]), at(year), "ids never go backwards");
+    assert_eq!(sequence_time(back[0]), at(year), "ids never go backwards");
     assert_eq!(
         fixture.value::<u64>(
             "SELECT count(*) FROM event INDEXED BY event_out_of_order
@@ -238,7 +238,7 @@ async fn what_is_settled_late_goes_without_a_walk() {
         assert!(event.0 < walked_to);
         fixture.store.cancel_delivery(*delivery).await.unwrap();
     }
-    assert!(fixture.store.retire(&mut upkeep.retention, Duration::from_secs(1_000), at(2_000)).await.unwrap() < IDLE);
+    assert!(fixture.store.expire(&mut upkeep.retention, Duration::from_secs(1_000), at(2_000)).await.unwrap() < IDLE);
     assert_eq!((fixture.events().len(), upkeep.retention.at.plain), (MANY - 3, walked_to));
 }
 
@@ -266,8 +266,8 @@ async fn where_too_many_are_settled_late_retention_walks_again() {
         fixture.store.cancel_delivery(*delivery).await.unwrap();
     }
     // As if these had not been kept.
-    let again_from = fixture.store.shared.late.take().deliveries.first().copied();
-    upkeep.retention.take(Noted { deliveries: Vec::new(), again_from });
+    let again_from = fixture.store.memory.late.take().deliveries.first().copied();
+    upkeep.retention.take(LateEvents { deliveries: Vec::new(), again_from });
     fixture.keep_up(&mut upkeep, at(2_000)).await;
     assert_eq!(fixture.events(), [pending[0].0.0]);
 }
@@ -301,7 +301,7 @@ async fn a_look_at_events_with_many_deliveries_is_short() {
 fn what_is_behind_takes_half_of_the_time_and_what_is_not_a_quarter() {
     let mut retention = Retention::default();
     let age = Age { before: at(100), keyed_until: at(0) };
-    let next = |second| Position { plain: crate::domain::ids::hot_id(at(second)), ..Retention::default().at };
+    let next = |second| Position { plain: crate::domain::ids::sequence_id(at(second)), ..Retention::default().at };
     let piece = Piece::of(1, 2);
     let looked = |second, more| Looked {
         pieces: vec![piece],
@@ -317,7 +317,7 @@ fn what_is_behind_takes_half_of_the_time_and_what_is_not_a_quarter() {
     let now = Instant::now();
     assert_eq!((retention.end(&looked(99, true), &done, age, now), retention.behind), (3 * took, false));
     assert_eq!((retention.end(&looked(50, true), &done, age, now), retention.behind), (took, true));
-    assert_eq!((retention.end(&looked(99, false), &done, age, now), retention.behind), (BREATH, false));
+    assert_eq!((retention.end(&looked(99, false), &done, age, now), retention.behind), (PAUSE, false));
 }
 
 #[test]

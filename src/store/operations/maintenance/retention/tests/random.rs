@@ -122,7 +122,7 @@ impl Play {
             Happening::Turn => {
                 self.upkeep.retention.make_due();
                 let now = self.looks_at();
-                self.fixture.store.retire(&mut self.upkeep.retention, RETENTION, now).await.unwrap();
+                self.fixture.store.expire(&mut self.upkeep.retention, RETENTION, now).await.unwrap();
                 let left = self.fixture.events();
                 let gone: Vec<i64> = self.known.keys().filter(|id| !left.contains(id)).copied().collect();
                 for id in gone {
@@ -142,7 +142,7 @@ impl Play {
         let account = self.fixture.account.key.0;
         let received = self.now * GRAIN * 1_000;
         let rows: Vec<(i64, i64)> = states.iter().zip(&to).map(|(state, (_, key))| (*state, *key)).collect();
-        let write = move |batch: &mut Batch<'_>| {
+        let write = move |batch: &mut Transaction<'_>| {
             let id = batch.take_ids(1 + rows.len(), Timestamp::from_millis(received));
             let event = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, zeroblob(6000))";
             batch.run(event, (id, account, received, key))?;
@@ -159,7 +159,7 @@ impl Play {
                         (delivery, number),
                     )?;
                 }
-                batch.pending(i64::from(*state == 0));
+                batch.add_pending(i64::from(*state == 0));
             }
             Ok(id)
         };
