@@ -38,15 +38,15 @@ pub struct Admin {
 impl Admin {
     async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
         let now = (context.clock)();
-        let (caller, session) = match &*context.gate {
+        let (caller, session) = match &*context.access {
             AdminAccess::Dev => (Some(Caller::Anyone), None),
-            AdminAccess::Token(door) => match door.authenticate(request.headers(), now).await? {
+            AdminAccess::Token(auth) => match auth.authenticate(request.headers(), now).await? {
                 AuthMethod::Token => (None, None),
                 AuthMethod::Session(life) => (Some(Caller::Browser), Some((life, now))),
             },
         };
         if let Some(caller) = caller {
-            context.site.check(caller, request.method(), request.headers())?;
+            context.origins.check(caller, request.method(), request.headers())?;
         }
         let paths = request.data::<Arc<Paths>>().ok_or_else(ApiError::internal)?;
         paths.check_query(request.method(), request.original_uri())?;

@@ -16,9 +16,9 @@ pub struct ApiContext {
     /// The database.
     pub store: Store,
     /// What opens the admin API.
-    pub gate: Arc<AdminAccess>,
+    pub access: Arc<AdminAccess>,
     /// Whose pages may do what.
-    pub site: OriginPolicy,
+    pub origins: OriginPolicy,
     /// Where deliveries may go.
     pub network: Arc<NetworkPolicy>,
     /// How long bodies may be and take.

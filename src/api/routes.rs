@@ -32,10 +32,10 @@ pub fn routes<P: OpenApi + 'static>(
     let api = (operations(&context, incoming.clone()), DocsApi, pages.api);
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let paths = Arc::new(paths(pages.paths));
-    let (site, memory) = (context.site.clone(), context.bodies.memory.clone());
+    let (origins, memory) = (context.origins.clone(), context.bodies.memory.clone());
     let endpoint = service.into_endpoint().data(context).data(Arc::clone(&paths));
     let endpoint = Bounded::new(incoming.in_front_of(errors::with_problem_errors(endpoint, paths)), memory);
-    browser::with_browser_headers(errors::catch_panics(endpoint), &site, errors::with_contract_title)
+    browser::with_browser_headers(errors::catch_panics(endpoint), &origins, errors::with_contract_title)
 }
 
 fn paths(pages: &[Undocumented]) -> Paths {

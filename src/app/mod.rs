@@ -163,7 +163,7 @@ impl Running {
         let network = Arc::new(network(config.allow_network.clone()).listening_on(address));
         let base = login_file::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
-        let (gate, login) = if config.dev {
+        let (access, login) = if config.dev {
             (AdminAccess::Dev, None)
         } else {
             let make = || admin_token::load_or_make(store.path(), &config.database);
@@ -190,22 +190,26 @@ impl Running {
             outbox,
             inbox,
         )?;
-        let (figures, writes) = (engine.metrics(), store.clone());
+        let (metrics, writes) = (engine.metrics(), store.clone());
         let (stopping, stopped) = watch::channel(false);
-        let gate = Arc::new(gate);
-        let site = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
+        let access = Arc::new(access);
+        let origins = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
-        let dashboard =
-            DashboardApi { gate: Arc::clone(&gate), site: site.clone(), bodies: bodies.clone(), clock: clock::wall };
+        let dashboard = DashboardApi {
+            access: Arc::clone(&access),
+            origins: origins.clone(),
+            bodies: bodies.clone(),
+            clock: clock::wall,
+        };
         let context = ApiContext {
             store: store.clone(),
-            gate,
-            site,
+            access,
+            origins,
             network,
             bodies,
             account_rate: config.account_rate,
             test_sender: engine.tester(),
-            metrics: Arc::new(move || metrics::render(&figures.read(), &writes.write_metrics())),
+            metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics())),
             clock: clock::wall,
         };
         let routes = api::routes(context, Pages { api: dashboard, paths: &dashboard::PATHS });

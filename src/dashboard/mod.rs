@@ -26,9 +26,9 @@ static LOGGED_OUT: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&log
 /// The pages; `app` makes them.
 pub struct DashboardApi {
     /// What opens the admin API.
-    pub gate: Arc<AdminAccess>,
+    pub access: Arc<AdminAccess>,
     /// Whose pages may do what.
-    pub site: OriginPolicy,
+    pub origins: OriginPolicy,
     /// How long bodies may be and take.
     pub bodies: BodyLimits,
     /// The wall clock.
@@ -39,8 +39,8 @@ pub struct DashboardApi {
 impl DashboardApi {
     #[oai(path = "/", method = "get", hidden)]
     async fn root(&self, request: &Request) -> ApiResult<Page> {
-        match self.door(request)? {
-            Some(door) if !door.has_session(request.headers(), (self.clock)()) => {
+        match self.auth(request)? {
+            Some(auth) if !auth.has_session(request.headers(), (self.clock)()) => {
                 Ok(uncached(&LOGGED_OUT, request).await)
             }
             _ => Ok(to_docs()),
@@ -50,32 +50,32 @@ impl DashboardApi {
     /// Where a login link leads. The code in it stays in the browser: see the page.
     #[oai(path = "/login", method = "get", hidden)]
     async fn login_page(&self, request: &Request) -> ApiResult<Page> {
-        let Some(door) = self.door(request)? else { return Ok(to_docs()) };
-        let is_in = door.has_session(request.headers(), (self.clock)());
+        let Some(auth) = self.auth(request)? else { return Ok(to_docs()) };
+        let is_in = auth.has_session(request.headers(), (self.clock)());
         Ok(uncached(if is_in { &LOGGED_IN } else { &LOGGED_OUT }, request).await)
     }
 
     #[oai(path = "/login", method = "post", hidden)]
     async fn log_in(&self, request: &Request, body: Body) -> ApiResult<Page> {
-        let door = self.door(request)?.ok_or_else(no_login)?;
+        let auth = self.auth(request)?.ok_or_else(no_login)?;
         let login = Login::read(request, body, &self.bodies).await?;
-        let cookie = door.log_in(login.credential()?, (self.clock)()).await?;
+        let cookie = auth.log_in(login.credential()?, (self.clock)()).await?;
         Ok(done(cookie))
     }
 
     #[oai(path = "/logout", method = "post", hidden)]
     async fn log_out(&self, request: &Request) -> ApiResult<Page> {
-        let door = self.door(request)?.ok_or_else(no_login)?;
-        Ok(done(door.log_out(request.headers())))
+        let auth = self.auth(request)?.ok_or_else(no_login)?;
+        Ok(done(auth.log_out(request.headers())))
     }
 }
 
 impl DashboardApi {
     /// The door, once the request is known to come from a page of ours; none under `--dev`.
-    fn door(&self, request: &Request) -> ApiResult<Option<&AdminAuth>> {
-        let AdminAccess::Token(door) = &*self.gate else { return Ok(None) };
-        self.site.check(Caller::Browser, request.method(), request.headers())?;
-        Ok(Some(door))
+    fn auth(&self, request: &Request) -> ApiResult<Option<&AdminAuth>> {
+        let AdminAccess::Token(auth) = &*self.access else { return Ok(None) };
+        self.origins.check(Caller::Browser, request.method(), request.headers())?;
+        Ok(Some(auth))
     }
 }
 

@@ -26,14 +26,14 @@ impl Engine {
     ///
     /// # Errors
     /// The file cannot be read, or the operating system gives no thread.
-    pub fn start(options: EngineOptions, store: Store, outbox: EngineHandle, inbox: EngineReceiver) -> Result<Self> {
-        let figures = Arc::new(metrics::EngineMetrics::default());
-        let scheduler = scheduler::Scheduler::new(options, store, outbox.clone(), Arc::clone(&figures))?;
+    pub fn start(options: EngineOptions, store: Store, engine: EngineHandle, receiver: EngineReceiver) -> Result<Self> {
+        let metrics = Arc::new(metrics::EngineMetrics::default());
+        let scheduler = scheduler::Scheduler::new(options, store, engine.clone(), Arc::clone(&metrics))?;
         let thread = std::thread::Builder::new()
             .name("scheduler".to_owned())
-            .spawn(move || scheduler.run(inbox.receiver()))
+            .spawn(move || scheduler.run(receiver.receiver()))
             .map_err(|error| Error::internal(format!("cannot start the scheduler thread: {error}")))?;
-        Ok(Self { handle: outbox, thread: Some(thread), metrics: figures })
+        Ok(Self { handle: engine, thread: Some(thread), metrics })
     }
 
     /// Begins no further attempt, waits up to `grace` for those under way, then cuts them; they are sent again at the
@@ -93,7 +93,7 @@ mod tests {
         let options = StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() };
         // As where commits fail: nobody is told.
         let store = Store::open(&options, Box::new(drop)).unwrap();
-        let (outbox, inbox) = channel();
+        let (handle, messages) = channel();
         let options = EngineOptions {
             workers: 64,
             destination_concurrency: 1,
@@ -104,7 +104,7 @@ mod tests {
             trust: Trust::default(),
             clock,
         };
-        let mut engine = Engine::start(options, store.clone(), outbox.clone(), inbox).unwrap();
+        let mut engine = Engine::start(options, store.clone(), handle.clone(), messages).unwrap();
         let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", receiver.local_addr().unwrap());
         runtime.block_on(async {
@@ -131,7 +131,7 @@ mod tests {
             };
             store.accept_event(event, false, now).await.unwrap();
         });
-        outbox.changes(vec![Change::Reloaded(store.all_destinations().unwrap())]);
+        handle.changes(vec![Change::Reloaded(store.all_destinations().unwrap())]);
         let (stream, _) = receiver.accept().unwrap();
         drop(stream);
         engine.stop(Duration::ZERO);

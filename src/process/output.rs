@@ -101,8 +101,8 @@ pub fn log_line(line: &[u8]) {
 }
 
 /// Waits until all lines are written, but no longer than `patience`.
-pub fn flush(patience: Duration) {
-    let end = Instant::now() + patience;
+pub fn flush(timeout: Duration) {
+    let end = Instant::now() + timeout;
     let mut state = state();
     while state.started && (state.writing || !state.waiting.is_empty()) {
         let left = end.saturating_duration_since(Instant::now());

@@ -38,14 +38,14 @@ impl Store {
         let (connection, marker) = opening::open(&held, options.now)?;
         wal::install_hook(&connection);
         outcomes::reset_future_times(&connection, options.now)?;
-        let shared = Arc::new(Memory::new(options.memory.clone()));
-        shared.tokens.replace(accounts::tokens(&connection)?);
-        let readers = Readers::new(&held, &shared.read_gate, &shared.read_throttle);
+        let memory = Arc::new(Memory::new(options.memory.clone()));
+        memory.tokens.replace(accounts::tokens(&connection)?);
+        let readers = Readers::new(&held, &memory.read_gate, &memory.read_throttle);
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
-        let (inbox, outlet) = queue::queue();
-        let thread = write_thread::start(opened, Arc::clone(&shared), observer, outlet)?;
-        let writer = Writer::new(inbox);
-        Ok(Self { writer, readers, memory: shared, thread: Arc::new(Mutex::new(Some(thread))), held })
+        let (queue, receiver) = queue::queue();
+        let thread = write_thread::start(opened, Arc::clone(&memory), observer, receiver)?;
+        let writer = Writer::new(queue);
+        Ok(Self { writer, readers, memory, thread: Arc::new(Mutex::new(Some(thread))), held })
     }
 
     /// Writes what is queued and closes the file. Steps that come later are refused.

@@ -37,10 +37,10 @@ impl<R> Assignment<R> {
     }
 
     /// Adds a run of so many jobs, each of which usually takes so long.
-    pub fn add(&mut self, run: R, jobs: usize, usual: Duration) {
+    pub fn add(&mut self, run: R, jobs: usize, typical: Duration) {
         self.runs.push(run);
         self.jobs += jobs;
-        self.typical_duration += usual.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
+        self.typical_duration += typical.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
     }
 
     /// Whether a worker is to be given it as it is.
@@ -62,12 +62,12 @@ mod tests {
     const QUICK: Duration = Duration::from_micros(100);
 
     /// How many runs go together where so many lanes wait with so many jobs each.
-    fn together(lanes: usize, jobs: usize, usual: Duration) -> usize {
-        let mut bundle = Assignment::among(lanes);
-        while !bundle.is_full() {
-            bundle.add((), jobs, usual);
+    fn together(lanes: usize, jobs: usize, typical: Duration) -> usize {
+        let mut assignment = Assignment::among(lanes);
+        while !assignment.is_full() {
+            assignment.add((), jobs, typical);
         }
-        bundle.take().len()
+        assignment.take().len()
     }
 
     #[test]
@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn the_next_bundle_begins_empty() {
-        let mut bundle = Assignment::among(1_000);
-        (0..MAX_RUNS).for_each(|_| bundle.add((), 1, QUICK));
-        assert!(bundle.is_full());
-        bundle.take();
-        assert!(!bundle.is_full() && bundle.take().is_empty());
+        let mut assignment = Assignment::among(1_000);
+        (0..MAX_RUNS).for_each(|_| assignment.add((), 1, QUICK));
+        assert!(assignment.is_full());
+        assignment.take();
+        assert!(!assignment.is_full() && assignment.take().is_empty());
     }
 }

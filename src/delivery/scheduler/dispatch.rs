@@ -30,7 +30,7 @@ const CUT_AFTER: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
-        let mut bundle = Assignment::among(self.pools.busy_immediate());
+        let mut assignment = Assignment::among(self.pools.busy_immediate());
         while let Some((key, pool)) = self.next_lane() {
             let Some(lane) = self.lanes.get_mut(&key) else {
                 self.remove_ready(key);
@@ -45,15 +45,15 @@ impl Scheduler {
                 self.send_alone(key, jobs, pool, now);
                 continue;
             }
-            let (count, usual) = (jobs.len(), lane.typical_duration());
-            if let Some(aloft) = self.begin(key, jobs, pool, now) {
-                bundle.add(aloft, count, usual);
+            let (count, typical) = (jobs.len(), lane.typical_duration());
+            if let Some(assigned) = self.begin(key, jobs, pool, now) {
+                assignment.add(assigned, count, typical);
             }
-            if bundle.is_full() {
-                self.assign(bundle.take(), Pool::Immediate);
+            if assignment.is_full() {
+                self.assign(assignment.take(), Pool::Immediate);
             }
         }
-        self.assign(bundle.take(), Pool::Immediate);
+        self.assign(assignment.take(), Pool::Immediate);
         if self.busy_workers + 1 >= self.options.workers
             && self.pools.good_wait(|pool, lane| self.finds_processor(pool, lane))
         {
@@ -71,8 +71,8 @@ impl Scheduler {
     }
 
     fn send_alone(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) {
-        let aloft = self.begin(key, jobs, pool, now);
-        self.assign(aloft.into_iter().collect(), pool);
+        let assigned = self.begin(key, jobs, pool, now);
+        self.assign(assigned.into_iter().collect(), pool);
     }
 
     /// Notes what a worker is about to be given.
@@ -88,19 +88,19 @@ impl Scheduler {
         for job in &jobs {
             lane.in_hand.insert(job.delivery, JobState::Sent);
         }
-        let sound = lane.health != Health::Failing;
+        let may_reuse_connection = lane.health != Health::Failing;
         let client = lane.client.get_or_insert_with(|| {
             let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
             Arc::new(Client::new(&self.context.connections, Arc::clone(&lane.destination), timeout))
         });
         let client = Arc::clone(client);
-        let patience = lane.overdue_after(pool);
-        let young_failing = pool == Pool::Failing;
+        let overdue_after = lane.overdue_after(pool);
+        let recent_failing = pool == Pool::Failing;
         self.pools.take(pool);
-        self.pools.young_failing += usize::from(young_failing);
-        if let Some(patience) = patience.or(young_failing.then_some(FAST)) {
-            let first_look = if pool == Pool::Immediate { RECLAIM_AFTER } else { patience };
-            self.overdue_checks.push(Reverse((now.plus(first_look), number)));
+        self.pools.recent_failing += usize::from(recent_failing);
+        if let Some(overdue_after) = overdue_after.or(recent_failing.then_some(FAST)) {
+            let first_check = if pool == Pool::Immediate { RECLAIM_AFTER } else { overdue_after };
+            self.overdue_checks.push(Reverse((now.plus(first_check), number)));
         }
         let run = Arc::new(Run::new(jobs));
         self.in_flight.insert(
@@ -110,57 +110,57 @@ impl Scheduler {
                 run: Arc::clone(&run),
                 first: Arc::clone(&run),
                 pool,
-                overdue_after: patience.unwrap_or(FAST),
-                recent_failing: young_failing,
+                overdue_after: overdue_after.unwrap_or(FAST),
+                recent_failing,
                 overdue: None,
             },
         );
         self.reschedule(key);
-        Some(AssignedRun { number, client, run, may_reuse_connection: sound })
+        Some(AssignedRun { number, client, run, may_reuse_connection })
     }
 
     /// Gives all of it to one worker.
-    fn assign(&mut self, bundle: Vec<AssignedRun>, pool: Pool) {
-        let Some(first) = bundle.first() else { return };
+    fn assign(&mut self, assignment: Vec<AssignedRun>, pool: Pool) {
+        let Some(first) = assignment.first() else { return };
         let (number, first) = (first.number, Arc::clone(&first.run));
         self.busy_workers += 1;
-        for aloft in &bundle[1..] {
-            if let Some(flight) = self.in_flight.get_mut(&aloft.number) {
-                flight.first = Arc::clone(&first);
+        for assigned in &assignment[1..] {
+            if let Some(run) = self.in_flight.get_mut(&assigned.number) {
+                run.first = Arc::clone(&first);
             }
         }
         self.processors.given(number, pool, &first, self.now());
-        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        let (context, engine) = (Arc::clone(&self.context), self.engine.clone());
         self.workers.give(move |slot| {
-            deliver::run_assignment(&context, &bundle);
-            let flights: Vec<u64> = bundle.iter().map(|aloft| aloft.number).collect();
+            deliver::run_assignment(&context, &assignment);
+            let runs: Vec<u64> = assignment.iter().map(|assigned| assigned.number).collect();
             // The connections are free again before the scheduler hears of it.
-            drop(bundle);
-            outbox.send(Message::Completed { flights, slot });
+            drop(assignment);
+            engine.send(Message::Completed { runs, slot });
         });
     }
 
     /// A worker is done with what it was given.
-    pub(super) fn runs_completed(&mut self, flights: Vec<u64>) {
+    pub(super) fn runs_completed(&mut self, runs: Vec<u64>) {
         self.busy_workers -= 1;
-        for flight in flights {
-            self.processors.ended(flight);
-            self.completed(flight);
+        for run in runs {
+            self.processors.ended(run);
+            self.completed(run);
         }
     }
 
     /// Its worker is done with it.
     pub(super) fn completed(&mut self, number: u64) {
         // It may have been taken back, or was found to be done before its worker was done with all.
-        let Some(flight) = self.in_flight.remove(&number) else { return };
-        let (key, now, result) = (flight.lane, self.now(), flight.run.result());
+        let Some(run) = self.in_flight.remove(&number) else { return };
+        let (key, now, result) = (run.lane, self.now(), run.run.result());
         // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
         let behind = self.lanes.get(&key).is_some_and(Lane::is_backlogged);
         self.context.store.finish_attempts(result.finished, behind);
-        self.pools.give(flight.pool);
-        self.hanging -= usize::from(flight.overdue.is_some());
+        self.pools.give(run.pool);
+        self.hanging -= usize::from(run.overdue.is_some());
         self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
-        if flight.recent_failing {
+        if run.recent_failing {
             // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
             let began = result.ended.first().map_or(now, |attempt| attempt.began);
             self.recent_failures_until.push_back(now.max(began.plus(RECENT_FAILURE)));
@@ -176,7 +176,7 @@ impl Scheduler {
                     HealthSignal::Nothing => {}
                 }
             }
-            lane.ended(flight.overdue);
+            lane.ended(run.overdue);
         }
         for attempt in result.ended.iter().filter(|attempt| !attempt.result.outcome) {
             if let Some(lane) = self.lanes.get_mut(&key) {
@@ -190,17 +190,17 @@ impl Scheduler {
 
     /// Its worker is held up by another lane, and this one is not to wait for that.
     fn reclaim(&mut self, number: u64, jobs: VecDeque<Job>) {
-        let Some(flight) = self.in_flight.remove(&number) else { return };
-        self.pools.give(flight.pool);
-        self.remove_ready(flight.lane);
-        self.requeue(flight.lane, jobs);
-        if let Some(lane) = self.lanes.get_mut(&flight.lane) {
+        let Some(run) = self.in_flight.remove(&number) else { return };
+        self.pools.give(run.pool);
+        self.remove_ready(run.lane);
+        self.requeue(run.lane, jobs);
+        if let Some(lane) = self.lanes.get_mut(&run.lane) {
             lane.ended(None);
             lane.delayed_by_other();
             // It keeps its turn.
             lane.turn = Some(0);
         }
-        self.reschedule(flight.lane);
+        self.reschedule(run.lane);
     }
 
     /// What a worker was given and did not begin goes first again.
@@ -217,7 +217,7 @@ impl Scheduler {
 
     /// Takes back everything of a lane that workers were given and did not begin.
     pub(super) fn recall_unstarted(&mut self, key: DestinationKey) {
-        let runs = self.in_flight.values().filter(|flight| flight.lane == key).map(|flight| flight.run.recall());
+        let runs = self.in_flight.values().filter(|run| run.lane == key).map(|run| run.run.recall());
         for jobs in runs.collect::<Vec<_>>() {
             self.requeue(key, jobs);
         }
@@ -228,7 +228,7 @@ impl Scheduler {
         self.processors.pass(now);
         while self.recent_failures_until.front().is_some_and(|at| *at <= now) {
             self.recent_failures_until.pop_front();
-            self.pools.young_failing -= 1;
+            self.pools.recent_failing -= 1;
         }
     }
 
@@ -239,13 +239,13 @@ impl Scheduler {
                 return;
             }
             self.overdue_checks.pop();
-            let Some(flight) = self.in_flight.get_mut(&number) else { continue };
-            if flight.recent_failing {
-                flight.recent_failing = false;
-                self.pools.young_failing -= 1;
+            let Some(run) = self.in_flight.get_mut(&number) else { continue };
+            if run.recent_failing {
+                run.recent_failing = false;
+                self.pools.recent_failing -= 1;
                 continue;
             }
-            let began = match flight.run.progress() {
+            let began = match run.run.progress() {
                 Progress::Began(began) => began,
                 Progress::Done => {
                     self.completed(number);
@@ -253,33 +253,33 @@ impl Scheduler {
                 }
                 Progress::NotStarted => {
                     // Its worker has not come to run at all: another one would not do so sooner.
-                    let unscheduled = flight.first.progress() == Progress::NotStarted && self.stopping.is_none();
-                    match (!unscheduled).then(|| flight.run.recall_whole()).flatten() {
+                    let unscheduled = run.first.progress() == Progress::NotStarted && self.stopping.is_none();
+                    match (!unscheduled).then(|| run.run.recall_whole()).flatten() {
                         Some(jobs) => self.reclaim(number, jobs),
                         None => self.overdue_checks.push(Reverse((now.plus(RECLAIM_AFTER), number))),
                     }
                     continue;
                 }
             };
-            if flight.pool == Pool::Immediate
+            if run.pool == Pool::Immediate
                 && now.since(began) >= RECLAIM_AFTER
-                && let Some(lane) = self.lanes.get_mut(&flight.lane)
+                && let Some(lane) = self.lanes.get_mut(&run.lane)
             {
                 lane.delayed_others();
             }
-            let due = began.plus(flight.overdue_after);
+            let due = began.plus(run.overdue_after);
             if due > now {
                 // One after another has ended; that which is under way now has its own time.
                 self.overdue_checks.push(Reverse((due, number)));
                 continue;
             }
-            if flight.pool != Pool::Suspect {
-                self.pools.give(flight.pool);
-                flight.pool = Pool::Free;
+            if run.pool != Pool::Suspect {
+                self.pools.give(run.pool);
+                run.pool = Pool::Free;
             }
-            flight.overdue = Some(began);
+            run.overdue = Some(began);
             self.hanging += 1;
-            let (key, left, finished) = (flight.lane, flight.run.recall(), flight.run.take_finished());
+            let (key, left, finished) = (run.lane, run.run.recall(), run.run.take_finished());
             // What went well before is not to wait for this one.
             self.context.store.finish_attempts(finished, false);
             self.requeue(key, left);
@@ -295,21 +295,18 @@ impl Scheduler {
     pub(super) fn preempt_stalled(&mut self, now: Timestamp) {
         let mut room = (self.options.workers / 16).max(1);
         let mut lanes = HashSet::new();
-        for flight in self.in_flight.values() {
-            let Some(lane) = self.lanes.get(&flight.lane) else { continue };
+        for run in self.in_flight.values() {
+            let Some(lane) = self.lanes.get(&run.lane) else { continue };
             let hangs = lane.health == Health::Failing || lane.is_suspect() || lane.hangs_much();
             // One that is connecting does not notice; it must not stand in the way of others for ever.
-            let long = matches!(flight.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
-            if room > 0 && hangs && long && !flight.run.cut.is_set() {
-                lanes.insert(flight.lane);
+            let long = matches!(run.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
+            if room > 0 && hangs && long && !run.run.cut.is_set() {
+                lanes.insert(run.lane);
                 room -= 1;
             }
         }
         // The client is shared by all attempts of a lane.
-        self.in_flight
-            .values()
-            .filter(|flight| lanes.contains(&flight.lane))
-            .for_each(|flight| flight.run.cut.for_room());
+        self.in_flight.values().filter(|run| lanes.contains(&run.lane)).for_each(|run| run.run.cut.for_room());
         for key in lanes {
             if let Some(client) = self.lanes.get_mut(&key).and_then(|lane| lane.client.take()) {
                 client.shutdown();
@@ -318,8 +315,8 @@ impl Scheduler {
     }
 
     pub(super) fn cut_all(&mut self) {
-        for flight in self.in_flight.values() {
-            flight.run.cut.for_stop();
+        for run in self.in_flight.values() {
+            run.run.cut.for_stop();
         }
         for lane in self.lanes.values_mut() {
             if let Some(client) = lane.client.take() {
@@ -339,14 +336,14 @@ impl Scheduler {
             return;
         }
         self.tests += 1;
-        let (context, outbox) = (Arc::clone(&self.context), self.outbox.clone());
+        let (context, engine) = (Arc::clone(&self.context), self.engine.clone());
         self.workers.give(move |slot| {
             let id = destination.id.clone();
             let test = || done(deliver::test(&context, *destination, &payload));
             if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
                 tracing::error!(destination.id = %id, "a test panicked");
             }
-            outbox.send(Message::Tested(slot));
+            engine.send(Message::Tested(slot));
         });
     }
 }

@@ -258,8 +258,8 @@ impl Lane {
         if self.health != Health::Good || self.is_suspect() {
             return 1;
         }
-        let usual = self.typical_duration.as_micros().max(1);
-        let in_time = usize::try_from(RUN_TIME.as_micros() / usual).unwrap_or(MAX_RUN);
+        let typical = self.typical_duration.as_micros().max(1);
+        let in_time = usize::try_from(RUN_TIME.as_micros() / typical).unwrap_or(MAX_RUN);
         (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, MAX_RUN)
     }
 

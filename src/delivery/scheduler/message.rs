@@ -19,7 +19,7 @@ pub enum Message {
     /// A worker is done.
     Completed {
         /// Numbers of the flights that it was given.
-        flights: Vec<u64>,
+        runs: Vec<u64>,
         /// The worker.
         slot: Arc<Slot>,
     },

@@ -73,7 +73,7 @@ struct InFlightRun {
 pub struct Scheduler {
     options: EngineOptions,
     context: Arc<WorkerContext>,
-    outbox: EngineHandle,
+    engine: EngineHandle,
     refills: Refills,
     workers: Workers,
     lanes: HashMap<DestinationKey, Lane>,
@@ -112,18 +112,18 @@ impl Scheduler {
     pub fn new(
         options: EngineOptions,
         store: Store,
-        outbox: EngineHandle,
-        figures: Arc<EngineMetrics>,
+        engine: EngineHandle,
+        metrics: Arc<EngineMetrics>,
     ) -> Result<Self> {
         let now = options.clock.now();
         let destinations = store.all_destinations()?;
-        let refills = Refills::start(&store, &outbox)?;
+        let refills = Refills::start(&store, &engine)?;
         let workers = Workers::new(options.workers + MAX_TESTS)
             .map_err(|error| Error::internal(format!("cannot start the delivery pool: {error}")))?;
         let context = WorkerContext {
             store,
             clock: options.clock,
-            metrics: figures,
+            metrics,
             connections: DestinationConnections::new(
                 GuardedResolver::new(Arc::clone(&options.network)),
                 options.trust.clone(),
@@ -140,7 +140,7 @@ impl Scheduler {
         Ok(Self {
             options,
             context: Arc::new(context),
-            outbox,
+            engine,
             refills,
             workers,
             lanes,
@@ -166,16 +166,16 @@ impl Scheduler {
     }
 
     /// Runs until stopped.
-    pub fn run(mut self, inbox: &Receiver<Message>) {
+    pub fn run(mut self, receiver: &Receiver<Message>) {
         // A local of this function: the process ends before the workers' pool is waited for.
         let _ends = EndsProcess("scheduler");
         loop {
             panic_point("scheduler");
-            match inbox.recv_timeout(self.wait()) {
+            match receiver.recv_timeout(self.wait()) {
                 Ok(message) => {
                     self.handle_message(message);
                     // All that came meanwhile first, then one look at who sends next.
-                    while let Ok(message) = inbox.try_recv() {
+                    while let Ok(message) = receiver.try_recv() {
                         self.handle_message(message);
                     }
                 }
@@ -220,9 +220,9 @@ impl Scheduler {
     fn handle_message(&mut self, message: Message) {
         match message {
             Message::Changes(changes) => changes.into_iter().for_each(|change| self.apply_change(change)),
-            Message::Completed { flights, slot } => {
+            Message::Completed { runs, slot } => {
                 self.workers.returned(slot);
-                self.runs_completed(flights);
+                self.runs_completed(runs);
             }
             Message::Tested(slot) => {
                 self.tests -= 1;
@@ -233,7 +233,7 @@ impl Scheduler {
             Message::Test { destination, payload, done } => self.test(destination, payload, done),
             Message::Stop(grace) => {
                 // What has not begun is still in the file.
-                self.in_flight.values().for_each(|flight| drop(flight.run.recall()));
+                self.in_flight.values().for_each(|run| drop(run.run.recall()));
                 self.stopping = Some(Instant::now() + grace);
             }
         }

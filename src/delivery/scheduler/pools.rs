@@ -58,7 +58,7 @@ pub struct Pools {
     used: [usize; ORDER.len()],
     ready: [Ready; ORDER.len()],
     /// Attempts of failing lanes that are still young.
-    pub young_failing: usize,
+    pub recent_failing: usize,
 }
 
 /// A lane's entry among the ready ones.
@@ -111,7 +111,7 @@ impl Pools {
             if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
                 return None;
             }
-            if *pool == Pool::Failing && self.young_failing >= RECENT_FAILING {
+            if *pool == Pool::Failing && self.recent_failing >= RECENT_FAILING {
                 return None;
             }
             let (weight, _, lane) = self.ready[at].first()?;

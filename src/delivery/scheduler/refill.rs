@@ -61,17 +61,17 @@ impl Refills {
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn start(store: &Store, outbox: &EngineHandle) -> Result<Self> {
+    pub fn start(store: &Store, engine: &EngineHandle) -> Result<Self> {
         let queue = Arc::new(Queue::default());
         for _ in 0..THREADS {
-            let (store, outbox, queue) = (store.clone(), outbox.clone(), Arc::clone(&queue));
+            let (store, engine, queue) = (store.clone(), engine.clone(), Arc::clone(&queue));
             std::thread::Builder::new()
                 .name("refill".to_owned())
                 .spawn(move || {
                     let _ends = EndsProcess("refill thread");
                     while let Some(wish) = queue.next() {
                         panic_point("refill");
-                        serve(&store, &outbox, &queue, wish);
+                        serve(&store, &engine, &queue, wish);
                     }
                 })
                 .map_err(|error| Error::internal(format!("cannot start a refill thread: {error}")))?;
@@ -123,12 +123,12 @@ fn put_off(queue: &Queue, wish: ReadRequest, error: &Error) {
     queue.requested.notify_one();
 }
 
-fn serve(store: &Store, outbox: &EngineHandle, queue: &Queue, wish: ReadRequest) {
+fn serve(store: &Store, engine: &EngineHandle, queue: &Queue, wish: ReadRequest) {
     match wish {
         ReadRequest::Refill { lane, now, limit, in_hand } => {
             match store.due_deliveries(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
                 Ok(claimed) => {
-                    outbox.send(Message::Refilled { lane, claimed });
+                    engine.send(Message::Refilled { lane, claimed });
                 }
                 Err(error) => put_off(queue, ReadRequest::Refill { lane, now, limit, in_hand }, &error),
             }
@@ -137,7 +137,7 @@ fn serve(store: &Store, outbox: &EngineHandle, queue: &Queue, wish: ReadRequest)
             for some in lanes.chunks(FIRST_DUE_BATCH) {
                 match store.first_due(some) {
                     Ok(due) => {
-                        outbox.send(Message::FirstDue(due));
+                        engine.send(Message::FirstDue(due));
                     }
                     Err(error) => put_off(queue, ReadRequest::FirstDue(some.to_vec()), &error),
                 }

@@ -216,9 +216,9 @@ impl<C: Channel> HttpTransport<C> {
         let left = if self.answers.is_final() {
             // Who has said that he took it may still be reading; who has said anything else does not want it.
             let takes = self.answers.status().is_some_and(|status| (200..300).contains(&status));
-            let patience = if takes { STUCK_AFTER.saturating_sub(since.elapsed()) } else { Duration::ZERO };
-            let left = deadline.map_or(patience, |deadline| {
-                patience.min(deadline.saturating_duration_since(Instant::now()).saturating_sub(READ_RESERVE))
+            let timeout = if takes { STUCK_AFTER.saturating_sub(since.elapsed()) } else { Duration::ZERO };
+            let left = deadline.map_or(timeout, |deadline| {
+                timeout.min(deadline.saturating_duration_since(Instant::now()).saturating_sub(READ_RESERVE))
             });
             if left.is_zero() {
                 self.exchange.mute = true;

@@ -39,34 +39,34 @@ pub struct WorkerContext {
 }
 
 /// Makes what a worker was given, one after the other, until that takes too long.
-pub fn run_assignment(context: &WorkerContext, bundle: &[AssignedRun]) {
+pub fn run_assignment(context: &WorkerContext, assignment: &[AssignedRun]) {
     let started = Instant::now();
-    for (place, aloft) in bundle.iter().enumerate() {
+    for (place, assigned) in assignment.iter().enumerate() {
         if place == 0 || started.elapsed() <= MAX_BUSY {
-            send_run(context, aloft, started);
+            send_run(context, assigned, started);
         }
-        aloft.run.done();
+        assigned.run.done();
     }
 }
 
 /// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
-fn send_run(context: &WorkerContext, aloft: &AssignedRun, started: Instant) {
-    let run = &*aloft.run;
+fn send_run(context: &WorkerContext, assigned: &AssignedRun, started: Instant) {
+    let run = &*assigned.run;
     let mut line = None;
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let line = line.get_or_insert_with(|| aloft.client.session(aloft.may_reuse_connection));
+        let line = line.get_or_insert_with(|| assigned.client.session(assigned.may_reuse_connection));
         let attempt = || {
             panic_point("attempt");
             deliver(context, line, &job, run)
         };
-        let landed = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
+        let result = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
             AttemptResult { health: HealthSignal::Bad, outcome: false }
         });
-        run.ended(CompletedAttempt { delivery: job.delivery, bytes: job.bytes(), began, result: landed });
-        let good = matches!(landed.health, HealthSignal::Good(_));
+        run.ended(CompletedAttempt { delivery: job.delivery, bytes: job.bytes(), began, result });
+        let good = matches!(result.health, HealthSignal::Good(_));
         if !good || run.cut.is_set() || started.elapsed() > MAX_BUSY {
             break;
         }

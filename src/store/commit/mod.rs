@@ -5,6 +5,6 @@ pub mod group;
 pub mod outcome_queue;
 pub mod pacing;
 pub mod queue;
-pub mod step;
 pub mod transaction;
+pub mod write_request;
 pub mod writer;

@@ -25,11 +25,11 @@ impl OutcomeQueue {
     }
 
     /// At most `most`, of which at most `behind` are of destinations that are behind. Gives how many, and how many of those.
-    pub fn drain(&mut self, most: usize, behind: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
+    pub fn drain(&mut self, most: usize, low_priority: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
         let first = self.normal.len().min(most);
         to.extend(self.normal.drain(..first));
-        let behind = self.low_priority.len().min(behind).min(most - first);
-        to.extend(self.low_priority.drain(..behind));
-        (first + behind, behind)
+        let low_priority = self.low_priority.len().min(low_priority).min(most - first);
+        to.extend(self.low_priority.drain(..low_priority));
+        (first + low_priority, low_priority)
     }
 }

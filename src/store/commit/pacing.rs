@@ -37,7 +37,7 @@ impl OutcomeBudget {
     pub fn limit(&self, now: Instant) -> usize {
         let time = match self.recent_requests(now) {
             None => return MAX_OUTCOMES,
-            Some(steps) if steps < GROUP_MIN => OUTCOME_TIME_BESIDE_FEW,
+            Some(requests) if requests < GROUP_MIN => OUTCOME_TIME_BESIDE_FEW,
             Some(_) => OUTCOME_TIME_BESIDE_GROUP,
         };
         let in_time = time.as_nanos() / self.cost_ewma.as_nanos().max(1);
@@ -52,16 +52,16 @@ impl OutcomeBudget {
 
     /// Whether a crowd was answered just now, and is likely to come again.
     pub fn has_group(&self, now: Instant) -> bool {
-        self.recent_requests(now).is_some_and(|steps| steps >= GROUP_MIN)
+        self.recent_requests(now).is_some_and(|requests| requests >= GROUP_MIN)
     }
 
     fn recent_requests(&self, now: Instant) -> Option<usize> {
-        self.last_requests.filter(|(at, _)| now.duration_since(*at) < RECENT).map(|(_, steps)| steps)
+        self.last_requests.filter(|(at, _)| now.duration_since(*at) < RECENT).map(|(_, requests)| requests)
     }
 
     /// A transaction with so many steps begins.
-    pub fn requests_begin(&mut self, now: Instant, steps: usize) {
-        self.last_requests = Some((now, steps));
+    pub fn requests_begin(&mut self, now: Instant, requests: usize) {
+        self.last_requests = Some((now, requests));
     }
 
     /// The last transaction with steps made so many deliveries.
@@ -71,8 +71,8 @@ impl OutcomeBudget {
 
     /// So many outcomes took so long.
     pub fn observe(&mut self, outcomes: usize, time: Duration) {
-        if let Some(each) = u32::try_from(outcomes).ok().and_then(|outcomes| time.checked_div(outcomes)) {
-            self.cost_ewma = (self.cost_ewma * 7 + each) / 8;
+        if let Some(cost) = u32::try_from(outcomes).ok().and_then(|outcomes| time.checked_div(outcomes)) {
+            self.cost_ewma = (self.cost_ewma * 7 + cost) / 8;
         }
     }
 }
@@ -83,25 +83,25 @@ mod tests {
 
     #[test]
     fn beside_steps_there_are_as_many_as_fit() {
-        let (mut beside, now) = (OutcomeBudget::default(), Instant::now());
-        (0..100).for_each(|_| beside.observe(10, Duration::from_micros(100)));
-        assert_eq!(beside.limit(now), MAX_OUTCOMES, "nobody waits");
-        beside.requests_begin(now, GROUP_MIN - 1);
-        let fit = beside.limit(now);
+        let (mut budget, now) = (OutcomeBudget::default(), Instant::now());
+        (0..100).for_each(|_| budget.observe(10, Duration::from_micros(100)));
+        assert_eq!(budget.limit(now), MAX_OUTCOMES, "nobody waits");
+        budget.requests_begin(now, GROUP_MIN - 1);
+        let fit = budget.limit(now);
         assert!((150..=155).contains(&fit), "{fit} of 10 µs in 1.5 ms");
-        beside.requests_begin(now, GROUP_MIN);
-        let fit = beside.limit(now);
+        budget.requests_begin(now, GROUP_MIN);
+        let fit = budget.limit(now);
         assert!((32..=33).contains(&fit), "{fit} of 10 µs in 0.32 ms");
-        assert_eq!(beside.limit(now + RECENT), MAX_OUTCOMES, "nobody waits any more");
+        assert_eq!(budget.limit(now + RECENT), MAX_OUTCOMES, "nobody waits any more");
     }
 
     #[test]
     fn some_are_taken_however_long_they_take() {
-        let (mut beside, now) = (OutcomeBudget::default(), Instant::now());
-        beside.observe(0, Duration::from_secs(1));
-        beside.observe(1, Duration::from_secs(1));
-        beside.requests_begin(now, GROUP_MIN);
-        assert_eq!(beside.limit(now), MIN_OUTCOMES);
-        assert!(beside.has_group(now) && !beside.has_group(now + RECENT));
+        let (mut budget, now) = (OutcomeBudget::default(), Instant::now());
+        budget.observe(0, Duration::from_secs(1));
+        budget.observe(1, Duration::from_secs(1));
+        budget.requests_begin(now, GROUP_MIN);
+        assert_eq!(budget.limit(now), MIN_OUTCOMES);
+        assert!(budget.has_group(now) && !budget.has_group(now + RECENT));
     }
 }

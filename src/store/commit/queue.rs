@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::group::CommitGroup;
 use super::outcome_queue::OutcomeQueue;
 use super::pacing::{self, OutcomeBudget};
-use super::step::WriteRequest;
+use super::write_request::WriteRequest;
 use crate::store::outcome::FinishedAttempt;
 
 /// Steps that may wait; a further one is refused with 503.
@@ -120,7 +120,7 @@ pub fn queue() -> (CommitQueue, QueueReceiver) {
         outcomes_wanted: usize::MAX,
     };
     let shared = Arc::new(Inner { state: Mutex::new(state), arrived: Condvar::new() });
-    let outlet = QueueReceiver {
+    let receiver = QueueReceiver {
         shared: Arc::clone(&shared),
         last_group_size: 0,
         had_requests: false,
@@ -130,7 +130,7 @@ pub fn queue() -> (CommitQueue, QueueReceiver) {
         group: CommitGroup::of(0, Duration::ZERO),
         budget: OutcomeBudget::default(),
     };
-    (CommitQueue(shared), outlet)
+    (CommitQueue(shared), receiver)
 }
 
 impl CommitQueue {
@@ -153,12 +153,12 @@ impl CommitQueue {
 
     /// Queues outcomes, of a destination that is `behind` or not. Their number is bounded by the deliveries in hand. A stopped
     /// thread takes none: those deliveries are still pending in the file and are sent again.
-    pub fn push_outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
+    pub fn push_outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
         let mut state = self.0.state();
         if state.closed {
             return;
         }
-        let queue = if behind { &mut state.outcomes.low_priority } else { &mut state.outcomes.normal };
+        let queue = if low_priority { &mut state.outcomes.low_priority } else { &mut state.outcomes.normal };
         queue.extend(finished);
         if state.outcomes_since.is_none() && !state.outcomes.is_empty() {
             state.outcomes_since = Some(Instant::now());
@@ -197,7 +197,7 @@ impl QueueReceiver {
         &mut self,
         deadline: Option<Instant>,
         outcomes_too: bool,
-        steps: &mut Vec<Box<dyn WriteRequest>>,
+        requests: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) -> Work {
         let shared = Arc::clone(&self.shared);
@@ -221,7 +221,7 @@ impl QueueReceiver {
         loop {
             if let Some(done) = state.stop.take() {
                 state.closed = true;
-                steps.extend(state.requests.drain(..));
+                requests.extend(state.requests.drain(..));
                 state.outcomes.drain(usize::MAX, usize::MAX, outcomes);
                 return Work::Stop(done);
             }
@@ -248,7 +248,7 @@ impl QueueReceiver {
                     self.group.deadline = Some(if crowded { now + OUTCOMES_LINGER } else { now });
                 }
                 self.began_at = Some(now);
-                self.drain(&mut state, now, steps, outcomes);
+                self.drain(&mut state, now, requests, outcomes);
                 return Work::Run;
             }
             if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
@@ -275,7 +275,7 @@ impl QueueReceiver {
     /// for it is to be committed.
     pub fn wait_for_group(
         &mut self,
-        steps: &mut Vec<Box<dyn WriteRequest>>,
+        requests: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) -> bool {
         let shared = Arc::clone(&self.shared);
@@ -300,7 +300,7 @@ impl QueueReceiver {
         };
         self.lingered += now - began;
         if came {
-            self.drain(&mut state, now, steps, outcomes);
+            self.drain(&mut state, now, requests, outcomes);
         } else {
             state.disarm_wakeup();
         }
@@ -316,12 +316,12 @@ impl QueueReceiver {
         &mut self,
         state: &mut State,
         now: Instant,
-        steps: &mut Vec<Box<dyn WriteRequest>>,
+        requests: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) {
         state.disarm_wakeup();
         let some = state.requests.len().min(MAX_GROUP - self.group.taken);
-        steps.extend(state.requests.drain(..some));
+        requests.extend(state.requests.drain(..some));
         self.group.taken += some;
         if some > 0 {
             self.had_requests = true;
@@ -336,10 +336,10 @@ impl QueueReceiver {
             .outcomes
             .min(fit.max(self.budget.created_last() + pacing::MIN_OUTCOMES).min(pacing::MAX_OUTCOMES));
         self.group.low_priority = self.group.low_priority.min(left);
-        let (some, behind) = state.outcomes.drain(self.group.outcomes, self.group.low_priority, outcomes);
+        let (some, low_priority) = state.outcomes.drain(self.group.outcomes, self.group.low_priority, outcomes);
         self.had_outcomes |= some > 0;
         self.group.outcomes -= some;
-        self.group.low_priority -= behind;
+        self.group.low_priority -= low_priority;
         // Those that are left have waited long enough.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
     }
@@ -350,9 +350,9 @@ impl Drop for QueueReceiver {
         let mut state = self.shared.state();
         state.closed = true;
         // Whoever waits for one of these learns that it will not be done.
-        let (steps, stop) = (std::mem::take(&mut state.requests), state.stop.take());
+        let (requests, stop) = (std::mem::take(&mut state.requests), state.stop.take());
         drop(state);
-        drop((steps, stop));
+        drop((requests, stop));
     }
 }
 

@@ -136,7 +136,7 @@ impl<'a> Transaction<'a> {
         std::mem::take(&mut self.tallies)
     }
 
-    /// Runs a step that may fail halfway. Its own failure leaves the batch as it was before; only one that ends the
+    /// Runs a step that may fail halfway. Its own failure leaves the transaction as it was before; only one that ends the
     /// whole transaction is given back.
     pub fn with_savepoint(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let (changes, tokens, waits) = (self.changes.len(), self.tokens.len(), self.waits.len());

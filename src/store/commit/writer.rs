@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
 
 use super::queue::{CommitQueue, QueueError};
-use super::step::WriteRequest;
 use super::transaction::Transaction;
+use super::write_request::WriteRequest;
 use crate::error::{Error, Result};
 use crate::store::error::{full, stopping};
 use crate::store::outcome::FinishedAttempt;
@@ -24,9 +24,9 @@ struct Call<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send> WriteRequest for Call<T, F> {
-    fn run(&mut self, batch: &mut Transaction<'_>) -> Result<()> {
+    fn run(&mut self, tx: &mut Transaction<'_>) -> Result<()> {
         let Some(work) = self.work.take() else { return Ok(()) };
-        let result = work(batch);
+        let result = work(tx);
         let error = result.as_ref().err().cloned();
         self.result = Some(result);
         error.map_or(Ok(()), Err)
@@ -91,9 +91,9 @@ impl Writer {
             Err(full())
         } else {
             self.queue(
-                move |batch| {
+                move |tx| {
                     let _queued = queued;
-                    work(batch)
+                    work(tx)
                 },
                 false,
             )
@@ -116,8 +116,8 @@ impl Writer {
 
     /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
     /// destination that is `behind` let others go first.
-    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
-        self.queue.push_outcomes(finished, behind);
+    pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
+        self.queue.push_outcomes(finished, low_priority);
     }
 
     /// Writes what is queued, empties the write-ahead log into the file and ends the thread.

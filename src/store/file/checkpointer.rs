@@ -225,11 +225,11 @@ impl CheckpointWorker {
         // What failed must not be taken for moved at the end.
         opening::keep_log(&connection, true).map_err(sql)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let anchor = Connection::open_with_flags(path, flags).map_err(sql)?;
-        opening::prepare_reader(&anchor, PIN_CACHE_KIB).map_err(sql)?;
+        let pin = Connection::open_with_flags(path, flags).map_err(sql)?;
+        opening::prepare_reader(&pin, PIN_CACHE_KIB).map_err(sql)?;
         // The log's index is opened by the first read.
-        anchor.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
-        Ok(Self { connection, snapshot_pin: anchor, held: Arc::clone(held) })
+        pin.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
+        Ok(Self { connection, snapshot_pin: pin, held: Arc::clone(held) })
     }
 
     /// Moves the log until little comes meanwhile.

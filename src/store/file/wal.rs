@@ -109,8 +109,8 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
 ///
 /// # Errors
 /// Those of the file system.
-pub fn checkpoint_whole(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
-    with_lock_timeout(connection, patience, || connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))?
+pub fn checkpoint_whole(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
+    with_lock_timeout(connection, timeout, || connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))?
 }
 
 /// What `act` gives while `connection` waits for locks of other programs for `timeout`. Afterwards it waits as before, also
@@ -135,14 +135,14 @@ pub fn with_lock_timeout<T>(
 ///
 /// # Errors
 /// Those of the file system, and of the commit.
-pub fn truncate(connection: &Connection, patience: Duration, commit: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn truncate(connection: &Connection, timeout: Duration, commit: impl FnOnce() -> Result<()>) -> Result<()> {
     let limit = |bytes: i64| {
         let set = format!("PRAGMA journal_size_limit = {bytes}");
         connection.query_row(&set, [], |row| row.get::<_, i64>(0)).map_err(sql)
     };
     let usual = connection.query_row("PRAGMA journal_size_limit", [], |row| row.get(0)).map_err(sql)?;
     limit(0)?;
-    let begun = checkpoint_whole(connection, patience).map_err(sql).and_then(|()| commit());
+    let begun = checkpoint_whole(connection, timeout).map_err(sql).and_then(|()| commit());
     limit(usual)?;
     begun
 }

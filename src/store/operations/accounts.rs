@@ -31,14 +31,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account> {
         self.writer
-            .submit_with_savepoint(move |batch| {
+            .submit_with_savepoint(move |tx| {
                 let id = id.unwrap_or_else(AccountId::generate);
-                if find(batch.connection(), &id)?.is_some() {
+                if find(tx.connection(), &id)?.is_some() {
                     let taken = format!("There is an account with the id {id} already.");
                     return Err(Error::new(Kind::Conflict, "account_id_taken", taken));
                 }
-                email_is_free(batch, &fields, None)?;
-                batch.run(
+                email_is_free(tx, &fields, None)?;
+                tx.run(
                     "INSERT INTO account (account_id, email, email_folded, name, website, token_digest, token_hint,
                      created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)",
                     (
@@ -52,9 +52,9 @@ impl Store {
                         now.millis(),
                     ),
                 )?;
-                let account = AccountKey(batch.last_key());
-                batch.publish_token(TokenChange::Works { digest: token, account, until: None });
-                require(batch.connection(), &id)
+                let account = AccountKey(tx.last_key());
+                tx.publish_token(TokenChange::Works { digest: token, account, until: None });
+                require(tx.connection(), &id)
             })
             .await
     }
@@ -112,11 +112,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let account = require(batch.connection(), &id)?;
+            .submit_with_savepoint(move |tx| {
+                let account = require(tx.connection(), &id)?;
                 let fields = change(&account);
-                email_is_free(batch, &fields, Some(account.key))?;
-                batch.run(
+                email_is_free(tx, &fields, Some(account.key))?;
+                tx.run(
                     "UPDATE account SET email = ?2, email_folded = ?3, name = ?4, website = ?5, updated_at = ?6 WHERE key = ?1",
                     (
                         account.key.0,
@@ -127,7 +127,7 @@ impl Store {
                         now.millis(),
                     ),
                 )?;
-                require(batch.connection(), &id)
+                require(tx.connection(), &id)
             })
             .await
     }
@@ -139,22 +139,22 @@ impl Store {
     /// Not found.
     pub async fn delete_account(&self, id: AccountId, now: Timestamp) -> Result<()> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let account = require(batch.connection(), &id)?;
-                batch.run("UPDATE account SET deleted_at = ?2 WHERE key = ?1", (account.key.0, now.millis()))?;
+            .submit_with_savepoint(move |tx| {
+                let account = require(tx.connection(), &id)?;
+                tx.run("UPDATE account SET deleted_at = ?2 WHERE key = ?1", (account.key.0, now.millis()))?;
                 let gone = rows::all(
-                    batch.connection(),
+                    tx.connection(),
                     "SELECT key FROM destination WHERE account_key = ?1 AND deleted_at IS NULL",
                     [account.key.0],
                     |row| row.get(0).map(DestinationKey),
                 )?;
-                batch.run(
+                tx.run(
                     "UPDATE destination SET deleted_at = ?2 WHERE account_key = ?1 AND deleted_at IS NULL",
                     (account.key.0, now.millis()),
                 )?;
-                batch.publish_token(TokenChange::Forget(account.key));
-                gone.into_iter().for_each(|key| batch.publish(Change::DestinationDeleted(key)));
-                batch.publish(Change::AccountDeleted(account.key));
+                tx.publish_token(TokenChange::Forget(account.key));
+                gone.into_iter().for_each(|key| tx.publish(Change::DestinationDeleted(key)));
+                tx.publish(Change::AccountDeleted(account.key));
                 Ok(())
             })
             .await
@@ -173,13 +173,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<Account> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let account = require(batch.connection(), &id)?;
+            .submit_with_savepoint(move |tx| {
+                let account = require(tx.connection(), &id)?;
                 let until = (!grace.is_zero()).then(|| now.plus(grace));
-                let old: [u8; 32] = batch
+                let old: [u8; 32] = tx
                     .row("SELECT token_digest FROM account WHERE key = ?1", [account.key.0], |row| row.get(0))?
                     .ok_or_else(|| Error::not_found("account"))?;
-                batch.run(
+                tx.run(
                     "UPDATE account SET old_token_digest = ?2, old_token_until = ?3, token_digest = ?4, token_hint = ?5,
                      updated_at = ?6 WHERE key = ?1",
                     (
@@ -191,12 +191,12 @@ impl Store {
                         now.millis(),
                     ),
                 )?;
-                batch.publish_token(TokenChange::Forget(account.key));
-                batch.publish_token(TokenChange::Works { digest: token, account: account.key, until: None });
+                tx.publish_token(TokenChange::Forget(account.key));
+                tx.publish_token(TokenChange::Works { digest: token, account: account.key, until: None });
                 if until.is_some() {
-                    batch.publish_token(TokenChange::Works { digest: TokenDigest(old), account: account.key, until });
+                    tx.publish_token(TokenChange::Works { digest: TokenDigest(old), account: account.key, until });
                 }
-                require(batch.connection(), &id)
+                require(tx.connection(), &id)
             })
             .await
     }
@@ -236,8 +236,8 @@ pub fn require(connection: &Connection, id: &AccountId) -> Result<Account> {
     find(connection, id)?.ok_or_else(|| Error::not_found("account"))
 }
 
-fn email_is_free(batch: &Transaction<'_>, fields: &AccountFields, but: Option<AccountKey>) -> Result<()> {
-    let holder = batch.row(
+fn email_is_free(tx: &Transaction<'_>, fields: &AccountFields, but: Option<AccountKey>) -> Result<()> {
+    let holder = tx.row(
         "SELECT key FROM account WHERE email_folded = ?1 AND deleted_at IS NULL",
         [fields.email.folded()],
         |row| row.get(0).map(AccountKey),

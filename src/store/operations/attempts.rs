@@ -27,8 +27,8 @@ pub fn inline(finished: &FinishedAttempt) -> Option<&Attempt> {
 }
 
 /// Moves the one in a delivery's row into the table; the columns in the row are the caller's to clear.
-pub fn spill(batch: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
-    batch.run(
+pub fn spill(tx: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
+    tx.run(
         "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, body, body_truncated)
          SELECT id, 1, last_attempt_at, first_duration_ms, status_code, first_body, 0 FROM delivery
          WHERE id = ?1 AND first_duration_ms IS NOT NULL",
@@ -38,8 +38,8 @@ pub fn spill(batch: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
 }
 
 /// Adds one to the table.
-pub fn log(batch: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt: &Attempt) -> Result<()> {
-    batch.run(
+pub fn log(tx: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt: &Attempt) -> Result<()> {
+    tx.run(
         "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, detail, body, body_truncated)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         (

@@ -70,10 +70,10 @@ impl Store {
     /// # Errors
     /// Unavailable. An unknown account, destination or event has no deliveries.
     pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
-        let shared = std::sync::Arc::clone(&self.memory);
+        let memory = std::sync::Arc::clone(&self.memory);
         self.readers
             .read_yielding(move |connection| match resolve(connection, &filter)? {
-                Some(wanted) => list(connection, &filter, &wanted, page, &shared),
+                Some(wanted) => list(connection, &filter, &wanted, page, &memory),
                 None => Ok(Page { items: Vec::new(), next: None }),
             })
             .await
@@ -84,10 +84,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
-        let shared = std::sync::Arc::clone(&self.memory);
+        let memory = std::sync::Arc::clone(&self.memory);
         self.readers
             .read(move |connection| {
-                let delivery = require(connection, id, &shared)?;
+                let delivery = require(connection, id, &memory)?;
                 Ok((delivery, attempts::of(connection, id)?))
             })
             .await
@@ -98,10 +98,10 @@ impl Store {
     /// # Errors
     /// Not found; conflict where it is not pending.
     pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<Delivery> {
-        let shared = std::sync::Arc::clone(&self.memory);
+        let memory = std::sync::Arc::clone(&self.memory);
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let delivery = require(batch.connection(), id, &shared)?;
+            .submit_with_savepoint(move |tx| {
+                let delivery = require(tx.connection(), id, &memory)?;
                 if delivery.state != DeliveryState::Pending {
                     return Err(Error::new(
                         Kind::Conflict,
@@ -109,20 +109,20 @@ impl Store {
                         format!("The delivery is {}; only a pending one can be cancelled.", delivery.state),
                     ));
                 }
-                let destination = destinations::require(batch.connection(), &delivery.destination_id)?.key;
-                batch.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
-                batch.add_pending(-1);
-                batch.publish(Change::Cancelled { destination, delivery: id });
-                require(batch.connection(), id, &shared)
+                let destination = destinations::require(tx.connection(), &delivery.destination_id)?.key;
+                tx.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
+                tx.add_pending(-1);
+                tx.publish(Change::Cancelled { destination, delivery: id });
+                require(tx.connection(), id, &memory)
             })
             .await
     }
 }
 
 /// A delivery whose account and destination are not deleted, or not found.
-pub fn require(connection: &Connection, id: DeliveryId, shared: &Memory) -> Result<Delivery> {
+pub fn require(connection: &Connection, id: DeliveryId, memory: &Memory) -> Result<Delivery> {
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
-    rows::first(connection, &query, [id.0], |row| rows::delivery(row, shared))?
+    rows::first(connection, &query, [id.0], |row| rows::delivery(row, memory))?
         .ok_or_else(|| Error::not_found("delivery"))
 }
 
@@ -211,7 +211,7 @@ fn list(
     filter: &DeliveryFilter,
     wanted: &Wanted,
     page: PageRequest,
-    shared: &Memory,
+    memory: &Memory,
 ) -> Result<Page<Delivery>> {
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     let mut one = connection.prepare_cached(&query).map_err(sql)?;
@@ -244,7 +244,7 @@ fn list(
         let mut rows_of = one.query([id]).map_err(sql)?;
         // Nothing where its destination or account is deleted and its rows are still going.
         let Some(row) = rows_of.next().map_err(sql)? else { continue };
-        let delivery = rows::delivery(row, shared).map_err(sql)?;
+        let delivery = rows::delivery(row, memory).map_err(sql)?;
         if filter.account_id.as_ref().is_none_or(|account| *account == delivery.account_id)
             && filter.since.is_none_or(|since| delivery.created_at >= since)
         {

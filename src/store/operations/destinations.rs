@@ -33,9 +33,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Destination> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let account = accounts::require(batch.connection(), &account)?;
-                let count: usize = batch
+            .submit_with_savepoint(move |tx| {
+                let account = accounts::require(tx.connection(), &account)?;
+                let count: usize = tx
                     .row(
                         "SELECT count(*) FROM destination WHERE account_key = ?1 AND deleted_at IS NULL",
                         [account.key.0],
@@ -50,14 +50,14 @@ impl Store {
                     ));
                 }
                 let id = DestinationId::generate();
-                let first_id = batch.take_ids(1, now);
-                batch.run(
+                let first_id = tx.take_ids(1, now);
+                tx.run(
                     "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
                      updated_at, first_id) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4, ?5)",
                     (id.as_str(), account.key.0, secret.as_bytes(), now.millis(), first_id),
                 )?;
-                set_fields(batch, DestinationKey(batch.last_key()), &fields, now)?;
-                publish_and_get(batch, &id)
+                set_fields(tx, DestinationKey(tx.last_key()), &fields, now)?;
+                publish_and_get(tx, &id)
             })
             .await
     }
@@ -110,7 +110,7 @@ impl Store {
         fields: DestinationFields,
         now: Timestamp,
     ) -> Result<Destination> {
-        self.change(id, move |batch, destination| change_fields(batch, destination, &fields, now)).await
+        self.change(id, move |tx, destination| change_fields(tx, destination, &fields, now)).await
     }
 
     /// Sets what `patch` names, for the next attempt on.
@@ -123,9 +123,9 @@ impl Store {
         patch: DestinationPatch,
         now: Timestamp,
     ) -> Result<Destination> {
-        self.change(id, move |batch, destination| {
+        self.change(id, move |tx, destination| {
             let fields = patch.apply(&destination.fields).map_err(Error::invalid)?;
-            change_fields(batch, destination, &fields, now)
+            change_fields(tx, destination, &fields, now)
         })
         .await
     }
@@ -136,11 +136,10 @@ impl Store {
     /// Not found.
     pub async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let destination = require(batch.connection(), &id)?;
-                batch
-                    .run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
-                batch.publish(Change::DestinationDeleted(destination.key));
+            .submit_with_savepoint(move |tx| {
+                let destination = require(tx.connection(), &id)?;
+                tx.run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
+                tx.publish(Change::DestinationDeleted(destination.key));
                 Ok(())
             })
             .await
@@ -151,7 +150,7 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn pause_destination(&self, id: DestinationId, now: Timestamp) -> Result<Destination> {
-        self.change(id, move |batch, destination| pause(batch, destination.key, PausedReason::Manual, now)).await
+        self.change(id, move |tx, destination| pause(tx, destination.key, PausedReason::Manual, now)).await
     }
 
     /// Lets deliveries go again, without hold and with a clean record.
@@ -159,8 +158,8 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn resume_destination(&self, id: DestinationId, now: Timestamp) -> Result<Destination> {
-        self.change(id, move |batch, destination| {
-            batch.run(
+        self.change(id, move |tx, destination| {
+            tx.run(
                 "UPDATE destination SET paused_reason = NULL, paused_at = NULL, held_until = NULL, failing_since = NULL,
                  updated_at = ?2 WHERE key = ?1 AND (paused_reason IS NOT NULL OR held_until IS NOT NULL)",
                 (destination.key.0, now.millis()),
@@ -176,9 +175,9 @@ impl Store {
     /// Not found.
     pub async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let destination = require(batch.connection(), &id)?;
-                lift(batch, destination.key, held)
+            .submit_with_savepoint(move |tx| {
+                let destination = require(tx.connection(), &id)?;
+                lift(tx, destination.key, held)
             })
             .await
     }
@@ -193,8 +192,8 @@ impl Store {
         secret: SigningSecret,
         now: Timestamp,
     ) -> Result<Destination> {
-        self.change(id, move |batch, destination| {
-            batch.run(
+        self.change(id, move |tx, destination| {
+            tx.run(
                 "UPDATE destination SET old_secret = secret, old_secret_until = ?2, secret = ?3, updated_at = ?4
                  WHERE key = ?1",
                 (destination.key.0, now.plus(ROTATION_OVERLAP).millis(), secret.as_bytes(), now.millis()),
@@ -210,10 +209,10 @@ impl Store {
         change: impl FnOnce(&mut Transaction<'_>, &Destination) -> Result<()> + Send + 'static,
     ) -> Result<Destination> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let destination = require(batch.connection(), &id)?;
-                change(batch, &destination)?;
-                publish_and_get(batch, &id)
+            .submit_with_savepoint(move |tx| {
+                let destination = require(tx.connection(), &id)?;
+                change(tx, &destination)?;
+                publish_and_get(tx, &id)
             })
             .await
     }
@@ -225,8 +224,8 @@ pub fn all(connection: &Connection) -> Result<Vec<Destination>> {
 }
 
 /// Pauses an active destination.
-pub fn pause(batch: &mut Transaction<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
-    batch.run(
+pub fn pause(tx: &mut Transaction<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
+    tx.run(
         "UPDATE destination SET paused_reason = ?2, paused_at = ?3, updated_at = ?3 WHERE key = ?1 AND paused_reason IS NULL",
         (key.0, reason.as_str(), now.millis()),
     )?;
@@ -234,50 +233,45 @@ pub fn pause(batch: &mut Transaction<'_>, key: DestinationKey, reason: PausedRea
 }
 
 /// Tells the engine of a destination as it is now, by key; nothing where it is deleted.
-pub fn publish(batch: &mut Transaction<'_>, key: DestinationKey) -> Result<()> {
+pub fn publish(tx: &mut Transaction<'_>, key: DestinationKey) -> Result<()> {
     let query = format!("SELECT {} FROM {TABLES} AND d.key = ?1", rows::DESTINATION);
-    if let Some(destination) = batch.row(&query, [key.0], rows::destination)? {
-        batch.publish(Change::DestinationChanged(Arc::new(destination)));
+    if let Some(destination) = tx.row(&query, [key.0], rows::destination)? {
+        tx.publish(Change::DestinationChanged(Arc::new(destination)));
     }
     Ok(())
 }
 
 /// Reads a destination back as it is now and tells the engine of it.
-fn publish_and_get(batch: &mut Transaction<'_>, id: &DestinationId) -> Result<Destination> {
-    let destination = require(batch.connection(), id)?;
-    batch.publish(Change::DestinationChanged(Arc::new(destination.clone())));
+fn publish_and_get(tx: &mut Transaction<'_>, id: &DestinationId) -> Result<Destination> {
+    let destination = require(tx.connection(), id)?;
+    tx.publish(Change::DestinationChanged(Arc::new(destination.clone())));
     Ok(destination)
 }
 
 /// Ends a hold until this time: what asked for it answers well by now. Another one that came meanwhile stays.
-pub fn lift(batch: &mut Transaction<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
+pub fn lift(tx: &mut Transaction<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
     let query = "UPDATE destination SET held_until = NULL WHERE key = ?1 AND held_until = ?2";
-    if batch.run(query, (key.0, held.millis()))? > 0 {
-        publish(batch, key)?;
+    if tx.run(query, (key.0, held.millis()))? > 0 {
+        publish(tx, key)?;
     }
     Ok(())
 }
 
 fn change_fields(
-    batch: &mut Transaction<'_>,
+    tx: &mut Transaction<'_>,
     before: &Destination,
     fields: &DestinationFields,
     now: Timestamp,
 ) -> Result<()> {
     if before.fields.url.origin() != fields.url.origin() {
         // Another server has asked for no hold.
-        batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [before.key.0])?;
+        tx.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [before.key.0])?;
     }
-    set_fields(batch, before.key, fields, now)
+    set_fields(tx, before.key, fields, now)
 }
 
-fn set_fields(
-    batch: &mut Transaction<'_>,
-    key: DestinationKey,
-    fields: &DestinationFields,
-    now: Timestamp,
-) -> Result<()> {
-    batch.run(
+fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {
+    tx.run(
         "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
          max_concurrency = ?7, updated_at = ?8 WHERE key = ?1",
         (

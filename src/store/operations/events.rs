@@ -90,7 +90,7 @@ impl Store {
         now: Timestamp,
     ) -> impl Future<Output = Result<AcceptedEvent>> + Send + use<> {
         let bytes = event.payload.len();
-        self.writer.submit_payload(bytes, move |batch| insert_event(batch, event, wait, now))
+        self.writer.submit_payload(bytes, move |tx| insert_event(tx, event, wait, now))
     }
 
     /// Resolves when every delivery of an event whose destination is not paused has had its first attempt. Asks the file, and
@@ -118,7 +118,7 @@ impl Store {
     /// # Errors
     /// Not found where the account is unknown.
     pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
-        let shared = Arc::clone(&self.memory);
+        let memory = Arc::clone(&self.memory);
         self.readers
             .read_yielding(move |connection| {
                 let account = accounts::require(connection, &account)?;
@@ -140,7 +140,7 @@ impl Store {
                         return Ok(Page { items, next });
                     }
                     let (id, received_at, payload_bytes) = event_row(row).map_err(crate::store::error::sql)?;
-                    let deliveries = deliveries_of(connection, id, &shared)?;
+                    let deliveries = deliveries_of(connection, id, &memory)?;
                     carried += deliveries.len();
                     items.push(Event { id, account_id: account.id.clone(), received_at, payload_bytes, deliveries });
                 }
@@ -154,7 +154,7 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
-        let shared = Arc::clone(&self.memory);
+        let memory = Arc::clone(&self.memory);
         self.readers
             .read(move |connection| {
                 let found = rows::first(
@@ -170,7 +170,7 @@ impl Store {
                     },
                 )?;
                 let (mut event, payload) = found.ok_or_else(|| Error::not_found("event"))?;
-                event.deliveries = deliveries_of(connection, id, &shared)?;
+                event.deliveries = deliveries_of(connection, id, &memory)?;
                 Ok((event, payload))
             })
             .await
@@ -183,8 +183,8 @@ impl Store {
     /// # Errors
     /// Unavailable.
     pub async fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>> {
-        let shared = Arc::clone(&self.memory);
-        self.readers.read(move |connection| deliveries_of(connection, id, &shared)).await
+        let memory = Arc::clone(&self.memory);
+        self.readers.read(move |connection| deliveries_of(connection, id, &memory)).await
     }
 }
 
@@ -193,26 +193,26 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u
 }
 
 /// An event's deliveries in the order in which they were made, which is that of their destinations' keys.
-pub fn deliveries_of(connection: &Connection, event: EventId, shared: &Memory) -> Result<Vec<Delivery>> {
+pub fn deliveries_of(connection: &Connection, event: EventId, memory: &Memory) -> Result<Vec<Delivery>> {
     let query = format!(
         "SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.destination_key",
         rows::DELIVERY,
         rows::DELIVERY_TABLES
     );
-    rows::all(connection, &query, [event.0], |row| rows::delivery(row, shared))
+    rows::all(connection, &query, [event.0], |row| rows::delivery(row, memory))
 }
 
 fn insert_event(
-    batch: &mut Transaction<'_>,
+    tx: &mut Transaction<'_>,
     incoming: IncomingEvent,
     wait: bool,
     now: Timestamp,
 ) -> Result<AcceptedEvent> {
     let account = incoming.account;
-    let targets = account_destinations(batch, account)?;
+    let targets = account_destinations(tx, account)?;
     let account_id = targets.account.clone();
     if let Some(key) = &incoming.idempotency_key
-        && let Some(repeat) = find_idempotent(batch, &incoming, key, now)?
+        && let Some(repeat) = find_idempotent(tx, &incoming, key, now)?
     {
         let (event_id, received_at) = repeat?;
         return Ok(AcceptedEvent {
@@ -224,12 +224,12 @@ fn insert_event(
             first_attempts: None,
         });
     }
-    if !batch.accepts_events() {
+    if !tx.accepts_events() {
         return Err(disk_low());
     }
-    let first = batch.take_ids(1 + targets.all.len(), now);
+    let first = tx.take_ids(1 + targets.all.len(), now);
     let event_id = EventId(first);
-    batch.run(
+    tx.run(
         "INSERT INTO event (id, account_key, received_at, idempotency_key, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
         (
             event_id.0,
@@ -243,23 +243,23 @@ fn insert_event(
     let mut awaited = Vec::new();
     for (target, number) in targets.all.iter().zip(first + 1..) {
         // Pages are filled to the brim, and would be split by outcomes that make rows longer: it is given the room.
-        batch.run(
+        tx.run(
             "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at, first_body)
              VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
             (number, event_id.0, target.key.0),
         )?;
-        batch.counts_mut(target.key, now).accepted += 1;
+        tx.counts_mut(target.key, now).accepted += 1;
         made.push((DeliveryId(number), target.key));
         if wait && !target.paused {
             awaited.push((DeliveryId(number), target.key));
         }
     }
-    batch.add_pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
-    batch.documents().keep(event_id, &incoming.payload);
-    batch.publish(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
+    tx.add_pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
+    tx.documents().keep(event_id, &incoming.payload);
+    tx.publish(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
     let first_attempts = wait.then(|| {
         let (done, first_attempts) = oneshot::channel();
-        batch.add_wait(Wait { event: event_id, deliveries: awaited, done });
+        tx.add_wait(Wait { event: event_id, deliveries: awaited, done });
         first_attempts
     });
     let made = MadeDeliveries { event: event_id, first: first + 1, targets, at: now };
@@ -271,17 +271,17 @@ const UNATTEMPTED: &str =
      WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL
      ORDER BY v.id";
 
-fn account_destinations(batch: &mut Transaction<'_>, account: AccountKey) -> Result<Arc<AccountDestinations>> {
-    if let Some(known) = batch.destinations().get(account) {
+fn account_destinations(tx: &mut Transaction<'_>, account: AccountKey) -> Result<Arc<AccountDestinations>> {
+    if let Some(known) = tx.destinations().get(account) {
         return Ok(known);
     }
-    let id = batch
+    let id = tx
         .row("SELECT account_id FROM account WHERE key = ?1 AND deleted_at IS NULL", [account.0], |row| {
             row.get(0).map(AccountId::from_stored)
         })?
         .ok_or_else(|| Error::not_found("account"))?;
     let all = rows::all(
-        batch.connection(),
+        tx.connection(),
         "SELECT key, destination_id, paused_reason IS NOT NULL FROM destination
          WHERE account_key = ?1 AND deleted_at IS NULL ORDER BY key",
         [account.0],
@@ -294,27 +294,27 @@ fn account_destinations(batch: &mut Transaction<'_>, account: AccountKey) -> Res
         },
     )?;
     let targets = Arc::new(AccountDestinations { account: id, all });
-    batch.destinations().insert(account, Arc::clone(&targets));
+    tx.destinations().insert(account, Arc::clone(&targets));
     Ok(targets)
 }
 
 /// The event that was taken under this key in the last 24 hours, if there is one; an error where its document differs.
 /// A key whose time is over is freed.
 fn find_idempotent(
-    batch: &mut Transaction<'_>,
+    tx: &mut Transaction<'_>,
     incoming: &IncomingEvent,
     key: &IdempotencyKey,
     now: Timestamp,
 ) -> Result<Option<Result<(EventId, Timestamp)>>> {
     // Equal bytes and equal digests are the same question; the bytes are here.
-    let found = batch.row(
+    let found = tx.row(
         "SELECT id, received_at, payload = ?3 FROM event WHERE account_key = ?1 AND idempotency_key = ?2",
         (incoming.account.0, key.as_str(), &*incoming.payload),
         |row| Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get::<_, bool>(2)?)),
     )?;
     let Some((id, received_at, same)) = found else { return Ok(None) };
     if received_at <= keys_over(now) {
-        batch.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [id.0])?;
+        tx.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [id.0])?;
         return Ok(None);
     }
     Ok(Some(if same {

@@ -109,10 +109,10 @@ impl Follow {
             }
             changed.await;
         };
-        let shared = Arc::clone(&self.store.memory);
+        let memory = Arc::clone(&self.store.memory);
         let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
         let read = move |connection: &rusqlite::Connection| {
-            let one = |id: &DeliveryId| rows::first(connection, &query, [id.0], |row| rows::delivery(row, &shared));
+            let one = |id: &DeliveryId| rows::first(connection, &query, [id.0], |row| rows::delivery(row, &memory));
             // One that was deleted meanwhile is left out.
             ids.iter().filter_map(|id| one(id).transpose()).collect::<Result<Vec<_>>>()
         };

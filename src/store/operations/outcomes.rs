@@ -35,40 +35,40 @@ pub fn reset_future_times(connection: &rusqlite::Connection, now: Timestamp) -> 
 impl Store {
     /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
     /// destination that is `behind`, for which much waits anyway, let others go first.
-    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>, behind: bool) {
-        self.writer.outcomes(finished, behind);
+    pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
+        self.writer.outcomes(finished, low_priority);
     }
 }
 
 /// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.
-pub fn record(batch: &mut Transaction<'_>, finished: &mut FinishedAttempt) -> Result<()> {
+pub fn record(tx: &mut Transaction<'_>, finished: &mut FinishedAttempt) -> Result<()> {
     if !finished.failed_before {
-        let written = write(batch, finished);
+        let written = write(tx, finished);
         finished.failed_before = written.as_ref().is_err_and(|error| error.kind() == Kind::Internal);
         return written;
     }
     // Whatever is wrong with this one must not keep all others from being written for ever.
     let mut failure = None;
-    batch.with_savepoint(|batch| write(batch, finished).inspect_err(|error| failure = Some(error.clone())))?;
+    tx.with_savepoint(|tx| write(tx, finished).inspect_err(|error| failure = Some(error.clone())))?;
     if let Some(error) = failure {
         tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
-        publish(batch, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
+        publish(tx, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
     }
     Ok(())
 }
 
-fn publish(batch: &mut Transaction<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
-    batch.publish(Change::OutcomeRecorded { destination: finished.destination, delivery: finished.delivery, due });
+fn publish(tx: &mut Transaction<'_>, finished: &FinishedAttempt, due: Option<Timestamp>) {
+    tx.publish(Change::OutcomeRecorded { destination: finished.destination, delivery: finished.delivery, due });
 }
 
 /// What nearly all outcomes are: the first attempt of a pending delivery succeeded, and nothing was wrong with its
 /// destination. One statement writes it; gives whether it was that.
-fn record_first_success(batch: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<bool> {
+fn record_first_success(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<bool> {
     let Some(attempt) = attempts::inline(finished) else { return Ok(false) };
-    if finished.held.is_some() || !batch.destinations().is_healthy(finished.destination) {
+    if finished.held.is_some() || !tx.destinations().is_healthy(finished.destination) {
         return Ok(false);
     }
-    let written = batch.run(
+    let written = tx.run(
         "UPDATE delivery SET state = 1, attempt_count = 1, next_attempt_at = 0, last_attempt_at = ?2, status_code = ?3,
          error = NULL, first_duration_ms = ?4, first_body = ?5 WHERE id = ?1 AND state = 0 AND attempt_count = 0",
         (
@@ -82,25 +82,25 @@ fn record_first_success(batch: &mut Transaction<'_>, finished: &FinishedAttempt)
     if written == 0 {
         return Ok(false);
     }
-    batch.add_pending(-1);
-    count(batch, finished, DeliveryState::Pending, DeliveryState::Succeeded);
-    publish(batch, finished, None);
+    tx.add_pending(-1);
+    count(tx, finished, DeliveryState::Pending, DeliveryState::Succeeded);
+    publish(tx, finished, None);
     Ok(true)
 }
 
-fn write(batch: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
-    if record_first_success(batch, finished)? {
+fn write(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
+    if record_first_success(tx, finished)? {
         return Ok(());
     }
     let id = finished.delivery;
-    let found = batch.row(
+    let found = tx.row(
         "SELECT v.state, v.attempt_count, v.step, d.failing_since IS NOT NULL, v.first_duration_ms IS NOT NULL
          FROM delivery v JOIN destination d ON d.key = v.destination_key WHERE v.id = ?1 AND d.deleted_at IS NULL",
         [id.0],
         |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
     )?;
     let Some((before, count_before, step_now, failing, one_in_row)): Option<(_, u32, u32, bool, bool)> = found else {
-        publish(batch, finished, None);
+        publish(tx, finished, None);
         return Ok(());
     };
     let before = DeliveryState::from_code(before).ok_or_else(|| Error::internal("a delivery has no known state"))?;
@@ -115,15 +115,15 @@ fn write(batch: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> 
         Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
     };
     if one_in_row {
-        attempts::spill(batch, id)?;
+        attempts::spill(tx, id)?;
     }
     let in_row = attempts::inline(finished).filter(|_| count_before == 0);
     if let Some(attempt) = &finished.attempt
         && in_row.is_none()
     {
-        attempts::log(batch, id, count_before + 1, attempt)?;
+        attempts::log(tx, id, count_before + 1, attempt)?;
     }
-    batch.run(
+    tx.run(
         "UPDATE delivery SET state = ?2, step = coalesce(?3, step), attempt_count = ?4, next_attempt_at = ?5,
          last_attempt_at = coalesce(?6, last_attempt_at), status_code = ?7, error = ?8, first_duration_ms = ?9,
          first_body = ?10 WHERE id = ?1",
@@ -141,16 +141,16 @@ fn write(batch: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> 
         ),
     )?;
     if before == DeliveryState::Pending && state != DeliveryState::Pending {
-        batch.add_pending(-1);
+        tx.add_pending(-1);
     }
-    count(batch, finished, before, state);
-    update_destination(batch, finished, failing)?;
-    publish(batch, finished, due);
+    count(tx, finished, before, state);
+    update_destination(tx, finished, failing)?;
+    publish(tx, finished, due);
     Ok(())
 }
 
-fn count(batch: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
-    let counts = batch.counts_mut(finished.destination, finished.wall);
+fn count(tx: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
+    let counts = tx.counts_mut(finished.destination, finished.wall);
     match finished.verdict.next {
         Next::Succeeded => counts.succeeded += u64::from(before != DeliveryState::Succeeded),
         _ => {
@@ -161,16 +161,16 @@ fn count(batch: &mut Transaction<'_>, finished: &FinishedAttempt, before: Delive
 }
 
 /// Moves the destination's own record: how long it has been failing, its hold, its pause.
-fn update_destination(batch: &mut Transaction<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
+fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
     let key = finished.destination;
     if finished.verdict.next == Next::Succeeded {
         if failing {
-            batch.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
+            tx.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
         }
         if let Some(held) = finished.held {
-            destinations::lift(batch, key, held)?;
+            destinations::lift(tx, key, held)?;
         }
-        batch.destinations().insert_healthy(key);
+        tx.destinations().insert_healthy(key);
         return Ok(());
     }
     // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
@@ -179,15 +179,15 @@ fn update_destination(batch: &mut Transaction<'_>, finished: &FinishedAttempt, f
     }
     if let Some(until) = finished.verdict.hold_until {
         // What an attempt says that knew of the hold takes its place; of those that were under way together the longest goes.
-        batch.run(
+        tx.run(
             "UPDATE destination SET held_until =
              CASE WHEN held_until IS ?3 THEN ?2 ELSE max(coalesce(held_until, 0), ?2) END WHERE key = ?1",
             (key.0, until.millis(), finished.held.map(Timestamp::millis)),
         )?;
-        destinations::publish(batch, key)?;
+        destinations::publish(tx, key)?;
     }
     let now = finished.ended_at;
-    let found = batch.row(
+    let found = tx.row(
         "SELECT failing_since, paused_reason IS NOT NULL, destination_id FROM destination WHERE key = ?1",
         [key.0],
         |row| {
@@ -203,12 +203,12 @@ fn update_destination(batch: &mut Transaction<'_>, finished: &FinishedAttempt, f
         _ => None,
     };
     if failing_since.is_none() {
-        batch.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
-        batch.destinations().failing(key);
+        tx.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
+        tx.destinations().failing(key);
     }
     if let Some(reason) = reason {
-        destinations::pause(batch, key, reason, finished.wall)?;
-        destinations::publish(batch, key)?;
+        destinations::pause(tx, key, reason, finished.wall)?;
+        destinations::publish(tx, key)?;
         tracing::warn!(destination.id = %id, reason = reason.as_str(), "destination paused");
     }
     Ok(())

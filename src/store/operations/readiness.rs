@@ -19,13 +19,13 @@ impl Store {
         let failed = self.write_metrics().failed_commits;
         let proven = self.memory.last_probe.is_valid(Instant::now(), failed);
         self.writer
-            .submit(move |batch| {
-                if !batch.accepts_events() {
+            .submit(move |tx| {
+                if !tx.accepts_events() {
                     return Err(disk_low());
                 }
                 if !proven {
                     // The first page, as it is.
-                    batch.run(&format!("PRAGMA user_version = {}", VERSION), [])?;
+                    tx.run(&format!("PRAGMA user_version = {}", VERSION), [])?;
                 }
                 Ok(())
             })

@@ -37,13 +37,13 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn retry_delivery(&self, id: DeliveryId) -> Result<Delivery> {
-        let shared = std::sync::Arc::clone(&self.memory);
+        let memory = std::sync::Arc::clone(&self.memory);
         self.writer
-            .submit_with_savepoint(move |batch| {
-                let delivery = deliveries::require(batch.connection(), id, &shared)?;
-                let destination = destinations::require(batch.connection(), &delivery.destination_id)?.key;
-                reopen(batch, id, delivery.event_id, destination, delivery.state)?;
-                deliveries::require(batch.connection(), id, &shared)
+            .submit_with_savepoint(move |tx| {
+                let delivery = deliveries::require(tx.connection(), id, &memory)?;
+                let destination = destinations::require(tx.connection(), &delivery.destination_id)?.key;
+                reopen(tx, id, delivery.event_id, destination, delivery.state)?;
+                deliveries::require(tx.connection(), id, &memory)
             })
             .await
     }
@@ -54,17 +54,16 @@ impl Store {
     /// Not found.
     pub async fn replay_event(&self, id: EventId) -> Result<u64> {
         self.writer
-            .submit_with_savepoint(move |batch| {
-                batch
-                    .row(
-                        "SELECT 1 FROM event e JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
+            .submit_with_savepoint(move |tx| {
+                tx.row(
+                    "SELECT 1 FROM event e JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
                          WHERE e.id = ?1",
-                        [id.0],
-                        |_| Ok(()),
-                    )?
-                    .ok_or_else(|| Error::not_found("event"))?;
+                    [id.0],
+                    |_| Ok(()),
+                )?
+                .ok_or_else(|| Error::not_found("event"))?;
                 let settled = rows::all(
-                    batch.connection(),
+                    tx.connection(),
                     "SELECT v.id, v.destination_key, v.state FROM delivery v
                      JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
                      WHERE v.event_id = ?1 AND v.state <> 0",
@@ -73,7 +72,7 @@ impl Store {
                 )?;
                 for (delivery, destination, state) in &settled {
                     let state = DeliveryState::from_code(*state).unwrap_or(DeliveryState::Succeeded);
-                    reopen(batch, *delivery, id, *destination, state)?;
+                    reopen(tx, *delivery, id, *destination, state)?;
                 }
                 Ok(settled.len() as u64)
             })
@@ -103,10 +102,7 @@ impl Store {
             } else {
                 for some in found.chunks(REOPENED_PER_STEP) {
                     let (id, state, some) = (id.clone(), filter.state, some.to_vec());
-                    count += self
-                        .writer
-                        .submit_with_savepoint(move |batch| open_all_again(batch, &id, state, &some))
-                        .await?;
+                    count += self.writer.submit_with_savepoint(move |tx| open_all_again(tx, &id, state, &some)).await?;
                 }
             }
             from = next;
@@ -159,44 +155,44 @@ fn walk(
 
 /// Opens those of `deliveries` again that are still in `state`, or else in any but pending; gives their number.
 fn open_all_again(
-    batch: &mut Transaction<'_>,
+    tx: &mut Transaction<'_>,
     destination: &DestinationId,
     state: Option<DeliveryState>,
     deliveries: &[DeliveryId],
 ) -> Result<u64> {
-    let destination = destinations::require(batch.connection(), destination)?.key;
+    let destination = destinations::require(tx.connection(), destination)?.key;
     let mut opened = 0;
     for delivery in deliveries {
-        opened += batch.run(
+        opened += tx.run(
             "UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0
              WHERE id = ?1 AND state <> 0 AND state = coalesce(?2, state)",
             (delivery.0, state.map(DeliveryState::code)),
         )?;
     }
     if opened > 0 {
-        batch.add_pending(i64::try_from(opened).unwrap_or(i64::MAX));
-        batch.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.0])?;
-        destinations::publish(batch, destination)?;
-        batch.publish(Change::Reopened(destination));
+        tx.add_pending(i64::try_from(opened).unwrap_or(i64::MAX));
+        tx.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [destination.0])?;
+        destinations::publish(tx, destination)?;
+        tx.publish(Change::Reopened(destination));
     }
     Ok(opened as u64)
 }
 
 fn reopen(
-    batch: &mut Transaction<'_>,
+    tx: &mut Transaction<'_>,
     delivery: DeliveryId,
     event: EventId,
     destination: DestinationKey,
     state: DeliveryState,
 ) -> Result<()> {
-    open_again(batch, delivery)?;
-    batch.add_pending(i64::from(state != DeliveryState::Pending));
-    batch.publish(Change::RetryNow { destination, delivery, event });
+    open_again(tx, delivery)?;
+    tx.add_pending(i64::from(state != DeliveryState::Pending));
+    tx.publish(Change::RetryNow { destination, delivery, event });
     Ok(())
 }
 
 /// Pending, due at once, at the beginning of its schedule.
-fn open_again(batch: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
-    batch.run("UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0 WHERE id = ?1", [delivery.0])?;
+fn open_again(tx: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
+    tx.run("UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0 WHERE id = ?1", [delivery.0])?;
     Ok(())
 }

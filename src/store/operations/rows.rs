@@ -130,7 +130,7 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
 }
 
 /// Reads [`DELIVERY`]; due times are shown on the wall clock.
-pub fn delivery(row: &Row<'_>, shared: &Memory) -> rusqlite::Result<Delivery> {
+pub fn delivery(row: &Row<'_>, memory: &Memory) -> rusqlite::Result<Delivery> {
     let state = parsed(row, 4, DeliveryState::from_code(row.get(4)?))?;
     let error: Option<String> = row.get(7)?;
     let created_at = time(row, 9)?;
@@ -138,7 +138,7 @@ pub fn delivery(row: &Row<'_>, shared: &Memory) -> rusqlite::Result<Delivery> {
     let due: i64 = row.get(8)?;
     let next_attempt_at = (state == DeliveryState::Pending).then(|| match due {
         0 => last_attempt_at.unwrap_or(created_at),
-        due => shared.to_wall_time(Timestamp::from_millis(due)),
+        due => memory.to_wall_time(Timestamp::from_millis(due)),
     });
     Ok(Delivery {
         id: DeliveryId(row.get(0)?),

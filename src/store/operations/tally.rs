@@ -28,33 +28,33 @@ const ROW_COUNTS: usize = 250;
 const FOLD_BUCKETS: usize = 1_000;
 
 /// Writes the counts of one commit.
-pub fn write(batch: &mut Transaction<'_>, counts: HashMap<CountKey, Counts>) -> Result<()> {
+pub fn write(tx: &mut Transaction<'_>, counts: HashMap<CountKey, Counts>) -> Result<()> {
     if counts.len() <= DIRECT_MAX {
-        return counts.into_iter().try_for_each(|(key, counts)| add(batch, key, counts));
+        return counts.into_iter().try_for_each(|(key, counts)| add(tx, key, counts));
     }
     let counts: Vec<_> = counts.into_iter().collect();
     for some in counts.chunks(ROW_COUNTS) {
         let bytes: Vec<u8> = some.iter().copied().flat_map(bytes).collect();
-        batch.run("INSERT INTO tally_recent (counts) VALUES (?1)", [bytes])?;
+        tx.run("INSERT INTO tally_recent (counts) VALUES (?1)", [bytes])?;
     }
     // As many go as come, so what waits stays bounded.
-    while waiting(batch)? > MAX_RECENT_ROWS {
-        fold_recent(batch)?;
+    while waiting(tx)? > MAX_RECENT_ROWS {
+        fold_recent(tx)?;
     }
     Ok(())
 }
 
-fn waiting(batch: &mut Transaction<'_>) -> Result<i64> {
+fn waiting(tx: &mut Transaction<'_>) -> Result<i64> {
     // The first ones go first, so there are no gaps.
     let rows = "SELECT 1 + (SELECT max(id) FROM tally_recent) - (SELECT min(id) FROM tally_recent)";
-    Ok(batch.row(rows, [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
+    Ok(tx.row(rows, [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
 }
 
 /// Adds the first recent counts to the tallies; gives whether some are left.
-pub fn fold_recent(batch: &mut Transaction<'_>) -> Result<bool> {
+pub fn fold_recent(tx: &mut Transaction<'_>) -> Result<bool> {
     let (mut sums, mut last) = (BTreeMap::new(), None);
     {
-        let mut prepared = batch.connection().prepare_cached(RECENT).map_err(sql)?;
+        let mut prepared = tx.connection().prepare_cached(RECENT).map_err(sql)?;
         let mut rows = prepared.query([]).map_err(sql)?;
         while sums.len() < FOLD_BUCKETS
             && let Some(row) = rows.next().map_err(sql)?
@@ -64,11 +64,11 @@ pub fn fold_recent(batch: &mut Transaction<'_>) -> Result<bool> {
         }
     }
     let Some(last) = last else { return Ok(false) };
-    batch.run("DELETE FROM tally_recent WHERE id <= ?1", [last])?;
+    tx.run("DELETE FROM tally_recent WHERE id <= ?1", [last])?;
     for (key, counts) in sums {
-        add(batch, key, counts)?;
+        add(tx, key, counts)?;
     }
-    Ok(waiting(batch)? > 0)
+    Ok(waiting(tx)? > 0)
 }
 
 const RECENT: &str = "SELECT id, counts FROM tally_recent ORDER BY id";
@@ -123,8 +123,8 @@ fn read(bytes: &[u8]) -> (CountKey, Counts) {
 }
 
 /// Adds `counts` to a bucket; a destination that is gone by now is not counted.
-fn add(batch: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
-    batch.run(
+fn add(tx: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
+    tx.run(
         "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM destination WHERE key = ?2)
          ON CONFLICT (destination_key, start) DO UPDATE SET
@@ -145,11 +145,11 @@ const NEXT_DESTINATION: &str =
 
 /// Merges the minutes of the hour that begins at `hour` into one bucket for each destination, as far as `time` goes. Gives
 /// how long it took.
-pub fn merge(batch: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Duration> {
+pub fn merge(tx: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     let end = hour + HOUR;
-    while let Some(destination) = batch.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
-        batch.run(
+    while let Some(destination) = tx.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
+        tx.run(
             "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
              SELECT ?1, ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted) FROM tally
              WHERE destination_key = ?3 AND start > ?1 AND start < ?2 GROUP BY destination_key
@@ -159,7 +159,7 @@ pub fn merge(batch: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<D
             (hour, end, destination),
         )?;
         let minutes = "DELETE FROM tally WHERE destination_key = ?3 AND start > ?1 AND start < ?2";
-        batch.run(minutes, (hour, end, destination))?;
+        tx.run(minutes, (hour, end, destination))?;
         if began.elapsed() >= time {
             break;
         }
@@ -169,10 +169,10 @@ pub fn merge(batch: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<D
 
 /// Removes buckets that begin before `before`, as far as `time` goes: of one destination after the other, since its rows lie
 /// together. Gives how long it took.
-pub fn remove(batch: &mut Transaction<'_>, before: i64, time: Duration) -> Result<Duration> {
+pub fn remove(tx: &mut Transaction<'_>, before: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
-    while let Some(destination) = batch.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {
-        batch.run(
+    while let Some(destination) = tx.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {
+        tx.run(
             "DELETE FROM tally WHERE destination_key = ?1 AND start < coalesce(
                  (SELECT start FROM tally WHERE destination_key = ?1 AND start < ?2 ORDER BY start LIMIT 1 OFFSET ?3), ?2)",
             (destination, before, FOLD_BUCKETS),

@@ -12,8 +12,8 @@ use rusqlite::Connection;
 
 use super::change::{Change, Observer};
 use super::commit::queue::{QueueReceiver, Work};
-use super::commit::step::WriteRequest;
 use super::commit::transaction::Transaction;
+use super::commit::write_request::WriteRequest;
 use super::file::checkpointer::{Checkpointer, Task};
 use super::file::disk_space::{self, FreeSpace};
 use super::file::held::{HeldFile, Lost};
@@ -63,7 +63,12 @@ pub struct Opened {
 ///
 /// # Errors
 /// Those of reading the file or starting a thread.
-pub fn start(opened: Opened, shared: Arc<Memory>, observer: Observer, outlet: QueueReceiver) -> Result<JoinHandle<()>> {
+pub fn start(
+    opened: Opened,
+    memory: Arc<Memory>,
+    observer: Observer,
+    receiver: QueueReceiver,
+) -> Result<JoinHandle<()>> {
     let Opened { held, connection, marker } = opened;
     let last: i64 = connection
         .query_row(
@@ -78,7 +83,7 @@ pub fn start(opened: Opened, shared: Arc<Memory>, observer: Observer, outlet: Qu
         connection: Some(connection),
         checkpointer: Checkpointer::start(&held)?,
         marker,
-        memory: shared,
+        memory,
         observer,
         ids: SequenceIds::after(last),
         destinations: DestinationCache::default(),
@@ -92,7 +97,7 @@ pub fn start(opened: Opened, shared: Arc<Memory>, observer: Observer, outlet: Qu
     };
     std::thread::Builder::new()
         .name("writer".to_owned())
-        .spawn(move || thread.run(outlet))
+        .spawn(move || thread.run(receiver))
         .map_err(|error| Error::internal(format!("cannot start the write thread: {error}")))
 }
 
@@ -122,8 +127,8 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, mut outlet: QueueReceiver) {
-        let mut steps: Vec<Box<dyn WriteRequest>> = Vec::new();
+    fn run(mut self, mut receiver: QueueReceiver) {
+        let mut requests: Vec<Box<dyn WriteRequest>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
         // The last local: the process ends before anything is taken down.
@@ -134,7 +139,7 @@ impl Thread {
             let rest = if busy { POLL_INTERVAL } else { IDLE };
             let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
             // While outcomes could not be written, new ones wait with them for the next try.
-            let taken = outlet.next_work(deadline, retry_at.is_none(), &mut steps, &mut self.pending_outcomes);
+            let taken = receiver.next_work(deadline, retry_at.is_none(), &mut requests, &mut self.pending_outcomes);
             if matches!(taken, Work::Idle) && retry_at.is_none() {
                 let task = self.checkpointer.idle_task();
                 self.run_task(task);
@@ -143,7 +148,7 @@ impl Thread {
                 continue;
             }
             log_holds_some = true;
-            self.write(&mut steps, &mut outlet);
+            self.write(&mut requests, &mut receiver);
             retry_at = (!self.pending_outcomes.is_empty()).then(|| Instant::now() + RETRY_INTERVAL);
             if let Work::Stop(done) = taken {
                 self.close();
@@ -154,27 +159,27 @@ impl Thread {
     }
 
     /// One transaction of all steps and all unwritten outcomes.
-    fn write(&mut self, steps: &mut Vec<Box<dyn WriteRequest>>, outlet: &mut QueueReceiver) {
-        if steps.is_empty() && self.pending_outcomes.is_empty() {
+    fn write(&mut self, requests: &mut Vec<Box<dyn WriteRequest>>, receiver: &mut QueueReceiver) {
+        if requests.is_empty() && self.pending_outcomes.is_empty() {
             return;
         }
         let started = Instant::now();
-        let result = self.transaction(steps, outlet);
+        let result = self.transaction(requests, receiver);
         self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::error::LOCKED));
-        let took = started.elapsed().saturating_sub(outlet.lingered());
-        self.memory.metrics.commit(took, steps.len() + self.pending_outcomes.len(), result.is_ok());
+        let took = started.elapsed().saturating_sub(receiver.lingered());
+        self.memory.metrics.commit(took, requests.len() + self.pending_outcomes.len(), result.is_ok());
         match result {
             Ok(changes) => {
                 self.pending_outcomes.clear();
                 if changes.iter().any(|change| matches!(change, Change::Accepted(_))) {
                     self.memory.read_throttle.accepted(Instant::now());
                 }
-                if !steps.is_empty() {
-                    outlet.budget().deliveries_created(changes.iter().map(Change::deliveries_made).sum());
+                if !requests.is_empty() {
+                    receiver.budget().deliveries_created(changes.iter().map(Change::deliveries_made).sum());
                 }
                 (self.observer)(changes);
-                for step in steps.drain(..) {
-                    step.answer(None);
+                for request in requests.drain(..) {
+                    request.answer(None);
                 }
                 let room = self.space.free_space(self.held.path());
                 let task = self.checkpointer.task(wal::pages(), room);
@@ -185,9 +190,9 @@ impl Thread {
                 }
             }
             Err(failure) => {
-                self.log_failure(&failure, steps.len());
-                for step in steps.drain(..) {
-                    step.answer(Some(&failure));
+                self.log_failure(&failure, requests.len());
+                for request in requests.drain(..) {
+                    request.answer(Some(&failure));
                 }
             }
         }
@@ -217,8 +222,8 @@ impl Thread {
 
     fn transaction(
         &mut self,
-        steps: &mut Vec<Box<dyn WriteRequest>>,
-        outlet: &mut QueueReceiver,
+        requests: &mut Vec<Box<dyn WriteRequest>>,
+        receiver: &mut QueueReceiver,
     ) -> Result<Vec<Change>> {
         self.check_file()?;
         if self.connection.is_none() {
@@ -239,13 +244,13 @@ impl Thread {
             return Err(error);
         }
         let room = self.space.free_space(self.held.path());
-        let mut batch =
+        let mut tx =
             Transaction::new(connection, &mut self.ids, &mut self.destinations, &self.memory, room != FreeSpace::Low);
-        let done = run_transaction(&mut batch, steps, &mut self.pending_outcomes, outlet);
+        let done = run_transaction(&mut tx, requests, &mut self.pending_outcomes, receiver);
         match done {
-            Ok(()) => Ok(batch.committed()),
+            Ok(()) => Ok(tx.committed()),
             Err(error) => {
-                drop(batch);
+                drop(tx);
                 self.destinations.clear();
                 // Nothing to roll back where SQLite did so itself.
                 let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
@@ -388,38 +393,38 @@ fn log_wal_stays(error: &Error) {
 
 /// Everything, and `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
 fn run_transaction(
-    batch: &mut Transaction<'_>,
-    steps: &mut Vec<Box<dyn WriteRequest>>,
+    tx: &mut Transaction<'_>,
+    requests: &mut Vec<Box<dyn WriteRequest>>,
     outcomes: &mut VecDeque<FinishedAttempt>,
-    outlet: &mut QueueReceiver,
+    receiver: &mut QueueReceiver,
 ) -> Result<()> {
     let (mut settled, mut done) = (0, 0);
     loop {
         let began = Instant::now();
         for finished in outcomes.range_mut(settled..) {
-            outcomes::record(batch, finished)?;
+            outcomes::record(tx, finished)?;
         }
-        outlet.budget().observe(outcomes.len() - settled, began.elapsed());
-        for step in &mut steps[done..] {
-            run_request(batch, step.as_mut())?;
+        receiver.budget().observe(outcomes.len() - settled, began.elapsed());
+        for request in &mut requests[done..] {
+            run_request(tx, request.as_mut())?;
         }
-        (settled, done) = (outcomes.len(), steps.len());
-        if !outlet.wait_for_group(steps, outcomes) {
+        (settled, done) = (outcomes.len(), requests.len());
+        if !receiver.wait_for_group(requests, outcomes) {
             break;
         }
     }
-    let counts = batch.take_counts();
-    tally::write(batch, counts)?;
-    batch.run("COMMIT", [])?;
+    let counts = tx.take_counts();
+    tally::write(tx, counts)?;
+    tx.run("COMMIT", [])?;
     Ok(())
 }
 
 /// An error given back fails the whole transaction.
-fn run_request(batch: &mut Transaction<'_>, step: &mut dyn WriteRequest) -> Result<()> {
-    if step.wants_savepoint() {
-        return batch.with_savepoint(|batch| step.run(batch));
+fn run_request(tx: &mut Transaction<'_>, request: &mut dyn WriteRequest) -> Result<()> {
+    if request.wants_savepoint() {
+        return tx.with_savepoint(|tx| request.run(tx));
     }
-    match step.run(batch) {
+    match request.run(tx) {
         Err(error)
             if matches!(error.kind(), Kind::Unavailable | Kind::Internal)
                 && error.code() != crate::store::error::STORAGE_LOW =>

@@ -21,12 +21,12 @@ pub fn reopen(held: &HeldFile) -> Result<Connection> {
 }
 
 /// Opens the read-write connection anew; gives it, and what the engine is to be told.
-pub fn connect(held: &HeldFile, shared: &Memory) -> Result<(Connection, Change)> {
+pub fn connect(held: &HeldFile, memory: &Memory) -> Result<(Connection, Change)> {
     let connection = reopen(held)?;
     let destinations = destinations::all(&connection)?;
     let pending = due::count_pending(&connection)?;
-    shared.tokens.replace(accounts::tokens(&connection)?);
-    shared.metrics.set_pending(pending);
+    memory.tokens.replace(accounts::tokens(&connection)?);
+    memory.metrics.set_pending(pending);
     Ok((connection, Change::Reloaded(destinations)))
 }
 
@@ -95,11 +95,11 @@ mod tests {
             created_at, updated_at) VALUES ('dst_a', 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0);
             UPDATE account SET token_digest = zeroblob(32); COMMIT";
         // The commit is there, but nobody was told so.
-        let step = store.writer.submit(move |batch| {
-            batch.connection().execute_batch(insert).map_err(sql)?;
+        let request = store.writer.submit(move |tx| {
+            tx.connection().execute_batch(insert).map_err(sql)?;
             Err::<(), _>(failure())
         });
-        assert!(step.await.is_err());
+        assert!(request.await.is_err());
         store.probe().await.unwrap();
         let told = std::mem::take(&mut *told.lock().unwrap());
         let [Change::Reloaded(destinations)] = told.as_slice() else { panic!("{told:?}") };

@@ -145,7 +145,7 @@ mod tests {
         map
     }
 
-    fn door() -> (AdminAuth, LoginKey) {
+    fn auth() -> (AdminAuth, LoginKey) {
         let codes = LoginKey::generate();
         (AdminAuth::new(AdminToken::parse(TOKEN).unwrap(), codes.clone(), Cookie::new(8080, false)), codes)
     }
@@ -169,9 +169,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_open_is_told_apart() {
-        let (door, _) = door();
+        let (auth, _) = auth();
         let told = async |lines: &[(&'static str, &str)]| {
-            let error = door.authenticate(&headers(lines), now()).await.unwrap_err();
+            let error = auth.authenticate(&headers(lines), now()).await.unwrap_err();
             assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "unauthorized"));
             error.problem.detail
         };
@@ -187,45 +187,45 @@ mod tests {
 
     #[tokio::test]
     async fn a_code_opens_one_session_and_the_token_any_number() {
-        let (door, codes) = door();
+        let (auth, codes) = auth();
         let code = codes.code(now());
-        let first = door.log_in(Credential::Code(code.reveal()), now()).await.unwrap();
-        let error = door.log_in(Credential::Code(code.reveal()), now()).await.unwrap_err();
+        let first = auth.log_in(Credential::Code(code.reveal()), now()).await.unwrap();
+        let error = auth.log_in(Credential::Code(code.reveal()), now()).await.unwrap_err();
         assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "login_refused"));
-        let second = door.log_in(Credential::Token(TOKEN), now()).await.unwrap();
+        let second = auth.log_in(Credential::Token(TOKEN), now()).await.unwrap();
         for cookie in [kept(&first), kept(&second)] {
             assert!(matches!(
-                door.authenticate(&headers(&[("cookie", &cookie)]), now()).await,
+                auth.authenticate(&headers(&[("cookie", &cookie)]), now()).await,
                 Ok(AuthMethod::Session(_))
             ));
         }
         let late = now().plus(CODE_LIFETIME);
-        assert!(door.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
-        assert!(door.log_in(Credential::Code(LoginKey::generate().code(now()).reveal()), now()).await.is_err());
-        assert!(door.log_in(Credential::Token("0123456789abcdeF"), now()).await.is_err());
+        assert!(auth.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
+        assert!(auth.log_in(Credential::Code(LoginKey::generate().code(now()).reveal()), now()).await.is_err());
+        assert!(auth.log_in(Credential::Token("0123456789abcdeF"), now()).await.is_err());
     }
 
     #[tokio::test]
     async fn a_session_ends_when_it_is_logged_out_of_and_after_a_week() {
-        let (door, _) = door();
-        let cookie = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+        let (auth, _) = auth();
+        let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
         let request = headers(&[("cookie", &format!("theme=dark; {cookie}; x=y"))]);
-        assert!(door.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600 - 1))));
-        assert!(!door.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600))));
-        let other = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
-        door.log_out(&headers(&[("cookie", &other)]));
-        assert!(!door.has_session(&headers(&[("cookie", &other)]), now()));
-        assert!(door.has_session(&request, now()));
+        assert!(auth.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600 - 1))));
+        assert!(!auth.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600))));
+        let other = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+        auth.log_out(&headers(&[("cookie", &other)]));
+        assert!(!auth.has_session(&headers(&[("cookie", &other)]), now()));
+        assert!(auth.has_session(&request, now()));
     }
 
     #[tokio::test]
     async fn a_wrong_bearer_token_is_not_mended_by_a_session() {
-        let (door, _) = door();
-        let cookie = kept(&door.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+        let (auth, _) = auth();
+        let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
         let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
-        assert!(door.authenticate(&with("Bearer wrong"), now()).await.is_err());
-        assert!(matches!(door.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(AuthMethod::Token)));
+        assert!(auth.authenticate(&with("Bearer wrong"), now()).await.is_err());
+        assert!(matches!(auth.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(AuthMethod::Token)));
         // A proxy before the server may ask for a password of its own.
-        assert!(matches!(door.authenticate(&with("Basic YTpi"), now()).await, Ok(AuthMethod::Session(_))));
+        assert!(matches!(auth.authenticate(&with("Basic YTpi"), now()).await, Ok(AuthMethod::Session(_))));
     }
 }

@@ -155,17 +155,17 @@ impl Connection {
     }
 
     /// Whether it has had its time: `patience` for a head and for each piece of an answer, less once the server stops.
-    pub fn is_overdue(&self, now: Instant, patience: Duration, stopping: Option<Instant>) -> bool {
+    pub fn is_overdue(&self, now: Instant, timeout: Duration, stopping: Option<Instant>) -> bool {
         let state = self.state();
         let passed = |since: Instant, allowed: Duration| now.saturating_duration_since(since) >= allowed;
         let last_call = stopping.is_some_and(|at| passed(state.since.max(at), STOP_GRACE));
         if let Some(blocked) = state.blocked {
-            return passed(blocked, patience);
+            return passed(blocked, timeout);
         }
         let allowed = match state.phase {
             Phase::Request => return false,
             Phase::Stream => return last_call,
-            Phase::Head => patience,
+            Phase::Head => timeout,
             Phase::Idle => IDLE,
             Phase::Refused => LINGER,
         };

@@ -22,7 +22,7 @@ const SHED: usize = 64;
 pub struct OpenConnections {
     open: Mutex<Open>,
     most: usize,
-    patience: Duration,
+    timeout: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +33,8 @@ struct Open {
 
 impl OpenConnections {
     /// None yet, and never more than `most`.
-    pub fn new(most: usize, patience: Duration) -> Self {
-        Self { open: Mutex::default(), most, patience }
+    pub fn new(most: usize, timeout: Duration) -> Self {
+        Self { open: Mutex::default(), most, timeout }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -43,7 +43,7 @@ impl OpenConnections {
 
     /// How often [`close_overdue`](Self::close_overdue) is to be called.
     pub fn sweep_every(&self) -> Duration {
-        (self.patience / 4).clamp(Duration::from_millis(5), SWEEP)
+        (self.timeout / 4).clamp(Duration::from_millis(5), SWEEP)
     }
 
     /// A new connection, if there is room.
@@ -91,7 +91,7 @@ impl OpenConnections {
         let mut open = self.open();
         let stopping = open.stopping;
         let overdue: Vec<_> =
-            open.all.extract_if(|_, connection| connection.is_overdue(now, self.patience, stopping)).collect();
+            open.all.extract_if(|_, connection| connection.is_overdue(now, self.timeout, stopping)).collect();
         drop(open);
         overdue.iter().for_each(|(_, connection)| connection.close());
         if !overdue.is_empty() {

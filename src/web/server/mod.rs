@@ -89,10 +89,10 @@ impl HttpServer {
         listener: TcpListener,
         routes: impl Endpoint<Output = Response> + 'static,
         most: usize,
-        patience: Duration,
+        timeout: Duration,
         grace: Duration,
     ) -> Self {
-        let connections = Arc::new(OpenConnections::new(most, patience));
+        let connections = Arc::new(OpenConnections::new(most, timeout));
         let (stop, stopped) = oneshot::channel::<()>();
         let signal = async {
             // A dropped sender stops it as well.

@@ -63,7 +63,7 @@ impl Notes {
             Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => old_version(),
             Error::PeerIncompatible(why) => {
                 format!(
-                    "the receiver's TLS has nothing in common with this one ({why:?}); give it TLS 1.2 or 1.3 with usual ciphers"
+                    "the receiver's TLS has nothing in common with this one ({why:?}); give it TLS 1.2 or 1.3 with typical ciphers"
                 )
             }
             Error::NoCertificatesPresented => {

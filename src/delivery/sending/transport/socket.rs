@@ -249,10 +249,10 @@ mod tests {
 
     #[test]
     fn a_timeout_is_set_only_where_the_call_would_end_far_from_its_time() {
-        let mut patience = SocketTimeout::default();
+        let mut timeout = SocketTimeout::default();
         let mut set = Vec::new();
         let mut limit = |left| {
-            patience.limit(left, |left| {
+            timeout.limit(left, |left| {
                 set.push(left);
                 Ok(())
             })

@@ -37,144 +37,144 @@ fn outcome() -> FinishedAttempt {
 }
 
 /// What a look takes: steps and outcomes, or `None` where nothing came until `deadline`.
-fn look(outlet: &mut QueueReceiver, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
-    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-    match outlet.next_work(Some(deadline), outcomes_too, &mut steps, &mut outcomes) {
+fn look(receiver: &mut QueueReceiver, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
+    let (mut requests, mut outcomes) = (Vec::new(), VecDeque::new());
+    match receiver.next_work(Some(deadline), outcomes_too, &mut requests, &mut outcomes) {
         Work::Idle => None,
-        Work::Run | Work::Stop(_) => Some((steps.len(), outcomes.len())),
+        Work::Run | Work::Stop(_) => Some((requests.len(), outcomes.len())),
     }
 }
 
 #[test]
 fn however_many_outcomes_wait_a_step_goes_with_the_next_batch() {
-    let (inbox, mut outlet) = queue();
-    outlet.budget().observe(1, Duration::from_secs(8));
-    inbox.push_outcomes((0..3 * pacing::MAX_OUTCOMES).map(|_| outcome()), false);
-    assert!(inbox.push(Box::new(Nothing)).is_ok());
+    let (queue, mut receiver) = queue();
+    receiver.budget().observe(1, Duration::from_secs(8));
+    queue.push_outcomes((0..3 * pacing::MAX_OUTCOMES).map(|_| outcome()), false);
+    assert!(queue.push(Box::new(Nothing)).is_ok());
     let now = Instant::now();
-    assert_eq!(look(&mut outlet, now, true), Some((1, 16)));
+    assert_eq!(look(&mut receiver, now, true), Some((1, 16)));
     // As if a while had gone by without steps.
-    outlet.budget = OutcomeBudget::default();
-    assert_eq!([look(&mut outlet, now, true), look(&mut outlet, now, true)], [Some((0, pacing::MAX_OUTCOMES)); 2]);
-    assert_eq!(look(&mut outlet, now, true), Some((0, pacing::MAX_OUTCOMES - 16)));
-    assert_eq!(look(&mut outlet, now, true), None);
+    receiver.budget = OutcomeBudget::default();
+    assert_eq!([look(&mut receiver, now, true), look(&mut receiver, now, true)], [Some((0, pacing::MAX_OUTCOMES)); 2]);
+    assert_eq!(look(&mut receiver, now, true), Some((0, pacing::MAX_OUTCOMES - 16)));
+    assert_eq!(look(&mut receiver, now, true), None);
 }
 
 #[test]
 fn outcomes_alone_are_written_soon_but_not_while_the_disk_takes_none() {
-    let (inbox, mut outlet) = queue();
-    inbox.push_outcomes([outcome()], false);
-    assert_eq!(look(&mut outlet, Instant::now(), false), None);
-    assert!(inbox.push(Box::new(Nothing)).is_ok());
-    assert_eq!(look(&mut outlet, Instant::now(), false), Some((1, 1)), "with a step they are");
-    inbox.push_outcomes([outcome()], false);
-    assert_eq!(look(&mut outlet, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
+    let (queue, mut receiver) = queue();
+    queue.push_outcomes([outcome()], false);
+    assert_eq!(look(&mut receiver, Instant::now(), false), None);
+    assert!(queue.push(Box::new(Nothing)).is_ok());
+    assert_eq!(look(&mut receiver, Instant::now(), false), Some((1, 1)), "with a step they are");
+    queue.push_outcomes([outcome()], false);
+    assert_eq!(look(&mut receiver, Instant::now() + Duration::from_secs(60), true), Some((0, 1)));
 }
 
 #[test]
 fn what_is_too_much_or_too_late_is_refused() {
-    let (inbox, mut outlet) = queue();
-    assert!((0..MAX_QUEUED).all(|_| inbox.push(Box::new(Nothing)).is_ok()));
-    assert!(matches!(inbox.push(Box::new(Nothing)), Err(QueueError::Full)));
+    let (queue, mut receiver) = queue();
+    assert!((0..MAX_QUEUED).all(|_| queue.push(Box::new(Nothing)).is_ok()));
+    assert!(matches!(queue.push(Box::new(Nothing)), Err(QueueError::Full)));
     let (done, _) = oneshot::channel();
-    inbox.stop(done);
-    assert_eq!(look(&mut outlet, Instant::now(), true), Some((MAX_QUEUED, 0)), "all that was taken is written");
-    assert!(matches!(inbox.push(Box::new(Nothing)), Err(QueueError::Closed)));
+    queue.stop(done);
+    assert_eq!(look(&mut receiver, Instant::now(), true), Some((MAX_QUEUED, 0)), "all that was taken is written");
+    assert!(matches!(queue.push(Box::new(Nothing)), Err(QueueError::Closed)));
 }
 
 #[test]
 fn whoever_waits_for_a_thread_that_is_gone_learns_so() {
-    let (inbox, outlet) = queue();
+    let (queue, receiver) = queue();
     let (done, mut stopped) = oneshot::channel();
-    inbox.stop(done);
-    drop(outlet);
+    queue.stop(done);
+    drop(receiver);
     assert!(stopped.try_recv().is_err());
-    assert!(matches!(inbox.push(Box::new(Nothing)), Err(QueueError::Closed)));
+    assert!(matches!(queue.push(Box::new(Nothing)), Err(QueueError::Closed)));
 }
 
 #[test]
 fn a_crowds_steps_run_in_parts_as_they_come() {
-    let (inbox, mut outlet) = queue();
-    let send = |count| (0..count).for_each(|_| assert!(inbox.push(Box::new(Nothing)).is_ok()));
-    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
+    let (queue, mut receiver) = queue();
+    let send = |count| (0..count).for_each(|_| assert!(queue.push(Box::new(Nothing)).is_ok()));
+    let (mut requests, mut outcomes) = (Vec::new(), VecDeque::new());
     let minute = Duration::from_secs(60);
     let until = Some(Instant::now() + minute);
-    outlet.group = CommitGroup { taken: 2, deadline: until, ..CommitGroup::of(2 * GROUP_CHUNKS, minute) };
+    receiver.group = CommitGroup { taken: 2, deadline: until, ..CommitGroup::of(2 * GROUP_CHUNKS, minute) };
     send(2);
-    assert!(outlet.wait_for_group(&mut steps, &mut outcomes));
-    assert_eq!(steps.len(), 2, "a part is enough to run it");
+    assert!(receiver.wait_for_group(&mut requests, &mut outcomes));
+    assert_eq!(requests.len(), 2, "a part is enough to run it");
     send(2 * GROUP_CHUNKS);
-    assert!(outlet.wait_for_group(&mut steps, &mut outcomes));
-    assert_eq!((steps.len(), outlet.last_group_size), (2 + 2 * GROUP_CHUNKS, 4 + 2 * GROUP_CHUNKS));
-    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes), "all have come");
+    assert!(receiver.wait_for_group(&mut requests, &mut outcomes));
+    assert_eq!((requests.len(), receiver.last_group_size), (2 + 2 * GROUP_CHUNKS, 4 + 2 * GROUP_CHUNKS));
+    assert!(!receiver.wait_for_group(&mut requests, &mut outcomes), "all have come");
 }
 
 #[test]
 fn a_transaction_whose_time_is_over_takes_what_waits_and_is_committed() {
-    let (inbox, mut outlet) = queue();
-    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-    outlet.group = CommitGroup { deadline: Some(Instant::now()), ..CommitGroup::of(100, Duration::ZERO) };
-    assert!(inbox.push(Box::new(Nothing)).is_ok());
-    assert!(outlet.wait_for_group(&mut steps, &mut outcomes));
-    assert_eq!(steps.len(), 1);
-    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes));
+    let (queue, mut receiver) = queue();
+    let (mut requests, mut outcomes) = (Vec::new(), VecDeque::new());
+    receiver.group = CommitGroup { deadline: Some(Instant::now()), ..CommitGroup::of(100, Duration::ZERO) };
+    assert!(queue.push(Box::new(Nothing)).is_ok());
+    assert!(receiver.wait_for_group(&mut requests, &mut outcomes));
+    assert_eq!(requests.len(), 1);
+    assert!(!receiver.wait_for_group(&mut requests, &mut outcomes));
     let minute = Duration::from_secs(60);
-    outlet.group = CommitGroup { deadline: Some(Instant::now() + minute), ..CommitGroup::of(100, minute) };
-    inbox.stop(oneshot::channel().0);
-    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes), "nor does it wait where the thread is to end");
+    receiver.group = CommitGroup { deadline: Some(Instant::now() + minute), ..CommitGroup::of(100, minute) };
+    queue.stop(oneshot::channel().0);
+    assert!(!receiver.wait_for_group(&mut requests, &mut outcomes), "nor does it wait where the thread is to end");
 }
 
 #[test]
 fn beside_a_crowd_outcomes_run_while_it_comes() {
-    let (inbox, mut outlet) = queue();
-    outlet.budget().requests_begin(Instant::now() + Duration::from_secs(60), 100);
-    outlet.budget().observe(1, Duration::from_secs(8));
-    outlet.last_group_size = GROUP_CHUNKS;
-    inbox.push_outcomes((0..20).map(|_| outcome()), false);
-    let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-    assert!(matches!(outlet.next_work(None, true, &mut steps, &mut outcomes), Work::Run));
-    assert_eq!((steps.len(), outcomes.len()), (0, 16), "no longer than the crowd may notice");
-    (0..GROUP_CHUNKS).for_each(|_| assert!(inbox.push(Box::new(Nothing)).is_ok()));
-    assert!(outlet.wait_for_group(&mut steps, &mut outcomes), "the commit waits for it");
-    assert_eq!((steps.len(), outcomes.len()), (GROUP_CHUNKS, 16));
-    assert!(!outlet.wait_for_group(&mut steps, &mut outcomes));
+    let (queue, mut receiver) = queue();
+    receiver.budget().requests_begin(Instant::now() + Duration::from_secs(60), 100);
+    receiver.budget().observe(1, Duration::from_secs(8));
+    receiver.last_group_size = GROUP_CHUNKS;
+    queue.push_outcomes((0..20).map(|_| outcome()), false);
+    let (mut requests, mut outcomes) = (Vec::new(), VecDeque::new());
+    assert!(matches!(receiver.next_work(None, true, &mut requests, &mut outcomes), Work::Run));
+    assert_eq!((requests.len(), outcomes.len()), (0, 16), "no longer than the group may notice");
+    (0..GROUP_CHUNKS).for_each(|_| assert!(queue.push(Box::new(Nothing)).is_ok()));
+    assert!(receiver.wait_for_group(&mut requests, &mut outcomes), "the commit waits for it");
+    assert_eq!((requests.len(), outcomes.len()), (GROUP_CHUNKS, 16));
+    assert!(!receiver.wait_for_group(&mut requests, &mut outcomes));
 }
 
 #[test]
 fn where_no_outcomes_come_a_crowd_is_served_in_two() {
-    let (inbox, mut outlet) = queue();
+    let (queue, mut receiver) = queue();
     let mut enough = |outcomes: usize| {
-        (outlet.last_group_size, outlet.had_requests) = (100, false);
-        inbox.push_outcomes((0..outcomes).map(|_| outcome()), false);
-        assert!(inbox.push(Box::new(Nothing)).is_ok());
-        assert_eq!(look(&mut outlet, Instant::now(), true), Some((1, outcomes)));
-        outlet.group.target
+        (receiver.last_group_size, receiver.had_requests) = (100, false);
+        queue.push_outcomes((0..outcomes).map(|_| outcome()), false);
+        assert!(queue.push(Box::new(Nothing)).is_ok());
+        assert_eq!(look(&mut receiver, Instant::now(), true), Some((1, outcomes)));
+        receiver.group.target
     };
     assert_eq!([0, 1, 0, 0].map(&mut enough), [60, 100, 100, 60], "they are not over at once");
 }
 
 #[test]
 fn beside_steps_a_backlog_has_the_time_that_other_outcomes_leave() {
-    let (inbox, mut outlet) = queue();
+    let (queue, mut receiver) = queue();
     let of = |destination| FinishedAttempt { destination: DestinationKey(destination), ..outcome() };
-    let took = |outlet: &mut QueueReceiver| {
-        let (mut steps, mut outcomes) = (Vec::new(), VecDeque::new());
-        assert!(inbox.push(Box::new(Nothing)).is_ok());
-        outlet.next_work(Some(Instant::now()), true, &mut steps, &mut outcomes);
-        let behind = outcomes.iter().filter(|finished| finished.destination == DestinationKey(2)).count();
-        (outcomes.len() - behind, behind)
+    let took = |receiver: &mut QueueReceiver| {
+        let (mut requests, mut outcomes) = (Vec::new(), VecDeque::new());
+        assert!(queue.push(Box::new(Nothing)).is_ok());
+        receiver.next_work(Some(Instant::now()), true, &mut requests, &mut outcomes);
+        let low_priority = outcomes.iter().filter(|finished| finished.destination == DestinationKey(2)).count();
+        (outcomes.len() - low_priority, low_priority)
     };
-    inbox.push_outcomes((0..500).map(|_| of(2)), true);
-    inbox.push_outcomes((0..100).map(|_| of(1)), false);
+    queue.push_outcomes((0..500).map(|_| of(2)), true);
+    queue.push_outcomes((0..100).map(|_| of(1)), false);
     // Time for few, and a step that made many.
-    outlet.budget().observe(1, Duration::from_secs(8));
-    outlet.budget().deliveries_created(60);
-    assert_eq!(took(&mut outlet), (60 + pacing::MIN_OUTCOMES, 0), "as many as were made, and some more");
+    receiver.budget().observe(1, Duration::from_secs(8));
+    receiver.budget().deliveries_created(60);
+    assert_eq!(took(&mut receiver), (60 + pacing::MIN_OUTCOMES, 0), "as many as were made, and some more");
     assert_eq!(
-        took(&mut outlet),
+        took(&mut receiver),
         (40 - pacing::MIN_OUTCOMES, pacing::MIN_OUTCOMES),
         "then some of the backlog, though there is no time"
     );
-    outlet.budget = OutcomeBudget::default();
-    assert_eq!(took(&mut outlet), (0, 500 - pacing::MIN_OUTCOMES), "and all of it where nobody waits");
+    receiver.budget = OutcomeBudget::default();
+    assert_eq!(took(&mut receiver), (0, 500 - pacing::MIN_OUTCOMES), "and all of it where nobody waits");
 }

@@ -48,19 +48,16 @@ impl Store {
         let from = *removal;
         match self.readers.read(move |connection| from.due(connection)).await? {
             Due::Nothing => return Ok(IDLE),
-            Due::Account(key) => {
-                self.writer.submit_with_savepoint(move |batch| remove_from_account(batch, key)).await?
-            }
+            Due::Account(key) => self.writer.submit_with_savepoint(move |tx| remove_from_account(tx, key)).await?,
             Due::Destination(key, to, deliveries) => {
                 for some in deliveries.chunks(MAX_ROWS) {
                     let some = some.to_vec();
-                    let pending =
-                        self.writer.submit_with_savepoint(move |batch| remove_deliveries(batch, some)).await?;
+                    let pending = self.writer.submit_with_savepoint(move |tx| remove_deliveries(tx, some)).await?;
                     // Nothing of their events may be pending any more.
                     self.memory.late.outcome_recorded(pending);
                 }
                 if to.event >= to.last {
-                    self.writer.submit_with_savepoint(move |batch| remove_empty_destination(batch, key)).await?;
+                    self.writer.submit_with_savepoint(move |tx| remove_empty_destination(tx, key)).await?;
                 }
                 *removal = to;
             }
@@ -113,10 +110,10 @@ pub const OF_DESTINATION: &str = "SELECT e.id, v.id FROM destination d
      WHERE d.key = ?1 ORDER BY e.id LIMIT ?4";
 
 /// Gives those that were pending.
-fn remove_deliveries(batch: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<Vec<i64>> {
+fn remove_deliveries(tx: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<Vec<i64>> {
     let mut pending = Vec::new();
     for delivery in deliveries {
-        if remove_delivery(batch, delivery)? {
+        if remove_delivery(tx, delivery)? {
             pending.push(delivery);
         }
     }
@@ -124,49 +121,49 @@ fn remove_deliveries(batch: &mut Transaction<'_>, deliveries: Vec<i64>) -> Resul
 }
 
 /// Gives whether it was pending.
-fn remove_delivery(batch: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
+fn remove_delivery(tx: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
     let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
-    let was_pending = batch.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
+    let was_pending = tx.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
     let was_pending = was_pending == Some(true);
-    batch.add_pending(-i64::from(was_pending));
+    tx.add_pending(-i64::from(was_pending));
     Ok(was_pending)
 }
 
 /// Some tallies of a deleted destination whose deliveries are gone, or itself.
-fn remove_empty_destination(batch: &mut Transaction<'_>, key: i64) -> Result<()> {
+fn remove_empty_destination(tx: &mut Transaction<'_>, key: i64) -> Result<()> {
     let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
         (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
-    if batch.run(tallies, (key, MAX_ROWS))? == 0 {
+    if tx.run(tallies, (key, MAX_ROWS))? == 0 {
         // The schema's trigger then looks for deliveries in no event.
-        batch.run("UPDATE destination SET first_id = ?2 WHERE key = ?1", (key, i64::MAX))?;
-        batch.run("DELETE FROM destination WHERE key = ?1", [key])?;
+        tx.run("UPDATE destination SET first_id = ?2 WHERE key = ?1", (key, i64::MAX))?;
+        tx.run("DELETE FROM destination WHERE key = ?1", [key])?;
     }
     Ok(())
 }
 
 /// Some rows of a deleted account: its events with their deliveries, then its destinations, then itself.
-fn remove_from_account(batch: &mut Transaction<'_>, key: i64) -> Result<()> {
+fn remove_from_account(tx: &mut Transaction<'_>, key: i64) -> Result<()> {
     let events = "SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 ORDER BY id LIMIT ?2";
-    let events: Vec<i64> = rows::all(batch.connection(), events, (key, MAX_ROWS), |row| row.get(0))?;
+    let events: Vec<i64> = rows::all(tx.connection(), events, (key, MAX_ROWS), |row| row.get(0))?;
     let mut room = MAX_ROWS;
     for event in &events {
         // An account may have 1,000 destinations.
         let some = "SELECT id FROM delivery WHERE event_id = ?1 LIMIT ?2";
-        let some: Vec<i64> = rows::all(batch.connection(), some, (event, room), |row| row.get(0))?;
+        let some: Vec<i64> = rows::all(tx.connection(), some, (event, room), |row| row.get(0))?;
         room -= some.len();
-        remove_deliveries(batch, some)?;
+        remove_deliveries(tx, some)?;
         if room == 0 {
             return Ok(());
         }
-        batch.run("DELETE FROM event WHERE id = ?1", [event])?;
+        tx.run("DELETE FROM event WHERE id = ?1", [event])?;
         room -= 1;
     }
     if !events.is_empty() {
         return Ok(());
     }
     let destination = "SELECT key FROM destination WHERE account_key = ?1 LIMIT 1";
-    match batch.row(destination, [key], |row| row.get::<_, i64>(0))? {
-        Some(destination) => remove_empty_destination(batch, destination),
-        None => batch.run("DELETE FROM account WHERE key = ?1", [key]).map(drop),
+    match tx.row(destination, [key], |row| row.get::<_, i64>(0))? {
+        Some(destination) => remove_empty_destination(tx, destination),
+        None => tx.run("DELETE FROM account WHERE key = ?1", [key]).map(drop),
     }
 }

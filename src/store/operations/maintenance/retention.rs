@@ -128,7 +128,7 @@ impl Store {
         let mut done = Done { pieces: 0, rows: 0, took: Duration::ZERO };
         if !looked.pieces.is_empty() {
             let pieces = looked.pieces.clone();
-            let work = move |batch: &mut Transaction<'_>| take(batch, &pieces, 2 * step);
+            let work = move |tx: &mut Transaction<'_>| take(tx, &pieces, 2 * step);
             // In a savepoint each page is copied before it is changed.
             let result = if state.failed {
                 self.writer.submit_with_savepoint(work).await
@@ -244,15 +244,15 @@ const DELETE_EVENTS: &str = "DELETE FROM event WHERE id >= ?1 AND id < ?2";
 
 /// Takes pieces until `time` is over, but at least one, and none in which something is pending: a replay may have opened it
 /// since the look.
-fn take(batch: &mut Transaction<'_>, pieces: &[Piece], time: Duration) -> Result<Done> {
+fn take(tx: &mut Transaction<'_>, pieces: &[Piece], time: Duration) -> Result<Done> {
     let began = Instant::now();
     let mut done = Done { pieces: 0, rows: 0, took: Duration::ZERO };
     for Piece { first, end, .. } in pieces {
-        if walk::is_pending(batch.connection(), *first, *end)? {
+        if walk::is_pending(tx.connection(), *first, *end)? {
             break;
         }
-        done.rows += batch.run(DELETE_DELIVERIES, (first, end))?;
-        done.rows += batch.run(DELETE_EVENTS, (first, end))?;
+        done.rows += tx.run(DELETE_DELIVERIES, (first, end))?;
+        done.rows += tx.run(DELETE_EVENTS, (first, end))?;
         done.pieces += 1;
         if began.elapsed() >= time {
             break;

@@ -54,7 +54,7 @@ impl Store {
         let mut surplus = space.look(free, pages);
         while surplus > 0 {
             let kept = space.kept();
-            let (given, took) = self.writer.submit_with_savepoint(move |batch| shorten(batch, surplus, kept)).await?;
+            let (given, took) = self.writer.submit_with_savepoint(move |tx| shorten(tx, surplus, kept)).await?;
             space.gave(given);
             if given == 0 {
                 break;
@@ -68,20 +68,20 @@ impl Store {
 
 /// Gives back about `surplus` pages, as far as time goes and while more than `kept` are free; gives how many, and how long it
 /// took.
-fn shorten(batch: &mut Transaction<'_>, surplus: usize, kept: usize) -> Result<(usize, Duration)> {
+fn shorten(tx: &mut Transaction<'_>, surplus: usize, kept: usize) -> Result<(usize, Duration)> {
     let began = Instant::now();
-    let pages = |batch: &Transaction<'_>| batch.row("PRAGMA page_count", [], |row| row.get::<_, usize>(0));
-    let before = pages(batch)?.unwrap_or(0);
+    let pages = |tx: &Transaction<'_>| tx.row("PRAGMA page_count", [], |row| row.get::<_, usize>(0));
+    let before = pages(tx)?.unwrap_or(0);
     let mut given = 0;
     while given < surplus && began.elapsed() < STEP_TIME {
-        let free = batch.row("PRAGMA freelist_count", [], |row| row.get::<_, usize>(0))?.unwrap_or(0);
+        let free = tx.row("PRAGMA freelist_count", [], |row| row.get::<_, usize>(0))?.unwrap_or(0);
         if free <= kept {
             break;
         }
-        rows::all(batch.connection(), &format!("PRAGMA incremental_vacuum({AT_ONCE})"), [], |_| Ok(()))?;
+        rows::all(tx.connection(), &format!("PRAGMA incremental_vacuum({AT_ONCE})"), [], |_| Ok(()))?;
         given += AT_ONCE;
     }
-    Ok((before.saturating_sub(pages(batch)?.unwrap_or(before)), began.elapsed()))
+    Ok((before.saturating_sub(pages(tx)?.unwrap_or(before)), began.elapsed()))
 }
 
 impl Space {

@@ -61,11 +61,11 @@ impl Store {
             more = self.writer.submit_with_savepoint(tally::fold_recent).await?;
         }
         if due.old {
-            took += self.writer.submit_with_savepoint(move |batch| tally::remove(batch, gone, STEP_TIME)).await?;
+            took += self.writer.submit_with_savepoint(move |tx| tally::remove(tx, gone, STEP_TIME)).await?;
             more = true;
         }
         if let Some(hour) = due.hour {
-            took += self.writer.submit_with_savepoint(move |batch| tally::merge(batch, hour, STEP_TIME)).await?;
+            took += self.writer.submit_with_savepoint(move |tx| tally::merge(tx, hour, STEP_TIME)).await?;
             // It is looked at again, for what is left of it.
             state.merged = Some(Merged { before, to: Some(hour - HOUR) });
             more = true;

@@ -30,12 +30,12 @@ impl Fixture {
     }
 
     async fn settle(&self, mut finished: FinishedAttempt) {
-        self.step(move |batch| record(batch, &mut finished)).await.unwrap();
+        self.step(move |tx| record(tx, &mut finished)).await.unwrap();
     }
 
     async fn is_sound(&self) -> bool {
         let key = self.destination.key;
-        self.step(move |batch| Ok(batch.destinations().is_healthy(key))).await.unwrap()
+        self.step(move |tx| Ok(tx.destinations().is_healthy(key))).await.unwrap()
     }
 
     /// As after an outcome of another delivery that succeeded.
@@ -167,8 +167,8 @@ async fn one_statement_writes_what_the_general_way_does() {
             if sound {
                 fixture.make_sound().await;
             } else {
-                let forget = |batch: &mut Transaction<'_>| {
-                    batch.destinations().clear();
+                let forget = |tx: &mut Transaction<'_>| {
+                    tx.destinations().clear();
                     Ok(())
                 };
                 fixture.step(forget).await.unwrap();
@@ -220,9 +220,9 @@ async fn what_is_rolled_back_was_never_sound() {
     fixture.settle(fixture.answered(fails, 1, 500, b"")).await;
     for code in ["of_its_own", IO_FAILURE] {
         let mut finished = fixture.answered(undone, 2, 200, b"");
-        let step = move |batch: &mut Transaction<'_>| {
-            record(batch, &mut finished)?;
-            assert!(batch.destinations().is_healthy(finished.destination));
+        let step = move |tx: &mut Transaction<'_>| {
+            record(tx, &mut finished)?;
+            assert!(tx.destinations().is_healthy(finished.destination));
             Err::<(), _>(Error::unavailable(code, "undone"))
         };
         // The first undoes a savepoint, the other the whole transaction.

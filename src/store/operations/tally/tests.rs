@@ -16,15 +16,15 @@ fn at() -> Timestamp {
 impl Fixture {
     /// So many destinations beside the one it has.
     async fn destinations(&self, number: usize) -> Vec<DestinationKey> {
-        self.step(move |batch| {
+        self.step(move |tx| {
             (0..number)
                 .map(|number| {
-                    batch.run(
+                    tx.run(
                         "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret,
                          created_at, updated_at) VALUES (?1, 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0)",
                         [format!("dst_{number}")],
                     )?;
-                    Ok(DestinationKey(batch.last_key()))
+                    Ok(DestinationKey(tx.last_key()))
                 })
                 .collect()
         })
@@ -35,8 +35,8 @@ impl Fixture {
     /// A commit in which something was made for each of these.
     async fn commit(&self, destinations: &[DestinationKey]) {
         let destinations = destinations.to_vec();
-        self.step(move |batch| {
-            destinations.iter().for_each(|destination| batch.counts_mut(*destination, at()).accepted += 1);
+        self.step(move |tx| {
+            destinations.iter().for_each(|destination| tx.counts_mut(*destination, at()).accepted += 1);
             Ok(())
         })
         .await
@@ -126,7 +126,7 @@ async fn a_destination_that_is_gone_is_not_counted_any_more() {
     let many = fixture.destinations(MANY).await;
     fixture.commit(&many).await;
     let gone = many[0].0;
-    fixture.step(move |batch| batch.run("DELETE FROM destination WHERE key = ?1", [gone])).await.unwrap();
+    fixture.step(move |tx| tx.run("DELETE FROM destination WHERE key = ?1", [gone])).await.unwrap();
     assert!(!fixture.step(fold_recent).await.unwrap());
     assert_eq!(fixture.tallied(), MANY as u64 - 1);
 }

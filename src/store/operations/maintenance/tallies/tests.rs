@@ -30,8 +30,8 @@ impl Fixture {
     /// One that was made in the minute of `now`, for the first destination.
     async fn counted(&self, now: Timestamp) {
         let key = self.destination.key;
-        let count = move |batch: &mut Transaction<'_>| {
-            batch.counts_mut(key, now).accepted += 1;
+        let count = move |tx: &mut Transaction<'_>| {
+            tx.counts_mut(key, now).accepted += 1;
             Ok(())
         };
         self.step(count).await.unwrap();
@@ -97,24 +97,24 @@ async fn each_turn_does_a_part_of_many_destinations() {
     let (fixture, mut tallies) = (Fixture::new().await, Tallies::default());
     let many = 200;
     fixture
-        .step(move |batch| {
+        .step(move |tx| {
             for number in 0..many {
-                batch.run(
+                tx.run(
                     "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
                      updated_at) VALUES (?1, 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0)",
                     [number.to_string()],
                 )?;
             }
-            batch.run("INSERT INTO tally SELECT 60000, key, 1, 0, 0, 0 FROM destination", [])?;
-            batch.run("INSERT INTO tally SELECT 120000, key, 1, 0, 0, 0 FROM destination", [])
+            tx.run("INSERT INTO tally SELECT 60000, key, 1, 0, 0, 0 FROM destination", [])?;
+            tx.run("INSERT INTO tally SELECT 120000, key, 1, 0, 0, 0 FROM destination", [])
         })
         .await
         .unwrap();
-    fixture.step(|batch| tally::merge(batch, 0, Duration::ZERO)).await.unwrap();
+    fixture.step(|tx| tally::merge(tx, 0, Duration::ZERO)).await.unwrap();
     assert_eq!(fixture.buckets().len(), 2 * many + 1, "those of one destination");
     fixture.tend(&mut tallies, 30 * DAY, at(2 * DAY)).await;
     assert_eq!(fixture.buckets(), vec![(0, 2); many + 1]);
-    fixture.step(|batch| tally::remove(batch, i64::MAX, Duration::ZERO)).await.unwrap();
+    fixture.step(|tx| tally::remove(tx, i64::MAX, Duration::ZERO)).await.unwrap();
     assert_eq!(fixture.buckets().len(), many);
     fixture.tend(&mut tallies, DAY, at(3 * DAY)).await;
     assert!(fixture.buckets().is_empty());

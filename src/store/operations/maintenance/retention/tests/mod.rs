@@ -204,7 +204,7 @@ async fn what_is_opened_again_after_the_look_stays_and_the_rest_goes_later() {
     let pieces = fixture.look(age);
     assert_eq!(pieces.len(), 1, "two events in a row");
     fixture.store.retry_delivery(delivery).await.unwrap();
-    let done = fixture.step(move |batch| take(batch, &pieces, Duration::MAX)).await.unwrap();
+    let done = fixture.step(move |tx| take(tx, &pieces, Duration::MAX)).await.unwrap();
     assert_eq!((done.pieces, done.rows, fixture.events()), (0, 0, vec![first.0, second.0]));
     fixture.keep_up(&mut Upkeep::default(), at(2_000)).await;
     assert_eq!((fixture.events(), fixture.pending()), (vec![second.0], 1));
@@ -220,7 +220,7 @@ async fn a_step_ends_when_its_time_is_over_but_does_something() {
     }
     let pieces = fixture.look(Age::at(at(2_000), Duration::from_secs(1_000)));
     assert_eq!(pieces.len(), 3, "with something pending between them");
-    let done = fixture.step(move |batch| take(batch, &pieces, Duration::ZERO)).await.unwrap();
+    let done = fixture.step(move |tx| take(tx, &pieces, Duration::ZERO)).await.unwrap();
     assert_eq!((done.pieces, done.rows, fixture.events().len()), (1, 2, 5));
     fixture.keep_up(&mut Upkeep::default(), at(2_000)).await;
     assert_eq!(fixture.events(), kept);

@@ -142,24 +142,24 @@ impl Play {
         let account = self.fixture.account.key.0;
         let received = self.now * GRAIN * 1_000;
         let rows: Vec<(i64, i64)> = states.iter().zip(&to).map(|(state, (_, key))| (*state, *key)).collect();
-        let write = move |batch: &mut Transaction<'_>| {
-            let id = batch.take_ids(1 + rows.len(), Timestamp::from_millis(received));
+        let write = move |tx: &mut Transaction<'_>| {
+            let id = tx.take_ids(1 + rows.len(), Timestamp::from_millis(received));
             let event = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, zeroblob(6000))";
-            batch.run(event, (id, account, received, key))?;
+            tx.run(event, (id, account, received, key))?;
             for (delivery, (state, destination)) in (id + 1..).zip(&rows) {
                 let count = if *state == 0 { 0 } else { attempts };
-                batch.run(
+                tx.run(
                     "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at)
                      VALUES (?1, ?2, ?3, ?4, 0, ?5, 0)",
                     (delivery, id, destination, state, count),
                 )?;
                 for number in 1..=count {
-                    batch.run(
+                    tx.run(
                         "INSERT INTO attempt VALUES (?1, ?2, 0, 0, 500, NULL, NULL, zeroblob(5000), 0)",
                         (delivery, number),
                     )?;
                 }
-                batch.add_pending(i64::from(*state == 0));
+                tx.add_pending(i64::from(*state == 0));
             }
             Ok(id)
         };

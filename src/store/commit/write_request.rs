@@ -5,9 +5,9 @@ use crate::error::{Error, Result};
 
 /// One caller's work inside a shared transaction, and its answer.
 pub trait WriteRequest: Send {
-    /// Runs inside the transaction. An error of kind unavailable or internal fails the whole batch unless the step is
+    /// Runs inside the transaction. An error of kind unavailable or internal fails the whole transaction unless the step is
     /// guarded.
-    fn run(&mut self, batch: &mut Transaction<'_>) -> Result<()>;
+    fn run(&mut self, tx: &mut Transaction<'_>) -> Result<()>;
     /// Answers the caller, after the commit or its failure.
     fn answer(self: Box<Self>, failure: Option<&Error>);
     /// Whether it may fail halfway, and so runs in a savepoint.
