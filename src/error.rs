@@ -11,10 +11,53 @@ pub enum Kind {
     NotFound,
     /// It clashes with what is there (HTTP 409).
     Conflict,
-    /// Storage cannot take it now; nothing was acknowledged (HTTP 503).
-    Unavailable,
+    /// It cannot be done now; nothing was acknowledged (HTTP 503).
+    Unavailable(Unavailable),
     /// A bug or a broken file (HTTP 500); the detail goes to the log, not to the caller.
     Internal,
+}
+
+/// Why something cannot be done now. Code branches on it; clients see its [`code`](Self::code).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// An I/O error of the database: its connection is opened again.
+    Io,
+    /// Another program holds the lock of the database file.
+    Locked,
+    /// A write found no room on the disk: the transaction it was in is lost.
+    DiskFull,
+    /// The disk has less room than the reserve: nothing was written yet.
+    DiskLow,
+    /// The database file, its log or its content is not what it was.
+    FileLost,
+    /// All of `--memory` is taken.
+    NoMemory,
+    /// More waits for the write thread than may.
+    QueueFull,
+    /// The server stops.
+    Stopping,
+    /// As many streams are open as may be.
+    TooManyStreams,
+    /// The engine can send no more tests now.
+    EngineBusy,
+}
+
+impl Unavailable {
+    /// Stable snake_case code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Io => "storage_unavailable",
+            Self::Locked => "storage_locked",
+            Self::DiskFull => "storage_full",
+            Self::DiskLow => "storage_low",
+            Self::FileLost => "storage_moved",
+            Self::NoMemory => "no_memory",
+            Self::QueueFull => "queue_full",
+            Self::Stopping => "stopping",
+            Self::TooManyStreams => "too_many_streams",
+            Self::EngineBusy => "engine_busy",
+        }
+    }
 }
 
 /// One thing wrong with one field of a request.
@@ -71,9 +114,14 @@ impl Error {
         Self::new(Kind::Internal, "internal_error", detail)
     }
 
-    /// Storage cannot take it now.
-    pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(Kind::Unavailable, code, detail)
+    /// It cannot be done now, because of `why`.
+    pub fn unavailable(why: Unavailable, detail: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable(why), why.code(), detail)
+    }
+
+    /// Whether it cannot be done now because of `why`.
+    pub fn is_unavailable(&self, why: Unavailable) -> bool {
+        self.kind == Kind::Unavailable(why)
     }
 
     /// Who can mend it.

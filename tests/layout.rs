@@ -33,7 +33,11 @@ fn imports() -> Imports {
     collect(&root, &root, &mut files);
     let modules: BTreeSet<String> = files.keys().cloned().collect();
     let of = |(module, text): (&String, &String)| (module.clone(), imported(module, text, &modules));
-    files.iter().filter(|(module, _)| !module.split('/').any(|part| matches!(part, "tests" | "fixture"))).map(of).collect()
+    files
+        .iter()
+        .filter(|(module, _)| !module.split('/').any(|part| matches!(part, "tests" | "fixture")))
+        .map(of)
+        .collect()
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {

@@ -37,7 +37,6 @@ pub fn wall() -> Timestamp {
 }
 
 /// Milliseconds on a clock that nobody sets and that goes on while the machine sleeps.
-#[cfg(unix)]
 fn steady_millis() -> i64 {
     // On macOS the monotonic clock counts sleep; on Linux that is the boot-time one.
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -50,12 +49,4 @@ fn steady_millis() -> i64 {
     #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between platforms")]
     let millis = time.tv_sec as i64 * 1_000 + time.tv_nsec as i64 / 1_000_000;
     millis
-}
-
-#[cfg(not(unix))]
-fn steady_millis() -> i64 {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-    static START: OnceLock<Instant> = OnceLock::new();
-    i64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(i64::MAX)
 }

@@ -23,7 +23,7 @@ pub use handle::Store;
 pub use memory::write_metrics::WriteMetricsSnapshot;
 pub use open::StoreOptions;
 pub use operations::deliveries::DeliveryFilter;
-pub use operations::due::{DueDeliveries, DueDelivery, NO_MEMORY};
+pub use operations::due::{DueDeliveries, DueDelivery};
 pub use operations::events::{AcceptedEvent, MadeDeliveries};
 pub use operations::follow::{ChangedDeliveries, Follow, Subscription};
 pub use operations::maintenance::removal::Removal;

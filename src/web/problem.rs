@@ -136,7 +136,7 @@ fn status(kind: Kind) -> StatusCode {
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
-        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -151,7 +151,7 @@ impl From<Error> for ApiError {
         if !error.field_errors().is_empty() {
             answer.problem.errors = Some(error.field_errors().iter().cloned().map(FieldFault::from).collect());
         }
-        if error.kind() == Kind::Unavailable {
+        if matches!(error.kind(), Kind::Unavailable(_)) {
             answer = answer.with_header(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         answer
@@ -203,10 +203,11 @@ pub fn problem_body(status: u16, code: &str, detail: &str) -> (&'static str, Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Unavailable;
 
     #[test]
     fn storage_that_cannot_take_it_asks_to_come_again() {
-        let response = ApiError::from(Error::unavailable("storage_full", "The disk is full.")).into_response();
+        let response = ApiError::from(Error::unavailable(Unavailable::DiskFull, "The disk is full.")).into_response();
         assert_eq!((response.status().as_u16(), response.header("retry-after")), (503, Some("1")));
         assert_eq!(response.content_type(), Some(MEDIA_TYPE));
     }

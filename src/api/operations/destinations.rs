@@ -25,7 +25,7 @@ use crate::api::tags::Tag;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::Cursor;
 use crate::domain::secret::SigningSecret;
-use crate::error::Error;
+use crate::error::{Error, Unavailable};
 use crate::web::problem::ApiResult;
 
 /// Operations on destinations.
@@ -174,7 +174,7 @@ impl DestinationsApi {
         let (done, attempt) = oneshot::channel();
         let done = Box::new(move |attempt| drop(done.send(attempt)));
         self.0.test_sender.send_test(destination, SAMPLE.as_bytes().into(), done);
-        let unavailable = |_| Error::unavailable("engine_busy", "No test can be sent now; try again.");
+        let unavailable = |_| Error::unavailable(Unavailable::EngineBusy, "No test can be sent now; try again.");
         let attempt = attempt.await.map_err(unavailable)?;
         if let Some(held) = held.filter(|_| attempt.outcome.is_success()) {
             // What came of the test is to be told though the hold stays.

@@ -18,7 +18,7 @@ use crate::api::tags::Tag;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::stats::StatsRequest;
 use crate::domain::time::Timestamp;
-use crate::error::Error;
+use crate::error::{Error, Unavailable};
 use crate::web::problem::{ApiError, ApiResult};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -51,7 +51,7 @@ impl OperationsApi {
     /// Whether events can be written to disk now; 503 if not.
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
     async fn readiness(&self) -> ApiResult<OkJson<Health>> {
-        let late = |_| Error::unavailable("storage_unavailable", "The database does not answer in time.");
+        let late = |_| Error::unavailable(Unavailable::Io, "The database does not answer in time.");
         tokio::time::timeout(READY_WITHIN, self.0.store.probe()).await.map_err(late)??;
         Ok(OkJson(Health::ok()))
     }

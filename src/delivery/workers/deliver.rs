@@ -14,8 +14,9 @@ use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
 use crate::domain::ids::{EventId, sequence_id};
 use crate::domain::retry::{Jitter, RetrySchedule};
+use crate::error::Unavailable;
 use crate::process::critical::panic_point;
-use crate::store::{FinishedAttempt, NO_MEMORY, Store};
+use crate::store::{FinishedAttempt, Store};
 
 /// A worker that has been busy for so long with what it was given leaves the rest to others.
 const MAX_BUSY: Duration = Duration::from_millis(8);
@@ -85,7 +86,7 @@ fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) ->
             // Cancelled or deleted meanwhile.
             Ok(None) => return unsent,
             // It has waited for that, and goes on waiting in the file.
-            Err(error) if error.code() == NO_MEMORY => return unsent,
+            Err(error) if error.is_unavailable(Unavailable::NoMemory) => return unsent,
             Err(error) => {
                 tracing::error!(delivery.id = %job.delivery, error = error.detail(), "cannot read the document");
                 // The lane backs off, else it would ask the file again at once.

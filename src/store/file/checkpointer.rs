@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::disk_space::FreeSpace;
 use super::held::HeldFile;
 use super::{opening, wal};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::error::sql;
 
@@ -202,7 +202,7 @@ impl Drop for Checkpointer {
 }
 
 fn worker_ended() -> Error {
-    Error::unavailable(crate::store::error::IO_FAILURE, "the checkpoint thread has ended")
+    Error::unavailable(Unavailable::Io, "the checkpoint thread has ended")
 }
 
 /// What the thread works with.

@@ -12,16 +12,9 @@ pub fn sibling_path(database: &Path, ending: &str) -> PathBuf {
 }
 
 /// Makes what is created readable by its owner only.
-#[cfg(unix)]
 pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600)
-}
-
-/// Elsewhere the folder's permissions apply.
-#[cfg(not(unix))]
-pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }
 
 /// Writes a file that is there whole, with mode 0600 and on disk, or not at all: beside its place, and then moved there. One
@@ -82,6 +75,8 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -92,11 +87,7 @@ mod tests {
         write_whole(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert!(!sibling_path(&path, ".part").exists());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        }
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(write_whole(&folder.path().join("no/such/folder"), b"x").is_err());
     }
 

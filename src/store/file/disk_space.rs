@@ -58,7 +58,6 @@ impl Monitor {
 }
 
 /// Free and total bytes of the file system that holds `path`.
-#[cfg(unix)]
 fn sizes(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::ffi::OsStrExt as _;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
@@ -73,11 +72,6 @@ fn sizes(path: &Path) -> Option<(u64, u64)> {
     #[allow(clippy::unnecessary_cast, reason = "the widths of these fields differ between platforms")]
     let (block, free, total) = (stat.f_frsize as u64, stat.f_bavail as u64, stat.f_blocks as u64);
     (total > 0).then(|| (free.saturating_mul(block), total.saturating_mul(block)))
-}
-
-#[cfg(not(unix))]
-fn sizes(_path: &Path) -> Option<(u64, u64)> {
-    None
 }
 
 #[cfg(test)]

@@ -22,7 +22,6 @@ const LEAVE_ALONE: Duration = Duration::from_secs(2);
 
 /// Warns of a file that others than its owner may read.
 fn warn_if_open_to_others(path: &Path) {
-    #[cfg(unix)]
     if let Ok(meta) = path.metadata() {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = meta.permissions().mode() & 0o777;

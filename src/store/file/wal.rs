@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::store::error::sql;
 
 /// Size of the first part of the log's index, and in it the place of the number of frames that were moved
@@ -83,7 +83,7 @@ pub fn sync_file(connection: &Connection) -> Result<()> {
 }
 
 fn failed(what: &str, done: &str, code: c_int) -> Error {
-    Error::unavailable(crate::store::error::IO_FAILURE, format!("The database's {what} cannot be {done} now ({code})."))
+    Error::unavailable(Unavailable::Io, format!("The database's {what} cannot be {done} now ({code})."))
 }
 
 /// SQLite's own handle of the database file, and its methods.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::domain::ids::{AccountKey, DeliveryId, DestinationKey};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::store::change::Change;
 use crate::store::error::stopping;
 
@@ -59,7 +59,7 @@ impl Subscribers {
         if list.followers.len() >= MAX_SUBSCRIBERS {
             let detail =
                 format!("{MAX_SUBSCRIBERS} streams are open already; close one, or page through the list instead.");
-            return Err(Error::unavailable("too_many_streams", detail));
+            return Err(Error::unavailable(Unavailable::TooManyStreams, detail));
         }
         let noted = PendingChanges { only: narrow.then(HashSet::new), ..PendingChanges::default() };
         let follower = Arc::new(Subscriber { pending: Mutex::new(noted), wake: Notify::new() });
@@ -179,7 +179,7 @@ mod tests {
     fn there_is_a_bound_and_a_place_that_is_given_up_is_free() {
         let followers = Subscribers::default();
         let all: Vec<_> = (0..MAX_SUBSCRIBERS).map(|_| followers.add(false).unwrap()).collect();
-        assert!(followers.add(false).is_err_and(|error| error.code() == "too_many_streams"));
+        assert!(followers.add(false).is_err_and(|error| error.is_unavailable(Unavailable::TooManyStreams)));
         followers.remove(&all[0]);
         assert!(followers.add(false).is_ok());
     }

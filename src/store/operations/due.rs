@@ -9,7 +9,7 @@ use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::domain::memory::NoMemory;
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::store::error::sql;
 use crate::store::handle::Store;
 use crate::store::memory::documents::{Documents, Lookup};
@@ -20,11 +20,8 @@ const INLINE_PAYLOAD_BYTES: usize = 64 * 1024;
 /// Bytes of documents that all claims of one look bring along.
 const INLINE_PAYLOADS_BYTES: usize = 2 * 1024 * 1024;
 
-/// Code of a document for which there was no memory in time.
-pub const NO_MEMORY: &str = "no_memory";
-
 fn no_memory() -> Error {
-    Error::unavailable(NO_MEMORY, "There is no memory for the document now; see --memory.")
+    Error::unavailable(Unavailable::NoMemory, "There is no memory for the document now; see --memory.")
 }
 
 /// A delivery that is due.
@@ -164,7 +161,7 @@ impl Store {
     /// memory where the document is not there yet.
     ///
     /// # Errors
-    /// Unavailable where the file cannot be read; with code [`NO_MEMORY`] where there was no memory in time.
+    /// Unavailable where the file cannot be read; [`Unavailable::NoMemory`] where there was no memory in time.
     pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
         let documents = &self.memory.documents;
         let looked = self.readers.read_for_engine(|connection| {

@@ -24,7 +24,7 @@ use super::memory::destination_cache::DestinationCache;
 use super::operations::{outcomes, tally};
 use super::outcome::FinishedAttempt;
 use crate::domain::ids::SequenceIds;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Unavailable};
 use crate::process::critical::{EndsProcess, panic_point};
 
 /// Between two tries to write outcomes that could not be written.
@@ -165,7 +165,7 @@ impl Thread {
         }
         let started = Instant::now();
         let result = self.transaction(requests, receiver);
-        self.note_lock(result.as_ref().is_err_and(|error| error.code() == super::error::LOCKED));
+        self.note_lock(result.as_ref().is_err_and(|error| error.is_unavailable(Unavailable::Locked)));
         let took = started.elapsed().saturating_sub(receiver.lingered());
         self.memory.metrics.commit(took, requests.len() + self.pending_outcomes.len(), result.is_ok());
         match result {
@@ -238,7 +238,7 @@ impl Thread {
         }
         let Some(connection) = self.connection.as_ref() else { return Err(Error::internal("no connection")) };
         if let Err(error) = self.marker.begin(connection, &self.held) {
-            if error.code() == super::error::IO_FAILURE {
+            if error.is_unavailable(Unavailable::Io) {
                 self.connection = None;
             }
             return Err(error);
@@ -254,7 +254,7 @@ impl Thread {
                 self.destinations.clear();
                 // Nothing to roll back where SQLite did so itself.
                 let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
-                if error.code() == super::error::IO_FAILURE || !rolled_back {
+                if error.is_unavailable(Unavailable::Io) || !rolled_back {
                     // After a failed fsync the kernel may have dropped the pages it could not write: what the
                     // connection holds in memory proves nothing about the disk.
                     self.connection = None;
@@ -330,7 +330,7 @@ impl Thread {
 
     fn checkpoint_failed(&mut self, failure: &Error) {
         self.log_failure(failure, 0);
-        if failure.code() == super::error::IO_FAILURE {
+        if failure.is_unavailable(Unavailable::Io) {
             // It may have been the file's fsync.
             self.connection = None;
         }
@@ -426,8 +426,8 @@ fn run_request(tx: &mut Transaction<'_>, request: &mut dyn WriteRequest) -> Resu
     }
     match request.run(tx) {
         Err(error)
-            if matches!(error.kind(), Kind::Unavailable | Kind::Internal)
-                && error.code() != crate::store::error::STORAGE_LOW =>
+            if matches!(error.kind(), Kind::Unavailable(_) | Kind::Internal)
+                && !error.is_unavailable(Unavailable::DiskLow) =>
         {
             Err(error)
         }

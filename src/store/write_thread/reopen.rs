@@ -40,7 +40,7 @@ mod tests {
     use crate::domain::secret::TokenDigest;
     use crate::domain::time::Timestamp;
     use crate::error::Error;
-    use crate::store::error::IO_FAILURE;
+    use crate::error::Unavailable;
     use crate::store::handle::Store;
     use crate::store::open::StoreOptions;
 
@@ -61,7 +61,7 @@ mod tests {
     }
 
     fn failure() -> Error {
-        Error::unavailable(IO_FAILURE, "as after a failed fsync")
+        Error::unavailable(Unavailable::Io, "as after a failed fsync")
     }
 
     async fn create_account(store: &Store) {

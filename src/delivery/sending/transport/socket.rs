@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,21 +49,13 @@ pub struct Socket {
     /// Shared with ureq, which can shut it down from another thread.
     stream: Arc<TcpStream>,
     reading: SocketTimeout,
-    #[cfg(not(unix))]
-    writing: SocketTimeout,
     sent: u64,
 }
 
 impl Socket {
     /// Of this stream.
     pub fn new(stream: Arc<TcpStream>) -> Self {
-        Self {
-            stream,
-            reading: SocketTimeout::default(),
-            #[cfg(not(unix))]
-            writing: SocketTimeout::default(),
-            sent: 0,
-        }
+        Self { stream, reading: SocketTimeout::default(), sent: 0 }
     }
 
     /// Bytes sent so far.
@@ -98,118 +91,63 @@ impl Socket {
     }
 }
 
-#[cfg(unix)]
-mod system {
-    use std::os::fd::AsRawFd as _;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const QUIETLY: libc::c_int = libc::MSG_NOSIGNAL;
 
-    use super::{Duration, ErrorKind, Socket, TcpStream, io};
+/// The standard library has turned the signal off for this socket.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const QUIETLY: libc::c_int = 0;
 
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const QUIETLY: libc::c_int = libc::MSG_NOSIGNAL;
-
-    /// The standard library has turned the signal off for this socket.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const QUIETLY: libc::c_int = 0;
-
-    impl Socket {
-        pub(super) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT | QUIETLY);
-            // SAFETY: the file is open as long as `stream` lives, and `bytes` is readable for its length.
-            let sent = unsafe { libc::send(file, bytes.as_ptr().cast(), bytes.len(), flags) };
-            usize::try_from(sent).map_err(|_| io::Error::last_os_error())
-        }
-
-        /// Reads what is there.
-        ///
-        /// # Errors
-        /// `WouldBlock` where nothing is.
-        pub fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-            let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT);
-            // SAFETY: the file is open as long as `stream` lives, and `bytes` is writable for its length.
-            let came = unsafe { libc::recv(file, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
-            usize::try_from(came).map_err(|_| io::Error::last_os_error())
-        }
-
-        /// Waits until something can be sent or, where `input`, something is there to read; at most for `left`. Gives whether
-        /// there is something to read.
-        ///
-        /// # Errors
-        /// The system's.
-        pub fn wait(&mut self, input: bool, left: Option<Duration>) -> io::Result<bool> {
-            let events = if input { libc::POLLIN | libc::POLLOUT } else { libc::POLLOUT };
-            let mut polled = libc::pollfd { fd: self.stream.as_raw_fd(), events, revents: 0 };
-            let millis = left.map_or(-1, |left| i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX));
-            // SAFETY: `polled` is one valid entry.
-            let ready = unsafe { libc::poll(&raw mut polled, 1, millis) };
-            if ready < 0 {
-                let error = io::Error::last_os_error();
-                return if error.kind() == ErrorKind::Interrupted { Ok(false) } else { Err(error) };
-            }
-            Ok(input && polled.revents & (libc::POLLIN | libc::POLLHUP | libc::POLLERR) != 0)
-        }
+impl Socket {
+    fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT | QUIETLY);
+        // SAFETY: the file is open as long as `stream` lives, and `bytes` is readable for its length.
+        let sent = unsafe { libc::send(file, bytes.as_ptr().cast(), bytes.len(), flags) };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
     }
 
-    pub(super) fn is_quiet(stream: &TcpStream) -> bool {
-        let mut byte = 0_u8;
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        // SAFETY: the file is open as long as `stream` lives, and `byte` is a valid place for one byte.
-        let came = unsafe { libc::recv(stream.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
-        came < 0 && io::Error::last_os_error().kind() == ErrorKind::WouldBlock
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// `WouldBlock` where nothing is.
+    pub fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT);
+        // SAFETY: the file is open as long as `stream` lives, and `bytes` is writable for its length.
+        let came = unsafe { libc::recv(file, bytes.as_mut_ptr().cast(), bytes.len(), flags) };
+        usize::try_from(came).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// Waits until something can be sent or, where `input`, something is there to read; at most for `left`. Gives whether
+    /// there is something to read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wait(&mut self, input: bool, left: Option<Duration>) -> io::Result<bool> {
+        let events = if input { libc::POLLIN | libc::POLLOUT } else { libc::POLLOUT };
+        let mut polled = libc::pollfd { fd: self.stream.as_raw_fd(), events, revents: 0 };
+        let millis = left.map_or(-1, |left| i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX));
+        // SAFETY: `polled` is one valid entry.
+        let ready = unsafe { libc::poll(&raw mut polled, 1, millis) };
+        if ready < 0 {
+            let error = io::Error::last_os_error();
+            return if error.kind() == ErrorKind::Interrupted { Ok(false) } else { Err(error) };
+        }
+        Ok(input && polled.revents & (libc::POLLIN | libc::POLLHUP | libc::POLLERR) != 0)
     }
 }
 
-/// Writes wait, as nobody can ask whether they would.
-#[cfg(not(unix))]
-mod system {
-    use std::io::{Read as _, Write as _};
-
-    use super::{Duration, ErrorKind, Socket, TcpStream, io};
-
-    impl Socket {
-        pub(super) fn send_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            (&*self.stream).write(bytes)
-        }
-
-        /// Reads what is there.
-        ///
-        /// # Errors
-        /// `WouldBlock` where nothing is.
-        pub fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-            self.stream.set_nonblocking(true)?;
-            let came = (&*self.stream).read(bytes);
-            self.stream.set_nonblocking(false)?;
-            came
-        }
-
-        /// Sees to it that the next write ends in time.
-        ///
-        /// # Errors
-        /// The system's.
-        pub fn wait(&mut self, input: bool, left: Option<Duration>) -> io::Result<bool> {
-            self.writing.limit(left, |left| self.stream.set_write_timeout(left))?;
-            Ok(input && !is_quiet(&self.stream))
-        }
-    }
-
-    pub(super) fn is_quiet(stream: &TcpStream) -> bool {
-        let quiet = || -> io::Result<bool> {
-            stream.set_nonblocking(true)?;
-            let quiet = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
-            stream.set_nonblocking(false)?;
-            Ok(quiet)
-        };
-        quiet().unwrap_or(false)
-    }
+fn is_quiet(stream: &TcpStream) -> bool {
+    let mut byte = 0_u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: the file is open as long as `stream` lives, and `byte` is a valid place for one byte.
+    let came = unsafe { libc::recv(stream.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
+    came < 0 && io::Error::last_os_error().kind() == ErrorKind::WouldBlock
 }
-
-use system::is_quiet;
 
 impl Socket {
     /// Bytes that the peer's system has confirmed, the connection's own one included; `None` where nobody knows.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn confirmed(&self) -> Option<u64> {
-        use std::os::fd::AsRawFd as _;
-
         /// Where the kernel's `struct tcp_info` has `tcpi_bytes_acked`; that of `libc` ends before it.
         const PLACE: std::ops::Range<usize> = 120..128;
         let mut info = [0_u8; 256];

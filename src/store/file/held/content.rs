@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use super::{HeldFile, Lost};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::store::file::identity::mark::Mark;
 use crate::store::file::wal::{SALT_OFFSET, Salt};
 
@@ -151,7 +151,7 @@ impl HeldFile {
     /// Unavailable: the disk failed.
     pub fn write_mark(&self, mark: &Mark) -> Result<()> {
         self.write_mark_bytes(mark).map_err(|error| {
-            Error::unavailable(crate::store::error::IO_FAILURE, format!("The database cannot be written now: {error}."))
+            Error::unavailable(Unavailable::Io, format!("The database cannot be written now: {error}."))
         })
     }
 

@@ -18,11 +18,8 @@ use super::error::cannot_start;
 use super::identity::header::{self, Header};
 use super::identity::mark::Mark;
 use super::wal::Salt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use lock::{CompanionLock, lock, options};
-
-/// Code of what is refused while the file is not where it was.
-pub const FILE_LOST: &str = "storage_moved";
 
 /// The pages among which the table of the mark begins: in a file with incremental vacuum, as ours are, tables and indexes
 /// begin on its first pages.
@@ -55,7 +52,7 @@ impl Lost {
     }
 
     pub(super) fn error(self) -> Error {
-        Error::unavailable(FILE_LOST, format!("Nothing can be stored now: {}.", self.what()))
+        Error::unavailable(Unavailable::FileLost, format!("Nothing can be stored now: {}.", self.what()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::mark::{Mark, random};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::store::error::sql;
 use crate::store::file::held::{HeldFile, Lost};
 use crate::store::file::schema::new_cookie;
@@ -52,7 +52,7 @@ impl Marker {
             needed?;
             self.commit(connection, file, true)?;
         }
-        Err(Error::unavailable(crate::store::error::IO_FAILURE, "The database's log begins anew again and again."))
+        Err(Error::unavailable(Unavailable::Io, "The database's log begins anew again and again."))
     }
 
     /// The same for no transaction: so that the next one need not. Where another program holds the file's lock, the next one
@@ -66,7 +66,7 @@ impl Marker {
         }
         let made =
             wal::with_lock_timeout(connection, Duration::ZERO, || self.commit(connection, file, true)).map_err(sql)?;
-        made.or_else(|error| if error.code() == crate::store::error::LOCKED { Ok(()) } else { Err(error) })
+        made.or_else(|error| if error.is_unavailable(Unavailable::Locked) { Ok(()) } else { Err(error) })
     }
 
     /// Whether a mark is to be made first. What is asked inside a write transaction holds for that.

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::gate::ReadGate;
 use super::held::HeldFile;
 use super::opening;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Unavailable};
 use crate::process::priority::{self, Rank};
 use crate::store::error::sql;
 use throttle::ReadThrottle;
@@ -168,9 +168,9 @@ fn in_transaction<T>(pool: &Pool, pools: &Pools, read: impl FnOnce(&Connection) 
     // A new connection would open whatever is at the path now.
     pools.file.usable()?;
     let _reading = pools.gate.enter();
-    let mut connection = pool.get().map_err(|error| {
-        Error::unavailable(crate::store::error::IO_FAILURE, format!("The database cannot be read now: {error}."))
-    })?;
+    let mut connection = pool
+        .get()
+        .map_err(|error| Error::unavailable(Unavailable::Io, format!("The database cannot be read now: {error}.")))?;
     let transaction = connection.transaction().map_err(sql)?;
     read(&transaction)
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::domain::delivery::LoggedAttempt;
 use crate::domain::delivery::{Attempt, Transition};
 use crate::domain::ids::DeliveryId;
-use crate::store::error::IO_FAILURE;
+use crate::error::Unavailable;
 use crate::store::operations::fixture::Fixture;
 
 const NOW: Timestamp = Timestamp::EPOCH;
@@ -218,20 +218,20 @@ async fn what_is_rolled_back_was_never_sound() {
     let [(_, fails), (_, undone), (_, last)] =
         [fixture.push(NOW).await, fixture.push(NOW).await, fixture.push(NOW).await];
     fixture.settle(fixture.answered(fails, 1, 500, b"")).await;
-    for code in ["of_its_own", IO_FAILURE] {
+    for why in [Unavailable::TooManyStreams, Unavailable::Io] {
         let mut finished = fixture.answered(undone, 2, 200, b"");
         let step = move |tx: &mut Transaction<'_>| {
             record(tx, &mut finished)?;
             assert!(tx.destinations().is_healthy(finished.destination));
-            Err::<(), _>(Error::unavailable(code, "undone"))
+            Err::<(), _>(Error::unavailable(why, "undone"))
         };
         // The first undoes a savepoint, the other the whole transaction.
-        let failed = if code == IO_FAILURE {
+        let failed = if why == Unavailable::Io {
             fixture.step(step).await
         } else {
             fixture.store.writer.submit_with_savepoint(step).await
         };
-        assert!(failed.is_err() && fixture.is_failing() && !fixture.is_sound().await, "{code}");
+        assert!(failed.is_err() && fixture.is_failing() && !fixture.is_sound().await, "{why:?}");
     }
     fixture.settle(fixture.answered(last, 3, 200, b"")).await;
     assert!(!fixture.is_failing());
