@@ -81,8 +81,7 @@ mod tests {
     use crate::domain::retry::RetrySchedule;
     use crate::domain::secret::{SigningSecret, TokenDigest};
     use crate::domain::target_url::TargetUrl;
-    use crate::store::Change;
-    use crate::store::StoreOptions;
+    use crate::store::{Change, StoreOptions};
 
     #[test]
     fn what_the_engine_was_never_told_of_goes_once_it_looks_afresh() {

@@ -6,6 +6,7 @@
 pub mod clock;
 
 mod engine;
+mod limits;
 mod metrics;
 mod options;
 mod scheduler;

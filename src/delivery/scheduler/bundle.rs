@@ -3,19 +3,8 @@
 
 use std::time::Duration;
 
+use crate::delivery::limits::{ASSIGNMENT_SHARE, ASSIGNMENT_TIME, MAX_JOBS, MAX_RUNS};
 use crate::delivery::workers::batch::AssignedRun;
-
-/// A worker is not given more while so many others could share what waits.
-const SHARED_BY: usize = 4;
-
-/// Runs of one worker.
-const MAX_RUNS: usize = 16;
-
-/// Deliveries of one worker.
-const MAX_JOBS: usize = 16;
-
-/// And no more than are usually made in this time.
-const MAX_TYPICAL_DURATION: Duration = Duration::from_millis(2);
 
 /// What is put together for the next worker.
 pub struct Assignment<R = AssignedRun> {
@@ -29,7 +18,7 @@ impl<R> Assignment<R> {
     /// Where so many lanes wait.
     pub fn among(lanes: usize) -> Self {
         Self {
-            most: (lanes / SHARED_BY).clamp(1, MAX_RUNS),
+            most: (lanes / ASSIGNMENT_SHARE).clamp(1, MAX_RUNS),
             runs: Vec::new(),
             jobs: 0,
             typical_duration: Duration::ZERO,
@@ -45,7 +34,7 @@ impl<R> Assignment<R> {
 
     /// Whether a worker is to be given it as it is.
     pub fn is_full(&self) -> bool {
-        self.runs.len() >= self.most || self.jobs >= MAX_JOBS || self.typical_duration >= MAX_TYPICAL_DURATION
+        self.runs.len() >= self.most || self.jobs >= MAX_JOBS || self.typical_duration >= ASSIGNMENT_TIME
     }
 
     /// What it holds; the next one is empty.

@@ -3,15 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::Scheduler;
 use super::lane::{JobState, Lane};
-use super::{DOCUMENT_BYTES, Scheduler};
+use crate::delivery::limits::{DOCUMENT_BYTES, MAX_URGENT};
 use crate::delivery::workers::job::Job;
 use crate::domain::destination::Destination;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::store::{Change, NewEvent};
-
-/// Deliveries of one lane that wait to be sent by hand; further ones go as others do, as soon as they are due.
-const MAX_URGENT: usize = 1_024;
 
 impl Scheduler {
     pub(super) fn apply_change(&mut self, change: Change) {

@@ -3,14 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::bundle::Assignment;
-use super::lane::{FAST, Health, JobState, Lane};
+use super::lane::{Health, JobState, Lane};
 use super::message::Message;
 use super::pools::Pool;
-use super::processors::RECLAIM_AFTER;
-use super::{InFlightRun, MAX_TESTS, Scheduler};
+use super::{InFlightRun, Scheduler};
+use crate::delivery::limits::{CUT_AFTER, FAST, MAX_TESTS, RECENT_FAILURE, RECLAIM_AFTER};
 use crate::delivery::sending::attempt::Client;
 use crate::delivery::workers::batch::{AssignedRun, HealthSignal, Progress, Run};
 use crate::delivery::workers::deliver;
@@ -21,12 +20,6 @@ use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
-
-/// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
-const RECENT_FAILURE: Duration = Duration::from_millis(10);
-
-/// An attempt of a failing lane may be cut for room when it is older.
-const CUT_AFTER: Duration = Duration::from_secs(1);
 
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {

@@ -6,6 +6,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::delivery::limits::{
+    CONCURRENCY_STEP, FAST, FLOOR, IMMEDIATE, MAX_BACKOFF, MAX_CONSECUTIVE_FAILURES, MAX_RUN, MIN_BACKOFF,
+    MIN_CONCURRENCY_LIMIT, RUN_SHARE, RUN_TIME, UNBUNDLED_SUCCESSES, WINDOW,
+};
 use crate::domain::destination::Destination;
 use crate::domain::ids::DeliveryId;
 use crate::domain::retry::Jitter;
@@ -15,46 +19,6 @@ use super::pools::Pool;
 use crate::delivery::sending::attempt::Client;
 use crate::delivery::workers::job::Job;
 use suspicion::Suspicion;
-
-/// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
-pub const FAST: Duration = Duration::from_millis(50);
-
-/// Successes after which a brisk lane that once took long goes with others again.
-const UNBUNDLED_SUCCESSES: u32 = 16;
-
-/// One whose attempts usually take less is brisk.
-const IMMEDIATE: Duration = Duration::from_millis(5);
-
-/// First back-off of a failing lane: short, because one failure of a new destination says little, and what waits behind
-/// it waits as long. It doubles.
-const BACKOFF: Duration = Duration::from_millis(50);
-
-/// Longest back-off of a failing lane.
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
-
-/// Failures in a row that make a good lane a failing one.
-const MAX_CONSECUTIVE_FAILURES: u32 = 3;
-
-/// A worker may be given as many jobs of a lane as are usually done in this time.
-const RUN_TIME: Duration = Duration::from_millis(4);
-
-/// And at most so many.
-const MAX_RUN: usize = 16;
-
-/// And at most this part of what waits, so that several workers share a short queue.
-const RUN_SHARE: usize = 4;
-
-/// Attempts under way at once to a destination that answers at once; more only wait for each other.
-const MIN_CONCURRENCY_LIMIT: usize = 8;
-
-/// With a longer usual time there may be more of them, so that eight thousand a second fit in any case.
-const CONCURRENCY_STEP: Duration = Duration::from_micros(125);
-
-/// Jobs that any lane may have in hand, whatever others have.
-pub const FLOOR: usize = 4;
-
-/// Jobs that a good lane may have in hand.
-pub const WINDOW: usize = 1_024;
 
 /// What a lane's record says of its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +106,7 @@ impl Lane {
             adaptive_limit: 1,
             consecutive_failures: 0,
             halved_at: Timestamp::EPOCH,
-            backoff: BACKOFF,
+            backoff: MIN_BACKOFF,
             backoff_until: Timestamp::EPOCH,
             suspicion: Suspicion::default(),
             unbundled_successes: 0,
@@ -304,7 +268,7 @@ impl Lane {
         self.health = Health::Good;
         self.consecutive_failures = 0;
         self.unbundled_successes = self.unbundled_successes.saturating_sub(1);
-        self.backoff = BACKOFF;
+        self.backoff = MIN_BACKOFF;
         self.suspicion.succeeded(began);
     }
 
@@ -323,7 +287,7 @@ impl Lane {
         self.consecutive_failures += 1;
         if self.health != Health::Good || was_suspect || self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES {
             if self.health != Health::Failing {
-                self.backoff = BACKOFF;
+                self.backoff = MIN_BACKOFF;
             }
             self.health = Health::Failing;
             self.adaptive_limit = 1;
@@ -356,7 +320,7 @@ impl Lane {
     /// Begins anew with the shortest back-off, and at once.
     pub fn clear_backoff(&mut self) {
         self.backoff_until = Timestamp::EPOCH;
-        self.backoff = BACKOFF;
+        self.backoff = MIN_BACKOFF;
     }
 }
 

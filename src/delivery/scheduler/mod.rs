@@ -25,6 +25,7 @@ use super::sending::resolver::GuardedResolver;
 use super::workers::batch::Run;
 use super::workers::deliver::WorkerContext;
 use super::workers::threads::Workers;
+use crate::delivery::limits::{AFTER_CUT, MAX_TESTS, TICK};
 use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -36,24 +37,6 @@ use pools::{Entry, Pool, Pools};
 use processors::Processors;
 use refill::{ReadRequest, Refills};
 use turns::AccountTurns;
-
-/// Deliveries in hand beyond what each lane may have in any case.
-const SHARED_WINDOW: usize = 4_096;
-
-/// Bytes of documents in hand; further ones are read when they are sent.
-const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
-
-/// Tests under way at once, beyond the workers.
-const MAX_TESTS: usize = 64;
-
-/// A lane without work for this long gives up what it sends with; connections are closed before.
-const CLIENT_IDLE: Duration = Duration::from_secs(60);
-
-/// Longest wait for a message: the clock of due times goes on while the machine sleeps, the wait's does not.
-const TICK: Duration = Duration::from_secs(1);
-
-/// After the grace: cut attempts end within this, or the process ends without them.
-const AFTER_CUT: Duration = Duration::from_secs(2);
 
 struct InFlightRun {
     lane: DestinationKey,

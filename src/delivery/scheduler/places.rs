@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::lane::{FLOOR, Health, JobState};
+use super::Scheduler;
+use super::lane::{Health, JobState};
 use super::pools::{Entry, may_hang};
 use super::refill::ReadRequest;
-use super::{CLIENT_IDLE, DOCUMENT_BYTES, SHARED_WINDOW, Scheduler, TICK};
+use crate::delivery::limits::{CLIENT_IDLE, DOCUMENT_BYTES, FLOOR, SHARED_WINDOW, TICK};
 use crate::delivery::workers::job::Job;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::delivery::limits::{HANGING_EACH, HANGING_FRACTION, MIN_HANGING, RECENT_FAILING, RESERVED_FRACTION};
 use crate::domain::ids::DestinationKey;
 
 /// What an attempt draws on.
@@ -29,21 +30,6 @@ pub const ORDER: [Pool; 6] = [Pool::Immediate, Pool::Fast, Pool::Slow, Pool::New
 
 /// Permits of each pool in [`ORDER`].
 const PERMITS: [usize; 6] = [128, 128, 256, 128, 128, 256];
-
-/// Attempts of failing lanes that may be younger than a moment: failing fast must not become the main work.
-const RECENT_FAILING: usize = 16;
-
-/// Threads that slow, suspect and failing lanes leave to fast and new ones, as a share of all.
-const RESERVED_FRACTION: usize = 8;
-
-/// Of the threads, attempts that are overdue may take this share before lanes of which several hang are held back.
-const HANGING_FRACTION: usize = 2;
-
-/// And each such lane may take this share of what is left of that,
-const HANGING_EACH: usize = 4;
-
-/// or so many in any case. Where all threads are taken these are cut first.
-const MIN_HANGING: usize = 3;
 
 /// Attempts that may be overdue of a lane that answers others, where `hanging` are in all and there are `workers`.
 pub fn may_hang(hanging: usize, workers: usize) -> usize {

@@ -3,23 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::pools::Pool;
+use crate::delivery::limits::{FAST_PER_PROCESSOR, NEW_PER_PROCESSOR, RECLAIM_AFTER};
 use crate::delivery::workers::batch::{Progress, Run};
 use crate::domain::time::Timestamp;
-
-/// A worker that is busy for longer with what it was given probably waits for an answer and needs no processor. What waits
-/// longer for its worker, which other lanes hold up, is taken back.
-pub const RECLAIM_AFTER: Duration = Duration::from_millis(5);
-
-/// Such attempts of lanes without a success, for each processor. Their first success says how fast they are, and must not
-/// be measured in a crowd.
-const NEW: usize = 8;
-
-/// And of lanes that usually take some milliseconds, of which nearly all is waiting: more than processors can begin in
-/// [`MOMENT`].
-const FAST: usize = 32;
 
 type Wanting = BTreeMap<u64, (Timestamp, Arc<Run>)>;
 
@@ -78,8 +66,8 @@ impl Processors {
     pub fn are_free(&self, pool: Pool, useful: usize) -> bool {
         match pool {
             Pool::Immediate => self.immediate.len() < useful * self.count,
-            Pool::Fast => self.fast.len() < FAST * self.count,
-            Pool::New => self.new.len() < NEW * self.count,
+            Pool::Fast => self.fast.len() < FAST_PER_PROCESSOR * self.count,
+            Pool::New => self.new.len() < NEW_PER_PROCESSOR * self.count,
             Pool::Slow | Pool::Suspect | Pool::Failing | Pool::Free => true,
         }
     }

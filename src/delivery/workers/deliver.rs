@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::batch::{AssignedRun, AttemptResult, CancelReason, CompletedAttempt, HealthSignal, Run};
 use super::job::Job;
 use crate::delivery::clock::{self, Clock};
+use crate::delivery::limits::MAX_BUSY;
 use crate::delivery::metrics::EngineMetrics;
 use crate::delivery::sending::attempt::{self, Client, NotSent, Request, Session};
 use crate::delivery::sending::connections::DestinationConnections;
@@ -17,9 +18,6 @@ use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::error::Unavailable;
 use crate::process::critical::panic_point;
 use crate::store::{FinishedAttempt, Store};
-
-/// A worker that has been busy for so long with what it was given leaves the rest to others.
-const MAX_BUSY: Duration = Duration::from_millis(8);
 
 /// What the workers share.
 pub struct WorkerContext {

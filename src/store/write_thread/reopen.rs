@@ -39,8 +39,7 @@ mod tests {
     use crate::domain::memory::MemoryBudget;
     use crate::domain::secret::TokenDigest;
     use crate::domain::time::Timestamp;
-    use crate::error::Error;
-    use crate::error::Unavailable;
+    use crate::error::{Error, Unavailable};
     use crate::store::handle::Store;
     use crate::store::open::StoreOptions;
 

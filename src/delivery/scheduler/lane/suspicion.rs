@@ -6,27 +6,11 @@
 //! attempt at a time, a *probe*, besides those that are overdue. A probe that hangs too makes the next one wait, and takes
 //! a larger part of the permits that all suspect lanes share, so that each of them has a few at most. A success clears it.
 
-use std::time::Duration;
 
+use crate::delivery::limits::{
+    MAX_PROBE_WAIT, PROBE_WAIT, PROBE_WEIGHT_HUNG, PROBE_WEIGHT_PROVEN, PROBE_WEIGHT_UNKNOWN, PROBE_WEIGHT_UNPROVEN,
+};
 use crate::domain::time::Timestamp;
-
-/// Wait after the first probe that hangs; it is four times as long after each further one.
-const WAIT: Duration = Duration::from_millis(250);
-
-/// Longest wait between probes.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-
-/// What a probe weighs among the permits of suspect lanes, where the lane's last probe was answered: nothing.
-const PROVEN: usize = 0;
-
-/// Where none was so far: probably the destination has stopped answering. These share about two thirds of the permits.
-const UNPROVEN: usize = 24;
-
-/// Where the destination has never answered at all. These share a quarter.
-const UNKNOWN: usize = 48;
-
-/// What each probe that hangs adds.
-const HUNG: usize = 8;
 
 /// Attempts that are overdue, and what followed from them.
 #[derive(Debug)]
@@ -78,11 +62,11 @@ impl Suspicion {
     /// of them are free.
     pub fn weight(&self) -> usize {
         let base = match self.answered {
-            None => UNKNOWN,
-            Some(_) if self.proven => PROVEN,
-            Some(_) => UNPROVEN,
+            None => PROBE_WEIGHT_UNKNOWN,
+            Some(_) if self.proven => PROBE_WEIGHT_PROVEN,
+            Some(_) => PROBE_WEIGHT_UNPROVEN,
         };
-        base + HUNG * self.hung as usize
+        base + PROBE_WEIGHT_HUNG * self.hung as usize
     }
 
     /// An attempt that began at `began` is overdue.
@@ -92,7 +76,7 @@ impl Suspicion {
         if !was_on {
             (self.since, self.hung, self.wait) = (now, 0, Timestamp::EPOCH);
         } else if began >= self.since {
-            let wait = WAIT.saturating_mul(4_u32.saturating_pow(self.hung)).min(MAX_WAIT);
+            let wait = PROBE_WAIT.saturating_mul(4_u32.saturating_pow(self.hung)).min(MAX_PROBE_WAIT);
             self.wait = now.plus(wait);
             self.hung += 1;
             self.proven = false;

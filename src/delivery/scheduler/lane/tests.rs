@@ -2,8 +2,7 @@ use super::*;
 use crate::delivery::scheduler::pools::{Entry, Pools};
 use crate::domain::destination::{DestinationFields, HttpMethod, SigningSecrets};
 use crate::domain::headers::Headers;
-use crate::domain::ids::EventId;
-use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
+use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey, EventId};
 use crate::domain::secret::SigningSecret;
 use crate::domain::target_url::TargetUrl;
 

@@ -1,6 +1,5 @@
 use super::*;
-use crate::domain::delivery::LoggedAttempt;
-use crate::domain::delivery::{Attempt, Transition};
+use crate::domain::delivery::{Attempt, LoggedAttempt, Transition};
 use crate::domain::ids::DeliveryId;
 use crate::error::Unavailable;
 use crate::store::operations::fixture::Fixture;

@@ -1,6 +1,5 @@
 use super::*;
-use crate::domain::stats::MINUTE;
-use crate::domain::stats::StatsRequest;
+use crate::domain::stats::{MINUTE, StatsRequest};
 use crate::domain::time::Timestamp;
 use crate::store::operations::fixture::Fixture;
 use std::time::Duration;
