@@ -1,4 +1,4 @@
--- The whole schema of a Data Pusher file, at the version that `PRAGMA user_version` names (src/store/file.rs).
+-- The whole schema of a Data Pusher file, at the version that `PRAGMA user_version` names (src/store/file/schema.rs).
 -- Times are milliseconds since 1970 (UTC). Hot rows (event, delivery) have a time-ordered integer that is rowid and
 -- public id at once, so that inserts append; accounts and destinations have a random public id and a small key.
 -- Every child key of a cascade has an index, else deleting one parent row reads the whole child table. A delivery's
@@ -105,7 +105,7 @@ CREATE TABLE attempt (
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- Ties the write-ahead log to its file: the log begins with the mark that the file carries. Layout: src/store/mark.rs
+-- Ties the write-ahead log to its file: the log begins with the mark that the file carries. Layout: src/store/file/identity/mark.rs
 CREATE TABLE log_mark (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
     mark             BLOB    NOT NULL
@@ -128,5 +128,5 @@ CREATE INDEX tally_by_time ON tally (start);
 -- Counts of commits that touched many destinations, until they are added to the tallies together.
 CREATE TABLE tally_recent (
     id               INTEGER PRIMARY KEY,
-    counts           BLOB    NOT NULL                   -- layout: src/store/tally.rs
+    counts           BLOB    NOT NULL                   -- layout: src/store/operations/tally.rs
 ) STRICT;

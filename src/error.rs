@@ -1,44 +1,47 @@
-//! The one error type. Its [`Kind`] decides what the caller is told; `api` maps a kind to a status in one place.
+//! The error type of all floors. Its [`Kind`] decides what a client sees; the one place that maps a kind to an HTTP
+//! status is `web::problem`.
 
 use std::fmt;
 
-/// What sort of failure it is, and so who can mend it.
+/// The kind of an error, and so who can correct the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Well formed, but not valid (HTTP 422); [`Error::faults`] names each field.
+    /// Well formed but not valid (HTTP 422). [`Error::field_errors`] names each field.
     Invalid,
-    /// No such thing, or not any more (HTTP 404).
+    /// The object does not exist, or does not exist any more (HTTP 404).
     NotFound,
-    /// It clashes with what is there (HTTP 409).
+    /// The request conflicts with the current state (HTTP 409).
     Conflict,
-    /// It cannot be done now; nothing was acknowledged (HTTP 503).
+    /// The request cannot be served now, and nothing was acknowledged (HTTP 503).
     Unavailable(Unavailable),
-    /// A bug or a broken file (HTTP 500); the detail goes to the log, not to the caller.
+    /// A bug or a damaged file (HTTP 500). The detail is logged and not sent to the client.
     Internal,
 }
 
-/// Why something cannot be done now. Code branches on it; clients see its [`code`](Self::code).
+/// Why a request cannot be served now. Code uses the variant; clients see its [`code`](Self::code).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unavailable {
-    /// An I/O error of the database: its connection is opened again.
+    /// The database cannot be read or written now, usually because of an I/O error. After a write that failed so, the
+    /// connection is opened again.
     Io,
     /// Another program holds the lock of the database file.
     Locked,
-    /// A write found no room on the disk: the transaction it was in is lost.
+    /// A write found the disk full. The whole transaction was undone.
     DiskFull,
-    /// The disk has less room than the reserve: nothing was written yet.
+    /// The free space of the disk is below the reserve. Nothing was written.
     DiskLow,
-    /// The database file, its log or its content is not what it was.
+    /// The database file or its write-ahead log was moved, replaced or removed, or other content was written over the
+    /// file.
     FileLost,
-    /// All of `--memory` is taken.
+    /// The memory budget (`--memory`) is used up.
     NoMemory,
-    /// More waits for the write thread than may.
+    /// The queue before the write thread is full.
     QueueFull,
-    /// The server stops.
+    /// The server is stopping.
     Stopping,
-    /// As many streams are open as may be.
+    /// Too many streams are open.
     TooManyStreams,
-    /// The engine can send no more tests now.
+    /// The engine cannot send another test now.
     EngineBusy,
 }
 
@@ -60,23 +63,23 @@ impl Unavailable {
     }
 }
 
-/// One thing wrong with one field of a request.
+/// One error in one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Path of the field in the body, such as `headers.X-Id`; empty for the body as a whole.
+    /// Path of the field in the body, such as `headers.X-Id`. Empty for the body as a whole.
     pub field: String,
-    /// What is wrong and what would be right. Never holds a secret.
+    /// What is wrong, and what would be right. Never holds a secret.
     pub message: String,
 }
 
 impl FieldError {
-    /// A fault of `field`.
+    /// An error of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }
 
-/// A failure, with a stable code for programs and a detail for people.
+/// An error, with a stable code for programs and a detail for people.
 #[derive(Debug, Clone)]
 pub struct Error {
     kind: Kind,
@@ -89,12 +92,12 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of `kind` with a stable snake_case `code` and a `detail` that says what to do.
+    /// An error of `kind`, with a stable snake_case `code` and a `detail` that says what to do.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<String>) -> Self {
         Self { kind, code, detail: detail.into(), field_errors: Vec::new() }
     }
 
-    /// A well-formed request with every fault found in it.
+    /// The error for a request that is well formed but not valid, with every field error.
     pub fn invalid(field_errors: Vec<FieldError>) -> Self {
         let detail = match field_errors.as_slice() {
             [one] if one.field.is_empty() => one.message.clone(),
@@ -104,27 +107,27 @@ impl Error {
         Self { kind: Kind::Invalid, code: "validation_failed", detail, field_errors }
     }
 
-    /// Nothing with this id (or not any more).
+    /// The error for an id that does not exist, or does not exist any more.
     pub fn not_found(what: &'static str) -> Self {
         Self::new(Kind::NotFound, "not_found", format!("There is no {what} with this id."))
     }
 
-    /// A bug or a broken file.
+    /// A bug or a damaged file.
     pub fn internal(detail: impl Into<String>) -> Self {
         Self::new(Kind::Internal, "internal_error", detail)
     }
 
-    /// It cannot be done now, because of `why`.
+    /// The error for a request that cannot be served now because of `why`.
     pub fn unavailable(why: Unavailable, detail: impl Into<String>) -> Self {
         Self::new(Kind::Unavailable(why), why.code(), detail)
     }
 
-    /// Whether it cannot be done now because of `why`.
+    /// Whether the request cannot be served now because of `why`.
     pub fn is_unavailable(&self, why: Unavailable) -> bool {
         self.kind == Kind::Unavailable(why)
     }
 
-    /// Who can mend it.
+    /// The kind, and so who can correct the cause.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -139,7 +142,7 @@ impl Error {
         &self.detail
     }
 
-    /// Each fault of an invalid request; empty for other kinds.
+    /// Every field error of an invalid request. Empty for other kinds.
     pub fn field_errors(&self) -> &[FieldError] {
         &self.field_errors
     }

@@ -1,4 +1,4 @@
-//! The `data-pusher` program.
+//! The `data-pusher` program. This file only maps results to exit codes; everything else is in the library.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use data_pusher::error::Error;
 use data_pusher::process::{memory, output};
 use data_pusher::{api, app};
 
-/// How long the end waits for the last line, where nobody reads it.
+/// How long the end of the program waits at most for its last log line, where nobody reads it.
 const LAST_LINE: Duration = Duration::from_secs(1);
 
-/// Of a command line that cannot be understood.
+/// Exit code for a command line that is not understood.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {

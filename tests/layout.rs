@@ -35,7 +35,7 @@ fn imports() -> Imports {
     let of = |(module, text): (&String, &String)| (module.clone(), imported(module, text, &modules));
     files
         .iter()
-        .filter(|(module, _)| !module.split('/').any(|part| matches!(part, "tests" | "fixture")))
+        .filter(|(module, _)| !module.split('/').any(|part| matches!(part, "tests" | "fixture" | "simulation")))
         .map(of)
         .collect()
 }

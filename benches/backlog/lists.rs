@@ -1,4 +1,4 @@
-//! A page of every combination of filters, the first one and one from the middle.
+//! Time to list deliveries with every combination of filters: the first page and the next.
 
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use super::support::report::Report;
 use super::support::server::Account;
 use super::support::stage::Stage;
 
-/// Longest that a page may take, in milliseconds.
-const MOST_MS: f64 = 100.0;
+/// Maximum time for a page, in milliseconds.
+const MAX_PAGE_MS: f64 = 100.0;
 
 pub fn measure(stage: &mut Stage, big: &Account, small: &Account, report: &mut Report) -> Result<()> {
     let mut client = Client::new(stage.server.address);
@@ -22,7 +22,7 @@ pub fn measure(stage: &mut Stage, big: &Account, small: &Account, report: &mut R
     let (created, event) = (text("created_at")?, text("event_id")?);
     let destination = text("destination_id")?;
     let (of_big, of_small) = (format!("account_id={}", big.id), format!("account_id={}", small.id));
-    // Each filter may be absent; states and statuses that are common, rare and not there at all.
+    // Each filter may be absent. States and statuses are common, rare, or do not occur.
     let choices: [Vec<String>; 6] = [
         vec![String::new(), of_big, of_small],
         vec![String::new(), format!("destination_id={destination}")],
@@ -49,7 +49,7 @@ pub fn measure(stage: &mut Stage, big: &Account, small: &Account, report: &mut R
             }
         }
         let mut cursor = None;
-        // The page behind as well: a cursor must not make it dearer.
+        // The next page too: a cursor must not make a page slower.
         for _ in 0..2 {
             let query = cursor.map_or_else(|| query.clone(), |cursor: String| format!("{query}&cursor={cursor}"));
             let (answer, took) = page(&mut client, &query)?;
@@ -65,7 +65,7 @@ pub fn measure(stage: &mut Stage, big: &Account, small: &Account, report: &mut R
     }
     println!("{pages} pages of {combinations} combinations of filters; slowest: {slowest_of}");
     report.take("list page, mean", total.as_secs_f64() * 1e3 / f64::from(pages), "ms");
-    report.at_most("list page, slowest filter", slowest.as_secs_f64() * 1e3, "ms", MOST_MS);
+    report.at_most("list page, slowest filter", slowest.as_secs_f64() * 1e3, "ms", MAX_PAGE_MS);
     Ok(())
 }
 

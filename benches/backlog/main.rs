@@ -1,4 +1,4 @@
-//! A file with a million deliveries: what starting, looking and deleting cost then, measured from outside on the real
+//! A file with a million deliveries: what a start, a list and a deletion then cost. Measured from outside, on the real
 //! binary.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! The measurements, one after the other over one file.
+//! The measurements, one after the other on one file.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::{Options, lists};
 
 const MIB: f64 = 1_048_576.0;
 
-/// Longest wait for something to arrive or to be gone.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// Maximum wait for something to arrive or to disappear.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// Each measurement of the healthy destination.
+/// Length of each measurement of the healthy destination.
 const LENGTH: Duration = Duration::from_secs(8);
 
 pub fn all(options: &Options, report: &mut Report) -> Result<()> {
@@ -35,7 +35,7 @@ pub fn all(options: &Options, report: &mut Report) -> Result<()> {
     deleting(&mut stage, &big[0], &healthy, options.deliveries, report)
 }
 
-/// A crash with everything pending, and the first of it that arrives.
+/// Kills the server while everything is pending. Measures the time until the first delivery arrives.
 fn starting(
     stage: &mut Stage,
     backlog: super::support::sinks::Gate,
@@ -49,7 +49,7 @@ fn starting(
     wait_until("the first delivery", || Ok(stage.sinks.count(backlog)?.0 > before))?;
     report.at_most("start to the first delivery", began.elapsed().as_secs_f64() * 1e3, "ms", 2_000.0);
     report.take("start to listening", listening.as_secs_f64() * 1e3, "ms");
-    // Some go, so that lists have more than one state to tell apart.
+    // Some are delivered, so that lists have more than one state.
     thread::sleep(Duration::from_secs(3));
     report.at_most("memory while they are delivered", stage.server.resident()? as f64 / MIB, "MiB", 100.0);
     stage.sinks.switch(backlog, "fail")?;
@@ -58,7 +58,7 @@ fn starting(
     stage.server.steer(&destinations, "pause")
 }
 
-/// Deletes the account while another is fed.
+/// Deletes the account while another destination gets events.
 fn deleting(
     stage: &mut Stage,
     big: &Account,
@@ -79,13 +79,13 @@ fn deleting(
     report.at_most("answer to the deletion of their account", took, "ms", 100.0);
     let tail = stage.measure(healthy, LENGTH)?;
     let (p99, max) = (quantile_ms(&tail.delivered_us, 0.99), quantile_ms(&tail.delivered_us, 1.0));
-    // Below a millisecond the clock of a busy machine says more than the server.
+    // Below a millisecond the noise of a busy machine is larger than the server's latency.
     report.at_most("p99 of another destination while it goes", p99, "ms", 2.0 * alone.max(1.0));
     report.take("maximum of it", max, "ms");
     if tail.missing + tail.refused > 0 {
         return Err(format!("{} not delivered, {} not taken", tail.missing, tail.refused).into());
     }
-    // What the healthy destination's events take stays, and the pages that are not worth giving back.
+    // What stays: the rows of the healthy destination's events, and a few free pages that are not worth giving back.
     let stays = full * (tail.delivered_us.len() * 3) as f64 / deliveries as f64 + 4.0;
     wait_until("the space is given back", || Ok((stage.server.file_bytes()? as f64 / MIB) < stays))?;
     report.take("rows gone and space given back after", began.elapsed().as_secs_f64(), "s");
@@ -95,7 +95,7 @@ fn deleting(
 }
 
 fn wait_until(what: &str, mut question: impl FnMut() -> Result<bool>) -> Result<()> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + WAIT_TIMEOUT;
     while !question()? {
         if Instant::now() > end {
             return Err(format!("gave up waiting until {what}").into());

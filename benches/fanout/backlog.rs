@@ -1,4 +1,4 @@
-//! A server with many deliveries pending: how fast it drains them, what it takes meanwhile, its memory and its start.
+//! A server with many pending deliveries: rate of the drain, rate of accepting meanwhile, memory, and time to start.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use super::support::report::{Figure, Target};
 use super::support::server::{Account, Server};
 use super::support::tally::Tally;
 
-/// Destinations that the backlog is for, each of an account of its own: enough to keep all workers busy.
+/// Destinations of the backlog, each of its own account: enough to keep all workers busy.
 const DESTINATIONS: usize = 50;
 
-/// The small backlog that the large one is compared with.
+/// Size of the small backlog, with which the large one is compared.
 const SMALL: u64 = 1_000;
 
-/// A backlog in between.
+/// Size of a backlog in between.
 const MIDDLE: u64 = 100_000;
 
-/// Times that the small one is drained.
+/// How often the small backlog is drained.
 const TIMES: usize = 7;
 
-/// Longest wait for a drain.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Maximum wait for a drain.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(120);
 
 const MEGABYTE: f64 = 1e6;
 
@@ -34,8 +34,8 @@ struct Stage {
     accounts: Vec<Account>,
     destinations: Vec<String>,
     tally: Tally,
-    /// Events that were taken.
-    taken: u64,
+    /// Events that were accepted.
+    accepted: u64,
     /// Number of the next event.
     next: u64,
 }
@@ -48,10 +48,10 @@ impl Stage {
         let accounts = server.accounts(DESTINATIONS, 1, |_| url.clone())?;
         let destinations = server.destinations(&accounts)?;
         let tally = Tally::open(&receiver.tally)?;
-        Ok(Self { receiver, server, accounts, destinations, tally, taken: 0, next: 0 })
+        Ok(Self { receiver, server, accounts, destinations, tally, accepted: 0, next: 0 })
     }
 
-    /// Queues events for destinations that are paused.
+    /// Pauses the destinations and sends `count` events to them.
     fn fill(&mut self, run: &Run, count: u64) -> Result<()> {
         self.server.steer(&self.destinations, "pause")?;
         let plan = Plan {
@@ -61,7 +61,7 @@ impl Stage {
             ..run.plan(self.server.address, &self.accounts, 64)
         };
         let loaded = Generator::start(&plan)?.finish(|| Ok(()))?;
-        self.taken += loaded.accepted;
+        self.accepted += loaded.accepted;
         self.next += count;
         if loaded.accepted != count {
             return Err(format!("{} of {count} events of the backlog were taken", loaded.accepted).into());
@@ -69,11 +69,12 @@ impl Stage {
         Ok(())
     }
 
-    /// Resumes the destinations and gives deliveries a second while those from `from` to `to` more are delivered.
+    /// Resumes the destinations. Returns the rate, in deliveries a second, between the `from`-th and the `to`-th
+    /// delivery.
     fn drain(&self, from: u64, to: u64) -> Result<f64> {
         let before = self.tally.get();
         thread::scope(|scope| {
-            // Each is a commit: the first ones send before the last one is told.
+            // Each resume is a commit. The first destinations send before the last one is resumed.
             let resumed = scope.spawn(|| self.server.steer(&self.destinations, "resume"));
             let rate = self.between(before + from, before + to);
             resumed.join().map_err(|_| "a thread panicked")??;
@@ -85,7 +86,7 @@ impl Stage {
         let until = |number: u64, pause: Duration| {
             let began = Instant::now();
             while self.tally.get() < number {
-                if began.elapsed() > PATIENCE {
+                if began.elapsed() > DRAIN_TIMEOUT {
                     return Err("the backlog is not drained");
                 }
                 thread::sleep(pause);
@@ -98,7 +99,7 @@ impl Stage {
     }
 }
 
-/// The whole section.
+/// Measures the whole section.
 pub fn measure(run: &mut Run) -> Result<()> {
     let one = run.sustained()?;
     let mut stage = Stage::new(run)?;
@@ -107,9 +108,9 @@ pub fn measure(run: &mut Run) -> Result<()> {
     for _ in 0..TIMES {
         stage.fill(run, SMALL)?;
         small.push(stage.drain(SMALL / 20, SMALL - SMALL / 20)?);
-        wait_for(&mut stage.receiver, stage.taken)?;
+        wait_for(&mut stage.receiver, stage.accepted)?;
     }
-    // The first finds lanes without a record.
+    // In the first drain the lanes had no record yet.
     small.remove(0);
     small.sort_by(f64::total_cmp);
     let small = small[small.len() / 2];
@@ -118,7 +119,7 @@ pub fn measure(run: &mut Run) -> Result<()> {
         stage.fill(run, MIDDLE)?;
         let rate = stage.drain(MIDDLE / 20, MIDDLE - MIDDLE / 20)?;
         compared(run, "drained, 100,000 pending", rate, small);
-        wait_for(&mut stage.receiver, stage.taken)?;
+        wait_for(&mut stage.receiver, stage.accepted)?;
     }
 
     let pending = run.options.backlog;
@@ -142,7 +143,7 @@ pub fn measure(run: &mut Run) -> Result<()> {
         target: Target::AtMost(200.0),
     });
 
-    // So that the measurements end before the backlog does.
+    // Only a part is drained, so that the measurements end before the backlog does.
     let own = stage.receiver.url(1);
     let busy = stage.server.accounts(1, 1, |_| own.clone())?;
     let part = (pending / 4).min((small * run.options.length.as_secs_f64()) as u64);
@@ -158,8 +159,8 @@ pub fn measure(run: &mut Run) -> Result<()> {
         Ok(())
     })?;
     let delivered = (stage.tally.get() - delivered) as f64 / began.elapsed().as_secs_f64();
-    let left = stage.server.figure(PENDING)?;
-    stage.taken += loaded.accepted;
+    let left = stage.server.metric(PENDING)?;
+    stage.accepted += loaded.accepted;
     run.report.judge(Figure {
         name: format!("taken beside {named} that are drained"),
         value: loaded.rate(),
@@ -187,25 +188,25 @@ pub fn measure(run: &mut Run) -> Result<()> {
     settle(run, &mut stage, &busy)
 }
 
-/// What is pending and what was delivered are together what was taken.
+/// Checks that pending and delivered events together are the accepted events.
 fn settle(run: &mut Run, stage: &mut Stage, busy: &[Account]) -> Result<()> {
     let mut destinations = stage.server.destinations(busy)?;
     destinations.extend_from_slice(&stage.destinations);
     stage.server.steer(&destinations, "pause")?;
     let began = Instant::now();
     let mut account_for = || -> Result<(u64, u64)> {
-        let pending = stage.server.figure(PENDING)? as u64;
+        let pending = stage.server.metric(PENDING)? as u64;
         Ok((pending, stage.receiver.count()?.first))
     };
     let mut sum = account_for()?;
-    while sum.0 + sum.1 != stage.taken && began.elapsed() < Duration::from_secs(10) {
+    while sum.0 + sum.1 != stage.accepted && began.elapsed() < Duration::from_secs(10) {
         thread::sleep(Duration::from_millis(50));
         sum = account_for()?;
     }
     let (pending, delivered) = sum;
-    if pending + delivered != stage.taken {
-        let taken = stage.taken;
-        run.report.fault(format!("backlog: {taken} were taken, {delivered} delivered, {pending} are pending"));
+    if pending + delivered != stage.accepted {
+        let accepted = stage.accepted;
+        run.report.fault(format!("backlog: {accepted} were taken, {delivered} delivered, {pending} are pending"));
     }
     if stage.server.errors() > 0 {
         run.report.fault(format!("backlog: {} errors in the server's log", stage.server.errors()));

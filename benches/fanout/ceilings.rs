@@ -1,5 +1,5 @@
-//! What the machine gives at best for each part of the work alone, measured in the same run: an echo by the same HTTP
-//! framework, a group commit of the same rows, the same HTTP client to the same receiver.
+//! The maximum rate of each part of the work alone, measured in the same run. The parts are: an echo by the same HTTP
+//! framework, a group commit of the same rows, and the same HTTP client to the same receiver.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -21,21 +21,21 @@ use super::support::message;
 use super::support::receiver::Receiver;
 use super::support::system::{ends_with_us, own_processor_time, processor_time};
 
-/// The hidden argument with which the bench starts itself as the echo.
+/// Hidden argument with which the bench starts itself as the echo.
 pub const ARGUMENT: &str = "--be-the-echo";
 
-/// Threads that send by ureq: what the product uses for one destination.
+/// Threads that send by ureq: as many as the product uses for one destination.
 const SENDERS: usize = 32;
 
-/// Events of a transaction: what 64 connections bring together.
-const BATCH: usize = 64;
+/// Events of one transaction: as many as 64 connections send together.
+const EVENTS_PER_TRANSACTION: usize = 64;
 
-/// What one part of the work comes to, alone.
+/// Rate and cost of one part of the work, alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Ceiling {
-    /// How many of it a second.
+    /// How often a second the part was done.
     pub rate: f64,
-    /// Processor time of each in the process that does it, in microseconds.
+    /// Processor time for each, in microseconds, in the process that does the work.
     pub processor_us: f64,
 }
 
@@ -62,15 +62,15 @@ pub fn run_echo() -> Result<()> {
     })
 }
 
-/// The echo's process.
+/// The process of the echo.
 pub struct EchoServer {
     child: Child,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
 }
 
 impl EchoServer {
-    /// Starts it.
+    /// Starts the process.
     pub fn start() -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(ARGUMENT).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -81,7 +81,7 @@ impl EchoServer {
         Ok(Self { child, address: line.trim().parse()? })
     }
 
-    /// Processor time that it has used, in seconds; where the system tells.
+    /// Processor time that the process has used, in seconds; NaN where the system does not tell.
     pub fn processor_time(&self) -> f64 {
         processor_time(self.child.id()).unwrap_or(f64::NAN)
     }
@@ -94,7 +94,7 @@ impl Drop for EchoServer {
     }
 }
 
-/// Requests a second by ureq to `receiver`, with the product's settings and as many threads as it uses.
+/// Requests a second by ureq to `receiver`, with the product's settings and number of threads.
 pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result<Ceiling> {
     let config = Agent::config_builder()
         .proxy(None)
@@ -133,7 +133,7 @@ pub fn ureq(receiver: &mut Receiver, warm: Duration, length: Duration) -> Result
     })
 }
 
-/// Resolves every name to one address: ureq's own resolver starts a thread a request.
+/// Resolves every name to one address. ureq's own resolver would start a thread for each request.
 #[derive(Debug)]
 struct Literal(SocketAddr);
 
@@ -172,11 +172,11 @@ impl Rows {
              INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at, updated_at)
              VALUES ('d', 1, 'u', 'POST', '{}', x'00', 0, 0)",
         )?;
-        // As ids of the product look by now.
+        // About the ids that the product makes now.
         Ok(Self { connection, next: 1_790_000_000_000 << 21, _folder: folder })
     }
 
-    /// Commits `events` events at once, each with its delivery and its outcome where it is `delivered`.
+    /// Commits `events` events in one transaction. If `delivered`, each has its delivery and its outcome.
     fn commit(&mut self, events: usize, delivered: bool, body: &[u8]) -> Result<()> {
         let first = self.next;
         let connection = &self.connection;
@@ -210,19 +210,19 @@ impl Rows {
     }
 }
 
-/// Events a second that SQLite commits in batches, each with its delivery and its outcome where they are `delivered`.
+/// Events a second that SQLite commits in groups. If `delivered`, each has its delivery and its outcome.
 pub fn group_commit(delivered: bool, length: Duration) -> Result<Ceiling> {
     let (mut rows, body) = (Rows::new()?, message::body(message::BODY));
     let (began, processor, mut events) = (Instant::now(), own_processor_time(), 0);
     while began.elapsed() < length {
-        rows.commit(BATCH, delivered, &body)?;
-        events += BATCH;
+        rows.commit(EVENTS_PER_TRANSACTION, delivered, &body)?;
+        events += EVENTS_PER_TRANSACTION;
     }
     let processor_us = (own_processor_time() - processor) * 1e6 / events as f64;
     Ok(Ceiling { rate: events as f64 / began.elapsed().as_secs_f64(), processor_us })
 }
 
-/// Usual time of a commit of one event, in milliseconds.
+/// Median time of a commit of one event, in milliseconds.
 pub fn commit_ms(commits: usize) -> Result<f64> {
     let (mut rows, body) = (Rows::new()?, message::body(message::BODY));
     let mut took = Vec::with_capacity(commits);

@@ -1,11 +1,11 @@
-//! Deliveries over https against the same over http, on kept connections and on new ones.
+//! Deliveries over https compared with the same over http, on kept connections and on new ones.
 
 use super::sections::{Load, Run};
 use super::support::Result;
 use super::support::receiver::Manner;
 use super::support::report::{Figure, Target};
 
-/// The whole section. Both of a pair are measured one after the other, since machines are noisy.
+/// Measures the whole section. Both of a pair are measured one after the other, because machines are noisy.
 pub fn measure(run: &mut Run) -> Result<()> {
     for (destinations, manner, secure, what, least) in [
         (1, Manner::Http, Manner::Https, "1 destination, connections kept", Some(0.75)),

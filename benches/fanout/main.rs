@@ -1,4 +1,5 @@
-//! How fast it is: the server against what the machine gives at best, all in one run, so that ratios hold on any machine.
+//! How fast the server is, compared with the maximum that the machine gives. All is measured in one run, so that the
+//! ratios hold on any machine.
 //!
 //! ```text
 //! cargo bench --bench fanout                           # all sections, some minutes
@@ -9,8 +10,8 @@
 //! cargo bench --bench fanout -- --list
 //! ```
 //!
-//! Load, receiver and echo are processes of their own, started from this program. All traffic stays on loopback. Every
-//! event that was taken is counted at the receiver: one that is missing makes the run fail, as does a target missed.
+//! Generator, receiver and echo are separate processes, started from this program. All traffic stays on loopback. Every
+//! accepted event is counted at the receiver. An event that is missing makes the run fail; so does a missed target.
 
 mod backlog;
 mod ceilings;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     support::run("fanout", part, measure)
 }
 
-/// The processes beside the server: load, receiver and echo.
+/// The processes besides the server: generator, receiver and echo.
 fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     match argument {
         generator::ARGUMENT => Some(generator::run()),

@@ -1,12 +1,13 @@
-//! What an event costs, against the sum of what it is made of: an echo of its body, a commit of its rows, a request by ureq,
-//! each alone. What is more than that is the price of durable fan-out itself: checks, queues, handing over between threads.
+//! The processor time of an event, compared with the sum of its parts measured alone. The parts are: an echo of its
+//! body, a commit of its rows, and a request by ureq. The rest is the price of durable fan-out itself: checks, queues,
+//! and passing work between threads.
 
 use super::ceilings;
 use super::sections::Run;
 use super::support::Result;
 use super::support::report::{Figure, Target};
 
-/// The whole section.
+/// Measures the whole section.
 pub fn measure(run: &mut Run) -> Result<()> {
     let (echo, ureq) = (run.echo()?, run.ureq()?);
     let commit = ceilings::group_commit(true, run.options.length)?;

@@ -1,4 +1,4 @@
-//! What is measured of the server, each part on a server and a file of its own.
+//! The sections of this bench. Each part runs on a server and a file of its own.
 
 use std::path::PathBuf;
 use std::thread;
@@ -12,20 +12,20 @@ use super::support::receiver::{Manner, Receiver};
 use super::support::report::{Figure, Report, Target};
 use super::support::server::{Account, Server};
 
-/// Connections of the load where nothing else is said.
+/// Default number of the generator's connections.
 pub const CONNECTIONS: usize = 64;
 
-/// Events that may be taken and not yet delivered while it is measured what can be sustained; fewer where that would be more
-/// than so many deliveries.
-const ON_THEIR_WAY: u64 = 1_000;
-const DELIVERIES_ON_THEIR_WAY: u64 = 16_000;
+/// Maximum of events, and of deliveries, that are accepted and not yet delivered while the sustained rate is measured.
+/// The lower of the two counts.
+const MAX_UNDELIVERED_EVENTS: u64 = 1_000;
+const MAX_PENDING_DELIVERIES: u64 = 16_000;
 
-/// Longest wait for the last deliveries.
-const LAST_ONES: Duration = Duration::from_secs(60);
+/// Maximum wait for the last deliveries.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const MEGABYTE: f64 = 1e6;
 
-/// Name of `/metrics` for deliveries that are pending.
+/// Name of the metric for pending deliveries.
 pub const PENDING: &str = "data_pusher_deliveries_pending";
 
 /// How the bench was called.
@@ -33,17 +33,17 @@ pub const PENDING: &str = "data_pusher_deliveries_pending";
 pub struct Options {
     /// The server's binary.
     pub binary: PathBuf,
-    /// Time of each measurement.
+    /// Length of each measurement.
     pub length: Duration,
-    /// Before each measurement.
+    /// Length of the warm-up before each measurement.
     pub warm: Duration,
-    /// Deliveries of the backlog.
+    /// Number of deliveries of the backlog.
     pub backlog: u64,
 }
 
-/// A run: what was measured so far, and what later parts are measured against.
+/// A run: the figures so far, and the values with which later parts are compared.
 pub struct Run {
-    /// How it was called.
+    /// How the bench was called.
     pub options: Options,
     /// The figures.
     pub report: Report,
@@ -53,16 +53,16 @@ pub struct Run {
     sustained: Option<Sustained>,
 }
 
-/// What is sustained, and where it goes.
+/// A load that is to be sustained.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Accounts.
+    /// Number of accounts.
     pub accounts: usize,
-    /// Destinations of each.
+    /// Destinations of each account.
     pub destinations: usize,
-    /// Connections of the senders.
+    /// Connections of the generator.
     pub connections: usize,
-    /// Bytes of an event's body.
+    /// Length of an event's body, in bytes.
     pub body: usize,
     /// How the receiver receives.
     pub manner: Manner,
@@ -74,32 +74,32 @@ impl Default for Load {
     }
 }
 
-/// What a server took and delivered.
+/// What a server accepted and delivered.
 #[derive(Debug, Clone)]
 pub struct Sustained {
-    /// The load's side.
+    /// The generator's result.
     pub loaded: Loaded,
-    /// Events a second that were both taken and delivered to each destination.
+    /// Events a second that were accepted and delivered to every destination.
     pub rate: f64,
     /// Processor time of the server for an event, in microseconds.
     pub processor_us: f64,
-    /// Memory before.
+    /// Resident memory before the load, in bytes.
     pub idle: u64,
-    /// Most memory meanwhile.
+    /// Maximum resident memory during the load, in bytes.
     pub peak: u64,
 }
 
-/// A section by its name.
+/// A section.
 pub struct Section {
     /// Its name as an argument.
     pub name: &'static str,
-    /// What it measures.
+    /// What is measured.
     pub what: &'static str,
-    /// Measures it.
+    /// Runs the measurement.
     pub measure: fn(&mut Run) -> Result<()>,
 }
 
-/// All of them in their order.
+/// All sections, in their order.
 pub const ALL: &[Section] = &[
     Section {
         name: "ceilings",
@@ -144,12 +144,12 @@ pub const ALL: &[Section] = &[
 ];
 
 impl Run {
-    /// Nothing measured yet.
+    /// A run in which nothing is measured yet.
     pub fn new(options: Options) -> Self {
         Self { options, report: Report::default(), echo: None, ureq: None, commit_ms: None, sustained: None }
     }
 
-    /// An echo of the body.
+    /// Rate of the echo.
     pub fn echo(&mut self) -> Result<Ceiling> {
         if let Some(echo) = self.echo {
             return Ok(echo);
@@ -164,7 +164,7 @@ impl Run {
         Ok(*self.echo.insert(Ceiling { rate: loaded.rate(), processor_us }))
     }
 
-    /// The same request by ureq.
+    /// Rate of the same requests by ureq.
     pub fn ureq(&mut self) -> Result<Ceiling> {
         if let Some(ureq) = self.ureq {
             return Ok(ureq);
@@ -183,7 +183,7 @@ impl Run {
         Ok(*self.commit_ms.insert(commit_ms))
     }
 
-    /// One destination of one account, which others are measured against.
+    /// The load of one account with one destination, with which others are compared.
     pub fn sustained(&mut self) -> Result<Sustained> {
         if let Some(sustained) = &self.sustained {
             return Ok(sustained.clone());
@@ -206,7 +206,7 @@ impl Run {
         Ok(self.sustained.insert(one).clone())
     }
 
-    /// A plan of the usual warm-up and length.
+    /// A plan with the usual warm-up and length.
     pub fn plan(&self, address: std::net::SocketAddr, accounts: &[Account], connections: usize) -> Plan {
         Plan {
             address,
@@ -222,7 +222,7 @@ impl Run {
         }
     }
 
-    /// Takes and delivers as much as can be sustained.
+    /// Sends as many events as the server can accept and deliver, and measures.
     pub fn sustain(&mut self, name: &str, load: Load) -> Result<Sustained> {
         let Load { accounts, destinations, connections, body, manner } = load;
         let mut receiver = Receiver::start_as(manner)?;
@@ -231,11 +231,11 @@ impl Run {
         let mut server = Server::start(&self.options.binary, &flags)?;
         let urls: Vec<String> = (0..destinations).map(|place| receiver.url(place)).collect();
         let accounts = server.accounts(accounts, destinations, |number| urls[number % destinations].clone())?;
-        // What was used to set it up is given back.
+        // Time for the server to give back the memory that the setup used.
         thread::sleep(Duration::from_millis(500));
         let idle = server.resident()?;
         let each = destinations as u64;
-        let most = ON_THEIR_WAY.min(DELIVERIES_ON_THEIR_WAY / each);
+        let most = MAX_UNDELIVERED_EVENTS.min(MAX_PENDING_DELIVERIES / each);
         let gate = Gate { tally: receiver.tally.clone(), before: 0, each, most };
         let plan = Plan { gate: Some(gate), body, ..self.plan(server.address, &accounts, connections) };
         let generator = Generator::start(&plan)?;
@@ -254,7 +254,7 @@ impl Run {
         Ok(Sustained { loaded, rate, processor_us, idle, peak })
     }
 
-    /// Everything that was taken has been delivered, everything sent was taken, and the log has no errors.
+    /// Checks that every event was accepted, that every accepted event was delivered, and that the log has no errors.
     fn check(&mut self, name: &str, server: &Server, loaded: &Loaded, receiver: &mut Receiver, all: u64) -> Result<()> {
         let received = receiver.count()?;
         if received.first != all {
@@ -273,10 +273,10 @@ impl Run {
     }
 }
 
-/// Waits until `all` deliveries have come, or too long.
+/// Waits until `all` deliveries have come, at most [`DELIVERY_TIMEOUT`].
 pub fn wait_for(receiver: &mut Receiver, all: u64) -> Result<()> {
     let began = Instant::now();
-    while receiver.count()?.first < all && began.elapsed() < LAST_ONES {
+    while receiver.count()?.first < all && began.elapsed() < DELIVERY_TIMEOUT {
         thread::sleep(Duration::from_millis(5));
     }
     Ok(())
@@ -289,8 +289,8 @@ fn measure_ceilings(run: &mut Run) -> Result<()> {
     run.report.take("ceiling: the load to the receiver", own, "requests/s");
     drop(receiver);
     run.echo()?;
-    let taken = ceilings::group_commit(false, run.options.length)?;
-    run.report.take("ceiling: group commit of events, 64 at once", taken.rate, "events/s");
+    let accepted = ceilings::group_commit(false, run.options.length)?;
+    run.report.take("ceiling: group commit of events, 64 at once", accepted.rate, "events/s");
     let delivered = ceilings::group_commit(true, run.options.length)?;
     run.report.take("ceiling: the same with delivery and outcome", delivered.rate, "events/s");
     run.commit_ms()?;

@@ -1,10 +1,10 @@
-//! Events of other sizes, and events that go to many destinations.
+//! Events with long bodies, and events that go to many destinations.
 
 use super::sections::{Load, Run};
 use super::support::Result;
 use super::support::report::{Figure, Target};
 
-/// Long bodies.
+/// Events with long bodies.
 pub fn bodies(run: &mut Run) -> Result<()> {
     for (name, body) in [("10 KB", 10_000), ("100 KB", 100_000)] {
         let found = run.sustain(name, Load { body, ..Load::default() })?;
@@ -17,7 +17,7 @@ pub fn bodies(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// As many destinations as an account may have.
+/// One account with as many destinations as an account may have.
 pub fn many(run: &mut Run) -> Result<()> {
     const DESTINATIONS: usize = 1_000;
     let ureq = run.ureq()?;

@@ -1,4 +1,4 @@
-//! Many at once that nobody is to notice, and what a destination does to itself.
+//! Scenarios with many destinations or deliveries at once, and scenarios of a destination that delays itself.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,26 +11,26 @@ use super::support::http::Client;
 use super::support::load::Feed;
 use super::support::stage::{Options, Stage};
 
-/// What the others of a destination are held to of which one request hangs.
+/// Target for a destination's other requests while some of its requests hang, p99 in milliseconds.
 pub const OTHERS: Target = Target::Within(100.0);
 
-/// Requests of which one never ends.
+/// One of this many requests never ends.
 const HANGS: u64 = 100;
 
-/// Deliveries that are sent again.
+/// Deliveries that are replayed.
 const REPLAYED: usize = 100_000;
 
-/// Longest wait until these have been delivered for the first time.
-const DELIVERED: Duration = Duration::from_secs(60);
+/// Maximum wait until these have been delivered for the first time.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Each of `destinations` gets `rate` events a second, and one request in a hundred of all of theirs is never answered.
-/// So many destinations that it is another one each time.
+/// Each of `destinations` gets `rate` events a second. One in a hundred of all requests is never answered. With many
+/// destinations, it is another destination each time.
 pub fn itself(options: &Options, destinations: usize, rate: usize) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], &format!("hang-each:{HANGS}"))?;
     stage.rate = destinations * rate;
     let gate = stage.healthy;
     let accounts = stage.server.accounts(destinations, 1, |number| gate.url(number))?;
-    // Long enough for as many to hang at once as ever do, where one timeout is 15 s.
+    // Long enough that the maximum number of requests hangs at once; one timeout is 15 s.
     let length = if rate >= 100 { options.length * 2 } else { options.length };
     let tail = stage.measure(&accounts, length)?;
     let (requests, held) = stage.sinks.count(gate)?;
@@ -40,7 +40,7 @@ pub fn itself(options: &Options, destinations: usize, rate: usize) -> Result<Out
     Ok(outcome)
 }
 
-/// A destination that takes 100 ms, beside 60 that hang and are sent 2,000 deliveries again by hand.
+/// A destination that takes 100 ms, beside 60 that hang. Of those, 2,000 deliveries are retried by hand.
 pub fn by_hand(options: &Options) -> Result<Outcome> {
     const RETRIES: usize = 2_000;
     let mut stage = Stage::start(options, &[], "take:100")?;
@@ -89,12 +89,12 @@ pub fn fan_out(options: &Options) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// All that another destination has ever got is sent to it again.
+/// All deliveries of another destination are replayed.
 pub fn replay(options: &Options) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     let account = stage.healthy_account()?;
     let (gate, others) = stage.others("ok", 1, REPLAYED)?;
-    let deadline = Instant::now() + DELIVERED;
+    let deadline = Instant::now() + DELIVERY_TIMEOUT;
     while stage.sinks.count(gate)?.0 < REPLAYED as u64 {
         if Instant::now() > deadline {
             return Err("what is to be replayed was not delivered in time".into());

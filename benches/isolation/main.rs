@@ -1,7 +1,7 @@
-//! One bad destination never delays another: measured from outside, on the real binary.
+//! Measures from outside, on the real binary, that a bad destination does not delay another.
 //!
-//! A healthy destination is fed on a fixed schedule, alone and then beside destinations of other accounts that misbehave
-//! in every way; what counts is the time from the moment an event is sent to its arrival.
+//! A healthy destination gets events on a fixed schedule: first alone, then beside destinations of other accounts that
+//! misbehave. What is measured is the time from the sending of an event to its arrival.
 //!
 //! ```text
 //! cargo bench --bench isolation                        # all scenarios
@@ -12,8 +12,9 @@
 //! cargo bench --bench isolation -- --list
 //! ```
 //!
-//! A scenario that misses its target is played once more: on a busy machine one miss says little. One whose own load was
-//! late by as much as the bound is inconclusive and played again, four times at most. All traffic stays on loopback.
+//! A scenario that misses its target is played once more, because on a busy machine one miss says little. If the load
+//! itself was late by as much as the bound, the scenario is inconclusive. Then the scenario is played again, at most
+//! four times in all. All traffic stays on loopback.
 
 mod fair;
 mod report;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
 fn measure(args: &[String]) -> Result<bool> {
     let files = system::many_files();
     if files < FILES {
-        // The receiver must not be what runs out.
+        // The receiver must not run out of files before the server does.
         return Err(format!("needs {FILES} open files and may have {files}; raise the hard limit").into());
     }
     let mut options =
@@ -72,7 +73,7 @@ fn measure(args: &[String]) -> Result<bool> {
     }
     let mut report = report::Report::default();
     report.begin();
-    // What all others are measured against: always, and twice.
+    // The baseline, with which all others are compared: always measured, and twice.
     for baseline in ALL.iter().filter(|scenario| scenario.target == Target::Baseline) {
         for _ in 0..2 {
             report.take(baseline, (baseline.play)(&options)?);

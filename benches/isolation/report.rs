@@ -1,4 +1,4 @@
-//! Verdicts, the table and the file of figures.
+//! Verdicts, the table, and the file of figures.
 
 use std::path::Path;
 
@@ -9,23 +9,23 @@ use super::support::Result;
 use super::support::stage::{Tail, quantile_ms};
 use super::support::verdict::{Bound, Verdict};
 
-/// The 99th percentile may be this multiple of that of alone,
+/// The p99 beside bad destinations may be this multiple of the p99 alone,
 const RATIO: f64 = 1.5;
 
-/// or this much more, in milliseconds.
+/// or this many milliseconds more, whichever is larger.
 const MARGIN_MS: f64 = 5.0;
 
-/// Longest bump at an onset and after a restart, in milliseconds.
+/// Maximum latency at an onset and after a restart, in milliseconds.
 const BUMP_MS: f64 = 300.0;
 
-/// One playing of a scenario.
+/// One measurement of a scenario.
 struct Row {
     scenario: &'static Scenario,
     outcome: Outcome,
     verdict: Verdict,
 }
 
-/// All that was measured.
+/// All measurements of a run.
 #[derive(Default)]
 pub struct Report {
     alone: Option<Tail>,
@@ -34,7 +34,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Writes the table's head.
+    /// Prints the head of the table.
     pub fn begin(&self) {
         println!("latencies in ms, from the moment an event is sent to its arrival at the healthy destination");
         println!(
@@ -43,12 +43,12 @@ impl Report {
         );
     }
 
-    /// Takes what came of a scenario, and writes its line.
+    /// Adds a measurement of a scenario and prints its line.
     pub fn take(&mut self, scenario: &'static Scenario, outcome: Outcome) -> Verdict {
         if scenario.target == Target::Baseline
             && let Some(tail) = outcome.tail.clone()
         {
-            // The quieter of its measurements: what disturbed the other was not the server.
+            // Of the baseline's measurements the quieter one counts: the server did not cause the noise of the other.
             let p99 = quantile_ms(&tail.delivered_us, 0.99);
             if self.alone.as_ref().is_none_or(|before| p99 < quantile_ms(&before.delivered_us, 0.99)) {
                 self.alone = Some(tail);
@@ -61,7 +61,7 @@ impl Report {
         verdict
     }
 
-    /// Takes what all playings of a scenario come to.
+    /// Adds the final verdict on a scenario.
     pub fn settled(&mut self, scenario: &'static Scenario, verdict: Verdict) {
         self.settled.push((scenario.name, verdict));
     }
@@ -132,7 +132,7 @@ impl Report {
         }
     }
 
-    /// Writes the end of the table and all figures to `path`; gives whether no scenario missed its target.
+    /// Prints the end of the table and writes all figures to `path`. Returns whether no scenario missed its target.
     pub fn end(&self, path: &Path) -> Result<bool> {
         let of = |word: &str| -> Vec<&str> {
             self.settled.iter().filter(|(_, verdict)| verdict.word() == word).map(|(name, _)| *name).collect()

@@ -1,4 +1,5 @@
-//! What stands beside the healthy destination. Each scenario has a server, a file and a receiver of its own.
+//! The scenarios: destinations that misbehave beside a healthy one. Each scenario has its own server, file and
+//! receiver.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -13,40 +14,40 @@ use super::support::sinks::{Gate, Sinks};
 use super::support::stage::{Options, RATE, Stage, Tail};
 use super::support::system::now_us;
 
-/// What a scenario is held to.
+/// The target of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// The 99th percentile of what it is alone.
+    /// The baseline: the p99 with which others are compared.
     Baseline,
-    /// The 99th percentile stays near that of alone.
+    /// The p99 stays near the baseline's.
     Tail,
-    /// The 99th percentile is at most so many milliseconds.
+    /// The p99 is at most this many milliseconds.
     Within(f64),
-    /// Nothing takes longer than the longest bump allowed.
+    /// No latency is over the maximum for an onset or a restart.
     Bump,
-    /// The figures.
+    /// Only the facts have bounds.
     Facts,
 }
 
-/// A figure besides latencies.
+/// A value besides the latencies.
 #[derive(Debug, Clone)]
 pub struct Fact {
-    /// What it is, with its unit.
+    /// Its name, with its unit.
     pub name: &'static str,
-    /// How much.
+    /// The value.
     pub value: f64,
-    /// At least, and at most, so much; where it is held to anything.
+    /// Minimum and maximum, if the value has bounds.
     pub within: Option<(f64, f64)>,
 }
 
-/// What came of a scenario.
+/// The result of a scenario.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Latencies of the healthy destination.
     pub tail: Option<Tail>,
-    /// Other figures.
+    /// Other values.
     pub facts: Vec<Fact>,
-    /// Errors in the server's log.
+    /// Number of errors in the server's log.
     pub errors: usize,
 }
 
@@ -54,22 +55,22 @@ pub struct Outcome {
 pub struct Scenario {
     /// Its name as an argument.
     pub name: &'static str,
-    /// What it is.
+    /// What stands beside the healthy destination.
     pub what: &'static str,
-    /// What it is held to.
+    /// Its target.
     pub target: Target,
-    /// Plays it.
+    /// Plays the scenario.
     pub play: fn(&Options) -> Result<Outcome>,
 }
 
-/// All of them, in the order in which they are played.
+/// All scenarios, in the order in which they are played.
 pub const ALL: &[Scenario] = &[
     Scenario { name: "alone", what: "alone", target: Target::Baseline, play: alone },
     Scenario {
         name: "hang",
         what: "600 that hang, 12 queued each",
         target: Target::Tail,
-        play: |o| beside(o, "hang", 600, 12),
+        play: |o| beside_others(o, "hang", 600, 12),
     },
     Scenario {
         name: "https-600",
@@ -87,19 +88,19 @@ pub const ALL: &[Scenario] = &[
         name: "drip",
         what: "600 that drip, 12 each",
         target: Target::Tail,
-        play: |o| beside(o, "drip", 600, 12),
+        play: |o| beside_others(o, "drip", 600, 12),
     },
     Scenario {
         name: "reset",
         what: "600 that reset, 50 each",
         target: Target::Tail,
-        play: |o| beside(o, "reset", 600, 50),
+        play: |o| beside_others(o, "reset", 600, 50),
     },
     Scenario {
         name: "fail",
         what: "600 that answer 500, 50 each",
         target: Target::Tail,
-        play: |o| beside(o, "fail", 600, 50),
+        play: |o| beside_others(o, "fail", 600, 50),
     },
     Scenario { name: "refused", what: "10,000 that are refused, 3 each", target: Target::Tail, play: refused },
     Scenario { name: "slow", what: "100 healthy that take 2 s", target: Target::Tail, play: slow },
@@ -174,7 +175,7 @@ fn alone(options: &Options) -> Result<Outcome> {
     Ok(stage.outcome(tail))
 }
 
-fn beside(options: &Options, mode: &str, destinations: usize, each: usize) -> Result<Outcome> {
+fn beside_others(options: &Options, mode: &str, destinations: usize, each: usize) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     let account = stage.healthy_account()?;
     stage.others(mode, destinations, each)?;
@@ -213,12 +214,12 @@ fn refused(options: &Options) -> Result<Outcome> {
 }
 
 fn slow(options: &Options) -> Result<Outcome> {
-    // Enough that none of them runs out: at most 256 at once, 2 s each.
+    // Enough that no destination runs out of deliveries: at most 256 attempts at once, of 2 s each.
     let each = 20 + 2 * options.length.as_secs() as usize;
-    beside(options, "take:2000", 100, each)
+    beside_others(options, "take:2000", 100, each)
 }
 
-/// Healthy ones in `accounts` of ten, fed twice a second, all begin to hang at one instant.
+/// `accounts` accounts with ten healthy destinations each get two events a second. Then all begin to hang at once.
 fn onset(options: &Options, accounts: usize) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     let account = stage.healthy_account()?;
@@ -243,7 +244,7 @@ fn onset(options: &Options, accounts: usize) -> Result<Outcome> {
 fn created(options: &Options) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     stage.others("hang", 600, 12)?;
-    // Until all of them hang.
+    // Time until all of them hang.
     thread::sleep(Duration::from_secs(2));
     let account = stage.healthy_account()?;
     let tail = stage.measure_with(&account, Duration::ZERO, options.length, |_| Ok(()))?;
@@ -279,7 +280,7 @@ fn restart(options: &Options) -> Result<Outcome> {
     let after = now_us();
     let before = feed.stop();
     let tail = stage.measure_with(&account, Duration::ZERO, options.length, |_| Ok(()))?;
-    // Those that were taken and not delivered before the end came must come after it.
+    // Events that were accepted before the kill and not delivered must arrive after the restart.
     let arrived: HashSet<u64> = stage.sinks.arrivals(stage.healthy)?.iter().map(|arrival| arrival.sent_us).collect();
     let lost =
         before.iter().filter(|sent| sent.accepted && sent.sent_us < after && !arrived.contains(&sent.sent_us)).count();
@@ -302,7 +303,7 @@ fn throughput(options: &Options) -> Result<Outcome> {
     let mut arrived: Vec<u64> = stage.sinks.arrivals(gate)?.iter().map(|arrival| arrival.arrived_us).collect();
     arrived.sort_unstable();
     let (first, last) = (*arrived.first().ok_or("nothing arrived")?, *arrived.last().ok_or("nothing arrived")?);
-    // The cap grows with successes: the first second is left out.
+    // The lane's limit grows with successes, so the first second is left out.
     let steady = arrived.iter().filter(|at| **at >= first + 1_000_000).count();
     let rate = steady as f64 * 1e6 / last.saturating_sub(first + 1_000_000).max(1) as f64;
     let whole = arrived.len() as f64 * 1e6 / (last - first).max(1) as f64;
@@ -325,7 +326,7 @@ fn recover(options: &Options) -> Result<Outcome> {
     const EACH: usize = 5;
     const FAILING: Duration = Duration::from_secs(6);
     const DRAINED: Duration = Duration::from_secs(60);
-    // Short and long enough that none is exhausted.
+    // Short steps, and enough of them that no delivery is exhausted.
     let schedule = ["2s"; 30].join(",");
     let mut stage = Stage::start(options, &["--retry-schedule", &schedule], "ok")?;
     let account = stage.healthy_account()?;
@@ -363,14 +364,14 @@ fn recover(options: &Options) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Attempts to gates that `open` opens, with at most so many megabytes.
+/// Memory while 1,000 attempts hang at a gate that `open` opens, at most `most_mb` megabytes.
 fn memory(options: &Options, open: fn(&mut Sinks, &str) -> Result<Gate>, most_mb: f64) -> Result<Outcome> {
     let mut stage = Stage::start(options, &[], "ok")?;
     let gate = open(&mut stage.sinks, "hang")?;
     let others = stage.server.accounts(1, 1_000, |number| gate.url(number))?;
     let idle = stage.server.resident()?;
     queue(stage.server.address, &others, 1)?;
-    // Before the first of them ends.
+    // The deadline is before the first attempt ends.
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut most = (0, 0);
     while most.0 < 1_000 && Instant::now() < deadline {
@@ -392,26 +393,26 @@ fn memory(options: &Options, open: fn(&mut Sinks, &str) -> Result<Gate>, most_mb
 }
 
 impl Stage {
-    /// An account of destinations that behave in one way, with a backlog.
+    /// Creates an account of destinations that behave in one way, and queues a backlog for each.
     pub fn others(&mut self, mode: &str, destinations: usize, each: usize) -> Result<(Gate, Vec<Account>)> {
         let gate = self.sinks.open(mode)?;
         Ok((gate, self.backlog(gate, destinations, each)?))
     }
 
-    /// An account of destinations at a gate, with a backlog.
+    /// Creates an account of destinations at a gate, and queues a backlog for each.
     fn backlog(&mut self, gate: Gate, destinations: usize, each: usize) -> Result<Vec<Account>> {
         let accounts = self.server.accounts(1, destinations, |number| gate.url(number))?;
         queue(self.server.address, &accounts, each)?;
         Ok(accounts)
     }
 
-    /// What was measured, and the errors in the log.
+    /// An outcome with this tail and the number of errors in the log.
     pub fn outcome(&self, tail: Tail) -> Outcome {
         Outcome { tail: Some(tail), facts: Vec::new(), errors: self.server.errors() }
     }
 }
 
-/// Most of the ascending times that lie within one span.
+/// The largest number of the ascending times that lie within `span`.
 fn most_within(times: &[u64], span: u64) -> usize {
     let mut from = 0;
     let count = |(to, time): (usize, &u64)| {

@@ -1,5 +1,5 @@
-//! Whether retention keeps up: the server takes and delivers all it can, and what is past its retention goes meanwhile. Then
-//! the file stays as large as it is, and the rate is nearly that of a server that keeps everything.
+//! Measures whether retention keeps up while the server accepts and delivers as much as it can. The file must stop
+//! growing. The rate must stay near that of a server that keeps everything.
 //!
 //! ```text
 //! cargo bench --bench retention                        # 60 s at full rate, a retention of 10 s; some 2 minutes in all
@@ -28,11 +28,11 @@ use support::{Result, generator, receiver, system};
 pub struct Options {
     /// The server's binary.
     pub binary: PathBuf,
-    /// How long all that can be is sent.
+    /// Length of the load at full rate.
     pub length: Duration,
     /// The server's retention.
     pub retention: Duration,
-    /// Accounts, each with a destination.
+    /// Number of accounts, each with one destination.
     pub accounts: usize,
 }
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     support::run("retention", part, measure)
 }
 
-/// The processes beside the server.
+/// The processes besides the server: generator and receiver.
 fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     match argument {
         generator::ARGUMENT => Some(generator::run()),

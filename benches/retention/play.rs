@@ -1,4 +1,4 @@
-//! All that can be taken and delivered, with retention and without.
+//! The full rate that a server can accept and deliver, with retention and without.
 
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,41 +17,42 @@ const MIB: f64 = 1_048_576.0;
 
 const CONNECTIONS: usize = 64;
 
-/// Events that may be taken and not yet delivered.
-const ON_THEIR_WAY: u64 = 1_000;
+/// Maximum of events that are accepted and not yet delivered.
+const MAX_UNDELIVERED_EVENTS: u64 = 1_000;
 
-/// Between two looks at the file.
-const LOOK: Duration = Duration::from_millis(500);
+/// Interval at which file and oldest event are measured.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A server that keeps everything is measured for so long, before and after: a machine is not always equally fast.
-const LONGEST_WITHOUT: Duration = Duration::from_secs(60);
+/// Maximum length of the measurement without retention. The measurement is made before and after, because a machine's
+/// speed changes.
+const MAX_LENGTH_WITHOUT: Duration = Duration::from_secs(60);
 
-/// Retention may be late by so much: it looks now and then.
-const LATE: Duration = Duration::from_secs(5);
+/// Maximum delay of retention, which runs at intervals.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Longest wait for the last deliveries.
-const LAST_ONES: Duration = Duration::from_secs(60);
+/// Maximum wait for the last deliveries.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What came of a time at full rate.
+/// The result of one load at full rate.
 struct Played {
     loaded: Loaded,
-    /// Events a second that were taken and delivered.
+    /// Events a second that were accepted and delivered.
     rate: f64,
     processor_us: f64,
-    /// Bytes of file and log at each look.
+    /// Length of file and write-ahead log together, at each measurement.
     bytes: Vec<u64>,
-    /// The longest that retention was late.
+    /// Maximum delay of retention.
     late: Duration,
-    /// Events that are older than the retention and `LATE`, at the end.
+    /// Events at the end that are older than the retention and [`MAX_DELAY`].
     left: u64,
 }
 
 pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
-    let without = (options.length / 2).min(LONGEST_WITHOUT);
+    let without = (options.length / 2).min(MAX_LENGTH_WITHOUT);
     let keeps = Duration::from_secs(10 * 365 * 86_400);
     let before = play(options, keeps, Duration::from_secs(2), without)?;
     report.take("without retention, before", before.rate, "events/s");
-    let with = play(options, options.retention, options.retention + LATE, options.length)?;
+    let with = play(options, options.retention, options.retention + MAX_DELAY, options.length)?;
     let after = play(options, keeps, Duration::from_secs(2), without)?;
     report.take("without retention, after", after.rate, "events/s");
     report.judge(Figure {
@@ -75,7 +76,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
         report.take(format!("  p99.9 of the answer, {name}"), played.loaded.latency_ms[2], "ms");
     }
     sizes(&with.bytes, report);
-    report.at_most("retention is late by at most", with.late.as_secs_f64(), "s", LATE.as_secs_f64());
+    report.at_most("retention is late by at most", with.late.as_secs_f64(), "s", MAX_DELAY.as_secs_f64());
     report.at_most("events left behind it at the end", with.left as f64, "events", 0.0);
     for played in [before, with, after] {
         if played.loaded.refused > 0 {
@@ -85,7 +86,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// File and log over the time since the first events are old enough to go.
+/// Reports how the length of file and log changes once the first events are old enough to be deleted.
 fn sizes(bytes: &[u64], report: &mut Report) {
     let mean = |some: &[u64]| some.iter().sum::<u64>() as f64 / some.len().max(1) as f64 / MIB;
     let tenth = bytes.len().div_ceil(10).max(1);
@@ -101,7 +102,7 @@ fn sizes(bytes: &[u64], report: &mut Report) {
     });
 }
 
-/// Sends all that can be delivered for `warm` and then for `length`.
+/// Sends as much as the server can deliver, for `warm` and then for `length`.
 fn play(options: &Options, retention: Duration, warm: Duration, length: Duration) -> Result<Played> {
     let mut receiver = Receiver::start()?;
     let mut server = Server::start(&options.binary, &["--retention", &format!("{}s", retention.as_secs())])?;
@@ -117,15 +118,15 @@ fn play(options: &Options, retention: Duration, warm: Duration, length: Duration
         warm,
         length,
         count: None,
-        gate: Some(Gate { tally: receiver.tally.clone(), before: 0, each: 1, most: ON_THEIR_WAY }),
+        gate: Some(Gate { tally: receiver.tally.clone(), before: 0, each: 1, most: MAX_UNDELIVERED_EVENTS }),
     };
     let generator = Generator::start(&plan)?;
     let file = Connection::open_with_flags(server.database(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let (began, before, processor) = (Instant::now(), receiver.count()?.first, server.processor_time());
-    let (mut bytes, mut late, mut looked) = (Vec::new(), Duration::ZERO, began);
+    let (mut bytes, mut late, mut polled_at) = (Vec::new(), Duration::ZERO, began);
     let loaded = generator.finish(|| {
-        if looked.elapsed() >= LOOK {
-            looked = Instant::now();
+        if polled_at.elapsed() >= POLL_INTERVAL {
+            polled_at = Instant::now();
             bytes.push(server.all_bytes()?);
             late = late.max(oldest(&file)?.saturating_sub(retention));
         }
@@ -136,13 +137,13 @@ fn play(options: &Options, retention: Duration, warm: Duration, length: Duration
     let processor_us = (server.processor_time() - processor) * 1e6 / delivered as f64;
     let waits = Instant::now();
     while receiver.count()?.first < loaded.accepted {
-        if waits.elapsed() > LAST_ONES {
+        if waits.elapsed() > DELIVERY_TIMEOUT {
             return Err("not all that was taken was delivered".into());
         }
         thread::sleep(Duration::from_millis(5));
     }
     let left = "SELECT count(*) FROM event NOT INDEXED WHERE id < ?1";
-    let old = (now().saturating_sub(retention + LATE).as_millis() as i64) << 21;
+    let old = (now().saturating_sub(retention + MAX_DELAY).as_millis() as i64) << 21;
     let left = file.query_row(left, [old], |row| row.get(0))?;
     Ok(Played { loaded, rate, processor_us, bytes, late, left })
 }

@@ -1,4 +1,4 @@
-//! What a server costs to which nothing is sent, whatever its file holds.
+//! Processor time of a server that gets no events, with different contents of its file.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use super::support::Result;
 use super::support::report::Report;
 use super::support::server::Server;
 
-/// Time that is measured.
+/// Length of the measurement.
 const LENGTH: Duration = Duration::from_secs(30);
 
-/// After the start: what is to be done once is done by then.
+/// Wait after the start, so that work that is done once is finished.
 const SETTLED: Duration = Duration::from_secs(15);
 
-/// What share of a processor it may use, in percent.
-const MOST: f64 = 0.3;
+/// Maximum share of one processor, in percent.
+const MAX_PERCENT: f64 = 0.3;
 
 pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
     one(options, report, "an empty file", |_| Ok(()))?;
     one(options, report, "4,300,000 hourly counts", |file| {
         destinations(file, 10_000, false)?;
-        // 430 hours, the last one a day ago.
+        // 430 hours; the last one was a day ago.
         file.execute_batch(
             "WITH RECURSIVE hour(n) AS (VALUES (25) UNION ALL SELECT n + 1 FROM hour WHERE n < 454)
              INSERT INTO tally SELECT unixepoch() / 3600 * 3600000 - n * 3600000, key, 1, 1, 0, 0
@@ -60,7 +60,7 @@ fn destinations(file: &Connection, count: usize, paused: bool) -> Result<()> {
     Ok(())
 }
 
-/// Measures with what `fill` writes into the file while no server runs.
+/// Measures with a file into which `fill` writes rows while no server runs.
 fn one(options: &Options, report: &mut Report, what: &str, fill: impl FnOnce(&Connection) -> Result<()>) -> Result<()> {
     let mut server = Server::start(&options.binary, &["--retention", "30d"])?;
     server.stop_and_do(|path| {
@@ -74,6 +74,6 @@ fn one(options: &Options, report: &mut Report, what: &str, fill: impl FnOnce(&Co
     let (began, before) = (Instant::now(), server.processor_time());
     thread::sleep(LENGTH);
     let share = (server.processor_time() - before) / began.elapsed().as_secs_f64() * 100.0;
-    report.at_most(format!("at rest with {what}"), share, "% processor", MOST);
+    report.at_most(format!("at rest with {what}"), share, "% processor", MAX_PERCENT);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The process that sends: each of its connections sends its next event as soon as the one before is answered. One
-//! thread serves all connections, so that it costs little of the processors that it shares with the server.
+//! The generator: the process that sends events. Each connection sends its next event as soon as the previous one is
+//! answered. One thread serves all connections, because the generator shares the processors with the server.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -18,65 +18,66 @@ use super::message;
 use super::system::{ends_with_us, now_us, processor_time};
 use super::tally::Tally;
 
-/// The hidden argument with which the bench starts itself as the generator; its plan comes on standard input.
+/// Hidden argument with which the bench starts itself as the generator. The plan comes on standard input.
 pub const ARGUMENT: &str = "--be-the-load";
 
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum wait for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Between two looks at the gate while nothing happens.
-const LOOK: Duration = Duration::from_micros(500);
+/// Interval at which the gate is polled while nothing happens.
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
 
-/// What is to be sent.
+/// What the generator sends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
-    /// Where to.
+    /// Address of the server.
     pub address: SocketAddr,
     /// The path.
     pub path: String,
-    /// Tokens of the accounts, which take turns; one event in flight per connection.
+    /// Tokens of the accounts, used in turn. Each connection has one event in progress.
     pub tokens: Vec<String>,
     /// Bytes of an event's body.
     pub body: usize,
-    /// Connections.
+    /// Number of connections.
     pub connections: usize,
     /// Number of the first event.
     pub first: u64,
-    /// Before it is measured.
+    /// Warm-up, before the measurement.
     pub warm: Duration,
-    /// While it is measured.
+    /// Length of the measurement.
     pub length: Duration,
-    /// So many events and no more, instead of a time.
+    /// Number of events to send. If given, `length` does not count.
     pub count: Option<u64>,
     /// Keeps the backlog from growing.
     pub gate: Option<Gate>,
 }
 
-/// Lets a further event begin only while few are taken and not delivered: what then flows is what can be sustained.
+/// Lets an event begin only while few events are accepted and not yet delivered. The rate is then what the server can
+/// sustain.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Gate {
     /// File of the number of deliveries.
     pub tally: PathBuf,
-    /// Its number before.
+    /// That number at the start.
     pub before: u64,
-    /// Deliveries of an event.
+    /// Deliveries for each event.
     pub each: u64,
-    /// Events that may be on their way.
+    /// Maximum of events that are sent and not yet delivered.
     pub most: u64,
 }
 
-/// What came of it.
+/// The generator's result.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Loaded {
-    /// Events that were answered with success, in all.
+    /// Events that were answered with 2xx, in all.
     pub accepted: u64,
-    /// Events that were answered otherwise.
+    /// Events that were answered with another status.
     pub refused: u64,
-    /// Events that were answered with success while it was measured.
+    /// Events that were answered with 2xx during the measurement.
     pub measured: u64,
-    /// How long that was.
+    /// Length of the measurement.
     pub seconds: f64,
-    /// Percentiles of the time to the answer while it was measured, in milliseconds: 50, 99, 99.9 and 100.
+    /// Percentiles 50, 99, 99.9 and 100 of the time to the answer, in milliseconds, during the measurement.
     pub latency_ms: [f64; 4],
     /// Share of one processor that this process used.
     pub processor: f64,
@@ -89,7 +90,7 @@ impl Loaded {
     }
 }
 
-/// Reads the plan, sends, says when it is measured from, and at the end what came of it.
+/// Reads the plan and sends the events. Prints when the measurement begins, and at the end its result.
 pub fn run() -> Result<()> {
     let mut plan = String::new();
     io::stdin().lock().read_line(&mut plan)?;
@@ -119,7 +120,7 @@ struct Sender<'a> {
     in_flight: u64,
     loaded: Loaded,
     latencies_us: Vec<u32>,
-    /// While it is measured.
+    /// Begin and end of the measurement, in microseconds.
     window: (u64, u64),
 }
 
@@ -188,12 +189,12 @@ impl<'a> Sender<'a> {
             if !sending && self.in_flight == 0 {
                 break;
             }
-            let wait = if sending && !self.idle.is_empty() { LOOK } else { Duration::from_millis(20) };
+            let wait = if sending && !self.idle.is_empty() { POLL_INTERVAL } else { Duration::from_millis(20) };
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
-            if self.in_flight > 0 && events.is_empty() && now_us() - heard > PATIENCE.as_micros() as u64 {
+            if self.in_flight > 0 && events.is_empty() && now_us() - heard > ANSWER_TIMEOUT.as_micros() as u64 {
                 return Err("the server does not answer".into());
             }
             if self.in_flight == 0 || !events.is_empty() {
@@ -214,7 +215,7 @@ impl<'a> Sender<'a> {
         Ok(Loaded { seconds, latency_ms, processor, measured: self.latencies_us.len() as u64, ..self.loaded })
     }
 
-    /// Sends on every idle connection, as far as the gate and the plan let it.
+    /// Sends on every idle connection, as far as the gate and the plan allow.
     fn begin(&mut self) -> Result<()> {
         while !self.idle.is_empty() && self.plan.count.is_none_or(|count| self.next < count) && self.is_open() {
             let Some(number) = self.idle.pop() else { return Ok(()) };
@@ -267,7 +268,7 @@ impl<'a> Sender<'a> {
                 if success && connection.sent_us >= self.window.0 && now <= self.window.1 && self.window.0 > 0 {
                     self.latencies_us.push((now - connection.sent_us) as u32);
                 }
-                // Nothing more can come before the next request.
+                // The server sends nothing more before the next request.
                 return Ok(());
             }
         }
@@ -283,14 +284,14 @@ fn write(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// This process's hold on it.
+/// The parent's handle of the generator process.
 pub struct Generator {
     child: Child,
     answers: BufReader<ChildStdout>,
 }
 
 impl Generator {
-    /// Starts it; on return it is being measured.
+    /// Starts the generator, and returns when the measurement has begun.
     pub fn start(plan: &Plan) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -305,7 +306,7 @@ impl Generator {
         }
     }
 
-    /// Waits for its end, and does `meanwhile` now and then.
+    /// Waits until the generator ends, and calls `meanwhile` every 25 ms.
     pub fn finish(self, mut meanwhile: impl FnMut() -> Result<()>) -> Result<Loaded> {
         let (done, ended) = mpsc::channel();
         let mut generator = self;

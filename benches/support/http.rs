@@ -1,11 +1,11 @@
-//! A bare HTTP client over one kept connection: it costs little, so that what is measured is the server.
+//! A minimal HTTP client over one kept connection, at so little cost that the server is what is measured.
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum wait for an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of one server.
 pub struct Client {
@@ -23,17 +23,17 @@ pub struct Answer {
 }
 
 impl Client {
-    /// Connects with the first request.
+    /// The connection is made with the first request.
     pub fn new(address: SocketAddr) -> Self {
         Self { address, stream: None, buffer: Vec::with_capacity(4096) }
     }
 
-    /// Asks by GET.
+    /// Sends a GET.
     pub fn get(&mut self, path: &str) -> io::Result<Answer> {
         self.ask("GET", path)
     }
 
-    /// Asks by DELETE.
+    /// Sends a DELETE.
     pub fn delete(&mut self, path: &str) -> io::Result<Answer> {
         self.ask("DELETE", path)
     }
@@ -43,7 +43,7 @@ impl Client {
         self.exchange(request.as_bytes())
     }
 
-    /// Sends a JSON body by POST.
+    /// Sends a POST with a JSON body.
     pub fn post(&mut self, path: &str, token: Option<&str>, body: &str) -> io::Result<Answer> {
         let token = token.map(|token| format!("cl-xtoken: {token}\r\n")).unwrap_or_default();
         let request = format!(
@@ -54,14 +54,14 @@ impl Client {
         self.exchange(request.as_bytes())
     }
 
-    /// A connection that failed is not used again.
+    /// Sends one request and reads the answer. A connection that failed is dropped.
     fn exchange(&mut self, request: &[u8]) -> io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
                 let stream = TcpStream::connect(self.address)?;
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(READ_TIMEOUT))?;
                 stream
             }
         };
@@ -83,7 +83,7 @@ impl Client {
     }
 }
 
-/// Reads what is there; an end is an error.
+/// Reads the bytes that are there. The end of the stream is an error.
 pub fn read_some(stream: &mut impl io::Read, buffer: &mut Vec<u8>) -> io::Result<()> {
     let mut chunk = [0; 4096];
     match stream.read(&mut chunk)? {
@@ -95,12 +95,12 @@ pub fn read_some(stream: &mut impl io::Read, buffer: &mut Vec<u8>) -> io::Result
     }
 }
 
-/// Bytes of a message's head, once all of it is there.
+/// Length of a message's head, once the head is complete.
 pub fn head_length(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// What the head says of the body's length; 0 where it says nothing.
+/// Length of the body according to the head; 0 if the head has no `content-length`.
 pub fn content_length(head: &[u8]) -> usize {
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
     let line = head.lines().find_map(|line| line.strip_prefix("content-length:"));

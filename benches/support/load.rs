@@ -1,4 +1,4 @@
-//! The load: events on a fixed schedule that waits for no answer, and backlogs.
+//! The load: events on a fixed schedule that does not wait for answers, and backlogs.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,23 +11,23 @@ use super::http::Client;
 use super::server::Account;
 use super::system::now_us;
 
-/// Connections of a feed: so many that one slow answer does not hold the schedule up.
+/// Connections of a feed: enough that one slow answer does not delay the schedule.
 const SENDERS: usize = 16;
 
 /// An event that was sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
-    /// When; no two are the same.
+    /// Time of sending. No two events have the same.
     pub sent_us: u64,
-    /// Whether the server took it.
+    /// Whether the server accepted the event.
     pub accepted: bool,
-    /// Time to the server's answer.
+    /// Time from sending to the server's answer.
     pub answered_us: u64,
-    /// How far behind the schedule it was sent.
+    /// How far behind the schedule the event was sent.
     pub late_us: u64,
 }
 
-/// Events that are being sent.
+/// A running load on a fixed schedule.
 pub struct Feed {
     stop: Arc<AtomicBool>,
     senders: Vec<JoinHandle<Vec<Sent>>>,
@@ -60,7 +60,7 @@ impl Feed {
         Self { stop, senders }
     }
 
-    /// Sends no more; gives what was sent.
+    /// Stops sending, and returns the events that were sent.
     pub fn stop(mut self) -> Vec<Sent> {
         self.stop.store(true, Ordering::Relaxed);
         self.senders.drain(..).flat_map(|sender| sender.join().unwrap_or_default()).collect()
@@ -73,7 +73,7 @@ impl Drop for Feed {
     }
 }
 
-/// Sends `each` events to each account as fast as the server takes them.
+/// Sends `each` events to each account, as fast as the server accepts them.
 pub fn queue(address: SocketAddr, accounts: &[Account], each: usize) -> Result<()> {
     let next = AtomicUsize::new(0);
     let refused = AtomicUsize::new(0);
@@ -103,7 +103,7 @@ fn send(client: &mut Client, token: &str, late_us: u64) -> Sent {
     Sent { sent_us, accepted, answered_us: now_us().saturating_sub(sent_us), late_us }
 }
 
-/// The time now, and never the same twice.
+/// The present time. No two calls return the same.
 fn stamp() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let now = now_us();
@@ -111,5 +111,5 @@ fn stamp() -> u64 {
     now.max(before.unwrap_or(0) + 1)
 }
 
-/// Brings an event to about 300 bytes.
+/// Makes an event about 300 bytes long.
 static FILLER: LazyLock<String> = LazyLock::new(|| "isolation ".repeat(24));

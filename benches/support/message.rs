@@ -1,14 +1,15 @@
-//! HTTP messages as load and receiver write and read them: at little cost, and no more of HTTP than both need.
+//! HTTP messages as the generator and the receiver write and read them. Only the part of HTTP that both need, at low
+//! cost.
 
-/// Bytes of an event's body where nothing else is said.
+/// Default length of an event's body, in bytes.
 pub const BODY: usize = 310;
 
-/// What a body begins with; the event's number follows, in [`DIGITS`] digits.
+/// Begin of a body. The event's number follows, in [`DIGITS`] digits.
 const MARK: &[u8] = br#"{"id":""#;
 
 const DIGITS: usize = 10;
 
-/// The body of event 0, of so many bytes.
+/// The body of event 0, `length` bytes long.
 pub fn body(length: usize) -> Vec<u8> {
     let mut body = MARK.to_vec();
     body.extend_from_slice(&[b'0'; DIGITS]);
@@ -23,7 +24,7 @@ pub fn body(length: usize) -> Vec<u8> {
     body
 }
 
-/// Writes `number` into a message that ends with a body of [`body`], of so many bytes.
+/// Writes `number` into a message that ends with a body from [`body`] of `body` bytes.
 pub fn set_number(message: &mut [u8], body: usize, mut number: u64) {
     let at = message.len() - body + MARK.len();
     for digit in message[at..at + DIGITS].iter_mut().rev() {
@@ -38,7 +39,7 @@ pub fn number(body: &[u8]) -> Option<u64> {
     digits.iter().all(u8::is_ascii_digit).then(|| digits.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
-/// A POST of event 0, with a body of so many bytes.
+/// A POST of event 0, with a body of `body` bytes.
 pub fn request(host: &str, path: &str, token: Option<&str>, body: usize) -> Vec<u8> {
     let token = token.map(|token| format!("cl-xtoken: {token}\r\n")).unwrap_or_default();
     let head = format!(
@@ -47,7 +48,7 @@ pub fn request(host: &str, path: &str, token: Option<&str>, body: usize) -> Vec<
     [head.as_bytes(), &self::body(body)].concat()
 }
 
-/// Where the body of a message begins and where it ends, once all of it is there.
+/// Begin and end of a message's body, once the message is complete.
 pub fn extent(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut length = 0;
     let mut line = 0;
@@ -71,7 +72,7 @@ fn content_length(line: &[u8]) -> Option<usize> {
     name.eq_ignore_ascii_case(NAME).then(|| std::str::from_utf8(value).ok()?.trim().parse().ok())?
 }
 
-/// The digits behind the first slash.
+/// The number behind the first slash, which tells the places of a receiver apart.
 pub fn place(head: &[u8]) -> usize {
     let digits = head.iter().skip_while(|byte| **byte != b'/').skip(1).take_while(|byte| byte.is_ascii_digit());
     digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))

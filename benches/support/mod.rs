@@ -1,6 +1,6 @@
-//! What the benchmarks share: the server under test, a receiving process, load, and what the system is asked.
+//! What the benchmarks share: the server under test, receiving processes, the load, and queries to the system.
 
-// Each benchmark is a program of its own and uses its part of this.
+// Each benchmark is a program of its own and uses a part of this module.
 #![allow(dead_code)]
 
 pub mod generator;
@@ -21,11 +21,11 @@ pub mod verdict;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What a benchmark comes to, or why it cannot go on.
+/// The result of a benchmark, or why the benchmark cannot go on.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Runs the benchmark `name`, or the `part` of it that this process was started for: the first argument says which, and
-/// `part` gives nothing for one that it does not know. `measure` says whether every target was met.
+/// Runs the benchmark `name`, or the part of it for which this process was started. The first argument names the part;
+/// `part` returns `None` for an argument that it does not know. `measure` returns whether every target was met.
 pub fn run(
     name: &str,
     part: impl FnOnce(&str, &[String]) -> Option<Result<()>>,
@@ -35,7 +35,7 @@ pub fn run(
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.first().and_then(|first| part(first, &args[1..])) {
         Some(ended) => ended.map(|()| true),
-        // `cargo test --all-targets` starts benches as well, without this.
+        // `cargo test --all-targets` also starts benches, but without `--bench`.
         None if !args.iter().any(|arg| arg == "--bench") => {
             println!("a measurement, not a test: cargo bench --bench {name}");
             Ok(true)
@@ -52,7 +52,7 @@ pub fn run(
     }
 }
 
-/// The receiving process of the benchmarks that feed a healthy destination.
+/// The receiving process of the benchmarks that have a healthy destination.
 pub fn sink_part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     (argument == sinks::SINK_ARGUMENT).then(|| sink::run(Path::new(rest.first().map_or("", String::as_str))))
 }

@@ -1,5 +1,5 @@
-//! The process that receives: answers 200 at as little cost as it can, over http or https, and counts how many different
-//! events have come to each place. One thread serves all connections.
+//! The receiver: a process that answers 200 at the lowest cost, over http or https. The process counts how many
+//! different events came to each place. One thread serves all connections.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -18,11 +18,11 @@ use super::system::{ends_with_us, long_backlog};
 use super::tally::Tally;
 use super::tls;
 
-/// The hidden argument with which the bench starts itself as the receiver; the file of the shared number follows, and the
-/// word of a [`Manner`].
+/// Hidden argument with which the bench starts itself as the receiver. Two more arguments follow: the file of the
+/// shared number, and the word of a [`Manner`].
 pub const ARGUMENT: &str = "--be-the-receiver";
 
-/// Places that are told apart.
+/// Number of places, that is, of different paths.
 const PLACES: usize = 1_000;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -30,16 +30,16 @@ const OK_ONCE: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length:
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// How it receives.
+/// Which scheme the receiver speaks, and whether connections are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// Over http, on kept connections.
     Http,
-    /// Over http, and each connection for one request.
+    /// Over http, with one request on each connection.
     HttpOnce,
     /// Over https, on kept connections.
     Https,
-    /// Over https, and each connection for one request.
+    /// Over https, with one request on each connection.
     HttpsOnce,
 }
 
@@ -63,18 +63,18 @@ impl Manner {
 /// What came.
 #[derive(Default)]
 struct Counts {
-    /// Requests.
+    /// Number of requests.
     requests: AtomicU64,
-    /// Events that came to a place for the first time, over all places.
+    /// First arrivals of an event at a place, over all places.
     first: AtomicU64,
 }
 
-/// Which events have come to a place.
+/// Which events have come to one place: a bit for each number.
 #[derive(Default)]
 struct Seen(Vec<u64>);
 
 impl Seen {
-    /// Notes one; gives whether it is the first of its number.
+    /// Adds a number. Returns whether the number is new.
     fn add(&mut self, number: u64) -> bool {
         let (word, bit) = ((number / 64) as usize, 1 << (number % 64));
         if word >= self.0.len() {
@@ -86,7 +86,8 @@ impl Seen {
     }
 }
 
-/// Runs until it is killed; says its port on standard output, and then answers each line of input with its counts.
+/// Runs until the process is killed. Prints the port on standard output, then answers each line of input with the
+/// counts.
 pub fn run(args: &[String]) -> Result<()> {
     let [path, word] = args else { return Err("wants a file and a manner".into()) };
     let manner = Manner::ALL.iter().find(|(_, of)| of == word).ok_or("no such manner")?.0;
@@ -107,7 +108,7 @@ pub fn run(args: &[String]) -> Result<()> {
     serve(TcpListener::from_std(listener), manner, tls.as_ref(), &counts, &tally)
 }
 
-/// Where the certificate of its authority is.
+/// Path of the certificate of the receiver's authority.
 fn authority_beside(tally: &Path) -> PathBuf {
     tally.with_extension("pem")
 }
@@ -159,7 +160,7 @@ fn serve(
 }
 
 impl Connection {
-    /// Takes what came and answers it; gives whether the connection goes on.
+    /// Reads what came and answers it. Returns whether the connection stays open.
     fn read(&mut self, keeps: bool, request: &mut dyn FnMut(&[u8], &[u8])) -> bool {
         let mut chunk = [0; 16 * 1024];
         loop {
@@ -177,7 +178,7 @@ impl Connection {
             match read {
                 _ if ended => return false,
                 Ok(0) => return false,
-                // What comes later is told anew.
+                // What comes later is a new event of the poll.
                 Ok(some) if all && some < chunk.len() => return true,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
@@ -187,7 +188,7 @@ impl Connection {
         }
     }
 
-    /// Appends some of what came to the input; gives how much was read from the connection.
+    /// Appends what came to the input. Returns how many bytes were read from the connection.
     fn read_some(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &mut self.tls else {
             let some = self.stream.read(chunk)?;
@@ -203,7 +204,7 @@ impl Connection {
         Ok(read)
     }
 
-    /// So few bytes always fit.
+    /// Writes an answer. An answer is so short that the socket's buffer always has room.
     fn answer(&mut self, answer: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => self.stream.write_all(answer),
@@ -222,7 +223,7 @@ fn send(tls: &mut ServerConnection, stream: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// This process's hold on it.
+/// The parent's handle of the receiver process.
 pub struct Receiver {
     child: Child,
     commands: ChildStdin,
@@ -234,22 +235,22 @@ pub struct Receiver {
     _folder: tempfile::TempDir,
 }
 
-/// What it has counted.
+/// What the receiver has counted.
 #[derive(Debug, Clone, Copy)]
 pub struct Received {
-    /// Requests.
+    /// Number of requests.
     pub requests: u64,
-    /// Events that came to a place for the first time, over all places.
+    /// First arrivals of an event at a place, over all places.
     pub first: u64,
 }
 
 impl Receiver {
-    /// Starts one that receives over http.
+    /// Starts a receiver over http.
     pub fn start() -> Result<Self> {
         Self::start_as(Manner::Http)
     }
 
-    /// Starts one that receives in this manner.
+    /// Starts a receiver of this manner.
     pub fn start_as(manner: Manner) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let tally = folder.path().join("delivered");
@@ -264,24 +265,24 @@ impl Receiver {
         Ok(receiver)
     }
 
-    /// Where it listens.
+    /// Address of the receiver.
     pub fn address(&self) -> std::net::SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// A place of it.
+    /// URL of a place.
     pub fn url(&self, place: usize) -> String {
         let scheme = if self.manner.is_secure() { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}/{place}", self.port)
     }
 
-    /// What the server has to be told, so that it trusts this receiver.
+    /// Flags that make the server trust this receiver.
     pub fn flags(&self) -> Vec<String> {
         let path = authority_beside(&self.tally).display().to_string();
         if self.manner.is_secure() { vec!["--ca-file".to_owned(), path] } else { Vec::new() }
     }
 
-    /// What it has counted.
+    /// What the receiver has counted.
     pub fn count(&mut self) -> Result<Received> {
         writeln!(self.commands, "count")?;
         let line = self.line()?;

@@ -1,4 +1,4 @@
-//! Figures, their targets, the table and the file.
+//! Figures, their targets, the table, and the file.
 
 use std::path::Path;
 
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::Result;
 
-/// What a figure is held to.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
-    /// Nothing.
+    /// No target.
     None,
-    /// At least so much.
+    /// At least this value.
     AtLeast(f64),
-    /// At most so much.
+    /// At most this value.
     AtMost(f64),
 }
 
@@ -38,19 +38,19 @@ impl Target {
 /// A figure.
 #[derive(Debug, Clone)]
 pub struct Figure {
-    /// What it is.
+    /// Its name in the table and in the file.
     pub name: String,
-    /// How much.
+    /// Its value.
     pub value: f64,
-    /// Of what.
+    /// Unit of the value.
     pub unit: &'static str,
-    /// What it is set in relation to, and that figure.
+    /// The figure by which the value is divided: its name and its value.
     pub of: Option<(&'static str, f64)>,
-    /// What the relation, or else the value, is held to.
+    /// Target of that ratio, or of the value if there is no ratio.
     pub target: Target,
 }
 
-/// All that was measured.
+/// All figures of a run.
 #[derive(Default)]
 pub struct Report {
     figures: Vec<Figure>,
@@ -72,22 +72,22 @@ impl Figure {
 }
 
 impl Report {
-    /// Writes the table's head.
+    /// Prints the head of the table.
     pub fn begin(&self) {
         println!("{:<52} {:>10} {:<13} {:<30} {:>9}  verdict", "figure", "value", "", "ratio", "target");
     }
 
-    /// Takes a figure and writes its line.
+    /// Adds a figure without a target and prints its line.
     pub fn take(&mut self, name: impl Into<String>, value: f64, unit: &'static str) {
         self.judge(Figure { name: name.into(), value, unit, of: None, target: Target::None });
     }
 
-    /// The same for one that must not be over `most`.
+    /// Adds a figure with the target "at most `most`".
     pub fn at_most(&mut self, name: impl Into<String>, value: f64, unit: &'static str, most: f64) {
         self.judge(Figure { name: name.into(), value, unit, of: None, target: Target::AtMost(most) });
     }
 
-    /// The same for one that is held to something.
+    /// Adds a figure and prints its line.
     pub fn judge(&mut self, figure: Figure) {
         let ratio = figure.of.map_or(String::new(), |(what, of)| format!("{:.2} of {what}", figure.value / of));
         println!(
@@ -102,13 +102,13 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// Takes something that must never be.
+    /// Adds a fault: something that must never happen.
     pub fn fault(&mut self, what: String) {
         println!("FAULT: {what}");
         self.faults.push(what);
     }
 
-    /// Writes all figures to `path`; gives whether nothing was wrong and every target was met.
+    /// Writes all figures to `path`. Returns whether there was no fault and every target was met.
     pub fn end(&self, path: &Path) -> Result<bool> {
         let missed: Vec<&str> =
             self.figures.iter().filter(|figure| figure.verdict() == "MISSED").map(|figure| &*figure.name).collect();

@@ -1,4 +1,4 @@
-//! The server under test: a process of its own over a database of its own, driven through its API alone.
+//! The server under test: a process of its own over a database of its own, used through its API only.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -15,15 +15,15 @@ use super::Result;
 use super::http::Client;
 use super::system::{ends_with_us, processor_time, resident, terminate};
 
-/// Connections that set things up.
+/// Connections that create accounts and destinations.
 const SETTERS: usize = 8;
 
-/// Longest wait for the server to listen.
-const START: Duration = Duration::from_secs(20);
+/// Maximum wait until the server listens.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running server.
 pub struct Server {
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     binary: PathBuf,
     flags: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Server {
     /// Lines of its log at level error.
     errors: Arc<AtomicUsize>,
     next_account: usize,
-    /// From its last start until it listened.
+    /// Time from its last start until it listened.
     pub started_in: Duration,
     _folder: tempfile::TempDir,
 }
@@ -42,12 +42,12 @@ pub struct Server {
 pub struct Account {
     /// Its id.
     pub id: String,
-    /// What its senders show.
+    /// Its app secret token.
     pub token: String,
 }
 
 impl Server {
-    /// Starts one on a new file.
+    /// Starts a server on a new file.
     pub fn start(binary: &Path, flags: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let database = folder.path().join("bench.db");
@@ -60,21 +60,21 @@ impl Server {
         Ok(Self { address, binary, flags, database, child, errors, next_account: 0, started_in, _folder: folder })
     }
 
-    /// Kills it without notice and starts it again on the same file and port; gives the time from the start until it
-    /// listens.
+    /// Kills the server with SIGKILL and starts it again on the same file and port. Returns the time from the start
+    /// until it listens.
     pub fn crash_and_restart(&mut self) -> Result<Duration> {
         self.child.kill()?;
         self.child.wait()?;
         self.start_again()
     }
 
-    /// Tells it to stop, waits until it has, and starts it again on the same file and port; gives the time from the
-    /// start until it listens.
+    /// Stops the server in order and starts it again on the same file and port. Returns the time from the start until
+    /// it listens.
     pub fn stop_and_restart(&mut self) -> Result<Duration> {
         self.stop_and_do(|_| Ok(()))
     }
 
-    /// The same, and does something to the file in between.
+    /// Like `stop_and_restart`, and calls `something` with the path of the file while no server runs.
     pub fn stop_and_do(&mut self, something: impl FnOnce(&Path) -> Result<()>) -> Result<Duration> {
         terminate(&self.child);
         if !self.child.wait()?.success() {
@@ -92,24 +92,24 @@ impl Server {
         Ok(self.started_in)
     }
 
-    /// Bytes of its file.
+    /// Length of the database file.
     pub fn file_bytes(&self) -> Result<u64> {
         Ok(self.database.metadata()?.len())
     }
 
-    /// Bytes of its file and of the log beside it.
+    /// Length of the database file and of its write-ahead log together.
     pub fn all_bytes(&self) -> Result<u64> {
         let log = self.database.with_extension("db-wal").metadata().map_or(0, |log| log.len());
         Ok(self.file_bytes()? + log)
     }
 
-    /// Its file.
+    /// Path of the database file.
     pub fn database(&self) -> &Path {
         &self.database
     }
 
-    /// A figure of `/metrics`, by its name.
-    pub fn figure(&self, name: &str) -> Result<f64> {
+    /// The value of a metric in `/metrics`.
+    pub fn metric(&self, name: &str) -> Result<f64> {
         let page = String::from_utf8(Client::new(self.address).get("/metrics")?.body)?;
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.ok_or_else(|| format!("/metrics has no {name}"))?.parse()?)
@@ -128,17 +128,17 @@ impl Server {
         Ok(ids)
     }
 
-    /// Pauses or resumes destinations: `what` is the end of the path.
+    /// Pauses or resumes destinations: `what` is the last part of the path.
     pub fn steer(&self, destinations: &[String], what: &str) -> Result<()> {
         self.post_all(destinations.iter().map(|id| format!("/v1/destinations/{id}/{what}")).collect(), 200)
     }
 
-    /// Sends deliveries again by hand.
+    /// Retries deliveries by hand.
     pub fn retry(&self, deliveries: &[String]) -> Result<()> {
         self.post_all(deliveries.iter().map(|id| format!("/v1/deliveries/{id}/retry")).collect(), 202)
     }
 
-    /// Several at once, since each is a commit.
+    /// Sends POST requests on several connections, because each request is a commit.
     fn post_all(&self, paths: Vec<String>, expected: u16) -> Result<()> {
         let address = self.address;
         thread::scope(|scope| {
@@ -159,12 +159,12 @@ impl Server {
         Ok(())
     }
 
-    /// Its resident memory in bytes.
+    /// Resident memory of the server, in bytes.
     pub fn resident(&self) -> Result<u64> {
         resident(self.child.id()).ok_or_else(|| "the memory of the server cannot be read".into())
     }
 
-    /// Processor time that it has used, in seconds; where the system tells.
+    /// Processor time that the server has used, in seconds; NaN where the system does not tell.
     pub fn processor_time(&self) -> f64 {
         processor_time(self.child.id()).unwrap_or(f64::NAN)
     }
@@ -174,7 +174,8 @@ impl Server {
         self.errors.load(Ordering::Relaxed)
     }
 
-    /// Makes `count` accounts, each with `destinations` of its own whose URLs `url` gives by a number that goes on.
+    /// Creates `count` accounts with `destinations` destinations each. `url` makes a URL of a destination's number,
+    /// which is counted over all accounts.
     pub fn accounts(
         &mut self,
         count: usize,
@@ -247,7 +248,7 @@ fn spawn(
     let (found, listening) = mpsc::channel();
     let errors = Arc::clone(errors);
     thread::spawn(move || watch(log, &found, &errors));
-    match listening.recv_timeout(START) {
+    match listening.recv_timeout(START_TIMEOUT) {
         Ok(address) => Ok((child, address)),
         Err(_) => {
             let _ = child.kill();
@@ -257,7 +258,7 @@ fn spawn(
     }
 }
 
-/// Reads the log to its end, so that the server never waits for its reader.
+/// Reads the log to its end, so that the server is never blocked by a full pipe.
 fn watch(log: ChildStderr, found: &mpsc::Sender<SocketAddr>, errors: &AtomicUsize) {
     for line in BufReader::new(log).lines().map_while(std::result::Result::ok) {
         if line.contains(r#""level":"ERROR""#) {

@@ -1,8 +1,8 @@
-//! The process that receives. It opens ports (*gates*), each of which behaves in one way until it is told another, and
-//! notes when each request arrived, over http or https. A thread a connection: a sink that hangs must not delay one that
-//! answers.
+//! A process that receives over http or https, on several ports (*gates*). Each gate behaves in one way until it gets
+//! another mode. A gate notes when each request arrived. Each connection has its own thread, so that one that hangs
+//! does not delay another.
 //!
-//! Commands come by lines on standard input, answers go by lines to standard output; the end of the input ends it.
+//! Commands are lines on standard input, answers are lines on standard output. The process ends when its input ends.
 
 use std::io::{self, BufRead as _, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,14 +19,14 @@ use super::http::{content_length, head_length, read_some};
 use super::system::{long_backlog, now_us, reset};
 use super::tls;
 
-/// Stack of a connection's thread.
-const STACK: usize = 96 * 1024;
+/// Stack of a connection's thread, in bytes.
+const STACK_BYTES: usize = 96 * 1024;
 
-/// And where it speaks TLS.
-const SECURE_STACK: usize = 256 * 1024;
+/// The same where the connection speaks TLS.
+const SECURE_STACK_BYTES: usize = 256 * 1024;
 
-/// Between two bytes of a drip.
-const DRIP: Duration = Duration::from_millis(500);
+/// Time between two bytes of a drip.
+const DRIP_INTERVAL: Duration = Duration::from_millis(500);
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nfail";
@@ -44,9 +44,9 @@ pub enum Mode {
     FailOnce,
     /// Answers nothing and keeps the connection.
     Hang,
-    /// Does so with each request of this number, and answers 200 to all others at once.
+    /// Hangs on every n-th request, and answers 200 to all others at once.
     HangEach(u64),
-    /// Answers without end, half of the connections in the head and half in the body.
+    /// Answers without end: half of the connections in the head, half in the body.
     Drip,
     /// Resets the connection.
     Reset,
@@ -70,7 +70,7 @@ impl FromStr for Mode {
     }
 }
 
-/// A request that came.
+/// A request that arrived.
 struct Arrival {
     /// The number in its path.
     destination: u32,
@@ -88,7 +88,7 @@ struct Gate {
     held: AtomicI64,
 }
 
-/// Runs until standard input ends; writes the certificate of its authority to `authority`.
+/// Runs until standard input ends. Writes the certificate of its authority to `authority`.
 pub fn run(authority: &Path) -> super::Result<()> {
     let tls = tls::authority(authority)?;
     let mut gates: Vec<Arc<Gate>> = Vec::new();
@@ -142,13 +142,13 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn accept(listener: &TcpListener, gate: &Arc<Gate>, tls: Option<&Arc<ServerConfig>>) {
     for (number, stream) in (0_u64..).zip(listener.incoming()) {
-        // Without a descriptor or a thread the connection is closed, which the bench sees as a request that is missing.
+        // Without a descriptor or a thread the connection is closed. The bench then sees that a request is missing.
         let Ok(stream) = stream else {
             thread::sleep(Duration::from_millis(10));
             continue;
         };
         let (gate, tls) = (Arc::clone(gate), tls.map(Arc::clone));
-        let stack = if tls.is_some() { SECURE_STACK } else { STACK };
+        let stack = if tls.is_some() { SECURE_STACK_BYTES } else { STACK_BYTES };
         let _ = thread::Builder::new().stack_size(stack).spawn(move || serve_on(stream, tls, &gate, number));
     }
 }
@@ -165,7 +165,7 @@ fn serve_on(stream: TcpStream, tls: Option<Arc<ServerConfig>>, gate: &Gate, numb
     Ok(())
 }
 
-/// Serves it until it fails; or gives how it is to be ended.
+/// Serves a connection until it fails, or until the mode is a reset. Returns that mode.
 fn serve(stream: &mut (impl Read + Write), gate: &Gate, number: u64) -> io::Result<Mode> {
     let mut buffer = Vec::with_capacity(1024);
     loop {
@@ -229,7 +229,7 @@ fn answer(stream: &mut (impl Read + Write), mode: Mode, number: u64) -> io::Resu
             })?;
             loop {
                 stream.write_all(b".")?;
-                thread::sleep(DRIP);
+                thread::sleep(DRIP_INTERVAL);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! This process's hold on the one that receives.
+//! The bench's handle of the process that receives on gates.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -7,20 +7,21 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use super::Result;
 use super::system::ends_with_us;
 
-/// The hidden argument with which the bench starts itself as the receiver; the file for its authority's certificate follows.
+/// Hidden argument with which the bench starts itself as the receiver. The file for its authority's certificate
+/// follows.
 pub const SINK_ARGUMENT: &str = "--be-the-sink";
 
-/// The receiving process.
+/// The process that receives on gates.
 pub struct Sinks {
     child: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// The certificate of its authority.
+    /// Path of the certificate of its authority.
     pub authority: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-/// A port of it.
+/// A port of the receiving process.
 #[derive(Debug, Clone, Copy)]
 pub struct Gate {
     number: usize,
@@ -28,28 +29,28 @@ pub struct Gate {
     scheme: &'static str,
 }
 
-/// A request that came.
+/// A request that arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
     /// The number in its path.
     pub destination: u64,
-    /// When its event was sent.
+    /// Time at which its event was sent.
     pub sent_us: u64,
-    /// When it came.
+    /// Time at which it arrived.
     pub arrived_us: u64,
     /// Whether it was answered 200.
     pub answered_ok: bool,
 }
 
 impl Gate {
-    /// Where destination `number` of this gate is.
+    /// URL of destination `number` at this gate.
     pub fn url(&self, number: usize) -> String {
         format!("{}://127.0.0.1:{}/{number}", self.scheme, self.port)
     }
 }
 
 impl Sinks {
-    /// Starts it.
+    /// Starts the process.
     pub fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = folder.path().join("authority.pem");
@@ -61,12 +62,12 @@ impl Sinks {
         Ok(Self { child, commands, answers: BufReader::new(answers), authority, _folder: folder })
     }
 
-    /// Opens a port.
+    /// Opens a gate over http.
     pub fn open(&mut self, mode: &str) -> Result<Gate> {
         self.open_as(mode, "http")
     }
 
-    /// Opens a port that is reached by https.
+    /// Opens a gate over https.
     pub fn open_secure(&mut self, mode: &str) -> Result<Gate> {
         self.open_as(&format!("{mode} secure"), "https")
     }
@@ -76,18 +77,18 @@ impl Sinks {
         Ok(Gate { number: usize::try_from(number)?, port: u16::try_from(port)?, scheme })
     }
 
-    /// Changes how a gate behaves, for all its connections at one instant; gives that instant.
+    /// Changes the mode of a gate, for all its connections at once. Returns the time of the change.
     pub fn switch(&mut self, gate: Gate, mode: &str) -> Result<u64> {
         Ok(*self.ask(&format!("mode {} {mode}", gate.number))?.first().ok_or("no answer")?)
     }
 
-    /// Requests that came, and those of them that are not answered yet.
+    /// Number of requests, and how many of them are not answered yet.
     pub fn count(&mut self, gate: Gate) -> Result<(u64, u64)> {
         let [requests, held] = self.ask(&format!("count {}", gate.number))?[..] else { return Err("no count".into()) };
         Ok((requests, held))
     }
 
-    /// All requests that came.
+    /// All requests that arrived.
     pub fn arrivals(&mut self, gate: Gate) -> Result<Vec<Arrival>> {
         let count = *self.ask(&format!("report {}", gate.number))?.first().ok_or("no answer")?;
         (0..count)

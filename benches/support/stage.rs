@@ -1,4 +1,4 @@
-//! A server, a receiver and a healthy destination between them; and how long its deliveries take.
+//! A server, a receiver and a healthy destination, and how long the deliveries to that destination take.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,16 +11,16 @@ use super::server::{Account, Server};
 use super::sinks::{Gate, Sinks};
 use super::system::now_us;
 
-/// Events a second for the healthy destination, where nothing else is said.
+/// Default rate for the healthy destination, in events a second.
 pub const RATE: usize = 200;
 
-/// Fed before it is measured, so that lanes and connections are what they are in the long run.
+/// Load before the measurement, so that lanes and connections are in their normal state.
 const WARM: Duration = Duration::from_secs(1);
 
-/// Longest wait for deliveries that are still on their way.
-const LAST_ONES: Duration = Duration::from_secs(10);
+/// Maximum wait for deliveries that are not yet there at the end.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many of the slowest deliveries are told apart.
+/// Number of the slowest deliveries that are kept one by one.
 const WORST: usize = 20;
 
 /// How the bench was called.
@@ -28,64 +28,64 @@ const WORST: usize = 20;
 pub struct Options {
     /// The server's binary.
     pub binary: PathBuf,
-    /// Time of each measurement.
+    /// Length of each measurement.
     pub length: Duration,
 }
 
-/// All that one scenario needs; everything ends with it.
+/// All that one scenario needs. Everything ends with it.
 pub struct Stage {
     /// The server.
     pub server: Server,
     /// The receiving process.
     pub sinks: Sinks,
-    /// Where the healthy destination is.
+    /// The gate of the healthy destination.
     pub healthy: Gate,
-    /// Events a second for it.
+    /// Events a second for the healthy destination.
     pub rate: usize,
 }
 
 /// How long the deliveries to the healthy destination took.
 #[derive(Debug, Clone, Default)]
 pub struct Tail {
-    /// From the moment of sending to arrival, ascending, in microseconds.
+    /// Time from sending to arrival, ascending, in microseconds.
     pub delivered_us: Vec<u64>,
-    /// From sending to the server's answer, ascending, in microseconds.
+    /// Time from sending to the server's answer, ascending, in microseconds.
     pub answered_us: Vec<u64>,
-    /// How far the load was behind its schedule with each, ascending, in microseconds: a busy machine, not a slow server.
+    /// How late the load sent each event, ascending, in microseconds. This shows a busy machine, not a slow server.
     pub late_us: Vec<u64>,
-    /// The slowest of them, when they were sent, in microseconds since the first, and how long they took.
+    /// The slowest deliveries: time of sending since the first event, and duration, both in microseconds.
     pub worst_us: Vec<(u64, u64)>,
-    /// Share of one processor that the server used meanwhile.
+    /// Share of one processor that the server used during the measurement.
     pub processor: f64,
-    /// Events that the server took and did not deliver in time; their age counts as their latency.
+    /// Events that were accepted and not delivered in time. Their age counts as their latency.
     pub missing: usize,
-    /// Events that the server did not take.
+    /// Events that the server did not accept.
     pub refused: usize,
 }
 
 impl Stage {
-    /// Starts all, with a receiver of behaviour `healthy` at the healthy gate.
+    /// Starts server and receiver. The healthy gate has the mode `healthy`.
     pub fn start(options: &Options, flags: &[&str], healthy: &str) -> Result<Self> {
         let mut sinks = Sinks::start()?;
         let healthy = sinks.open(healthy)?;
         let authority = sinks.authority.display().to_string();
-        // Also where nothing is reached by https: what is measured is the same server.
+        // Always given, so that every scenario measures the same server.
         let flags = [flags, &["--ca-file", &authority]].concat();
         Ok(Self { server: Server::start(&options.binary, &flags)?, sinks, healthy, rate: RATE })
     }
 
-    /// Makes the account of the healthy destination.
+    /// Creates the account of the healthy destination.
     pub fn healthy_account(&mut self) -> Result<Vec<Account>> {
         let gate = self.healthy;
         self.server.accounts(1, 1, |number| gate.url(number))
     }
 
-    /// Feeds the healthy destination, warm-up first.
+    /// Sends events to the healthy destination: warm-up, then the measurement.
     pub fn measure(&mut self, account: &[Account], length: Duration) -> Result<Tail> {
         self.measure_with(account, WARM, length, |_| Ok(()))
     }
 
-    /// The same, and `happen`s after a third of the time.
+    /// Like `measure`, and calls `happen` after a third of the time.
     pub fn measure_with(
         &mut self,
         account: &[Account],
@@ -104,14 +104,14 @@ impl Stage {
         Ok(Tail { processor, ..self.tail(&feed.stop(), from)? })
     }
 
-    /// What became of those of the events that were sent since `from`.
+    /// Latencies of the events that were sent since `from`.
     fn tail(&mut self, sent: &[Sent], from: u64) -> Result<Tail> {
         let sent: Vec<&Sent> = sent.iter().filter(|sent| sent.sent_us >= from).collect();
-        let deadline = Instant::now() + LAST_ONES;
+        let deadline = Instant::now() + ARRIVAL_TIMEOUT;
         let arrived = loop {
             let mut arrived: HashMap<u64, u64> = HashMap::new();
             for arrival in self.sinks.arrivals(self.healthy)? {
-                // A repeat does not count: it was delivered the first time.
+                // A repeat does not count: the event was delivered the first time.
                 arrived.entry(arrival.sent_us).or_insert(arrival.arrived_us);
             }
             let all = sent.iter().all(|sent| !sent.accepted || arrived.contains_key(&sent.sent_us));

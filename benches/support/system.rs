@@ -1,4 +1,5 @@
-//! What the operating system is asked for: the common clock, file descriptors, memory of a process, ends of children.
+//! Queries to the operating system: the clock that all processes share, file descriptors, memory, and the end of
+//! children.
 
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
@@ -16,13 +17,13 @@ pub fn now_us() -> u64 {
     micros
 }
 
-/// Raises the limit of open files as far as allowed; children inherit it. Gives what it is then.
+/// Raises the limit of open files as far as allowed, and returns the limit. Children inherit it.
 pub fn many_files() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one `rlimit`, and setting reads it.
     unsafe {
         if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
-            // macOS refuses an unlimited number.
+            // macOS does not accept an unlimited number.
             limit.rlim_cur = limit.rlim_max.min(65_536);
             libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
         }
@@ -30,9 +31,9 @@ pub fn many_files() -> u64 {
     limit.rlim_cur
 }
 
-/// Lets more connections wait to be accepted than the standard library asks for.
+/// Makes the listener's queue of waiting connections longer than the standard library does: 4,096.
 pub fn long_backlog(listener: &std::net::TcpListener) {
-    // SAFETY: the descriptor is open as long as `listener` is; listening again changes the length of the queue only.
+    // SAFETY: the descriptor is open as long as `listener` is. Listening again only changes the length of the queue.
     unsafe { libc::listen(listener.as_raw_fd(), 4096) };
 }
 
@@ -51,7 +52,7 @@ pub fn reset(stream: TcpStream) {
     }
 }
 
-/// The child ends with this process, also where this one is killed.
+/// Makes the child end with this process, also if this process is killed.
 pub fn ends_with_us(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
@@ -68,13 +69,13 @@ pub fn ends_with_us(command: &mut Command) {
     let _ = command;
 }
 
-/// Tells a child to end in order.
+/// Sends SIGTERM to a child.
 pub fn terminate(child: &Child) {
-    // SAFETY: plain numbers; the process is a child that was not waited for, so its number is still its own.
+    // SAFETY: plain numbers. The child was not waited for, so its process id is not used again.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
 }
 
-/// Resident memory of a process in bytes.
+/// Resident memory of a process, in bytes.
 pub fn resident(process: u32) -> Option<u64> {
     let kib: u64 = match std::fs::read_to_string(format!("/proc/{process}/status")) {
         Ok(status) => {
@@ -89,10 +90,10 @@ pub fn resident(process: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Processor time that a process has used, in seconds; where the system tells.
+/// Processor time that a process has used, in seconds; `None` where the system does not tell.
 pub fn processor_time(process: u32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // Behind the name, which may hold spaces: the 14th and 15th fields of all.
+    // The name may hold spaces. Counted from its end, these are fields 14 and 15 of the line: user and system time.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     // SAFETY: asks for a constant of the system.
@@ -100,12 +101,12 @@ pub fn processor_time(process: u32) -> Option<f64> {
     Some(ticks / a_second as f64)
 }
 
-/// Processor time that this process has used, in seconds; where the system tells.
+/// Processor time that this process has used, in seconds; NaN where the system does not tell.
 pub fn own_processor_time() -> f64 {
     processor_time(std::process::id()).unwrap_or(f64::NAN)
 }
 
-/// Cargo's target folder, which this was built into; where it was moved since, the current one.
+/// Cargo's target folder into which this program was built; the working directory if there is none.
 pub fn target_folder() -> PathBuf {
     let here = std::env::current_exe().unwrap_or_default();
     let target = here.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());

@@ -1,5 +1,5 @@
-//! A number that processes share: how many events have been delivered. The load reads it on every turn, which must cost
-//! nothing.
+//! A number that several processes share: how many events have been delivered. The generator reads the number before
+//! every event, so a read must cost almost nothing.
 
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd as _;
@@ -9,23 +9,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Result;
 
-/// Bytes of the shared file.
+/// Length of the shared file, in bytes.
 const SIZE: usize = 4_096;
 
 /// A number in a file that is mapped into memory.
 pub struct Tally(NonNull<AtomicU64>);
 
-// SAFETY: it points to an atomic number that stays where it is until the value is dropped.
+// SAFETY: the pointer leads to an atomic number that does not move until the value is dropped.
 unsafe impl Send for Tally {}
 // SAFETY: as above.
 unsafe impl Sync for Tally {}
 
 impl Tally {
-    /// Opens the number in the file `path`, and makes the file where there is none.
+    /// Opens the number in the file `path`, and creates the file if there is none.
     pub fn open(path: &Path) -> Result<Self> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         file.set_len(SIZE as u64)?;
-        // SAFETY: a new mapping of an open file of this size, at a place that the system chooses.
+        // SAFETY: a new mapping of an open file of this size, at an address that the system chooses.
         let place = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -43,7 +43,7 @@ impl Tally {
     }
 
     fn number(&self) -> &AtomicU64 {
-        // SAFETY: the mapping is page-aligned, larger than the number, and there until the value is dropped.
+        // SAFETY: the mapping is page-aligned, larger than the number, and stays until the value is dropped.
         unsafe { self.0.as_ref() }
     }
 
@@ -52,7 +52,7 @@ impl Tally {
         self.number().load(Ordering::Relaxed)
     }
 
-    /// Sets it; it has one writer.
+    /// Sets the number. Only one process may write.
     pub fn set(&self, number: u64) {
         self.number().store(number, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! TLS of the receiving processes: an authority of this run's own, which the server is told of by `--ca-file`.
+//! TLS of the receiving processes: an authority for this run only, which the server gets by `--ca-file`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::Result;
 
-/// Makes an authority, writes its certificate to `path`, and gives what a receiver on 127.0.0.1 needs.
+/// Creates an authority and writes its certificate to `path`. Returns the TLS configuration of a receiver on 127.0.0.1.
 pub fn authority(path: &Path) -> Result<Arc<ServerConfig>> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

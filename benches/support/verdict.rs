@@ -1,40 +1,40 @@
-//! What a measurement that is held to something comes to. A load that was itself late by as much as the bound says nothing
-//! of the server: such a measurement is inconclusive, and is made again.
+//! The verdict on a measurement that has a bound. If the load itself was late by as much as the bound, the measurement
+//! says nothing about the server. Such a measurement is inconclusive and is repeated.
 
 use super::Result;
 
-/// Measurements of one thing at most.
-const MOST: usize = 4;
+/// Maximum number of measurements of one thing.
+const MAX_MEASUREMENTS: usize = 4;
 
-/// Misses that are believed: on a busy machine one says little.
-const MISSES: usize = 2;
+/// Number of misses that count as a verdict. On a busy machine one miss says little.
+const MAX_MISSES: usize = 2;
 
-/// What came of a measurement.
+/// The verdict on one measurement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is within its bounds.
+    /// Every value is within its bound.
     Met,
-    /// It is not; which bounds.
+    /// These bounds are not met.
     Missed(Vec<String>),
-    /// It is not, but the load was late; how late.
+    /// A bound is not met, but the load was late by as much: by how much.
     Inconclusive(String),
 }
 
-/// A bound on latencies: the same quantile of the latencies and of how late the load was, and what they may be.
+/// A bound on one quantile of the latencies, with the same quantile of the load's lateness.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
-    /// What it is called.
+    /// Name of the quantile.
     pub name: &'static str,
-    /// The measured one, in milliseconds.
+    /// Measured latency, in milliseconds.
     pub value_ms: f64,
-    /// How far behind its schedule the load was, in milliseconds.
+    /// How late the load was, in milliseconds.
     pub late_ms: f64,
-    /// At most so much, in milliseconds.
+    /// Maximum latency, in milliseconds.
     pub most_ms: f64,
 }
 
 impl Verdict {
-    /// By these bounds on latencies, and by what was missed besides, which no late load excuses.
+    /// The verdict by bounds on latencies and by `missed`, the other misses. A late load does not excuse those.
     pub fn of(bounds: &[Bound], mut missed: Vec<String>) -> Self {
         let over = |bound: &&Bound| bound.value_ms > bound.most_ms;
         let (late, over): (Vec<&Bound>, Vec<&Bound>) =
@@ -50,7 +50,7 @@ impl Verdict {
         }
     }
 
-    /// One word.
+    /// The verdict in one word.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Met => "met",
@@ -60,21 +60,21 @@ impl Verdict {
     }
 }
 
-/// Measures until it is met, is missed twice, or was measured often enough; gives what holds then.
+/// Measures until the bound is met, or missed twice, or the maximum number is reached. Returns the verdict.
 pub fn settle(mut measure: impl FnMut() -> Result<Verdict>) -> Result<Verdict> {
     let mut last = None;
     let mut misses = 0;
-    for _ in 0..MOST {
+    for _ in 0..MAX_MEASUREMENTS {
         match (measure()?, &last) {
             (Verdict::Met, _) => return Ok(Verdict::Met),
-            // A miss is not undone by what says nothing.
+            // An inconclusive measurement does not undo a miss.
             (Verdict::Inconclusive(_), Some(Verdict::Missed(_))) => {}
             (verdict, _) => {
                 misses += usize::from(matches!(verdict, Verdict::Missed(_)));
                 last = Some(verdict);
             }
         }
-        if misses >= MISSES {
+        if misses >= MAX_MISSES {
             break;
         }
     }

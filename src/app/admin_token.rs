@@ -1,4 +1,5 @@
-//! The admin token where none is given: made at the first start and kept beside the database.
+//! The admin token where no option gives one. The token is made at the first start and kept in a file next to the
+//! database.
 
 use std::path::Path;
 
@@ -6,11 +7,12 @@ use crate::domain::secret::AdminToken;
 use crate::error::{Error, Kind, Result};
 use crate::store;
 
-/// Reads `DATABASE.admin-token`, or makes it with mode 0600. `database` is the file's one true path; `named` is how it was
-/// named, perhaps a link: earlier versions kept the token beside that.
+/// Reads the token from `DATABASE.admin-token`, or makes the file with mode 0600. `database` is the canonical path of
+/// the database file. `named` is the path that the operator gave, which may be a link. Earlier versions kept the token
+/// next to `named`, so a token there is copied.
 ///
 /// # Errors
-/// One line that says why it can be neither read nor made.
+/// One line that says why the token can be neither read nor made.
 pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
     let path = store::sibling_path(database, ENDING);
     let earlier = store::sibling_path(named, ENDING);
@@ -43,5 +45,5 @@ pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
     Ok(token)
 }
 
-/// Ending of the file's name.
+/// Ending of the token file's name.
 const ENDING: &str = ".admin-token";

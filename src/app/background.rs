@@ -1,4 +1,5 @@
-//! Tasks that go on beside the requests: the store's background work, and the looks at the file and the clock.
+//! Background tasks: the store's maintenance, and the watches over the database file and the wall clock. What a turn of
+//! maintenance does belongs in `store`.
 
 use std::time::Duration;
 
@@ -7,22 +8,23 @@ use crate::error::Result;
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::{Removal, Retention, Space, Store, Tallies};
 
-/// Until the next turn of background work after one that failed.
+/// Wait before the next turn of maintenance after a turn that failed.
 const UPKEEP_FAILED: Duration = Duration::from_secs(2);
 
-/// Between two comparisons of the clocks.
+/// Time between two comparisons of the wall clock with the engine clock.
 const CLOCK_WATCH: Duration = Duration::from_secs(1);
 
-/// Between two looks at the file, where nothing is written to it.
+/// Time between two checks of the database file. The write thread checks the file too, but only when there is something
+/// to write.
 const FILE_WATCH: Duration = Duration::from_millis(500);
 
-/// A difference of the clocks below this is not a jump.
+/// A difference between the clocks up to so many milliseconds does not count as a change of the wall clock.
 const CLOCK_TOLERANCE_MILLIS: i64 = 500;
 
-/// The work in the background, each part in turns of its own.
+/// Runs the store's maintenance. Each part has its own turns.
 pub async fn upkeep(store: Store, clock: Clock, retention: Duration) {
     let _ends = EndsProcess("background work");
-    // The earlier of the two: a wall clock that somebody set a year ahead must not take everything for old.
+    // The earlier of the two clocks. A wall clock that was set a year ahead must not make all events old.
     let now = || clock::wall().min(clock.now());
     let (mut removal, mut space) = (Removal::default(), Space::default());
     let (mut retired, mut tallies) = (Retention::default(), Tallies::default());
@@ -50,7 +52,7 @@ pub async fn upkeep(store: Store, clock: Clock, retention: Duration) {
     );
 }
 
-/// Waits until the next turn is due, which a turn tells.
+/// Waits until the next turn is due. The result of a turn says when that is.
 async fn until_next(turn: Result<Duration>) {
     panic_point("upkeep");
     let rest = turn.unwrap_or_else(|error| {
@@ -60,7 +62,7 @@ async fn until_next(turn: Result<Duration>) {
     tokio::time::sleep(rest).await;
 }
 
-/// Notices a file that was moved, replaced or removed.
+/// Detects that the database file was moved, replaced or removed.
 pub async fn watch_file(store: Store) {
     let _ends = EndsProcess("watch over the file");
     loop {
@@ -70,7 +72,7 @@ pub async fn watch_file(store: Store) {
     }
 }
 
-/// Notices a wall clock that somebody sets.
+/// Detects that the wall clock was set.
 pub async fn watch_clock(store: Store, clock: Clock) {
     let _ends = EndsProcess("watch over the clock");
     let mut known = 0;

@@ -1,4 +1,4 @@
-//! What the server is told, validated; nothing reads the environment later.
+//! The validated settings of the server. No other code reads settings from the environment later.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,44 +27,44 @@ pub enum LogFormat {
 /// All settings of `data-pusher serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on. With port 0 the system chooses a free port.
     pub listen: SocketAddr,
     /// Database file.
     pub database: PathBuf,
-    /// Given admin token; without one it is kept beside the database.
+    /// Admin token that the operator gave. Without one, the token is kept in a file next to the database.
     pub admin_token: Option<AdminToken>,
-    /// No admin token, destinations on loopback allowed.
+    /// No admin token is needed, and destinations on loopback are allowed.
     pub dev: bool,
     /// Where people reach the server, if not at its own address.
     pub public_url: Option<Origin>,
-    /// Origins whose pages may call the API.
+    /// Allowed origins: their pages may call the API.
     pub cors_origins: Vec<Origin>,
-    /// Networks that are not global and still allowed.
+    /// Networks that are not global but may have destinations.
     pub allow_network: Vec<IpNet>,
-    /// Whose certificates are believed.
+    /// Certificate authorities whose certificates are accepted.
     pub trust: Trust,
-    /// Attempts under way at once, over all destinations.
+    /// Most attempts in progress at once, over all destinations.
     pub workers: usize,
-    /// Attempts under way at once to one destination.
+    /// Most attempts in progress at once to one destination.
     pub destination_concurrency: usize,
-    /// For one attempt.
+    /// Timeout of one attempt.
     pub timeout: Duration,
     /// Delays between attempts.
     pub retry_schedule: RetrySchedule,
-    /// A destination with nothing but failures for this long is paused.
+    /// A destination that has had only failures for this long is paused.
     pub pause_after: Duration,
     /// Largest request body, in bytes.
     pub max_body: usize,
-    /// For documents and answers in memory, all of them together, in bytes.
+    /// Memory budget for all documents and responses together, in bytes.
     pub memory: usize,
-    /// For the head of a request, then for its body, then for each piece of the answer to be taken.
+    /// Timeout for the headers of a request, then for its body, then for each part of the response.
     pub request_timeout: Duration,
-    /// Events that one account may send; all of them where none is given.
+    /// How many events one account may send. `None` is no limit.
     pub account_rate: Option<Rate>,
     /// How long events are kept.
     pub retention: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// At the end, for attempts under way.
+    /// How long a stop waits for attempts in progress.
     pub shutdown_grace: Duration,
 }

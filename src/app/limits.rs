@@ -1,30 +1,30 @@
-//! Limits of the system that concern the process: open files and sizes of files.
+//! Limits that the operating system sets for the process: number of open files, and size of a file.
 
-/// What the limit of open files is raised to where the system allows it.
+/// The limit of open files is raised at most to this, where the system allows so many.
 const MAX_OPEN_FILES: libc::rlim_t = 1_048_576;
 
-/// What the limit is taken for where the system does not tell it.
+/// Limit of open files that is assumed where the system does not report its limit.
 const DEFAULT_OPEN_FILES: libc::rlim_t = 1_024;
 
-/// A write past the limit of file sizes is to fail like one to a full disk, and not to kill the process.
+/// Makes a write past the limit of file sizes fail like a write to a full disk. By default the signal ends the process.
 pub fn ignore_file_size_signal() {
-    // SAFETY: ignoring a signal installs no handler that could run at a bad moment.
+    // SAFETY: ignoring a signal installs no handler, so no code can run at a wrong moment.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
-/// Each host keeps connections, and the usual soft limit of 1,024 files would be reached by a thousand of them.
-/// Returns what the limit is then.
+/// Raises the limit of open files, and returns the limit that is then in force. Connections to each host are kept, so a
+/// thousand hosts would reach the usual soft limit of 1,024.
 pub fn raise_open_files(workers: usize) -> libc::rlim_t {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one `rlimit`.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return DEFAULT_OPEN_FILES;
     }
-    // macOS refuses its own "unlimited".
+    // macOS refuses its own value for "unlimited".
     let wanted = limit.rlim_max.min(MAX_OPEN_FILES);
     if limit.rlim_cur < wanted {
         let raised = libc::rlimit { rlim_cur: wanted, rlim_max: limit.rlim_max };
-        // SAFETY: `raised` is a whole `rlimit`.
+        // SAFETY: `raised` is a complete `rlimit`.
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
             limit.rlim_cur = wanted;
         }

@@ -1,4 +1,4 @@
-//! Logs go to stderr: for people on a terminal, as JSON otherwise.
+//! Logging to standard error: text for people on a terminal, JSON otherwise.
 
 use std::io::IsTerminal as _;
 use std::panic::PanicHookInfo;
@@ -12,11 +12,11 @@ use super::config::LogFormat;
 use crate::error::{Error, Result};
 use crate::process::output::{self, LogLines};
 
-/// What is logged where `RUST_LOG` does not say.
+/// Levels where `RUST_LOG` is not set.
 const DEFAULT_FILTER: &str = "warn,data_pusher=info";
 
-/// What is never logged more finely than this, whatever `RUST_LOG` says: at finer levels these log the headers and bodies
-/// that they send and receive, and so secrets.
+/// The finest level of each target, whatever `RUST_LOG` asks for. At finer levels these libraries log headers and
+/// bodies, which hold secrets.
 fn cap() -> Targets {
     Targets::new()
         .with_default(LevelFilter::INFO)
@@ -24,11 +24,11 @@ fn cap() -> Targets {
         .with_targets(["ureq", "ureq_proto", "rustls"].map(|library| (library, LevelFilter::WARN)))
 }
 
-/// Starts logging. `RUST_LOG` chooses levels; without it, or where it is empty, this program's at info and all others' at
-/// warn.
+/// Starts logging. `RUST_LOG` sets the levels. Where `RUST_LOG` is unset or empty, this program logs at info and all
+/// libraries at warn.
 ///
 /// # Errors
-/// The operating system gives no thread.
+/// The operating system cannot start a thread.
 pub fn start(format: LogFormat) -> Result<()> {
     output::start().map_err(|error| Error::internal(format!("cannot start the log's thread: {error}")))?;
     let asked = std::env::var("RUST_LOG").ok().filter(|levels| !levels.trim().is_empty());
@@ -46,7 +46,7 @@ pub fn start(format: LogFormat) -> Result<()> {
         lines.with_target(false).with_ansi(terminal).boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(filter.and(cap()))).init();
-    // The default hook writes to standard error itself, and would wait for who reads it.
+    // The default hook writes to standard error directly, so it would wait for a slow reader.
     std::panic::set_hook(Box::new(log_panic));
     if let Some(error) = wrong {
         tracing::warn!(%error, "RUST_LOG is wrong and does not count; write it as info or as warn,data_pusher=debug");

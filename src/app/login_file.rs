@@ -1,7 +1,7 @@
-//! Login links: how `data-pusher login-link` makes one that the running server takes.
+//! The login file and login links: how `data-pusher login-link` makes a link that the running server accepts.
 //!
-//! While it runs, the server keeps `DATABASE.login` (mode 0600): where it is, and the key that signs its login codes. The
-//! key is made at each start, so a file that a crash left behind opens nothing.
+//! While the server runs, the file `DATABASE.login` (mode 0600) holds the server's address and the key that signs its
+//! login codes. Each start makes a new key, so a file that was left behind by a crash is useless.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -16,29 +16,29 @@ use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::store;
 
-/// Time for a server on this machine to take a connection.
+/// How long `login-link` waits at most for the server on this machine to accept a connection.
 const ALIVE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What is in the file.
+/// Content of the login file.
 #[derive(Serialize, Deserialize)]
 struct Note {
     /// Where the server listens.
     address: SocketAddr,
-    /// Where browsers reach it.
+    /// Where browsers reach the server.
     url: String,
-    /// Signs login codes.
+    /// The key that signs login codes.
     key: String,
 }
 
-/// The file of a running server; dropping this removes it.
+/// The login file of a running server. Dropping this value removes the file.
 pub struct LoginFile(PathBuf);
 
-/// Where browsers on this machine reach a server at `address`, or anywhere under its public URL.
+/// URL of the server for browsers: its public URL, or else `address` as seen from this machine.
 pub fn base(address: SocketAddr, public: Option<&Origin>) -> String {
     public.map_or_else(|| format!("http://{}", reachable(address)), Origin::to_string)
 }
 
-/// An address that can be called: listening on all is reached on loopback.
+/// An address that clients can connect to. A server that listens on all addresses is reached on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -48,15 +48,15 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// A new link.
+/// A new login link.
 pub fn link(base: &str, key: &LoginKey) -> String {
     format!("{base}/login#{}", key.code(clock::wall()).reveal())
 }
 
-/// Writes the file of a server that listens.
+/// Writes the login file of a server.
 ///
 /// # Errors
-/// One line that says why it cannot be written.
+/// One line that says why the file cannot be written.
 pub fn write(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) -> Result<LoginFile> {
     let path = path(database);
     let note = Note { address: reachable(address), url: url.to_owned(), key: key.reveal() };
@@ -71,10 +71,10 @@ pub fn write(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) ->
     }
 }
 
-/// Makes a link of the server that runs on `database`.
+/// Makes a login link for the server that runs on `database`.
 ///
 /// # Errors
-/// One line that says why there is none: usually that no server runs there.
+/// One line that says why there is no link. Usually no server runs on the database.
 pub fn new_link(database: &Path) -> Result<String> {
     let failed = |why: &str| Error::new(Kind::Internal, "no_login_link", format!("no login link: {why}"));
     let path = path(database);
@@ -93,7 +93,7 @@ pub fn new_link(database: &Path) -> Result<String> {
     Ok(link(&note.url, &key))
 }
 
-/// The file, whatever name or link leads to the database.
+/// Path of the login file. The path is the same whatever name or link leads to the database.
 fn path(database: &Path) -> PathBuf {
     let database = database.canonicalize().unwrap_or_else(|_| database.to_owned());
     store::sibling_path(&database, ".login")

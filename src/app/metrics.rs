@@ -1,11 +1,12 @@
-//! `/metrics`: Prometheus text format 0.0.4, base units.
+//! The text of `/metrics`, in the Prometheus text format 0.0.4 and in base units. Only the text is made here; the
+//! engine and the store count.
 
 use std::fmt::Write as _;
 
 use crate::delivery::{BUCKETS, EngineMetricsSnapshot};
 use crate::store::WriteMetricsSnapshot;
 
-/// The whole page.
+/// All metrics as text.
 pub fn render(engine: &EngineMetricsSnapshot, writes: &WriteMetricsSnapshot) -> String {
     let mut page = Page(String::new());
     page.one("data_pusher_deliveries_pending", "gauge", "Deliveries that are pending.", writes.pending.max(0) as f64);

@@ -1,4 +1,5 @@
-//! Wires the floors together: opens the store, starts the engine, serves the API, and ends them in order.
+//! Connects the other floors: opens the store, starts the engine, serves the API, and stops all of them in order.
+//! Rules, SQL and HTTP handlers do not belong here.
 
 mod admin_token;
 mod background;
@@ -37,17 +38,18 @@ pub use config::{Config, LogFormat};
 use login_file::LoginFile;
 use signals::StopSignals;
 
-/// Database reads of the API, and what poem needs; the delivery workers have a pool of their own.
+/// Most threads of tokio's blocking pool, for database reads of the API and for poem. Delivery workers have a pool of
+/// their own.
 const BLOCKING_THREADS: usize = 32;
 
-/// Signals that come so soon one after the other are one wish: `timeout` and the like send theirs to the process and to its
-/// group.
+/// Signals within this time of the first count as one request to stop. Programs such as `timeout` send a signal to the
+/// process and once more to its group.
 const ONE_WISH: Duration = Duration::from_millis(250);
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a signal stops it.
 ///
 /// # Errors
-/// One line that says why it cannot start.
+/// One line that says why the server cannot start.
 pub fn serve(config: Config) -> Result<()> {
     logging::start(config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,7 +59,7 @@ pub fn serve(config: Config) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
-        // It may wait for the file's lock, or carry an older file forward; neither is to hold up a stop.
+        // The start may wait for the file's lock or migrate an older file. Neither may delay a stop.
         let mut starting = tokio::task::spawn_blocking(|| Running::start(config));
         let started = tokio::select! {
             biased;
@@ -88,7 +90,7 @@ pub fn serve(config: Config) -> Result<()> {
     })
 }
 
-/// Waits for the end of a start that was told to end; where it was too late for that, stops what has begun.
+/// Waits for the end of a start that was asked to end. Where the start succeeds all the same, stops the server.
 async fn stop_start(starting: JoinHandle<Result<Running>>, mut stop: StopSignals) -> Result<()> {
     let ended = tokio::select! {
         ended = starting => ended.map_err(ended_early)?,
@@ -108,15 +110,15 @@ fn ended_early(error: tokio::task::JoinError) -> Error {
     Error::internal(format!("the start ended early: {error}"))
 }
 
-/// Makes another login link of the server that runs on `database`.
+/// Makes another login link for the server that runs on `database`.
 ///
 /// # Errors
-/// One line that says why there is none.
+/// One line that says why there is no link.
 pub fn login_link(database: &Path) -> Result<String> {
     login_file::new_link(database)
 }
 
-/// A server that takes requests.
+/// A running server.
 struct Running {
     store: Store,
     engine: Engine,
@@ -124,13 +126,15 @@ struct Running {
     stopping: watch::Sender<bool>,
     background: [JoinHandle<()>; 3],
     grace: Duration,
-    /// What `login-link` reads, while it is right; none under `--dev`.
+    /// The file that `login-link` reads; removed when the server stops. `None` under `--dev`, or where the file could
+    /// not be written.
     login: Option<LoginFile>,
 }
 
 impl Running {
     fn start(config: Config) -> Result<Self> {
-        // The port first: where it is taken, nothing else is touched. Nobody can connect before there is an answer.
+        // Bind the port first: where the port is in use, nothing else is changed. Clients can connect only once they
+        // can get a response.
         let bound = server::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
         limits::ignore_file_size_signal();
         let clock = Clock::start();
@@ -143,7 +147,7 @@ impl Running {
         )?;
         let started = Self::start_on(store.clone(), config, bound, clock, memory, (outbox, inbox));
         if started.is_err() {
-            // The file is to stand alone after this end as well.
+            // Close the store, so that no write-ahead log remains next to the database file.
             tokio::runtime::Handle::current().block_on(store.close());
         }
         started
@@ -170,7 +174,7 @@ impl Running {
             let token = config.admin_token.map_or_else(make, Ok)?;
             let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
             let posted = login_file::write(store.path(), address, &base, &login_key);
-            // A disk that is full keeps nobody from logging in with the link of the start.
+            // A full disk must not prevent a login: the link in the log still works.
             let posted = posted.inspect_err(|error| tracing::warn!(%error, "data-pusher login-link will not work"));
             (AdminAccess::Token(AdminAuth::new(token, login_key.clone(), cookie)), posted.ok())
         };
@@ -243,7 +247,8 @@ impl Running {
         Ok(Self { store, engine, serving, stopping, background, grace, login })
     }
 
-    /// Takes nothing more, lets requests and attempts end within the grace, commits, and closes the file.
+    /// Stops accepting requests, waits at most `grace` for requests and attempts in progress, commits, and closes the
+    /// file.
     async fn stop(self) {
         let Self { store, mut engine, serving, stopping, background, grace, login } = self;
         drop(login);

@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Result};
 
-/// SIGTERM, SIGINT, and SIGHUP unless it is ignored: `nohup` asks for that.
+/// Waits for SIGTERM, SIGINT and SIGHUP. SIGHUP does not count where it is ignored, as under `nohup`.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -12,10 +12,10 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// From now on these signals end the process no more by themselves.
+    /// From now on these signals do not end the process by themselves.
     ///
     /// # Errors
-    /// The system does not allow it.
+    /// The system does not allow a handler.
     pub fn new() -> Result<Self> {
         let listen =
             |kind| signal(kind).map_err(|error| Error::internal(format!("cannot listen for signals: {error}")));
@@ -26,7 +26,7 @@ impl StopSignals {
         })
     }
 
-    /// The name of the next one.
+    /// Waits for the next signal and returns its name.
     pub async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -36,10 +36,11 @@ impl StopSignals {
     }
 }
 
-/// Whether whoever started this process has it ignore `signal`.
+/// Whether the process was started with `signal` ignored.
 fn is_ignored(signal: libc::c_int) -> bool {
     let mut known = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: `known` is room for one `sigaction`, which the call fills when it gives 0; nothing is changed.
+    // SAFETY: `known` has space for one `sigaction`. The call fills the space when it returns 0, and changes no
+    // handler.
     unsafe {
         libc::sigaction(signal, std::ptr::null(), known.as_mut_ptr()) == 0
             && known.assume_init().sa_sigaction == libc::SIG_IGN

@@ -1,4 +1,4 @@
-//! What the page sends on which a browser logs in and out.
+//! The login page: its HTML, and the body that the page sends to log in.
 
 use poem::http::StatusCode;
 use poem::{Body, Request};
@@ -11,16 +11,16 @@ use crate::web::body::media_type::{self, Accepts};
 use crate::web::body::{self, BodyLimits};
 use crate::web::problem::{ApiError, ApiResult};
 
-/// Longest body of a login: a token has at most 512 characters.
+/// Longest body of a login, in bytes. An admin token has at most 512 characters.
 const MAX_BODY: usize = 4_096;
 
-/// The page for those who are in, or out.
+/// The page for a browser that has logged in (`is_in`), or for one that has not.
 pub fn html(is_in: bool) -> String {
     let page = include_str!("login.html").replacen("{icon}", ICON, 1);
     page.replacen("{state}", if is_in { "in" } else { "out" }, 1)
 }
 
-/// The body of a login: one of the two.
+/// The body of a login. Exactly one of the two fields must be set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Login {
@@ -29,10 +29,10 @@ pub struct Login {
 }
 
 impl Login {
-    /// Reads it. Errors do not repeat what came: it is a secret.
+    /// Reads the body of a login. Errors do not repeat the content, because the content is secret.
     ///
     /// # Errors
-    /// 400, 413 and 415 as everywhere.
+    /// 400, 413 and 415, as for other bodies.
     pub async fn read(request: &Request, body: Body, limits: &BodyLimits) -> ApiResult<Self> {
         media_type::check(request.headers(), Accepts::Json)?;
         let (bytes, _memory) =
@@ -40,10 +40,10 @@ impl Login {
         serde_json::from_slice(&bytes).map_err(|_| malformed())
     }
 
-    /// What it shows.
+    /// The credential in the body.
     ///
     /// # Errors
-    /// 400 if that is nothing, or two things.
+    /// 400 if the body has no credential, or two.
     pub fn credential(&self) -> ApiResult<Credential<'_>> {
         match (&self.code, &self.token) {
             (Some(code), None) => Ok(Credential::Code(code)),

@@ -1,4 +1,5 @@
-//! Pages for browsers: the way in today. What programs use belongs in `api`, which these pages call like everybody else.
+//! Pages for browsers, so far only the login. What programs use belongs in `api`. These pages call the API like all
+//! other clients.
 
 mod login_page;
 
@@ -17,19 +18,19 @@ use crate::web::browser::same_origin::{Caller, OriginPolicy};
 use crate::web::problem::{ApiError, ApiResult};
 use crate::web::static_page::{Page, StaticPage, serve};
 
-/// Their paths, and the methods of each.
+/// Paths of the pages, and the methods of each path.
 pub const PATHS: [(&str, &[&str]); 3] = [("/", &["GET"]), ("/login", &["GET", "POST"]), ("/logout", &["POST"])];
 
 static LOGGED_IN: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&login_page::html(true)));
 static LOGGED_OUT: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&login_page::html(false)));
 
-/// The pages; `app` makes them.
+/// The pages and what they need. `app` makes this value.
 pub struct DashboardApi {
-    /// What opens the admin API.
+    /// Who may use the admin API.
     pub access: Arc<AdminAccess>,
-    /// Whose pages may do what.
+    /// Which origins belong to this server.
     pub origins: OriginPolicy,
-    /// How long bodies may be and take.
+    /// Limits for request bodies.
     pub bodies: BodyLimits,
     /// The wall clock.
     pub clock: fn() -> Timestamp,
@@ -47,7 +48,7 @@ impl DashboardApi {
         }
     }
 
-    /// Where a login link leads. The code in it stays in the browser: see the page.
+    /// The page that a login link opens. The code in the link stays in the browser; see `login.html`.
     #[oai(path = "/login", method = "get", hidden)]
     async fn login_page(&self, request: &Request) -> ApiResult<Page> {
         let Some(auth) = self.auth(request)? else { return Ok(to_docs()) };
@@ -71,7 +72,8 @@ impl DashboardApi {
 }
 
 impl DashboardApi {
-    /// The door, once the request is known to come from a page of ours; none under `--dev`.
+    /// The admin authentication, after the check that the request comes from the server's own pages. `None` under
+    /// `--dev`.
     fn auth(&self, request: &Request) -> ApiResult<Option<&AdminAuth>> {
         let AdminAccess::Token(auth) = &*self.access else { return Ok(None) };
         self.origins.check(Caller::Browser, request.method(), request.headers())?;
@@ -94,7 +96,7 @@ fn done(cookie: HeaderValue) -> Page {
     Page(response)
 }
 
-/// What it shows depends on the session.
+/// Serves a page that caches must not keep, because its content depends on the session.
 async fn uncached(page: &'static LazyLock<StaticPage>, request: &Request) -> Page {
     let Page(mut response) = serve(page, request).await;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,11 +1,11 @@
-//! Starts and stops the engine.
+//! Starts and stops the engine, and makes its handles for other floors.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::options::EngineOptions;
-use super::scheduler::message::{EngineHandle, EngineReceiver, Message};
+use super::scheduler::message::{EngineHandle, EngineReceiver, Message, Test};
 use super::{metrics, scheduler};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
@@ -22,7 +22,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the scheduler; it goes on with what is pending in the file.
+    /// Starts the scheduler thread, which sends what is pending in the file.
     ///
     /// # Errors
     /// The file cannot be read, or the operating system gives no thread.
@@ -36,8 +36,8 @@ impl Engine {
         Ok(Self { handle: engine, thread: Some(thread), metrics })
     }
 
-    /// Begins no further attempt, waits up to `grace` for those under way, then cuts them; they are sent again at the
-    /// next start. Blocks.
+    /// Begins no further attempt and waits at most `grace` for those in progress. Then cancels them; their deliveries
+    /// are sent again after the next start. Blocks.
     pub fn stop(&mut self, grace: Duration) {
         self.handle.send(Message::Stop(grace));
         if let Some(thread) = self.thread.take() {
@@ -45,12 +45,12 @@ impl Engine {
         }
     }
 
-    /// Figures for `/metrics`.
+    /// Metrics for `/metrics`.
     pub fn metrics(&self) -> Arc<metrics::EngineMetrics> {
         Arc::clone(&self.metrics)
     }
 
-    /// Sends tests.
+    /// A handle that sends tests.
     pub fn tester(&self) -> Arc<dyn SendTest> {
         Arc::new(Tester(self.handle.clone()))
     }
@@ -60,7 +60,7 @@ struct Tester(EngineHandle);
 
 impl SendTest for Tester {
     fn send_test(&self, destination: Destination, payload: Document, done: Box<dyn FnOnce(Attempt) + Send>) {
-        self.0.send(Message::Test { destination: Box::new(destination), payload, done });
+        self.0.send(Message::Test(Test { destination: Box::new(destination), payload, done }));
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
         let clock = Clock::start();
         let now = clock.now();
         let options = StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() };
-        // As where commits fail: nobody is told.
+        // No change reaches the engine, as after a commit that failed.
         let store = Store::open(&options, Box::new(drop)).unwrap();
         let (handle, messages) = channel();
         let options = EngineOptions {

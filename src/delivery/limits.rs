@@ -1,153 +1,176 @@
-//! All limits of the engine, since they depend on each other. Rules that use them stand in `scheduler` and `workers`.
+//! All limits of the engine, in one file because they depend on each other. The rules that use them are in `scheduler`
+//! and `workers`, not here.
 
 use std::time::Duration;
 
-// Windows and times of the scheduler as a whole.
+// The scheduler as a whole.
 
-/// Deliveries in hand beyond what each lane may have in any case.
+/// Most jobs in hand of all lanes together, besides the [`FLOOR`] of each lane and manual retries. Bounds memory:
+/// further deliveries stay in the file.
 pub const SHARED_WINDOW: usize = 4_096;
 
-/// Bytes of documents in hand; further ones are read when they are sent.
+/// Most bytes of documents in hand, over all lanes. A job beyond this limit has no document in memory, and its worker
+/// reads the document before it sends.
 pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Tests under way at once, beyond the workers.
+/// Most tests in progress. Tests have threads of their own besides the workers, so that they never take a worker from a
+/// delivery.
 pub const MAX_TESTS: usize = 64;
 
-/// A lane without work for this long gives up what it sends with; connections are closed before.
+/// A lane drops its client after this time without an attempt. The idle connections of its origin are closed earlier,
+/// after 15 s.
 pub const CLIENT_IDLE: Duration = Duration::from_secs(60);
 
-/// Longest wait for a message: the clock of due times goes on while the machine sleeps, the wait's does not.
+/// Longest wait of the scheduler for a message, and the time between two sweeps. The wait must be short: the clock of
+/// due times goes on while the machine sleeps, the clock of the wait does not.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// After the grace: cut attempts end within this, or the process ends without them.
+/// Time that cancelled attempts have to end, after the grace of a stop. Then the process ends without them.
 pub const AFTER_CUT: Duration = Duration::from_secs(2);
 
-// A lane.
+// Lanes.
 
-/// A good lane whose attempts usually take less is fast; and an attempt that takes longer gives its permit back.
+/// A good lane whose typical duration is shorter is in the fast or the immediate pool. An attempt that is in progress
+/// for longer is overdue, except in failing lanes and in lanes that are slower than this.
 pub const FAST: Duration = Duration::from_millis(50);
 
-/// One whose attempts usually take less is brisk.
+/// A good lane whose typical duration is shorter is in the immediate pool. What bounds such a lane is the processor.
 pub const IMMEDIATE: Duration = Duration::from_millis(5);
 
-/// Successes after which a brisk lane that once took long goes with others again.
+/// Number of successes that an immediate lane is sent alone after it delayed other lanes of its assignment. Then it
+/// shares assignments again.
 pub const UNBUNDLED_SUCCESSES: u32 = 16;
 
-/// First back-off of a failing lane: short, because one failure of a new destination says little, and what waits behind
-/// it waits as long. It doubles.
+/// First back-off of a failing lane, doubled with each further failure. The back-off is short because one failure of a
+/// new destination says little, and because all that is queued in the lane waits as long.
 pub const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Longest back-off of a failing lane.
+/// Longest back-off of a failing lane, before jitter.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Failures in a row that make a good lane a failing one.
+/// Failures in a row that make a good lane a failing one. One success starts the count again.
 pub const MAX_CONSECUTIVE_FAILURES: u32 = 3;
 
-/// A worker may be given as many jobs of a lane as are usually done in this time.
+/// Longest typical time of a run: a worker is given as many jobs of one lane as usually fit into it. Longer runs would
+/// delay the jobs at their end.
 pub const RUN_TIME: Duration = Duration::from_millis(4);
 
-/// And at most so many.
+/// Most jobs of a run, also where more would fit into [`RUN_TIME`].
 pub const MAX_RUN: usize = 16;
 
-/// And at most this part of what waits, so that several workers share a short queue.
+/// A run takes at most one part in this many of a lane's queue, so that several workers share a short queue.
 pub const RUN_SHARE: usize = 4;
 
-/// Attempts under way at once to a destination that answers at once; more only wait for each other.
+/// The number of attempts in progress that a lane may always grow to, however short its typical duration. A destination
+/// that answers at once has no use for more: they would only compete for processors.
 pub const MIN_CONCURRENCY_LIMIT: usize = 8;
 
-/// With a longer usual time there may be more of them, so that eight thousand a second fit in any case.
+/// Lanes with a long typical duration may have more: one attempt for each such step of that duration. So many allow
+/// 8,000 requests a second to any destination (Little's law).
 pub const CONCURRENCY_STEP: Duration = Duration::from_micros(125);
 
-/// Jobs that any lane may have in hand, whatever others have.
+/// Jobs that any lane may have in hand, however many others have.
 pub const FLOOR: usize = 4;
 
-/// Jobs that a good lane may have in hand.
+/// Most jobs that a good lane may have in hand. The rest of its backlog stays in the file.
 pub const WINDOW: usize = 1_024;
 
 // Probes of suspect lanes.
 
-/// Wait after the first probe that hangs; it is four times as long after each further one.
+/// Wait of a suspect lane after its first overdue probe. Each further overdue probe makes the wait four times as long.
 pub const PROBE_WAIT: Duration = Duration::from_millis(250);
 
-/// Longest wait between probes.
+/// Longest wait between two probes of a lane.
 pub const MAX_PROBE_WAIT: Duration = Duration::from_secs(5);
 
-/// What a probe weighs among the permits of suspect lanes, where the lane's last probe was answered: nothing.
+/// Weight of a probe where the lane's last probe succeeded. A probe of weight `w` needs `2 * w` free permits of the
+/// suspect pool, so this one needs only one.
 pub const PROBE_WEIGHT_PROVEN: usize = 0;
 
-/// Where none was so far: probably the destination has stopped answering. These share about two thirds of the permits.
+/// Weight of a probe where the lane's last probe did not succeed, or there was none. The destination has probably
+/// stopped answering. Probes of this weight share about two thirds of the suspect permits.
 pub const PROBE_WEIGHT_UNPROVEN: usize = 24;
 
-/// Where the destination has never answered at all. These share a quarter.
+/// Weight of a probe where the destination has never answered. Probes of this weight share a quarter of the suspect
+/// permits.
 pub const PROBE_WEIGHT_UNKNOWN: usize = 48;
 
-/// What each probe that hangs adds.
+/// Weight that each overdue probe adds to the next probe of its lane.
 pub const PROBE_WEIGHT_HUNG: usize = 8;
 
-// Pools; their permits stand with their table.
+// Pools. The number of permits is at the table of pools, in `scheduler/pools.rs`.
 
-/// Attempts of failing lanes that may be younger than a moment: failing fast must not become the main work.
+/// Most recent attempts of failing lanes. An attempt is recent for 10 to 50 ms, see [`RECENT_FAILURE`] and [`FAST`].
+/// Without this limit, destinations that fail at once would be most of the work.
 pub const RECENT_FAILING: usize = 16;
 
-/// Threads that slow, suspect and failing lanes leave to fast and new ones, as a share of all.
+/// Slow, suspect and failing lanes leave one part in this many of all threads to immediate, fast and new lanes.
 pub const RESERVED_FRACTION: usize = 8;
 
-/// Of the threads, attempts that are overdue may take this share before lanes of which several hang are held back.
+/// Overdue attempts may use one part in this many of all threads before good lanes with several of them are held back.
 pub const HANGING_FRACTION: usize = 2;
 
-/// And each such lane may take this share of what is left of that,
+/// A good lane may use one part in this many of the threads that are left of those for overdue attempts. With more
+/// overdue attempts the lane begins no further one.
 pub const HANGING_EACH: usize = 4;
 
-/// or so many in any case. Where all threads are taken these are cut first.
+/// A good lane is never held back for up to this many overdue attempts. Where threads run out, attempts of lanes with
+/// more than one are among the first to be cancelled.
 pub const MIN_HANGING: usize = 3;
 
 // Attempts that want a processor.
 
-/// A worker that is busy for longer with what it was given probably waits for an answer and needs no processor. What waits
-/// longer for its worker, which other lanes hold up, is taken back.
+/// A worker that has been busy for longer probably waits for a response, and no longer counts as wanting a processor. A
+/// run that has waited this long for a worker busy with another lane is reclaimed.
 pub const RECLAIM_AFTER: Duration = Duration::from_millis(5);
 
-/// Such attempts of lanes without a success, for each processor. Their first success says how fast they are, and must not
-/// be measured in a crowd.
+/// New lanes may have this many attempts that want a processor, for each processor. The first success measures how fast
+/// a destination is, and a crowd would falsify the measurement.
 pub const NEW_PER_PROCESSOR: usize = 8;
 
-/// And of lanes that usually take some milliseconds, of which nearly all is waiting: more than processors can begin in
-/// [`MOMENT`].
+/// Fast lanes may have this many attempts that want a processor, for each processor. Nearly all of their duration is
+/// waiting. The number is above what a processor can begin within [`RECLAIM_AFTER`].
 pub const FAST_PER_PROCESSOR: usize = 32;
 
 // Assignments.
 
-/// A worker is not given more while so many others could share what waits.
+/// An assignment takes runs of at most one part in this many of the ready immediate lanes, so that several workers
+/// share them.
 pub const ASSIGNMENT_SHARE: usize = 4;
 
-/// Runs of one worker.
+/// Most runs of an assignment.
 pub const MAX_RUNS: usize = 16;
 
-/// Deliveries of one worker.
+/// An assignment with this many jobs gets no further run.
 pub const MAX_JOBS: usize = 16;
 
-/// And no more than are usually made in this time.
+/// An assignment whose jobs usually take this long together gets no further run. The time is short because the lanes of
+/// an assignment wait for each other.
 pub const ASSIGNMENT_TIME: Duration = Duration::from_millis(2);
 
 // Attempts in progress.
 
-/// An attempt of a failing lane is young for at least this long, so that there are at most 1,600 a second.
+/// Shortest time for which an attempt of a failing lane counts as recent, even if it failed at once. Together with
+/// [`RECENT_FAILING`] this allows at most 1,600 attempts a second.
 pub const RECENT_FAILURE: Duration = Duration::from_millis(10);
 
-/// An attempt of a failing lane may be cut for room when it is older.
+/// Age at which attempts may be cancelled where threads run out. Only those of failing or suspect lanes are, and those
+/// of good lanes with several overdue attempts.
 pub const CUT_AFTER: Duration = Duration::from_secs(1);
 
-// Retries by hand.
+// Manual retries.
 
-/// Deliveries of one lane that wait to be sent by hand; further ones go as others do, as soon as they are due.
+/// Most manually retried deliveries that wait in one lane. Further ones are read from the file like all others, as soon
+/// as they are due.
 pub const MAX_URGENT: usize = 1_024;
 
 // Workers.
 
-/// A worker that has been busy for so long with what it was given leaves the rest to others.
+/// A worker that has been busy with its assignment for this long begins no further job. What is left is requeued.
 pub const MAX_BUSY: Duration = Duration::from_millis(8);
 
-// Each waits for the one before: what a worker is given ends before it is reclaimed, and that before anything is overdue.
+// The times must have this order. What a worker is given should end before it is reclaimed, and should be reclaimed
+// before an attempt is overdue.
 const _: () = assert!(
     ASSIGNMENT_TIME.as_millis() <= RUN_TIME.as_millis()
         && RUN_TIME.as_millis() < RECLAIM_AFTER.as_millis()

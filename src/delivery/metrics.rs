@@ -1,14 +1,14 @@
-//! What the engine counts for `/metrics`.
+//! What the engine counts for `/metrics`. The text form is made in `app`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::domain::delivery::{ErrorClass, Outcome};
 
-/// Upper bounds of the buckets of attempt durations, in seconds.
+/// Upper bounds of the buckets for durations of attempts, in seconds. The last one is the default timeout.
 pub const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
-/// Counters and gauges, moved by the scheduler and its workers.
+/// Counters and gauges. Workers count attempts, and the scheduler sets the gauges.
 #[derive(Default)]
 pub struct EngineMetrics {
     succeeded: AtomicU64,
@@ -20,27 +20,27 @@ pub struct EngineMetrics {
     in_hand: AtomicU64,
 }
 
-/// A reading.
+/// The metrics at one moment.
 #[derive(Debug, Clone)]
 pub struct EngineMetricsSnapshot {
     /// Attempts that succeeded.
     pub succeeded: u64,
     /// Attempts that failed, by class.
     pub failed: Vec<(ErrorClass, u64)>,
-    /// Attempts at most as long as each of [`BUCKETS`], cumulative.
+    /// Attempts that took at most as long as each of [`BUCKETS`], cumulative.
     pub buckets: Vec<u64>,
-    /// Sum of all attempts' durations.
+    /// Sum of the durations of all attempts.
     pub duration: Duration,
-    /// Attempts under way.
+    /// Workers that are busy. Each has at most one attempt in progress.
     pub flying: u64,
-    /// Destinations known.
+    /// Lanes, one for each destination.
     pub lanes: u64,
-    /// Deliveries in memory.
+    /// Deliveries in hand.
     pub in_hand: u64,
 }
 
 impl EngineMetrics {
-    /// Counts an attempt.
+    /// Counts an attempt that has ended.
     pub fn attempt(&self, outcome: Outcome, took: Duration) {
         match outcome.error() {
             None => self.succeeded.fetch_add(1, Ordering::Relaxed),
@@ -59,7 +59,7 @@ impl EngineMetrics {
         self.in_hand.store(in_hand as u64, Ordering::Relaxed);
     }
 
-    /// All of them.
+    /// Reads all metrics.
     pub fn read(&self) -> EngineMetricsSnapshot {
         let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
         let mut sum = 0;

@@ -1,7 +1,7 @@
-//! The engine: sends what is pending, each destination in a lane of its own, so that none delays another.
+//! Sends pending deliveries. Each destination has a lane of its own, so that none delays another.
 //!
-//! `scheduler` decides who sends next, `workers` are the threads that do, `sending` is one HTTP exchange and all of ureq.
-//! This file only says what other floors see.
+//! `scheduler` decides who sends next, `workers` runs on threads that may block, and `sending` makes one HTTP exchange
+//! and has all of ureq. This file only exports what other floors may use, and holds no code.
 
 pub mod clock;
 

@@ -1,4 +1,4 @@
-//! What the engine is told.
+//! The settings of the engine, as values of `domain`. Flags and their validation are in `commands`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use super::sending::tls::trust::Trust;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::retry::RetrySchedule;
 
-/// What the engine is told at start.
+/// Settings that the engine gets at start and that do not change.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Attempts under way at once, over all destinations.
+    /// Most attempts in progress, over all destinations.
     pub workers: usize,
-    /// Attempts under way at once to one destination.
+    /// Most attempts in progress to one destination that sets no limit of its own.
     pub destination_concurrency: usize,
-    /// For one attempt, from look-up to the end of the answer.
+    /// Timeout of one attempt, from DNS lookup to the end of the response. A destination may set its own.
     pub timeout: Duration,
-    /// Delays between attempts.
+    /// Delays between the attempts of a delivery. A destination may set its own.
     pub retry_schedule: RetrySchedule,
-    /// A destination with nothing but failures for this long is paused.
+    /// A destination is paused after only failures for this long.
     pub pause_after: Duration,
-    /// Where deliveries may go.
+    /// Addresses that deliveries may go to.
     pub network: Arc<NetworkPolicy>,
-    /// Whose certificates are believed.
+    /// Roots of TLS certificates that are trusted besides Mozilla's.
     pub trust: Trust,
     /// The clock of due times.
     pub clock: Clock,

@@ -1,4 +1,5 @@
-//! Accounts: whose data it is, and the token that may send it.
+//! Accounts and their fields. An account owns destinations and events. The app secret token of an account is in
+//! `secret`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +10,12 @@ use super::ids::{AccountId, AccountKey};
 use super::text::{check_address, check_name};
 use super::time::Timestamp;
 
-/// An e-mail address, unique among accounts, case aside.
+/// An e-mail address, unique among accounts without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// What the database holds, which was parsed once.
+    /// A text from the database, which was parsed when it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -24,7 +25,7 @@ impl Email {
         &self.0
     }
 
-    /// The form that must be unique: folded fully, as Unicode does where no language is known (CaseFolding.txt, C and F).
+    /// The form that must be unique: full case folding without a language, as in Unicode's CaseFolding.txt (C and F).
     pub fn folded(&self) -> String {
         UniCase::new(self.as_str()).to_folded_case()
     }
@@ -39,8 +40,8 @@ impl fmt::Display for Email {
 impl FromStr for Email {
     type Err = String;
 
-    /// One `@`, something before it, a domain with a dot or `localhost` after it, at most 254 bytes (RFC 5321); whether
-    /// it receives mail only a mail could tell.
+    /// Accepts one `@`, with a part before it and a domain after it. The domain has a dot or is `localhost`. The limit
+    /// is 254 bytes (RFC 5321). Whether the address receives mail is not checked.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || Err("must be an e-mail address such as ada@example.com".to_owned());
         check_address(text)?;
@@ -67,12 +68,13 @@ impl FromStr for Email {
     }
 }
 
-/// An account's name: 1 to 200 characters after trimming, no control characters, and none that nobody sees.
+/// An account's name: 1 to 200 characters after trimming, without control characters and misplaced invisible
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountName(String);
 
 impl AccountName {
-    /// What the database holds, which was parsed once.
+    /// A text from the database, which was parsed when it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -105,12 +107,13 @@ impl FromStr for AccountName {
     }
 }
 
-/// An account's web site: an absolute http or https URL of at most 2,048 bytes. Shown, never called.
+/// An account's website: an absolute http or https URL of at most 2,048 bytes. The server shows the URL but never calls
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Website(String);
 
 impl Website {
-    /// What the database holds, which was parsed once.
+    /// A text from the database, which was parsed when it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -138,7 +141,7 @@ impl FromStr for Website {
         }
         let lower = text.to_ascii_lowercase();
         let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://")).ok_or_else(wrong)?;
-        // What only a lenient parser mends is refused: extra slashes, backslashes, white space.
+        // Refuse what only a lenient parser accepts: extra slashes, backslashes, white space.
         if rest.starts_with('/') || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
             return Err(wrong());
         }
@@ -150,10 +153,10 @@ impl FromStr for Website {
     }
 }
 
-/// An account as it is read. Its token is not part of it.
+/// An account as it is read. The token is not part of it.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Key inside the file.
+    /// Key inside the database file.
     pub key: AccountKey,
     /// Public id.
     pub id: AccountId,
@@ -161,35 +164,35 @@ pub struct Account {
     pub email: Email,
     /// Name.
     pub name: AccountName,
-    /// Web site, if one is known.
+    /// Website, if one is set.
     pub website: Option<Website>,
     /// Last four characters of the app secret token.
     pub token_hint: String,
-    /// When it was made.
+    /// When the account was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the account was last changed.
     pub updated_at: Timestamp,
 }
 
-/// What a client may set of an account.
+/// The fields of an account that a client may set.
 #[derive(Debug, Clone)]
 pub struct AccountFields {
     /// Unique e-mail address.
     pub email: Email,
     /// Name.
     pub name: AccountName,
-    /// Web site.
+    /// Website.
     pub website: Option<Website>,
 }
 
-/// A partial change (RFC 7396): `None` leaves a field as it is, `Some(None)` clears it.
+/// A partial change (RFC 7396). `None` leaves a field as it is, and `Some(None)` clears it.
 #[derive(Debug, Clone, Default)]
 pub struct AccountPatch {
     /// New e-mail address.
     pub email: Option<Email>,
     /// New name.
     pub name: Option<AccountName>,
-    /// New web site.
+    /// New website.
     pub website: Option<Option<Website>>,
 }
 
@@ -231,7 +234,7 @@ mod tests {
             ["ada@example.com", "ADA@Example.COM"],
             ["stra\u{df}e@example.com", "STRASSE@example.com"],
             ["stra\u{1e9e}e@example.com", "strasse@example.com"],
-            // Sigma within a word, at its end, and as a capital.
+            // Sigma inside a word, at the end of a word, and as a capital letter.
             ["\u{3c3}\u{3cc}\u{3c2}@example.com", "\u{3a3}\u{38c}\u{3a3}@example.com"],
             ["\u{3c3}\u{3cc}\u{3c3}@example.com", "\u{3c3}\u{3cc}\u{3c2}@example.com"],
             ["\u{fb01}n@example.com", "FIN@example.com"],
@@ -239,7 +242,7 @@ mod tests {
         ] {
             assert_eq!(folded(same[0]), folded(same[1]), "{same:?}");
         }
-        // No language is special: the Turkish dotless i is a letter of its own.
+        // No language has rules of its own: the Turkish dotless i is a different letter.
         assert_ne!(folded("\u{131}@example.com"), folded("I@example.com"));
         assert_eq!(folded("I@example.com"), "i@example.com");
         let once = folded("STRA\u{1e9e}E@example.com");

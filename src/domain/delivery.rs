@@ -1,4 +1,5 @@
-//! Deliveries: one event for one destination, its states, and what an attempt's outcome makes of it.
+//! Deliveries: one event for one destination. Here are the states of a delivery, and the rules for what follows an
+//! attempt.
 
 use std::time::Duration;
 
@@ -7,19 +8,19 @@ use super::retry::{Jitter, RetrySchedule};
 use super::string_enum::words;
 use super::time::Timestamp;
 
-/// Bytes of an answer's body that the log keeps.
+/// Most bytes of a response's body that are stored with an attempt.
 pub const LOGGED_BODY_BYTES: usize = 16 * 1024;
 
-/// Where a delivery stands.
+/// State of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryState {
-    /// Not yet delivered; it will be tried (again).
+    /// Not delivered yet; will be tried, or tried again.
     Pending,
-    /// Answered with 2xx.
+    /// The destination responded with 2xx.
     Succeeded,
-    /// Failed until its schedule was used up. A retry by hand or a replay opens it again.
+    /// Every attempt of the schedule failed. A manual retry or a replay makes the delivery pending again.
     Exhausted,
-    /// Given up by hand.
+    /// Cancelled manually.
     Cancelled,
 }
 
@@ -27,7 +28,7 @@ impl DeliveryState {
     /// Every state.
     pub const ALL: [Self; 4] = [Self::Pending, Self::Succeeded, Self::Exhausted, Self::Cancelled];
 
-    /// The word in API, log and metrics.
+    /// The word for this state in the API, the log and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -37,7 +38,7 @@ impl DeliveryState {
         }
     }
 
-    /// The number in the database.
+    /// The number for this state in the database.
     pub fn code(self) -> i64 {
         match self {
             Self::Pending => 0,
@@ -47,7 +48,7 @@ impl DeliveryState {
         }
     }
 
-    /// From the number in the database.
+    /// The state with this number in the database.
     pub fn from_code(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.code() == code)
     }
@@ -56,28 +57,28 @@ impl DeliveryState {
 /// Why an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
-    /// An answer other than 2xx.
+    /// A response with a status other than 2xx.
     Status,
-    /// No answer within the time.
+    /// No response before the timeout.
     Timeout,
-    /// No TCP connection.
+    /// No TCP connection could be made.
     Connect,
-    /// The name does not resolve.
+    /// The host name does not resolve.
     Dns,
-    /// The TLS handshake failed, or what came later is not valid TLS.
+    /// The TLS handshake failed, or later data was not valid TLS.
     Tls,
-    /// The name leads to an address that deliveries must not reach.
+    /// The host name resolves to an address that deliveries must not reach.
     RefusedAddress,
-    /// The connection broke before the head of an answer was whole.
+    /// The connection broke before the headers of a response were complete.
     Reset,
-    /// What came is not HTTP, or over the limits of a header.
+    /// The response is not valid HTTP, or its headers are over a limit.
     InvalidResponse,
-    /// The request cannot be built as configured.
+    /// The request cannot be built from the destination's configuration.
     InvalidRequest,
-    /// The GET query makes the URL longer than 8,000 bytes; it is not sent.
+    /// With the query of a GET the URL is longer than 8,000 bytes. The request is not sent.
     UrlTooLong,
-    /// Cut short by the server to make room for other destinations, or not made for want of open files or ports; it does
-    /// not use up the schedule.
+    /// The server stopped the attempt to free a place for other destinations, or could not start it. The latter happens
+    /// where no open files, ports or memory are left. A cut attempt does not use up the schedule.
     Cut,
 }
 
@@ -97,7 +98,7 @@ impl ErrorClass {
         Self::Cut,
     ];
 
-    /// The word in API, database, log and metrics.
+    /// The word for this class in the API, the database, the log and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Status => "status",
@@ -117,27 +118,27 @@ impl ErrorClass {
 
 words!(DeliveryState, ErrorClass);
 
-/// What came of one HTTP request.
+/// The result of one HTTP request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// An answer came, whatever its body was like. `retry_after` is what 429 and 503 asked for, already bounded.
+    /// A response came, whatever its body was like.
     Answer {
         /// HTTP status.
         status: u16,
-        /// Wait that the destination asks for.
+        /// How long the destination asks to wait, already bounded. Counts only with 429 and 503.
         retry_after: Option<Duration>,
     },
-    /// No answer, or none was asked for.
+    /// No response came, or no request was sent.
     NoAnswer(ErrorClass),
 }
 
 impl Outcome {
-    /// Success is 200 to 299 and nothing else.
+    /// Whether the status is 200 to 299. Nothing else is a success.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Answer { status: 200..=299, .. })
     }
 
-    /// HTTP status, where an answer came.
+    /// HTTP status, if a response came.
     pub fn status(self) -> Option<u16> {
         match self {
             Self::Answer { status, .. } => Some(status),
@@ -145,7 +146,7 @@ impl Outcome {
         }
     }
 
-    /// Why it failed; `None` for a success.
+    /// Why the attempt failed. `None` for a success.
     pub fn error(self) -> Option<ErrorClass> {
         match self {
             Self::Answer { .. } if self.is_success() => None,
@@ -155,41 +156,42 @@ impl Outcome {
     }
 }
 
-/// What follows an attempt.
+/// What happens to a delivery after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Done.
+    /// The delivery succeeded.
     Succeeded,
-    /// Pending, due again at this time; `step` is its place in the schedule from then on.
+    /// The delivery stays pending and is tried again.
     Retry {
-        /// When it is due.
+        /// When the delivery is due again.
         at: Timestamp,
-        /// Failures of the schedule that are used up.
+        /// Failures of the schedule that are used up from then on.
         step: u32,
     },
     /// The schedule is used up.
     Exhausted,
-    /// 410: the destination is paused; this delivery stays pending and goes first on resume.
+    /// 410: the destination is paused. The delivery stays pending and is sent first after a resume.
     PauseDestination,
 }
 
-/// What an attempt's outcome makes of its delivery and its destination.
+/// What follows an attempt, for its delivery and its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
     /// The delivery's next state.
     pub next: Next,
-    /// The whole destination is held back until then (`Retry-After`).
+    /// Time until which the whole destination is held back, because of `Retry-After`.
     pub hold_until: Option<Timestamp>,
 }
 
-/// What follows when a delivery that has used up `step` failures of `schedule` ends an attempt with `outcome` at `now`.
+/// What follows an attempt that ended with `outcome` at `now`. Before the attempt, `step` failures of `schedule` were
+/// used up.
 pub fn transition(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Timestamp, jitter: Jitter) -> Transition {
     let asked = match outcome {
         Outcome::Answer { status: 429 | 503, retry_after } => retry_after,
         _ => None,
     };
     let hold_until = asked.map(|wait| now.plus(wait));
-    // The hold is the destination's, so that it can be lifted; this delivery keeps to the schedule.
+    // The hold belongs to the destination, so that it can be removed. The delivery itself keeps to its schedule.
     let retry = |delay: Duration, step| Next::Retry { at: now.plus(delay), step };
     let next = match outcome {
         _ if outcome.is_success() => Next::Succeeded,
@@ -203,71 +205,74 @@ pub fn transition(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Ti
     Transition { next, hold_until }
 }
 
-/// A cut attempt says little about its destination, so it is tried again soon.
+/// Longest delay after an attempt that was cut. Such an attempt says little about its destination, so the next one is
+/// soon.
 const CUT_DELAY: Duration = Duration::from_secs(5);
 
-/// One HTTP request made for a delivery, as the log keeps it.
+/// One HTTP request for a delivery, as it is stored.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// When it began.
+    /// When the attempt began.
     pub at: Timestamp,
-    /// From its beginning to the end of the answer or the failure.
+    /// Time from the beginning of the attempt to the end of the response, or to the failure.
     pub duration: Duration,
-    /// What came of it.
+    /// The result.
     pub outcome: Outcome,
-    /// What went wrong, for people, also with the body of an answer that counts; never holds a secret.
+    /// What went wrong, for people. A response that counts has a detail too if its body was wrong. Never holds a
+    /// secret.
     pub detail: Option<String>,
-    /// At most the first [`LOGGED_BODY_BYTES`] of the answer's body.
+    /// At most the first [`LOGGED_BODY_BYTES`] bytes of the response's body.
     pub body: Vec<u8>,
-    /// Whether the answer's body was longer than what is kept.
+    /// Whether the response's body was longer than `body`.
     pub body_truncated: bool,
 }
 
-/// An attempt as it is read back.
+/// An attempt as it is read from the database.
 #[derive(Debug, Clone)]
 pub struct LoggedAttempt {
-    /// 1 for the first of its delivery.
+    /// Number of the attempt within its delivery. The first is 1.
     pub number: u32,
-    /// When it began.
+    /// When the attempt began.
     pub at: Timestamp,
-    /// How long it took.
+    /// How long the attempt took.
     pub duration: Duration,
-    /// HTTP status, where an answer came.
+    /// HTTP status, if a response came.
     pub status_code: Option<u16>,
-    /// Why it failed; `None` for a success.
+    /// Why the attempt failed. `None` for a success.
     pub error: Option<ErrorClass>,
     /// What went wrong, for people.
     pub detail: Option<String>,
-    /// First bytes of the answer's body.
+    /// First bytes of the response's body.
     pub body: Vec<u8>,
-    /// Whether the answer's body was longer than that.
+    /// Whether the response's body was longer than `body`.
     pub body_truncated: bool,
 }
 
 /// A delivery as it is read.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Its id.
+    /// Id of the delivery.
     pub id: DeliveryId,
-    /// The event it carries.
+    /// Id of its event.
     pub event_id: EventId,
-    /// Where it goes.
+    /// Id of its destination.
     pub destination_id: DestinationId,
-    /// Whose event it is.
+    /// Id of the account that owns the event.
     pub account_id: AccountId,
-    /// Where it stands.
+    /// State of the delivery.
     pub state: DeliveryState,
-    /// Requests made so far.
+    /// Attempts made so far.
     pub attempt_count: u32,
-    /// Status of the last attempt, where an answer came.
+    /// Status of the last attempt, if a response came.
     pub status_code: Option<u16>,
     /// Why the last attempt failed.
     pub error: Option<ErrorClass>,
-    /// When it is due; only while pending. A paused or held destination may make it wait longer.
+    /// When the delivery is due; set only while pending. The delivery may wait longer if its destination is paused or
+    /// held back.
     pub next_attempt_at: Option<Timestamp>,
-    /// When its event was received.
+    /// When the event was received.
     pub created_at: Timestamp,
-    /// When its last attempt began.
+    /// When the last attempt began.
     pub last_attempt_at: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Destinations: where an account's events go, and how.
+//! Destinations and their fields: where an account's events are sent, and how.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use super::string_enum::words;
 use super::target_url::TargetUrl;
 use super::time::Timestamp;
 
-/// Most destinations that one account may have.
+/// Most destinations of one account.
 pub const MAX_PER_ACCOUNT: usize = 1_000;
 
-/// Longest timeout of a destination.
+/// Longest timeout that a destination may have.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Most attempts at once that a destination may ask for.
 pub const MAX_CONCURRENCY: u16 = 256;
 
-/// After a rotation both signing secrets sign for this long.
+/// How long the previous signing secret still signs after a rotation, in addition to the current one.
 pub const ROTATION_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
 /// HTTP method of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpMethod {
-    /// The data goes as query parameters, without a body.
+    /// The document is sent as query parameters, without a body.
     Get,
-    /// The data goes as the body.
+    /// The document is sent as the body.
     Post,
-    /// The data goes as the body.
+    /// The document is sent as the body.
     Put,
-    /// The data goes as the body.
+    /// The document is sent as the body.
     Patch,
-    /// The data goes as the body.
+    /// The document is sent as the body.
     Delete,
 }
 
@@ -41,7 +41,7 @@ impl HttpMethod {
     /// Every method.
     pub const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
 
-    /// Its name in HTTP.
+    /// Name of the method in HTTP.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -56,11 +56,11 @@ impl HttpMethod {
 /// Why a destination is paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PausedReason {
-    /// By hand.
+    /// Paused manually.
     Manual,
-    /// It answered 410 Gone.
+    /// The destination responded with 410 Gone.
     Gone,
-    /// Nothing but failures for days.
+    /// Attempts only failed, for as long as the server's setting `--pause-after` says.
     Failing,
 }
 
@@ -68,7 +68,7 @@ impl PausedReason {
     /// Every reason.
     pub const ALL: [Self; 3] = [Self::Manual, Self::Gone, Self::Failing];
 
-    /// The word in API and database.
+    /// The word for this reason in the API and the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Manual => "manual",
@@ -83,43 +83,43 @@ words!(HttpMethod, PausedReason);
 /// A pause and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
-    /// Why.
+    /// Why the destination is paused.
     pub reason: PausedReason,
-    /// Since when.
+    /// When the pause began.
     pub at: Timestamp,
 }
 
-/// What a client may set of a destination.
+/// The fields of a destination that a client may set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationFields {
-    /// Where to.
+    /// Target URL.
     pub url: TargetUrl,
-    /// How.
+    /// HTTP method.
     pub method: HttpMethod,
-    /// Headers over the defaults.
+    /// Headers that are sent in addition to the default ones, or in place of them.
     pub headers: Headers,
-    /// In place of the server's schedule.
+    /// Replaces the server's schedule.
     pub retry_schedule: Option<RetrySchedule>,
-    /// In place of the server's timeout, in whole seconds.
+    /// Replaces the server's timeout. Whole seconds.
     pub timeout: Option<Duration>,
-    /// In place of the server's bound of attempts at once.
+    /// Replaces the server's limit of attempts at once.
     pub max_concurrency: Option<u16>,
 }
 
-/// A partial change (RFC 7396): `None` leaves a field as it is, `Some(None)` clears it.
+/// A partial change (RFC 7396). `None` leaves a field as it is, and `Some(None)` clears it.
 #[derive(Debug, Clone, Default)]
 pub struct DestinationPatch {
     /// New URL.
     pub url: Option<TargetUrl>,
     /// New method.
     pub method: Option<HttpMethod>,
-    /// Headers to set, or with `None` to remove.
+    /// Headers to set, or to remove where the value is `None`.
     pub headers: Vec<(String, Option<String>)>,
     /// New schedule.
     pub retry_schedule: Option<Option<RetrySchedule>>,
     /// New timeout.
     pub timeout: Option<Option<Duration>>,
-    /// New bound of attempts at once.
+    /// New limit of attempts at once.
     pub max_concurrency: Option<Option<u16>>,
 }
 
@@ -127,7 +127,7 @@ impl DestinationPatch {
     /// The fields after the change.
     ///
     /// # Errors
-    /// Every fault of the headers as they would be.
+    /// Every error in the headers that the change would result in.
     pub fn apply(self, fields: &DestinationFields) -> Result<DestinationFields, Vec<crate::error::FieldError>> {
         Ok(DestinationFields {
             url: self.url.unwrap_or_else(|| fields.url.clone()),
@@ -140,17 +140,17 @@ impl DestinationPatch {
     }
 }
 
-/// The secrets that sign what a destination gets.
+/// The secrets that sign the requests to a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningSecrets {
-    /// Signs from now on.
+    /// The current secret.
     pub current: SigningSecret,
-    /// Signs beside it until the overlap of a rotation ends.
+    /// The previous secret, and the time until which it signs too.
     pub previous: Option<(SigningSecret, Timestamp)>,
 }
 
 impl SigningSecrets {
-    /// Both secrets while they overlap, the current one first.
+    /// The secrets that sign at `now`, the current one first.
     pub fn valid_at(&self, now: Timestamp) -> impl Iterator<Item = &SigningSecret> {
         let previous = self.previous.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret);
         std::iter::once(&self.current).chain(previous)
@@ -160,7 +160,7 @@ impl SigningSecrets {
 /// A destination as it is read.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    /// Key inside the file.
+    /// Key inside the database file.
     pub key: DestinationKey,
     /// Public id.
     pub id: DestinationId,
@@ -168,19 +168,19 @@ pub struct Destination {
     pub account_key: AccountKey,
     /// Public id of its account.
     pub account_id: AccountId,
-    /// What the client set.
+    /// The fields that the client set.
     pub fields: DestinationFields,
     /// Signing secrets.
     pub secrets: SigningSecrets,
-    /// The pause, if it is paused.
+    /// The pause, if the destination is paused.
     pub pause: Option<Pause>,
-    /// Held back until then by a `Retry-After`.
+    /// Time until which the destination is held back, because of `Retry-After`.
     pub held_until: Option<Timestamp>,
-    /// Since when it has had nothing but failures.
+    /// Since when attempts have only failed.
     pub failing_since: Option<Timestamp>,
-    /// When it was made.
+    /// When the destination was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When the destination was last changed.
     pub updated_at: Timestamp,
 }
 

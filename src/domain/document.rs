@@ -1,4 +1,4 @@
-//! The bytes of an event's document, and the memory that they take.
+//! An event's document in memory: its bytes, and the reservation for them.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,39 +6,39 @@ use std::sync::{Arc, Weak};
 
 use super::memory::Reservation;
 
-/// A document, as it came. However many deliveries carry it, it is in memory once: clones share it.
+/// A document as it was received. Clones share the bytes, so a document is in memory once for all of its deliveries.
 #[derive(Clone)]
 pub struct Document(Arc<Held>);
 
 struct Held {
     bytes: Box<[u8]>,
-    /// Given back with the last clone; none for what is small and of our own making.
+    /// Released with the last clone. `None` for small documents that the server makes itself.
     _memory: Option<Reservation>,
 }
 
-/// Finds a document for as long as somebody has it.
+/// Finds a document while others still hold it, and does not keep the document in memory.
 #[derive(Clone)]
 pub struct WeakDocument(Weak<Held>);
 
 impl Document {
-    /// A document for which `memory` was reserved.
+    /// A document with a reservation of `memory`.
     pub fn new(bytes: impl Into<Box<[u8]>>, memory: Reservation) -> Self {
         Self(Arc::new(Held { bytes: bytes.into(), _memory: Some(memory) }))
     }
 
-    /// Does not keep it in memory.
+    /// A weak reference, which does not keep the document in memory.
     pub fn downgrade(&self) -> WeakDocument {
         WeakDocument(Arc::downgrade(&self.0))
     }
 }
 
 impl WeakDocument {
-    /// The document, if somebody has it still.
+    /// The document, if it is still in memory.
     pub fn upgrade(&self) -> Option<Document> {
         self.0.upgrade().map(Document)
     }
 
-    /// Whether nobody has it any more.
+    /// Whether the document is not in memory any more.
     pub fn is_gone(&self) -> bool {
         self.0.strong_count() == 0
     }
@@ -52,7 +52,7 @@ impl Deref for Document {
     }
 }
 
-/// Of our own making, such as that of a test delivery: it counts for nothing.
+/// A document that the server makes itself, such as that of a test delivery. Such a document needs no reservation.
 impl From<&[u8]> for Document {
     fn from(bytes: &[u8]) -> Self {
         Self(Arc::new(Held { bytes: bytes.into(), _memory: None }))

@@ -1,13 +1,13 @@
-//! Durations as people write them: `200ms`, `5s`, `10m`, `24h`, `30d`.
+//! Reads and writes durations as people write them: `200ms`, `5s`, `10m`, `24h`, `30d`.
 
 use std::time::Duration;
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Longest duration that is taken: ten years of 365 days.
+/// Longest duration that is accepted: ten years of 365 days.
 pub const MAX_DURATION: Duration = Duration::from_secs(3_650 * 86_400);
 
-/// Reads a whole number and a unit (`ms`, `s`, `m`, `h`, `d`), up to [`LONGEST`].
+/// Reads a whole number and a unit (`ms`, `s`, `m`, `h`, `d`), up to [`MAX_DURATION`].
 ///
 /// # Errors
 /// A sentence that says what would be right.
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     if duration > MAX_DURATION { Err(format!("`{text}` is longer than 3650d")) } else { Ok(duration) }
 }
 
-/// The shortest text that [`parse`] reads back as the same duration (whole milliseconds).
+/// The shortest text that [`parse`] reads back as the same duration. The duration must be whole milliseconds.
 pub fn format(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let (unit, size) = UNITS.iter().rev().find(|(_, size)| millis % size == 0 && millis >= *size).unwrap_or(&UNITS[1]);

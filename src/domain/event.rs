@@ -1,4 +1,5 @@
-//! Events: one JSON document received, and the key under which it may be sent again without being taken twice.
+//! Events: received JSON documents, and idempotency keys. A client that repeats an event with the same key does not
+//! create a second event.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,15 +9,16 @@ use super::document::Document;
 use super::ids::{AccountId, AccountKey, EventId};
 use super::time::Timestamp;
 
-/// An `Idempotency-Key` is remembered for this long, whatever the retention is.
+/// How long an `Idempotency-Key` is remembered, whatever the retention is.
 const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-/// The last time of receipt whose key is over `now`; those of events that were received later still hold.
+/// Keys of events that were received at this time or before have expired at `now`. Keys of later events are still
+/// valid.
 pub fn keys_over(now: Timestamp) -> Timestamp {
     now.minus(IDEMPOTENCY_WINDOW)
 }
 
-/// A client's `Idempotency-Key`: 1 to 255 characters of visible ASCII and space.
+/// A client's `Idempotency-Key`: 1 to 255 characters, visible ASCII and spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
@@ -40,28 +42,28 @@ impl FromStr for IdempotencyKey {
     }
 }
 
-/// A checked document on its way in.
+/// A checked document that is to be accepted.
 #[derive(Debug, Clone)]
 pub struct IncomingEvent {
-    /// Whose it is.
+    /// Account that sent it.
     pub account: AccountKey,
-    /// The bytes as they came; one JSON document in UTF-8.
+    /// The bytes as they were received: one JSON document in UTF-8.
     pub payload: Document,
-    /// Key under which a repeat is recognised.
+    /// Key by which a repeated event is recognised.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
 /// An event as it is read.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its id.
+    /// Id of the event.
     pub id: EventId,
-    /// Whose it is.
+    /// Id of its account.
     pub account_id: AccountId,
-    /// When it was received.
+    /// When the event was received.
     pub received_at: Timestamp,
-    /// Bytes of its document.
+    /// Length of its document, in bytes.
     pub payload_bytes: u64,
-    /// One for each destination that the account had, in the order in which they were made.
+    /// One delivery for each destination that the account had, in the order in which they were created.
     pub deliveries: Vec<Delivery>,
 }

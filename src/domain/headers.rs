@@ -1,4 +1,4 @@
-//! The headers that a destination gets over the defaults: what may be set, and what is hidden when they are shown.
+//! A destination's own headers: which ones may be set, and which values are hidden in lists.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -13,10 +13,11 @@ pub const MAX_HEADERS: usize = 100;
 /// Most bytes of all names and values together.
 pub const MAX_BYTES: usize = 32 * 1024;
 
-/// Stands in lists for a value that holds a secret.
+/// Replaces a value that holds a secret, in lists.
 pub const MASK: &str = "********";
 
-/// Set by the sender or meant for one connection only, or (the tokens of the data handler) not to be passed on.
+/// Names that may not be set: the server sets these headers, or they belong to one connection. The last two carry the
+/// tokens of the data handler and must not be passed on.
 const REFUSED: [&str; 12] = [
     "host",
     "content-length",
@@ -32,13 +33,14 @@ const REFUSED: [&str; 12] = [
     "cl-x-token",
 ];
 
-/// Prefixes of refused names: those of proxies, and those of Standard Webhooks, which carry id and signature.
+/// Prefixes of names that may not be set: headers of proxies, and Standard Webhooks' headers with id and signature.
 const REFUSED_PREFIXES: [&str; 2] = ["proxy-", "webhook-"];
 
-/// A name with one of these in it is taken to hold a secret (`_` counts as `-`).
+/// A header whose name contains one of these words is treated as a secret (`_` counts as `-`).
 ///
-/// Nothing but the name tells a secret from a harmless value, so this errs towards hiding: a value hidden in vain costs
-/// one look at the destination itself, one shown in vain costs a credential. So `auth` also hides `X-Author`.
+/// Only the name can show that a value is a secret, so too many values are hidden rather than too few. A value that is
+/// hidden without need costs one request for the destination itself. A value that is shown by mistake reveals a
+/// credential. So `auth` also hides `X-Author`.
 const SECRET_WORDS: [&str; 13] = [
     "auth",
     "cookie",
@@ -55,15 +57,15 @@ const SECRET_WORDS: [&str; 13] = [
     "private",
 ];
 
-/// Checked headers in the order given. `Debug` shows no value that holds a secret.
+/// Checked headers in the order given. `Debug` hides values that hold a secret.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Headers(Vec<(String, String)>);
 
 impl Headers {
-    /// Checks headers that a client gave.
+    /// Checks the headers that a client gave.
     ///
     /// # Errors
-    /// Every fault, each with the field `headers.NAME`, or `headers` for all of them together. No fault repeats a value.
+    /// Every error, with the field `headers.NAME`, or `headers` for all headers together. No error repeats a value.
     pub fn parse(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
         if pairs.len() > MAX_HEADERS {
@@ -80,8 +82,8 @@ impl Headers {
         if faults.is_empty() { Ok(Self(pairs)) } else { Err(faults) }
     }
 
-    /// What the database holds: [`Self::to_json`] of headers that were checked once. The rules are not applied again, so
-    /// that a rule added later does not make a stored destination unreadable; anything but strings is skipped.
+    /// Reads [`Self::to_json`] from the database. The rules are not applied again, so that a new rule does not make
+    /// stored destinations unreadable. Values that are not strings are skipped.
     pub fn from_json(text: &str) -> Self {
         let object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
         Self(
@@ -102,18 +104,18 @@ impl Headers {
         Value::Object(object).to_string()
     }
 
-    /// These headers after an RFC 7396 merge patch: a value sets, `None` removes. Names match whatever their case; a
-    /// header that is set anew keeps its place and takes the new spelling.
+    /// The headers after an RFC 7396 merge patch: a value sets a header, and `None` removes it. Names match without
+    /// regard to case. A header that exists keeps its place and gets the new spelling.
     ///
     /// # Errors
-    /// As [`Self::parse`], of the headers as they would be; and names in the patch that differ in case only.
+    /// As [`Self::parse`], for the resulting headers. Also names in the patch that differ only in case.
     pub fn patched(&self, changes: Vec<(String, Option<String>)>) -> Result<Self, Vec<FieldError>> {
         let ambiguous = repeated(changes.iter().map(|(name, _)| name.as_str()));
         if !ambiguous.is_empty() {
             return Err(ambiguous);
         }
         let mut pairs = self.0.clone();
-        // Looked up by folded name, so that a patch of very many names stays cheap.
+        // Names are found by hash, so that a patch with very many names stays cheap.
         let mut places: HashMap<String, usize> =
             pairs.iter().enumerate().map(|(at, (name, _))| (name.to_ascii_lowercase(), at)).collect();
         let mut removed = HashSet::new();
@@ -136,27 +138,27 @@ impl Headers {
         Self::parse(pairs)
     }
 
-    /// Name and value of each, in order. Holds the secrets.
+    /// Name and value of each header, in order. Holds the secrets.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of `name`, whatever its case.
+    /// The value of the header `name`, without regard to case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// How many.
+    /// Number of headers.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Name and value of each for lists: [`MASK`] in place of a value that holds a secret.
+    /// Name and value of each header for lists. [`MASK`] replaces a value that holds a secret.
     pub fn masked(&self) -> Vec<(String, String)> {
         self.0
             .iter()
@@ -172,13 +174,13 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// Whether the value of the header `name` is masked in lists.
+/// Whether the value of the header `name` is hidden in lists.
 pub fn holds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('_', "-");
     name == "key" || name.ends_with("-key") || SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
-/// A fault of one header. A name may be as long as a body; only its beginning is repeated.
+/// An error in one header. A name may be as long as a body, so only its beginning is repeated.
 fn fault(name: &str, message: String) -> FieldError {
     const SHOWN: usize = 128;
     match name.char_indices().nth(SHOWN) {
@@ -187,7 +189,7 @@ fn fault(name: &str, message: String) -> FieldError {
     }
 }
 
-/// Names that were there before, in the same or another case.
+/// Errors for names that were given before, in the same or another case.
 fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<FieldError> {
     let mut seen = HashSet::new();
     names
@@ -209,7 +211,7 @@ fn name_fault(name: &str) -> Option<String> {
     Some(format!("may not be set: names that begin with {prefix} are kept for the server"))
 }
 
-/// The value is never repeated: it may be a secret.
+/// An error in a value. The value is never repeated, because it may be a secret.
 fn value_fault(name: &str, value: &str) -> Option<String> {
     if value == MASK && holds_secret(name) {
         return Some(format!("has the value {MASK}, which stands for a hidden one; give the value itself"));
@@ -217,7 +219,7 @@ fn value_fault(name: &str, value: &str) -> Option<String> {
     if value.chars().any(|c| c.is_control() && c != '\t') {
         return Some("must have no control characters (line breaks among them) in its value".to_owned());
     }
-    // `obs-text` of RFC 9110 is bytes of no known charset; clients and servers disagree about it.
+    // `obs-text` of RFC 9110 is bytes of no known charset. Clients and servers read it in different ways.
     if !value.is_ascii() {
         return Some("must have a value of ASCII characters only; encode others, such as with Base64".to_owned());
     }

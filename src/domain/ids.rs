@@ -1,25 +1,26 @@
-//! Ids. Accounts and destinations have random text ids and a small integer key inside the file; events and deliveries
-//! have a time-ordered 63-bit number that is key and public id at once (see [`hot_id`]).
+//! Ids. Accounts and destinations have a text id and a small integer key inside the file. Events and deliveries have a
+//! sequence id: a 63-bit number in order of time, which is key and public id at once (see [`sequence_id`]).
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::time::Timestamp;
 
-/// Bits of a hot id below the milliseconds: 2,097,152 ids in one millisecond before they run ahead of the clock.
+/// Bits of a sequence id below the milliseconds. 2,097,152 ids fit in one millisecond; further ids run ahead of the
+/// clock.
 const SEQUENCE_BITS: u32 = 21;
 
-/// Crockford's base 32 in lower case: sorts like the number, and nothing in it can be misread.
+/// Crockford's base 32 in lower case. Texts sort like their numbers, and no digit can be misread.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Digits of a hot id: 13 × 5 bits hold 63.
+/// Digits of a sequence id's text. 13 digits of 5 bits hold the 63 bits.
 const SEQUENCE_TEXT_LENGTH: usize = 13;
 
-/// Account key inside the database file; never shown.
+/// Account key inside the database file, never shown to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountKey(pub i64);
 
-/// Destination key inside the database file; never shown.
+/// Destination key inside the database file, never shown to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationKey(pub i64);
 
@@ -35,7 +36,7 @@ macro_rules! text_id {
                 Self(format!(concat!($prefix, "{}"), nanoid::nanoid!()))
             }
 
-            /// What the database holds, which was parsed once.
+            /// A text from the database, which was parsed when it was stored.
             pub fn from_stored(text: String) -> Self {
                 Self(text)
             }
@@ -71,8 +72,8 @@ text_id!(AccountId, "an account", "acc_");
 text_id!(DestinationId, "a destination", "dst_");
 
 impl AccountId {
-    /// An id that a client chooses. A path with `.` or `..` in it is another path to most clients (RFC 3986, 5.2.4), so
-    /// neither can be chosen; an account that has it from before can still be asked for.
+    /// Checks an id that a client chooses. `.` and `..` are refused: most clients remove them from a path (RFC 3986,
+    /// 5.2.4). Parsing still accepts both, so that an older account with such an id can be read.
     ///
     /// # Errors
     /// A sentence that says what would be right.
@@ -124,25 +125,25 @@ fn decode(text: &str) -> Option<i64> {
     }
     text.bytes().try_fold(0i64, |number, byte| {
         let digit = DIGITS.iter().position(|d| *d == byte)?;
-        // 13 digits hold 65 bits: what does not fit in 63 is no id.
+        // 13 digits hold 65 bits. A number over 63 bits is no id.
         (number < 1 << 58).then_some(())?;
         i64::try_from(digit).ok().map(|digit| number << 5 | digit)
     })
 }
 
-/// Lowest hot id of the millisecond `at`; before 1970 the lowest of all, and after May 2109 that of the last millisecond
-/// that has any.
+/// Lowest sequence id of the millisecond `at`. Before 1970 this is the lowest id of all. After May 2109 this is the
+/// lowest id of the last millisecond that has ids.
 pub fn sequence_id(at: Timestamp) -> i64 {
     at.millis().clamp(0, i64::MAX >> SEQUENCE_BITS) << SEQUENCE_BITS
 }
 
-/// The millisecond in which a hot id was handed out; later than the clock said only while the clock stood still or
-/// went back.
+/// The millisecond in which a sequence id was issued. The result is later than the clock only where the clock stood
+/// still or went back, or where a millisecond's ids were used up.
 pub fn sequence_time(id: i64) -> Timestamp {
     Timestamp::from_millis(id >> SEQUENCE_BITS)
 }
 
-/// Hands out hot ids: never one twice, never backwards, whatever the clock does.
+/// Issues sequence ids. No id is issued twice, and ids only increase, whatever the clock does.
 #[derive(Debug)]
 pub struct SequenceIds {
     next: i64,
@@ -154,7 +155,7 @@ impl SequenceIds {
         Self { next: last.saturating_add(1) }
     }
 
-    /// Takes `count` ids in a row, and gives the first.
+    /// Issues `count` consecutive ids, and returns the first.
     pub fn take(&mut self, count: i64, now: Timestamp) -> i64 {
         let first = self.next.max(sequence_id(now));
         self.next = first + count;

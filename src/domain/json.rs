@@ -1,12 +1,12 @@
-//! Whether bytes are one JSON document (RFC 8259) that can be passed on, found out without building a tree.
+//! Checks whether bytes are one JSON document (RFC 8259) that can be passed on. No tree is built.
 
 use serde::de::IgnoredAny;
 
-/// Deepest nesting of arrays and objects that is taken; more breaks the parsers of receivers.
+/// Deepest nesting of arrays and objects that is accepted. Deeper nesting breaks the parsers of receivers.
 pub const MAX_DEPTH: usize = 128;
 
-/// Checks that `bytes` are exactly one JSON document in UTF-8, without a byte order mark, lone surrogates or nesting
-/// over [`DEEPEST`].
+/// Checks that `bytes` are exactly one JSON document in UTF-8. A byte order mark, lone surrogates, and nesting over
+/// [`MAX_DEPTH`] are refused.
 ///
 /// # Errors
 /// A sentence that says what is wrong and where.
@@ -19,12 +19,13 @@ pub fn check(bytes: &[u8]) -> Result<(), String> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("The body is not UTF-8: byte {} breaks it.", error.valid_up_to()))?;
-    // `IgnoredAny` checks syntax without limits of depth or number size; the scan then only looks for what it skips.
+    // `IgnoredAny` checks the syntax without a limit of depth or of number size. The scan only checks what `IgnoredAny`
+    // skips.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("The body is not one JSON document: {error}."))?;
     scan(bytes)
 }
 
-/// Looks at nesting and at escaped surrogates of a document whose syntax is known to be right.
+/// Checks nesting and escaped surrogates of a document whose syntax is correct.
 fn scan(bytes: &[u8]) -> Result<(), String> {
     let mut depth = 0usize;
     let mut at = 0;
@@ -73,7 +74,7 @@ enum Surrogate {
     Low,
 }
 
-/// Which half of a pair the escape `\uXXXX` at `at` is, if it is one.
+/// Which half of a surrogate pair the escape `\uXXXX` at `at` is. `None` if it is no surrogate escape.
 fn surrogate(bytes: &[u8], at: usize) -> Option<Surrogate> {
     let escape = bytes.get(at..at + 4)?;
     if !escape.starts_with(b"\\u") || !escape[2].eq_ignore_ascii_case(&b'd') {

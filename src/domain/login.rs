@@ -1,8 +1,5 @@
-//! How a browser gets in without the admin token: a one-time code, and the session that it is changed for.
-//!
-//! A code is signed with a key that lives as long as one run of the server, so the server keeps nothing of a code until
-//! it is used, and a code of an earlier run is worth nothing. It is not made from the admin token: whoever finds an old
-//! code in a log cannot try out tokens against it.
+//! How a browser logs in without the admin token: with a one-time code, which is exchanged for a session. This file
+//! makes and checks codes and session tokens. Which ones are in use belongs in `web::access`.
 
 use std::time::Duration;
 
@@ -14,41 +11,44 @@ use subtle::ConstantTimeEq as _;
 use super::secret::{TokenDigest, hidden};
 use super::time::Timestamp;
 
-/// How long a code is good for.
+/// How long a code is valid.
 pub const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Hexadecimal digits of the second at which a code ends.
+/// Hexadecimal digits of a code's expiry, in seconds since 1970.
 const EXPIRY_DIGITS: usize = 8;
 
-/// Characters that make a code unlike any other: 126 bits.
+/// Random characters that make each code unique: 21 characters of 6 bits, 126 bits.
 const NONCE: usize = 21;
 
-/// Bytes of the signature that a code holds.
+/// Bytes of the signature that a code contains.
 const TAG: usize = 16;
 
-/// Signs the login codes of one run of the server.
+/// The key that signs login codes. Each run of the server makes a new key.
+///
+/// So the server stores nothing of a code until the code is used, and codes of earlier runs are invalid. Codes are not
+/// derived from the admin token. So nobody can test guessed tokens against an old code from a log.
 #[derive(Clone)]
 pub struct LoginKey([u8; 32]);
 
-/// A code, good once and for [`CODE_LIFETIME`]; it stands in a URL as it is.
+/// A code, valid once and for [`CODE_LIFETIME`]. All characters of a code may stand in a URL.
 pub struct LoginCode(String);
 
-/// When a code that was found good ends, by which it is remembered once it is used.
+/// A code whose signature and time were checked, in the form in which used codes are remembered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCode {
-    /// Which code it is.
+    /// Digest of the code's text.
     pub digest: TokenDigest,
-    /// From then on it is good no more.
+    /// The code is invalid from this time on.
     pub ends: Timestamp,
 }
 
-/// What a browser's cookie holds.
+/// The token in a browser's session cookie.
 pub struct SessionToken(String);
 
 impl LoginKey {
     /// A new key of 256 random bits.
     pub fn generate() -> Self {
-        // nanoid's generator is the operating system's; 64 characters are 384 bits, hashed down to 256.
+        // nanoid uses the operating system's generator. 64 characters are 384 bits, hashed down to 256.
         Self(Sha256::digest(nanoid::nanoid!(64).as_bytes()).into())
     }
 
@@ -57,7 +57,7 @@ impl LoginKey {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Reads what [`reveal`](Self::reveal) wrote.
+    /// Reads the text that [`reveal`](Self::reveal) returns.
     pub fn parse(text: &str) -> Option<Self> {
         BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
@@ -70,7 +70,7 @@ impl LoginKey {
         LoginCode(head + &tag)
     }
 
-    /// Whether `given` is a code of this key, and its time has not passed. Whether it was used the caller knows.
+    /// Checks that `given` is a code of this key and has not expired. The caller must check that the code was not used.
     pub fn check(&self, given: &str, now: Timestamp) -> Option<VerifiedCode> {
         let (head, tag) = given.split_at_checked(EXPIRY_DIGITS + NONCE)?;
         if !bool::from(self.tag(head).as_bytes().ct_eq(tag.as_bytes())) {
@@ -89,7 +89,7 @@ impl LoginKey {
 }
 
 impl LoginCode {
-    /// The text, for the one link that holds it.
+    /// The text, for the one link that contains it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -106,7 +106,7 @@ impl SessionToken {
         &self.0
     }
 
-    /// What the server keeps of it.
+    /// The digest, which is all that the server keeps of the token.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }

@@ -1,86 +1,88 @@
-//! Memory for documents and answers, of all clients and destinations together: however many there are, and however slow,
-//! they fill no more than this.
+//! The memory budget for documents and responses of all clients and destinations together. However many clients and
+//! destinations there are, and however slow, they use no more memory than the budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Up to so many bytes are to be had whatever others hold, up to the whole; beyond it only three quarters are. So a few
-/// that are long and slow keep nobody from sending what most events are.
+/// Size in bytes up to which a reservation may use the whole budget. Larger ones may fill only three quarters. So a few
+/// long and slow documents do not block short events, and most events are short.
 const SMALL_BYTES: usize = 4 * 1024;
 
-/// What the server takes where nothing is said; the help of `--memory` says so too.
+/// Default budget in bytes. The help text of `--memory` gives the same value.
 const DEFAULT_BYTES: usize = 256 << 20;
 
-/// The budget is at least this many of the longest bodies: two fit into the three quarters that long ones may fill.
+/// The budget is at least this many times the longest body. Then two of the longest bodies fit into the three quarters
+/// that long ones may fill.
 const MIN_LONGEST_BODIES: usize = 3;
 
-/// A number of bytes that everybody shares. Clones share it too.
+/// A number of bytes that all clients and destinations share. Clones share the same number.
 #[derive(Debug, Clone)]
 pub struct MemoryBudget {
     bytes: usize,
     taken: Arc<AtomicUsize>,
 }
 
-/// A part of it, given back when it is dropped.
+/// A reserved part of the budget, released when it is dropped.
 #[derive(Debug)]
 pub struct Reservation {
     bytes: usize,
     budget: MemoryBudget,
 }
 
-/// So much is not free now.
+/// Not so many bytes are free now.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoMemory;
 
 impl MemoryBudget {
-    /// Of so many bytes, or more where bodies may be `longest` bytes long: two of those always fit.
+    /// A budget of `bytes`, or more where bodies may be `longest` bytes long: two of the longest bodies always fit.
     pub fn new(bytes: usize, longest: usize) -> Self {
         Self { bytes: bytes.max(longest.saturating_mul(MIN_LONGEST_BODIES)), taken: Arc::default() }
     }
 
-    /// Whether something of so many bytes fits now. Nothing is kept for it: who only says that much is to come takes nothing
+    /// Whether `bytes` bytes fit now. Nothing is reserved, so a client that only announces a long body takes no memory
     /// from others.
     pub fn fits(&self, bytes: usize) -> bool {
         self.taken.load(Ordering::Relaxed).saturating_add(bytes) <= self.most(bytes)
     }
 
-    /// So many bytes.
+    /// Reserves `bytes` bytes.
     ///
     /// # Errors
-    /// They are not free.
+    /// So many are not free.
     pub fn reserve(&self, bytes: usize) -> Result<Reservation, NoMemory> {
         let mut reservation = Reservation { bytes: 0, budget: self.clone() };
         reservation.grow_to(bytes)?;
         Ok(reservation)
     }
 
-    /// How far something of so many bytes may fill it.
+    /// How much of the budget may be in use after a reservation of `bytes` bytes.
     fn most(&self, bytes: usize) -> usize {
         if bytes <= SMALL_BYTES { self.bytes } else { self.bytes / 4 * 3 }
     }
 }
 
 impl Default for MemoryBudget {
-    /// As much as the server takes where nothing is said.
+    /// The budget that the server uses by default.
     fn default() -> Self {
         Self::new(DEFAULT_BYTES, 0)
     }
 }
 
 impl Reservation {
-    /// So many it is.
+    /// Number of reserved bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes more, up to `bytes` in all.
+    /// Grows the reservation to `bytes` in all.
     ///
     /// # Errors
-    /// They are not free; what was reserved before still is.
+    /// So many are not free. The earlier reservation stays.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), NoMemory> {
         let more = bytes.saturating_sub(self.bytes);
         let most = self.budget.most(bytes);
-        // Not even for a moment more than there is: others would be refused for the sake of what is refused.
+        // The sum must not exceed the limit even for a moment. Otherwise a request that is refused could make another
+        // one fail.
         let fits = |taken: usize| taken.checked_add(more).filter(|taken| *taken <= most);
         self.budget.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map_err(|_| NoMemory)?;
         self.bytes += more;

@@ -1,4 +1,5 @@
-//! Pure types and rules: no HTTP, no SQL, no clock. A domain value that exists is valid; time is an argument.
+//! Pure types and rules, without HTTP, SQL and a clock: time is always an argument. A domain value that exists is
+//! valid.
 
 pub mod account;
 pub mod delivery;

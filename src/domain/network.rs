@@ -1,14 +1,15 @@
-//! Which addresses a delivery may go to: those that are globally reachable, and the networks that the operator opened.
+//! Which addresses deliveries may be sent to: globally reachable ones, and networks that the operator allows.
 //!
-//! The tables are IANA's special-purpose address registries for IPv4 and IPv6 (as of October 2025), with multicast and
-//! what lies outside global unicast. Addresses that carry an IPv4 address inside are looked through.
+//! The tables are IANA's special-purpose address registries for IPv4 and IPv6 (October 2025), with multicast and
+//! everything outside global unicast added. Where an IPv6 address contains an IPv4 address, the IPv4 address is
+//! checked.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Which addresses may be called. The default refuses everything that is not globally reachable.
+/// Which addresses may be called. The default refuses all that are not globally reachable.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkPolicy {
     allowed: Vec<IpNet>,
@@ -16,38 +17,40 @@ pub struct NetworkPolicy {
 }
 
 impl NetworkPolicy {
-    /// Global addresses, and these networks.
+    /// Allows global addresses and the networks `allowed`.
     pub fn new(allowed: Vec<IpNet>) -> Self {
         Self { allowed, own: None }
     }
 
-    /// Global addresses, these networks, and loopback.
+    /// Allows global addresses, the networks `allowed`, and loopback.
     pub fn dev(mut allowed: Vec<IpNet>) -> Self {
         allowed.push(IpNet::V4(v4(127, 0, 0, 0, 8)));
         allowed.push(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)));
         Self::new(allowed)
     }
 
-    /// The same for a server that listens here.
+    /// The same policy for a server that listens at `own`.
     pub fn listening_on(self, own: SocketAddr) -> Self {
         Self { own: Some(own), ..self }
     }
 
-    /// Whether `target` is the server itself, whatever networks are open: a delivery would come back as a request.
+    /// Whether `target` is the server itself. Then a delivery would come back as a request, whatever networks are
+    /// allowed.
     pub fn is_own(&self, target: SocketAddr) -> bool {
         let Some(own) = self.own else { return false };
         let here = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
         let (own_ip, ip) = (own.ip().to_canonical(), target.ip().to_canonical());
-        // Dialling an unspecified address reaches loopback, and listening on one includes it.
+        // A connection to an unspecified address reaches loopback, and a server on an unspecified address listens on
+        // loopback too.
         let reaches = own_ip == ip || (ip.is_unspecified() && here(own_ip)) || (own_ip.is_unspecified() && here(ip));
         own.port() == target.port() && reaches
     }
 
-    /// Whether `ip` may be called.
+    /// Checks whether `ip` may be called.
     ///
-    /// A mapped address (`::ffff:10.0.0.1`) is the IPv4 address under another spelling, so what allows the one allows the
-    /// other. Through NAT64, 6to4, Teredo and the like, an IPv4 address is one of another network behind a gateway:
-    /// opening the local network of that number does not open those; only naming them does.
+    /// A mapped address (`::ffff:10.0.0.1`) is another spelling of the IPv4 address. So a network that allows the IPv4
+    /// address allows the mapped one too. NAT64, 6to4, Teredo and similar addresses lead to another network behind a
+    /// gateway. Allowing the local network with the same number does not allow them; their own network must be named.
     ///
     /// # Errors
     /// The special range that the address is in.
@@ -78,7 +81,7 @@ impl NetworkPolicy {
     }
 }
 
-/// An address that may not be called, and why. Its text says how to allow it.
+/// An address that may not be called, and the reason. The text says how to allow the address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusedIp {
     address: IpAddr,
@@ -87,17 +90,17 @@ pub struct RefusedIp {
 }
 
 impl RefusedIp {
-    /// The address that was refused, as it was asked about.
+    /// The refused address, as it was given to [`NetworkPolicy::check`].
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// The special range that it (or the IPv4 address in it) is in, such as `loopback`.
+    /// The special range of the address or of the IPv4 address inside, such as `loopback`.
     pub fn range(&self) -> &'static str {
         self.range
     }
 
-    /// The smallest network that allows it.
+    /// The smallest network that allows the address.
     pub fn network(&self) -> IpNet {
         IpNet::from(match self.through {
             Some((Embedding::Mapped, inner)) => IpAddr::V4(inner),
@@ -121,7 +124,7 @@ impl fmt::Display for RefusedIp {
 
 impl std::error::Error for RefusedIp {}
 
-/// How an IPv6 address carries an IPv4 address.
+/// How an IPv6 address contains an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Embedding {
     Mapped,
@@ -145,18 +148,18 @@ impl Embedding {
     }
 }
 
-/// The IPv4 addresses inside an IPv6 address that is not a mapped one: for Teredo, the server and the client.
+/// The IPv4 addresses inside an IPv6 address that is not a mapped one. Teredo has two: the server and the client.
 fn embedded(address: Ipv6Addr) -> Option<(Embedding, [Option<Ipv4Addr>; 2])> {
     let bytes = address.octets();
     let inner = |at: usize| Some(Ipv4Addr::new(bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]));
     match address.segments() {
-        // `::` and `::1` are addresses in their own right.
+        // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0, _, _] => Some((Embedding::Compatible, [inner(12), None])),
         [0, 0, 0, 0, 0xffff, 0, _, _] => Some((Embedding::Translated, [inner(12), None])),
         [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some((Embedding::Nat64, [inner(12), None])),
         [0x2002, ..] => Some((Embedding::SixToFour, [inner(2), None])),
-        // The client's address is stored with its bits turned over (RFC 4380).
+        // The client's address is stored with all bits inverted (RFC 4380).
         [0x2001, 0, ..] => {
             let client = inner(12).map(|client| Ipv4Addr::from_bits(!client.to_bits()));
             Some((Embedding::Teredo, [inner(4), client]))
@@ -165,12 +168,12 @@ fn embedded(address: Ipv6Addr) -> Option<(Embedding, [Option<Ipv4Addr>; 2])> {
     }
 }
 
-/// The special range of an IPv4 address; `None` if it is globally reachable.
+/// The special range of an IPv4 address. `None` if the address is globally reachable.
 fn special_v4(address: Ipv4Addr) -> Option<&'static str> {
     SPECIAL_V4.iter().find(|(network, _)| network.contains(&address)).and_then(|(_, range)| *range)
 }
 
-/// The special range of an IPv6 address that carries no IPv4 address; `None` if it is globally reachable.
+/// The special range of an IPv6 address without an IPv4 address inside. `None` if the address is globally reachable.
 fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
     let outside = (!GLOBAL_UNICAST.contains(&address)).then_some("reserved (outside 2000::/3)");
     SPECIAL_V6.iter().find(|(network, _)| network.contains(&address)).map_or(outside, |(_, range)| *range)
@@ -185,16 +188,16 @@ const fn v6(segments: [u16; 4], length: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0), length)
 }
 
-/// An address of 2001:1::/32, whose last segment is given.
+/// An address of 2001:1::/32 with `last` as its last segment.
 const fn anycast(last: u16) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 1, 0, 0, 0, 0, 0, last), 128)
 }
 
-/// What IANA hands out for use between hosts anywhere.
+/// The range that IANA assigns for global unicast.
 const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0, 0], 3);
 
-/// First match counts, so a narrower range stands before the one around it; `None` is globally reachable. The
-/// registered ranges that are (AS112, AMT) and lie in no other range need no line.
+/// Special ranges of IPv4. The first match counts, so a narrower range stands before a wider one. `None` means globally
+/// reachable. Registered global ranges (AS112, AMT) that are in no other range need no line.
 static SPECIAL_V4: [(Ipv4Net, Option<&str>); 19] = [
     (v4(0, 0, 0, 0, 32), Some("wildcard (unspecified)")),
     (v4(0, 0, 0, 0, 8), Some("\"this network\"")),
@@ -218,7 +221,7 @@ static SPECIAL_V4: [(Ipv4Net, Option<&str>); 19] = [
     (v4(240, 0, 0, 0, 4), Some("reserved")),
 ];
 
-/// As [`SPECIAL_V4`]; what is in no line and outside [`GLOBAL_UNICAST`] is reserved.
+/// As [`SPECIAL_V4`], for IPv6. What is in no line and outside [`GLOBAL_UNICAST`] is reserved.
 static SPECIAL_V6: [(Ipv6Net, Option<&str>); 20] = [
     (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), Some("wildcard (unspecified)")),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), Some("loopback")),

@@ -1,15 +1,15 @@
-//! An origin: scheme, host and port of a web site (RFC 6454), as `--public-url` and `--cors-origin` name one.
+//! An origin: scheme, host and port of a website (RFC 6454). `--public-url` and `--cors-origin` name origins.
 
 use std::fmt;
 
 use url::Url;
 
-/// An `http` or `https` origin in its one spelling, such as `https://push.example.com`.
+/// An `http` or `https` origin in its only spelling, such as `https://push.example.com`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// Takes `http://` or `https://`, a host, and a port where it is not the scheme's own; one slash may follow.
+    /// Reads `http://` or `https://`, a host, and a port if it is not the scheme's default. One slash may follow.
     ///
     /// # Errors
     /// What would be right, for people.
@@ -23,9 +23,9 @@ impl Origin {
         Self::of(&scheme.to_ascii_lowercase(), authority).ok_or_else(wrong)
     }
 
-    /// The origin of `authority`, which may come from anywhere.
+    /// The origin of `authority`, which may be any text.
     fn of(scheme: &str, authority: &str) -> Option<Self> {
-        // What the parser would take for the end of the host, for a user name, or silently leave out.
+        // The URL parser would end the host here, read a user name, or silently drop these characters.
         let stray = |c: char| c.is_whitespace() || c.is_control() || "/\\?#@*%".contains(c);
         if authority.is_empty() || authority.contains(stray) {
             return None;
@@ -34,7 +34,7 @@ impl Origin {
         url.origin().is_tuple().then(|| Self(url.origin().ascii_serialization()))
     }
 
-    /// As browsers send it in `Origin`.
+    /// The text that browsers send in `Origin`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -44,7 +44,8 @@ impl Origin {
         self.0.starts_with("https:")
     }
 
-    /// Whether `host`, the value of a `Host` header, means this origin: case and the scheme's own port aside.
+    /// Whether `host`, the value of a `Host` header, means this origin. Case and the scheme's default port do not
+    /// matter.
     pub fn has_host(&self, host: &str) -> bool {
         let (scheme, _) = self.0.split_once(':').unwrap_or_default();
         Self::of(scheme, host).as_ref() == Some(self)

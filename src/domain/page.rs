@@ -1,18 +1,18 @@
-//! Pages of lists, and the opaque cursors that lead from one to the next.
+//! Pages of lists, and the opaque cursors that lead to the next page.
 
 use std::str::FromStr;
 
-/// Items of a page when nothing is asked for.
+/// Items of a page if the client gives no limit.
 pub const DEFAULT_LIMIT: u16 = 50;
 
 /// Most items of a page.
 pub const MAX_LIMIT: u16 = 200;
 
-/// Place in a list: the order key of the last item before the next page.
+/// A position in a list: the order key of the last item before the next page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub i64);
 
-/// Marks version 1 of the text form, so that a later one can be told apart.
+/// Marks version 1 of the text form, so that later versions can be distinguished.
 const PREFIX: &str = "c1-";
 
 impl FromStr for Cursor {
@@ -33,21 +33,21 @@ impl std::fmt::Display for Cursor {
     }
 }
 
-/// Which page is wanted.
+/// The page that a client asks for.
 #[derive(Debug, Clone, Copy)]
 pub struct PageRequest {
-    /// At most this many items, 1 to [`MOST`].
+    /// Most items of the page, 1 to [`MAX_LIMIT`].
     pub limit: u16,
-    /// Where the page before ended; `None` for the first.
+    /// Where the previous page ended. `None` for the first page.
     pub cursor: Option<Cursor>,
 }
 
-/// One page.
+/// One page of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
-    /// Its items. A page may hold fewer than asked for, even none, and still not be the last.
+    /// Items of the page. There may be fewer than asked for, or none, even if more pages follow.
     pub items: Vec<T>,
-    /// Leads to the next page; `None` on the last.
+    /// Cursor of the next page. `None` on the last page.
     pub next: Option<Cursor>,
 }
 

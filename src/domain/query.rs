@@ -1,4 +1,4 @@
-//! A document as the query parameters of a GET.
+//! Turns a document into the query parameters of a GET.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,17 +9,17 @@ use serde_json::value::RawValue;
 
 use super::target_url::TargetUrl;
 
-/// A longer URL is not sent: servers and proxies on the way commonly refuse it.
+/// Longest URL that is sent, in bytes. Servers and proxies commonly refuse longer URLs.
 pub const MAX_SENT_URL_BYTES: usize = 8_000;
 
 /// Everything but the unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The URL of a GET would be longer than [`MAX_SENT_URL_BYTES`]; holds its length in bytes.
+/// The URL of a GET would be longer than [`MAX_SENT_URL_BYTES`]. Holds the URL's length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UrlTooLong(pub usize);
 
-/// `url` with `document` as query parameters behind the query that it already has.
+/// `url` with `document` as query parameters, after the query that `url` already has.
 ///
 /// # Errors
 /// [`UrlTooLong`].
@@ -37,7 +37,7 @@ pub fn url_with_document(url: &TargetUrl, document: &[u8]) -> Result<String, Url
     if whole.len() > MAX_SENT_URL_BYTES { Err(UrlTooLong(whole.len())) } else { Ok(whole) }
 }
 
-/// The part of `url` after its first `?`; empty without one. It is what the signature of a GET covers.
+/// The part of `url` after its first `?`, or an empty text. The signature of a GET covers this part.
 pub fn query_part(url: &str) -> &str {
     url.split_once('?').map_or("", |(_, query)| query)
 }
@@ -93,7 +93,7 @@ impl Query {
     }
 }
 
-/// The members of an object in document order, repeated names included, values as written.
+/// Members of an object in document order. Repeated names are kept, and values stay as written.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

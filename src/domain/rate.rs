@@ -1,8 +1,4 @@
-//! How often something may be done: a token bucket for each of many, in a few bytes each.
-//!
-//! A bucket holds as many tokens as the rate says, is full at first, and fills evenly: `100/s` allows 100 at once and
-//! then one each 10 ms. Instead of tokens it keeps the time at which it will be full again (the "generic cell rate
-//! algorithm"), so it needs no filling, and one that is full need not be kept at all.
+//! Rate limits: one token bucket for each key, with a few bytes for each.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,13 +7,13 @@ use std::time::Duration;
 /// Highest count of a rate.
 const MAX_EVENTS: u32 = 1_000_000;
 
-/// Buckets that are kept before the first look for full ones.
+/// Number of stored buckets from which full ones are removed.
 const MIN_PRUNED: usize = 1_024;
 
 const PERIODS: [(&str, Duration); 3] =
     [("s", Duration::from_secs(1)), ("m", Duration::from_secs(60)), ("h", Duration::from_secs(3_600))];
 
-/// So many in so long, and so many at once.
+/// A number of tokens in a period. The same number is allowed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
@@ -42,32 +38,36 @@ impl Rate {
         Ok(Self { count: count.ok_or_else(wrong)?, period: period.ok_or_else(wrong)? })
     }
 
-    /// Time in which one token comes back.
+    /// Time in which one token is refilled.
     fn each(self) -> Duration {
         self.period / self.count
     }
 }
 
-/// A bucket for each key.
+/// A token bucket for each key.
+///
+/// A bucket starts full, holds as many tokens as the rate says, and fills evenly. `100/s` allows 100 at once, and then
+/// one every 10 ms. A bucket is stored as the time at which it will be full again (the "generic cell rate algorithm").
+/// So no task fills buckets, and full buckets need not be stored.
 #[derive(Debug)]
 pub struct Buckets<K> {
     rate: Rate,
-    /// When each will be full again; without an entry it is full.
+    /// When each bucket will be full again. A bucket without an entry is full.
     full_at: HashMap<K, Duration>,
-    /// Entries at which full buckets are looked for.
+    /// Number of entries at which full buckets are removed next.
     prune_at: usize,
 }
 
 impl<K: Hash + Eq> Buckets<K> {
-    /// All full.
+    /// Every bucket is full.
     pub fn new(rate: Rate) -> Self {
         Self { rate, full_at: HashMap::new(), prune_at: MIN_PRUNED }
     }
 
-    /// Takes one token of `key`; `now` is any time that only goes forward.
+    /// Uses one token of `key`. `now` may be any clock that never goes back.
     ///
     /// # Errors
-    /// There is none; how long until there is.
+    /// No token is left. The error is the time until there is one.
     pub fn take(&mut self, key: K, now: Duration) -> Result<(), Duration> {
         if self.full_at.len() >= self.prune_at {
             self.full_at.retain(|_, full_at| *full_at > now);
@@ -156,7 +156,7 @@ mod tests {
                 } else {
                     passed += 1;
                 }
-                // One more than the time gives for the fraction of a nanosecond that a division drops.
+                // One more than the time allows, because a division drops a fraction of a nanosecond.
                 prop_assert!(passed <= u64::from(count) + now * u64::from(count) / 1_000 + 1);
             }
             prop_assert!(passed >= 1);

@@ -1,47 +1,47 @@
-//! When a delivery is tried again: the schedule, its jitter, and what `Retry-After` may ask for.
+//! When a delivery is tried again: the schedule, its jitter, and the limits of `Retry-After`.
 
 use std::time::Duration;
 
 use super::duration;
 use super::time::Timestamp;
 
-/// `Retry-After` is honoured up to this.
+/// Longest wait that `Retry-After` can ask for. Longer waits are shortened to this.
 pub const MAX_HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// Share of a delay by which jitter may move it either way.
+/// Fraction of a delay by which jitter may lengthen or shorten it.
 const JITTER: f64 = 0.2;
 
-/// Most delays that a schedule may have.
+/// Most delays of a schedule.
 pub const MAX_DELAYS: usize = 30;
 
 /// Longest single delay of a schedule.
 pub const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
 
-/// A number from -1 to 1 that the caller draws, so that transitions stay functions of their arguments.
+/// A number from -1 to 1, drawn by the caller. So what follows an attempt depends only on arguments.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Jitter(f64);
 
 impl Jitter {
-    /// Exactly on schedule.
+    /// No jitter: exactly on schedule.
     pub const NONE: Self = Self(0.0);
 
-    /// From a number drawn evenly from 0 to 1.
+    /// From a number that is evenly distributed from 0 to 1.
     pub fn from_unit(unit: f64) -> Self {
         Self((unit * 2.0 - 1.0).clamp(-1.0, 1.0))
     }
 
-    /// `duration`, moved by at most a fifth either way.
+    /// `duration`, longer or shorter by at most a fifth.
     pub fn apply(self, duration: Duration) -> Duration {
         duration.mul_f64(1.0 + JITTER * self.0)
     }
 }
 
-/// Delays after the first, second, … failed attempt; when they are used up the delivery is exhausted.
+/// Delays after the first, second, … failed attempt. When all are used up, the delivery is exhausted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetrySchedule(Vec<Duration>);
 
 impl RetrySchedule {
-    /// Takes at most [`MOST_DELAYS`] delays of at most [`LONGEST_DELAY`]; none means a single attempt.
+    /// Accepts at most [`MAX_DELAYS`] delays of at most [`MAX_DELAY`]. Without delays there is only one attempt.
     ///
     /// # Errors
     /// A sentence that says what would be right.
@@ -55,7 +55,7 @@ impl RetrySchedule {
         Ok(Self(delays))
     }
 
-    /// Reads delays that are separated by commas, such as `5s,5m,30m`; an empty text has none.
+    /// Reads delays that are separated by commas, such as `5s,5m,30m`. An empty text has none.
     ///
     /// # Errors
     /// A sentence that says what would be right.
@@ -71,14 +71,14 @@ impl RetrySchedule {
         &self.0
     }
 
-    /// Delay after the failure of `step` (0 is the first try), or `None` when the schedule is used up.
+    /// Delay after the failure number `step` (0 is the first attempt). `None` when the schedule is used up.
     pub fn delay(&self, step: u32, jitter: Jitter) -> Option<Duration> {
         self.0.get(step as usize).map(|delay| jitter.apply(*delay))
     }
 }
 
 impl Default for RetrySchedule {
-    /// `5s,5m,30m,2h,5h,10h,14h,20h,24h`: ten tries over about three days.
+    /// `5s,5m,30m,2h,5h,10h,14h,20h,24h`: ten attempts over about three days.
     fn default() -> Self {
         Self([5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400].map(Duration::from_secs).to_vec())
     }
@@ -90,11 +90,12 @@ impl std::fmt::Display for RetrySchedule {
     }
 }
 
-/// Reads `Retry-After` (RFC 9110, 10.2.3): seconds or an HTTP date, at most [`LONGEST_HOLD`]; nonsense is `None`.
+/// Reads `Retry-After` (RFC 9110, 10.2.3): seconds or an HTTP date. The wait is at most [`MAX_HOLD`]. `None` where the
+/// value is neither.
 pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than a u64 holds is still a number of seconds, and over the bound.
+        // A number with more digits than a u64 holds is valid too, and over the limit.
         value.parse().map_or(MAX_HOLD, Duration::from_secs)
     } else {
         let at = httpdate::parse_http_date(value).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;

@@ -1,10 +1,10 @@
-//! Secrets. Each has its own type, whose `Debug` prints `***`, and shows its text only when asked by name.
+//! Types for secrets. `Debug` of each prints `***`. The text is only available from a method that names it.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// An account's app secret token, as it goes over the wire. Kept only as its [`TokenDigest`].
+/// An account's app secret token, as it is sent. The server keeps only its [`TokenDigest`].
 #[derive(Clone)]
 pub struct AppToken(String);
 
@@ -14,17 +14,17 @@ impl AppToken {
         Self(format!("cl_{}", nanoid::nanoid!(40)))
     }
 
-    /// The text, for the one answer that shows it.
+    /// The text, for the one response that shows it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What the file keeps and what it is looked up by.
+    /// The digest, which the file stores and by which the token is found.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest::of(self.0.as_bytes())
     }
 
-    /// Its last four characters, by which people tell tokens apart.
+    /// The last four characters, by which people can distinguish tokens.
     pub fn hint(&self) -> String {
         self.0[self.0.len() - 4..].to_owned()
     }
@@ -35,46 +35,46 @@ impl AppToken {
 pub struct TokenDigest(pub [u8; 32]);
 
 impl TokenDigest {
-    /// Digest of a token's bytes, whatever was sent as one.
+    /// Digest of any bytes that were sent as a token.
     pub fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 }
 
-/// The key that signs what a destination gets: 32 random bytes, shown as `whsec_` and padded standard base64
-/// (Standard Webhooks).
+/// The key that signs the requests to a destination: 32 random bytes. The text form is `whsec_` and padded standard
+/// base64 (Standard Webhooks).
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret([u8; 32]);
 
 impl SigningSecret {
     /// A new random secret.
     pub fn generate() -> Self {
-        // nanoid's generator is the operating system's; 64 characters are 384 bits, hashed down to 256.
+        // nanoid uses the operating system's generator. 64 characters are 384 bits, hashed down to 256.
         Self(Sha256::digest(nanoid::nanoid!(64).as_bytes()).into())
     }
 
-    /// What the database holds.
+    /// The secret from the database.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The key itself.
+    /// The bytes of the key.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// `whsec_…`, for the answer that shows it.
+    /// `whsec_…`, for the response that shows it.
     pub fn reveal(&self) -> String {
         format!("whsec_{}", BASE64_STANDARD.encode(self.0))
     }
 }
 
-/// The token that opens the admin API.
+/// The token for the admin API.
 #[derive(Clone)]
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// Shortest token that is taken from a flag or a file.
+    /// Shortest admin token that is accepted, in characters.
     pub const MIN_LENGTH: usize = 16;
 
     /// A new token of 240 bits.
@@ -82,10 +82,10 @@ impl AdminToken {
         Self(format!("adm_{}", nanoid::nanoid!(40)))
     }
 
-    /// Takes a token of 16 to 512 visible ASCII characters.
+    /// Accepts a token of 16 to 512 visible ASCII characters.
     ///
     /// # Errors
-    /// A sentence that says what would be right; it never holds the token.
+    /// A sentence that says what would be right. The sentence never contains the token.
     pub fn parse(text: &str) -> Result<Self, String> {
         if !(Self::MIN_LENGTH..=512).contains(&text.len()) {
             return Err("the admin token must have 16 to 512 characters".to_owned());
@@ -101,13 +101,13 @@ impl AdminToken {
         &self.0
     }
 
-    /// Whether `given` is this token, in time that does not tell how much of it is right.
+    /// Whether `given` is this token. The time of the comparison does not show how much of `given` is right.
     pub fn matches(&self, given: &[u8]) -> bool {
         TokenDigest::of(self.0.as_bytes()).0.ct_eq(&TokenDigest::of(given).0).into()
     }
 }
 
-/// Keeps secrets out of logs and errors: their `Debug` shows nothing.
+/// Keeps secrets out of logs and errors: `Debug` of these types prints `***`.
 macro_rules! hidden {
     ($($name:ty),*) => {$(
         impl ::std::fmt::Debug for $name {

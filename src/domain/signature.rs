@@ -7,8 +7,8 @@ use sha2::Sha256;
 use super::secret::SigningSecret;
 use super::time::Timestamp;
 
-/// Value of `webhook-signature`: one `v1,` signature for each of `secrets`, separated by spaces, over
-/// `ID.SECONDS.CONTENT`.
+/// Value of `webhook-signature` over `ID.SECONDS.CONTENT`: one `v1,` signature for each of `secrets`, separated by
+/// spaces.
 pub fn signatures<'a>(
     secrets: impl Iterator<Item = &'a SigningSecret>,
     id: &str,

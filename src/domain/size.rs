@@ -1,4 +1,4 @@
-//! Sizes in bytes as people write them: `1048576`, `512KiB`, `1MiB`, `10MB`, `2GiB`.
+//! Reads sizes in bytes as people write them: `1048576`, `512KiB`, `1MiB`, `10MB`, `2GiB`.
 
 const UNITS: [(&str, u64); 8] = [
     ("", 1),
@@ -11,8 +11,8 @@ const UNITS: [(&str, u64); 8] = [
     ("GiB", 1 << 30),
 ];
 
-/// Reads a whole number of bytes, or of a unit (`KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, case aside), with or without a
-/// blank between.
+/// Reads a whole number of bytes, or of a unit: `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`, without regard to case. White
+/// space may stand before the unit.
 ///
 /// # Errors
 /// A sentence that says what would be right.

@@ -1,14 +1,14 @@
-//! Counts in time buckets: what a chart of deliveries needs.
+//! Counts in time buckets, for charts of deliveries.
 
 use std::time::Duration;
 
 use super::ids::{AccountId, DestinationId, DestinationKey};
 use super::time::Timestamp;
 
-/// Most buckets of one answer.
+/// Most buckets of one response.
 pub const MAX_BUCKETS: i64 = 1_500;
 
-/// Narrowest bucket. Counts older than a day are kept by the hour, at the hour's beginning.
+/// Narrowest bucket. Counts older than a day are stored by the hour, at the beginning of the hour.
 pub const MIN_BUCKET: Duration = Duration::from_secs(60);
 
 /// Width of a fresh bucket, in milliseconds.
@@ -17,10 +17,10 @@ pub const MINUTE: i64 = 60_000;
 /// Width of an old bucket, in milliseconds.
 pub const HOUR: i64 = 60 * MINUTE;
 
-/// Destination and beginning of the bucket.
+/// Destination, and beginning of the bucket in milliseconds since 1970.
 pub type CountKey = (DestinationKey, i64);
 
-/// Beginning of the bucket that `at` falls into.
+/// Beginning of the minute that `at` is in, in milliseconds since 1970.
 pub fn bucket_start(at: Timestamp) -> i64 {
     at.millis() - at.millis() % MINUTE
 }
@@ -28,18 +28,18 @@ pub fn bucket_start(at: Timestamp) -> i64 {
 /// What happened in a bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Deliveries made by new events.
+    /// Deliveries created by new events.
     pub accepted: u64,
-    /// Deliveries that ended in success.
+    /// Deliveries that succeeded.
     pub succeeded: u64,
     /// Attempts that failed.
     pub failed: u64,
-    /// Deliveries that ended exhausted.
+    /// Deliveries that became exhausted.
     pub exhausted: u64,
 }
 
 impl Counts {
-    /// Adds those of another bucket or time.
+    /// Adds the counts of another bucket.
     pub fn add(&mut self, more: Self) {
         self.accepted += more.accepted;
         self.succeeded += more.succeeded;
@@ -48,14 +48,14 @@ impl Counts {
     }
 }
 
-/// Which counts are wanted.
+/// Which counts a client asks for.
 #[derive(Debug, Clone)]
 pub struct StatsRequest {
-    /// Only this account's.
+    /// Only counts of this account.
     pub account_id: Option<AccountId>,
-    /// Only this destination's.
+    /// Only counts of this destination.
     pub destination_id: Option<DestinationId>,
-    /// Beginning of the first bucket: a whole number of buckets since 1970.
+    /// Beginning of the first bucket, a whole number of buckets from the beginning of 1970.
     pub since: Timestamp,
     /// End of the last bucket.
     pub until: Timestamp,
@@ -64,7 +64,7 @@ pub struct StatsRequest {
 }
 
 impl StatsRequest {
-    /// The buckets of `bucket` that cover `since` to `until`.
+    /// The buckets of width `bucket` that cover `since` to `until`.
     ///
     /// # Errors
     /// A sentence that says what would be right.
@@ -82,7 +82,7 @@ impl StatsRequest {
             return Err("`until` must lie after `since`".to_owned());
         }
         let width = i64::try_from(bucket.as_millis()).unwrap_or(i64::MAX);
-        // No bucket begins in a year before the first: it could not be shown.
+        // No bucket begins before the year 1, because such a time cannot be shown.
         let first = since.millis().div_euclid(width).max(-(-Timestamp::EARLIEST.millis() / width));
         let end = (until.millis() - 1).div_euclid(width) + 1;
         if end - first > MAX_BUCKETS {

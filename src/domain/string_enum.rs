@@ -1,6 +1,6 @@
-//! Enumerations that are one word each in API, database, log and metrics.
+//! Enumerations whose values are one word each in the API, the database, the log and the metrics.
 
-/// `Display` and `FromStr` out of the `ALL` and `as_str` of a type.
+/// `Display` and `FromStr`, made from the `ALL` and `as_str` of each type.
 macro_rules! words {
     ($($name:ident),*) => {$(
         impl std::fmt::Display for $name {

@@ -1,8 +1,8 @@
-//! Where a delivery goes: an `http` or `https` URL that says exactly one thing to every reader.
+//! The URL of a destination: an `http` or `https` URL that all readers understand in the same way.
 //!
-//! What only a lenient parser mends is refused, so that what a person reads in a URL is what is called. What is kept is
-//! the parsed form (WHATWG), in which an address has one spelling. Messages never repeat the path or query, which hold
-//! secrets at many receivers, and neither does `Debug`.
+//! What only a lenient parser accepts is refused, so the URL that a person reads is the URL that is called. The parsed
+//! form (WHATWG) is stored, in which an address has one spelling. Messages and `Debug` never show path or query, which
+//! contain secrets at many receivers.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,19 +12,19 @@ use url::{Host, Url};
 use super::network::NetworkPolicy;
 use super::text::check_address;
 
-/// Longest URL, as given and as stored.
+/// Longest URL in bytes, as given and as stored.
 pub const MAX_URL_BYTES: usize = 2_048;
 
-/// A checked URL in the form that is stored and sent.
+/// A checked URL, in the form that is stored and sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TargetUrl(String);
 
 impl TargetUrl {
-    /// Parses and checks what a client gave. Names are not resolved: the address that is really dialled is checked at
-    /// each attempt.
+    /// Parses and checks a URL that a client gave. Names are not resolved here: each attempt checks the address that it
+    /// connects to.
     ///
     /// # Errors
-    /// What is wrong, for people; where the policy refuses an address, with the flag that allows it.
+    /// What is wrong, for people. Where the policy refuses an address, the text names the flag that allows it.
     pub fn parse(text: &str, policy: &NetworkPolicy) -> Result<Self, String> {
         check_text(text)?;
         check_authority(authority(text))?;
@@ -43,7 +43,7 @@ impl TargetUrl {
         Ok(Self(parsed))
     }
 
-    /// What the database holds, which was parsed once.
+    /// A text from the database, which was parsed when it was stored.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
@@ -53,29 +53,29 @@ impl TargetUrl {
         &self.0
     }
 
-    /// The host in lower case; an IPv6 address in brackets, as in the URL.
+    /// The host in lower case. An IPv6 address has brackets, as in the URL.
     pub fn host(&self) -> &str {
         split_port(authority(&self.0)).0
     }
 
-    /// The port, given or by the scheme.
+    /// The port in the URL, or the scheme's default.
     pub fn port_or_default(&self) -> u16 {
         let given = split_port(authority(&self.0)).1.and_then(|port| port.parse().ok());
         given.unwrap_or(if self.is_https() { 443 } else { 80 })
     }
 
-    /// Whether it goes over TLS.
+    /// Whether requests go over TLS.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")
     }
 
-    /// Scheme, host and the port if it is not the scheme's own: the part that may be logged.
+    /// Scheme, host, and the port if it is not the scheme's default. This part may be logged.
     pub fn origin(&self) -> &str {
         let start = self.0.find("://").map_or(0, |at| at + 3);
         &self.0[..start + authority(&self.0).len()]
     }
 
-    /// Whether it has a `?`, even with nothing behind it.
+    /// Whether there is a `?`, even with nothing after it.
     pub fn has_query(&self) -> bool {
         self.0.contains('?')
     }
@@ -89,13 +89,13 @@ impl fmt::Debug for TargetUrl {
 
 const NO_HOST: &str = "must have a host after http:// or https://";
 
-/// What stands between `://` and the path, query or fragment.
+/// The part between `://` and the path, query or fragment.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or("", |(_, rest)| rest);
     rest.find(['/', '?', '#']).map_or(rest, |end| &rest[..end])
 }
 
-/// Host and port; the colons of an IPv6 address belong to the host.
+/// Splits host and port. The colons of an IPv6 address belong to the host.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let host_end = authority.find(']').unwrap_or(0);
     match authority[host_end..].find(':') {
@@ -104,7 +104,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What the parser would mend or drop without a word.
+/// Refuses what the parser would silently correct or drop.
 fn check_text(text: &str) -> Result<(), String> {
     if text.len() > MAX_URL_BYTES {
         return Err(format!("must be at most {MAX_URL_BYTES} bytes long"));
@@ -143,7 +143,7 @@ fn check_authority(authority: &str) -> Result<(), String> {
     }
 }
 
-/// A host that is a name, in the parsed form. The parser lets much through that no resolver or client takes.
+/// Checks a host that is a name, in the parsed form. The parser accepts many names that no resolver or client accepts.
 fn check_name(name: &str, policy: &NetworkPolicy) -> Result<(), String> {
     let bare = name.strip_suffix('.').unwrap_or(name);
     let label_fits = |label: &str| {
@@ -162,7 +162,7 @@ fn check_name(name: &str, policy: &NetworkPolicy) -> Result<(), String> {
     Ok(())
 }
 
-/// The address that the server itself listens on, where it can be told without a look-up.
+/// Refuses the address that the server listens on, where the address is known without name resolution.
 fn check_own(url: &Url, policy: &NetworkPolicy) -> Result<(), String> {
     let addresses = match url.host() {
         Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
@@ -177,7 +177,7 @@ fn check_own(url: &Url, policy: &NetworkPolicy) -> Result<(), String> {
     Ok(())
 }
 
-/// `localhost` and what is below it.
+/// Whether the name is `localhost` or ends in `.localhost`.
 fn is_local(name: &str) -> bool {
     let bare = name.strip_suffix('.').unwrap_or(name);
     bare == "localhost" || bare.ends_with(".localhost")

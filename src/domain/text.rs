@@ -1,9 +1,9 @@
-//! Characters that nobody sees: what a person reads in a name or an address is all that there is in it.
+//! Invisible characters. A name or an address may hold nothing that a reader cannot see.
 
-/// Characters without a glyph of their own, as ranges in their order. They are those of Unicode 17.0 that have the general
-/// category `Cf` or are line or paragraph separators (UnicodeData.txt), or have the property `Default_Ignorable_Code_Point`
-/// (DerivedCoreProperties.txt); the bidirectional controls (`Bidi_Control`, PropList.txt) are among them. Left out are
-/// those of `Cf` that are seen, `Prepended_Concatenation_Mark`, such as the Arabic number sign U+0600.
+/// Characters of Unicode 17.0 without a visible glyph, as sorted ranges. Each has the general category `Cf` or is a
+/// line or paragraph separator (UnicodeData.txt), or has the property `Default_Ignorable_Code_Point`
+/// (DerivedCoreProperties.txt). The bidirectional controls (`Bidi_Control`, PropList.txt) are among them. Characters of
+/// `Cf` that are visible (`Prepended_Concatenation_Mark`), such as the Arabic number sign U+0600, are left out.
 const INVISIBLE: [(char, char); 18] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -25,10 +25,11 @@ const INVISIBLE: [(char, char); 18] = [
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Zero width non-joiner and joiner: spelling in Persian and in Indic scripts; the joiner also makes one emoji of several.
+/// Zero width non-joiner and joiner. Persian and Indic scripts need both for spelling. The joiner also makes one emoji
+/// of several.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
-/// Asks for the emoji form of the character before it.
+/// Selects the emoji form of the character before it.
 const EMOJI_FORM: char = '\u{fe0f}';
 
 fn is_invisible(c: char) -> bool {
@@ -45,7 +46,7 @@ fn is_invisible(c: char) -> bool {
         .is_ok()
 }
 
-/// Chooses a form of the character before it.
+/// Whether `c` is a variation selector, which selects a form of the character before it.
 fn is_variation(c: char) -> bool {
     ('\u{fe00}'..='\u{fe0f}').contains(&c)
 }
@@ -54,7 +55,7 @@ fn is_seen(c: char) -> bool {
     !is_invisible(c) && !c.is_whitespace() && !c.is_control()
 }
 
-/// Checks an address, in which nothing may be hidden.
+/// Checks an address, which may have no invisible character.
 ///
 /// # Errors
 /// Names the first invisible character.
@@ -65,17 +66,17 @@ pub fn check_address(text: &str) -> Result<(), String> {
     }
 }
 
-/// Checks a name. Joiners may stand between characters that are seen, and variation selectors behind one: there they
-/// change how a name looks, and cannot make two that look the same.
+/// Checks a name. Joiners may stand between visible characters, and variation selectors after one. In these places they
+/// change how a name looks, so they cannot make two different names look the same.
 ///
 /// # Errors
-/// Names the first invisible character that stands elsewhere or is none of these.
+/// Names the first invisible character that stands elsewhere or is of another kind.
 pub fn check_name(text: &str) -> Result<(), String> {
     let mut before = None;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let after = chars.peek().copied();
-        // `Some(true)` where the one before has chosen its form already.
+        // True if the character before is a variation selector.
         let formed = before.is_some_and(is_variation);
         let behind_seen = before.is_some_and(is_seen);
         if JOINERS.contains(&c) {
@@ -158,7 +159,7 @@ mod tests {
             "I \u{2764}\u{fe0f}",
             "\u{2764}\u{fe0f} you",
             "1\u{fe0f}\u{20e3}",
-            // The joiner stands behind an emoji whose form was chosen.
+            // The joiner follows an emoji whose form was selected.
             "\u{1f3f3}\u{fe0f}\u{200d}\u{1f308}",
             "\u{845b}\u{fe00}\u{57ce}",
         ] {

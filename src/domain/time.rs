@@ -1,4 +1,4 @@
-//! Points in time, in whole milliseconds.
+//! Points in time, in whole milliseconds. No clock is read here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,45 +12,45 @@ use jiff::fmt::temporal::Pieces;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// The epoch on the calendar. jiff's own `Timestamp` ends a day before the year 9999 does, its calendar with the year.
+/// The epoch on the calendar. jiff's own `Timestamp` ends a day before the end of the year 9999; its calendar does not.
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// 0001-01-01T00:00:00Z: RFC 3339 years have four digits, and many clients know no year 0.
+    /// 0001-01-01T00:00:00Z. Years of RFC 3339 have four digits, and many clients know no year 0.
     pub const EARLIEST: Self = Self(-62_135_596_800_000);
 
     /// 9999-12-31T23:59:59.999Z.
     pub const LATEST: Self = Self(253_402_300_799_999);
 
-    /// From milliseconds since the epoch, held within the years 1 to 9999.
+    /// From milliseconds since the epoch, limited to the years 1 to 9999.
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.clamp(Self::EARLIEST.0, Self::LATEST.0))
     }
 
-    /// Milliseconds since the epoch; before it less than 0.
+    /// Milliseconds since the epoch. Negative before the epoch.
     pub fn millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, as `webhook-timestamp` wants them.
+    /// Whole seconds since the epoch, as `webhook-timestamp` needs them.
     pub fn seconds(self) -> i64 {
         self.0 / 1000
     }
 
-    /// This much later.
+    /// This time plus `by`.
     pub fn plus(self, by: Duration) -> Self {
         Self::from_millis(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This much earlier.
+    /// This time minus `by`.
     pub fn minus(self, by: Duration) -> Self {
         Self::from_millis(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// Time from `earlier` to this; zero if it lies after.
+    /// Time from `earlier` to this time. Zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
@@ -66,10 +66,11 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = String;
 
-    /// Reads RFC 3339 with any offset; finer than a millisecond is cut off. In UTC it must lie in the years 1 to 9999.
+    /// Reads RFC 3339 with any offset. Digits below a millisecond are dropped. In UTC the time must be in the years 1
+    /// to 9999.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = || format!("`{text}` is not an RFC 3339 time such as 2026-01-31T12:00:00Z");
-        // jiff reads more (ISO 8601 basic forms, bracketed zones) than the contract's RFC 3339.
+        // jiff also reads ISO 8601 basic forms and zones in brackets, which RFC 3339 does not have.
         let shape = text.as_bytes();
         if shape.len() < 20 || shape[4] != b'-' || shape[7] != b'-' || shape[13] != b':' || text.contains('[') {
             return Err(wrong());

@@ -1,12 +1,12 @@
-//! Threads and tasks that the server cannot do without. Where one of them panics the process ends, so that a supervisor
-//! starts it again: half a server would take events and deliver none. What was acknowledged is in the file.
+//! Threads and tasks that the server needs. Where one of them panics, the process ends, so that a supervisor starts it
+//! again. Otherwise the server could accept events and deliver none. Acknowledged events are in the file.
 
 use super::end;
 
-/// Exit code after a panic, as of a Rust program whose main thread panicked.
+/// Exit code after a panic; a Rust program whose main thread panics has the same.
 const PANICKED: i32 = 101;
 
-/// Kept by a thread, or inside a task, for as long as it runs: ends the process where it unwinds.
+/// Ends the process if it is dropped during a panic. A thread or task keeps one for as long as it runs.
 #[derive(Debug)]
 pub struct EndsProcess(pub &'static str);
 
@@ -23,8 +23,8 @@ impl Drop for EndsProcess {
     }
 }
 
-/// Panics where a test asks for it: once a file of this name is in the folder that `DATA_PUSHER_TEST_PANICS` names. Not in
-/// released builds.
+/// Panics where a test asks for it, only in debug builds. The test puts a file `name` into the folder that
+/// `DATA_PUSHER_TEST_PANICS` names, and this function removes the file before it panics.
 #[cfg(debug_assertions)]
 pub fn panic_point(name: &str) {
     use std::path::PathBuf;
@@ -38,6 +38,6 @@ pub fn panic_point(name: &str) {
     }
 }
 
-/// In released builds there is nothing to ask.
+/// Does nothing in release builds.
 #[cfg(not(debug_assertions))]
 pub fn panic_point(_: &str) {}

@@ -1,22 +1,22 @@
-//! How memory goes back to the operating system.
+//! Settings of the memory allocator: when memory goes back to the operating system.
 
-/// Blocks of this size and more are given back as soon as they are freed.
+/// Blocks of at least this size, in bytes, go back to the system as soon as they are freed.
 ///
-/// glibc begins with 128 KiB, and moves the bound up to 32 MiB with what is freed. Long documents then lie among small
-/// blocks, and their room stays with the process: with eight documents of 10 MiB for 100 destinations, and 64 MiB for all
-/// that is under way, the process grew to 146 MiB; with this bound to 76.
+/// glibc starts with 128 KiB and raises its threshold up to 32 MiB, depending on what is freed. Then long documents lie
+/// between small blocks, and their memory stays with the process. Measured with eight documents of 10 MiB for 100
+/// destinations and a memory budget of 64 MiB: the process grew to 146 MiB. With this threshold it grew to 76 MiB.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: libc::c_int = 512 * 1024;
 
-/// So much free memory at the end of a heap stays there, to be used again. It has to be said: where the other bound is set,
-/// glibc moves neither any more, and this one would stay at 128 KiB.
+/// So many free bytes at the end of a heap are kept for later use. This value must be set too: after the other
+/// threshold is set, glibc adapts neither. The default of 128 KiB would remain.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 4 * 1024 * 1024;
 
-/// Lets large blocks go back when they are freed. Other allocators than that of glibc do so by themselves.
+/// Makes large blocks go back to the system when they are freed. Allocators other than glibc's do this by default.
 pub fn give_large_blocks_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain numbers. Where they are refused all stays as it was.
+    // SAFETY: the arguments are plain numbers. Where the call refuses one, the setting stays as it was.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
         libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);

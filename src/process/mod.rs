@@ -1,5 +1,5 @@
-//! What concerns the process as a whole: its standard streams, its memory, the priority of its threads, and its end. Nothing
-//! of what the program is for belongs here.
+//! What concerns the whole process: standard streams, memory, thread priorities, and the end of the process. Nothing
+//! about events, accounts or HTTP belongs here.
 
 pub mod critical;
 pub mod memory;
@@ -8,12 +8,13 @@ pub mod priority;
 
 use std::time::Duration;
 
-/// How long the end waits for lines of the log that are still to be written.
+/// How long the end of the process waits at most for log lines that are not written yet.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Ends the process at once, without letting anything else go on, after the log's lines where somebody reads them.
+/// Ends the process at once. Before, log lines that are waiting are written, if that takes no longer than `LAST_LINES`.
 pub fn end(code: i32) -> ! {
     output::flush(LAST_LINES);
-    // SAFETY: ends the process. `exit` would run destructors beside threads that still use what they destroy.
+    // SAFETY: the call only ends the process. `exit` would run destructors while other threads still use what they
+    // destroy.
     unsafe { libc::_exit(code) }
 }

@@ -1,5 +1,6 @@
-//! The standard streams. Whoever reads them may be slow, stopped or gone, and the disk behind them full: nothing may wait
-//! for a line of the log, or fail for one. So a thread of its own writes them, and what it cannot write is dropped.
+//! Writes to the standard streams. A reader of the log may be slow, stopped or gone, and a disk may be full: no caller
+//! may wait or fail because of a log line. So a separate thread writes the lines. Lines that cannot be queued or
+//! written are dropped.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -10,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use super::critical::panic_point;
 
-/// Bytes of lines that may wait to be written; further ones are dropped and counted.
+/// Most bytes of log lines that may wait to be written. Further lines are dropped and counted.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
 struct State {
     waiting: Vec<u8>,
-    /// Lines that did not fit.
+    /// Lines that were dropped since the last report.
     dropped: u64,
-    /// Whether the thread is at a write.
+    /// Whether the thread is writing now.
     writing: bool,
-    /// Whether there is a thread; without one lines are written at once.
+    /// Whether the thread was started. Without the thread, lines are written at once.
     started: bool,
 }
 
@@ -30,10 +31,10 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on lines for standard error are written by a thread.
+/// Starts the thread that writes lines to standard error.
 ///
 /// # Errors
-/// The operating system gives no thread.
+/// The operating system cannot start a thread.
 pub fn start() -> io::Result<()> {
     std::thread::Builder::new().name("log".to_owned()).spawn(write_lines)?;
     state().started = true;
@@ -62,10 +63,10 @@ fn write_lines() {
     }
 }
 
-/// Past the standard library's lock of the stream, which somebody who waits for a reader might hold. There is nobody to
-/// tell of a failure.
+/// Writes without the standard library's lock of the stream: a thread that waits for a slow reader may hold the lock.
+/// Failures are ignored, because there is no place to report them.
 fn write_to_stderr(bytes: &[u8]) {
-    // SAFETY: the descriptor is there for as long as the process, as it is not closed here.
+    // SAFETY: the descriptor stays open as long as the process, because `ManuallyDrop` keeps it from being closed here.
     let mut stream = ManuallyDrop::new(unsafe { File::from_raw_fd(libc::STDERR_FILENO) });
     let mut left = bytes;
     while !left.is_empty() {
@@ -73,7 +74,7 @@ fn write_to_stderr(bytes: &[u8]) {
             Ok(0) => return,
             Ok(written) => left = &left[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever shares the stream may have it return at once.
+            // Another process that shares the stream may have made it non-blocking.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let mut wait = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
                 // SAFETY: `wait` is one `pollfd`, and outlives the call.
@@ -84,7 +85,8 @@ fn write_to_stderr(bytes: &[u8]) {
     }
 }
 
-/// Writes a whole line, or several, to standard error: soon, unless nobody reads it.
+/// Queues one or more complete lines for standard error. Lines are dropped if the queue is full, and written at once if
+/// the thread is not started.
 pub fn log_line(line: &[u8]) {
     let mut state = state();
     if !state.started {
@@ -100,7 +102,7 @@ pub fn log_line(line: &[u8]) {
     CHANGED.notify_all();
 }
 
-/// Waits until all lines are written, but no longer than `patience`.
+/// Waits until all lines are written, but at most for `timeout`.
 pub fn flush(timeout: Duration) {
     let end = Instant::now() + timeout;
     let mut state = state();
@@ -113,7 +115,7 @@ pub fn flush(timeout: Duration) {
     }
 }
 
-/// Takes the lines of a logger, each as one write.
+/// Accepts the lines of a logger. Each write is one line.
 #[derive(Debug, Clone, Copy)]
 pub struct LogLines;
 
@@ -128,10 +130,10 @@ impl Write for LogLines {
     }
 }
 
-/// Writes what a command was asked for to standard output. A reader that wants no more, such as `head`, is no failure.
+/// Writes the result of a command to standard output. A reader that stops reading early, such as `head`, is no error.
 ///
 /// # Errors
-/// It cannot be written, as to a full disk.
+/// The text cannot be written, for example because the disk is full.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stream = io::stdout().lock();
     match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {

@@ -1,13 +1,14 @@
-//! Which threads outrank which: accepting events outranks all other work, and sending them outranks reading lists.
+//! Priorities of threads. Accepting events comes first, then sending them, then reading lists.
 
 use std::cell::Cell;
 
-/// Work that is below accepting.
+/// Work with a lower priority than accepting events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rank {
-    /// Deliveries. At equal priority a million queued ones left a quarter of the accepts.
+    /// Sending deliveries. At equal priority, one million queued deliveries reduced the rate of accepted events to a
+    /// quarter.
     Sending,
-    /// Reads of the API and of the background's looks, and long answers.
+    /// Reads for the API and for background work, and making long responses.
     Reading,
 }
 
@@ -25,13 +26,14 @@ thread_local! {
     static LOWERED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets the calling thread give way to all that outranks this, from now on. A thread has one rank for its life.
+/// Lowers the priority of the calling thread for the rest of its life. A later call on the same thread changes nothing.
 pub fn lower(to: Rank) {
     if LOWERED.replace(true) {
         return;
     }
     #[cfg(target_os = "linux")]
-    // SAFETY: plain numbers; 0 is the calling thread. Where it is refused the thread stays at its priority.
+    // SAFETY: the arguments are plain numbers, and 0 is the calling thread. Where the call fails, the priority stays
+    // the same.
     unsafe {
         libc::setpriority(libc::PRIO_PROCESS, 0, to.nice())
     };

@@ -25,7 +25,7 @@ pub use open::StoreOptions;
 pub use operations::deliveries::DeliveryFilter;
 pub use operations::due::{DueDeliveries, DueDelivery};
 pub use operations::events::{AcceptedEvent, MadeDeliveries};
-pub use operations::follow::{ChangedDeliveries, Follow, Subscription};
+pub use operations::follow::{ChangedDeliveries, Subscription, SubscriptionFilter};
 pub use operations::maintenance::removal::Removal;
 pub use operations::maintenance::retention::Retention;
 pub use operations::maintenance::space::Space;

@@ -1,5 +1,5 @@
-//! What every HTTP surface shares: the server with its deadlines, who gets in, what browsers may do, how bodies are read, the
-//! shape of errors, and pages that do not change. Nothing here knows of accounts or deliveries.
+//! What all HTTP handlers share: the server with its deadlines, access, browser rules, reading of bodies, errors, and
+//! static pages. Nothing here may know accounts or deliveries.
 
 pub mod access;
 pub mod body;

@@ -1,4 +1,5 @@
-//! The one shape of every error: RFC 9457 `application/problem+json`.
+//! The one form of every error: `application/problem+json` (RFC 9457). The doc comments of [`Problem`] and
+//! [`FieldFault`] are part of the OpenAPI document.
 
 use poem::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -60,12 +61,12 @@ impl From<FieldError> for FieldFault {
     }
 }
 
-/// An error on its way out: a [`Problem`] and the headers that go with it.
+/// An error to send: a [`Problem`] and its response headers.
 #[derive(Debug)]
 pub struct ApiError {
-    /// What the body says.
+    /// The body.
     pub problem: Box<Problem>,
-    /// Boxed like the problem: results of handlers are passed around by value.
+    /// Boxed, like the problem, so that the results of handlers stay small.
     headers: Box<HeaderMap>,
 }
 
@@ -73,7 +74,7 @@ pub struct ApiError {
 pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
-    /// An error of `status`, titled by it.
+    /// An error of `status`. The title is the status's reason phrase.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self {
             problem: Box::new(Problem {
@@ -87,7 +88,7 @@ impl ApiError {
         }
     }
 
-    /// What a caller may know of a bug; the log has the rest.
+    /// The error for a bug. The log has the details, which clients must not see.
     pub fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -96,41 +97,41 @@ impl ApiError {
         )
     }
 
-    /// The request lacks what it must show to be let in.
+    /// The error for a request that is not authenticated.
     pub fn unauthorized(challenge: &'static str, code: &str, detail: &str) -> Self {
         let challenge = HeaderValue::from_static(challenge);
         Self::new(StatusCode::UNAUTHORIZED, code, detail).with_header(WWW_AUTHENTICATE, challenge)
     }
 
-    /// A parameter of path or query that cannot be read.
+    /// The error for a parameter of path or query that cannot be read.
     pub fn bad_parameter(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail)
     }
 
-    /// The same with another title.
+    /// The same error with another title.
     pub fn titled(mut self, title: &str) -> Self {
         title.clone_into(&mut self.problem.title);
         self
     }
 
-    /// The same with a header.
+    /// The same error with this header set.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
-    /// What is sent.
+    /// The body as JSON.
     pub fn body(&self) -> Vec<u8> {
         serde_json::to_vec(&self.problem).unwrap_or_default()
     }
 
-    /// Its status.
+    /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
-/// The one place where a kind of failure becomes a status.
+/// The one place where the kind of an error becomes an HTTP status.
 fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
@@ -175,7 +176,7 @@ impl From<ApiError> for poem::Error {
 }
 
 impl ApiResponse for ApiError {
-    /// One range that stands for all; the document's normalising step spells them out.
+    /// One range that stands for all error statuses. The document's normalising step lists them one by one.
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: MEDIA_TYPE, schema: Problem::schema_ref() }];
         MetaResponses {
@@ -194,7 +195,7 @@ impl ApiResponse for ApiError {
     }
 }
 
-/// The reason phrase of `status`, and the body of an error that no endpoint answers.
+/// The reason phrase of `status`, and the body of an error that is sent without an endpoint.
 pub fn problem_body(status: u16, code: &str, detail: &str) -> (&'static str, Vec<u8>) {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     (status.canonical_reason().unwrap_or("Error"), ApiError::new(status, code, detail).body())

@@ -1,5 +1,5 @@
-//! A page that is the same as long as the server runs: compressed once, kept in that form only, and recognised by browsers
-//! that have it.
+//! Pages that stay the same while the server runs. A page is compressed once and kept only in that form. An `ETag` lets
+//! browsers reuse a page that they have. Pages that depend on data do not belong here.
 
 use std::io::{Read as _, Write as _};
 use std::sync::LazyLock;
@@ -19,29 +19,30 @@ use sha2::{Digest as _, Sha256};
 
 use super::problem::ApiError;
 
-/// The icon of every page.
+/// The icon of every page, as a `data:` URL.
 pub const ICON: &str = concat!(
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E",
     "%3Crect width='16' height='16' rx='3' fill='%23175e54'/%3E",
     "%3Cpath d='M3 8h7M7 4l4 4-4 4' stroke='white' stroke-width='2' fill='none'/%3E%3C/svg%3E"
 );
 
-/// A page in its compressed form. The few that take no other get it unpacked.
+/// A page, kept compressed. For the few clients that do not accept gzip, each response is decompressed.
 pub struct StaticPage {
     gzip: Bytes,
-    /// Of the page as it is.
+    /// Tag of the uncompressed page.
     plain_tag: HeaderValue,
     gzip_tag: HeaderValue,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl StaticPage {
-    /// Packs `text`, which is no HTML.
+    /// A page that is not HTML, from `text`.
     pub fn text(content_type: &'static str, text: &str) -> Self {
         Self::new(content_type, text, Vec::new())
     }
 
-    /// Packs an HTML page. Of scripts and styles only the ones that stand in it run, whatever gets into it.
+    /// An HTML page. Only scripts and styles that are written in `page` can run, even if others get into the page
+    /// later.
     pub fn html(page: &str) -> Self {
         let policy = HeaderValue::try_from(policy(page)).expect("a policy is visible ASCII");
         let opener = HeaderName::from_static("cross-origin-opener-policy");
@@ -53,13 +54,13 @@ impl StaticPage {
         let digest = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(text)[..12]);
         let tag = |end| HeaderValue::try_from(format!("\"{digest}{end}\"")).expect("base64 is visible ASCII");
         headers.push((CONTENT_TYPE, HeaderValue::from_static(content_type)));
-        // Kept, and asked for again each time: a page changes with the program.
+        // Browsers keep the page but check each time, because a new version of the program may have another page.
         headers.push((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
         headers.push((VARY, HeaderValue::from_static("Accept-Encoding")));
         Self { gzip: gzip(text.as_bytes()).into(), plain_tag: tag(""), gzip_tag: tag("-gzip"), headers }
     }
 
-    /// The answer to a request with these headers.
+    /// The response to a request with the headers `asked`.
     pub fn answer(&self, asked: &HeaderMap) -> Response {
         let is_compressed = takes_gzip(asked);
         let tag = if is_compressed { &self.gzip_tag } else { &self.plain_tag };
@@ -75,13 +76,13 @@ impl StaticPage {
     }
 }
 
-/// An answer as it is.
+/// A response, as a type that operations can return.
 pub struct Page(pub Response);
 
-/// The answer with `page`, which is made when it is asked for first.
+/// The response with `page`, which is built at its first use.
 pub async fn serve(page: &'static LazyLock<StaticPage>, request: &Request) -> Page {
-    // To pack Swagger UI for the first time takes a while, and so does unpacking it; other requests are not to wait for
-    // that.
+    // Compressing Swagger UI for the first time takes long, and so does decompressing it. Other requests must not wait
+    // for that.
     let asked = request.headers().clone();
     let answer = tokio::task::spawn_blocking(move || page.answer(&asked)).await;
     Page(answer.unwrap_or_else(|_| ApiError::internal().into_response()))
@@ -112,7 +113,7 @@ fn gunzip(bytes: &[u8]) -> Vec<u8> {
     unpacked
 }
 
-/// Whether the client takes gzip (RFC 9110, 12.5.3).
+/// Whether the client accepts gzip (RFC 9110, 12.5.3).
 fn takes_gzip(asked: &HeaderMap) -> bool {
     let mut star = false;
     for line in asked.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok()) {
@@ -130,14 +131,14 @@ fn takes_gzip(asked: &HeaderMap) -> bool {
     star
 }
 
-/// Whether the client has the form with this tag (RFC 9110, 13.1.2).
+/// Whether the client has the form with this tag already (RFC 9110, 13.1.2).
 fn has(asked: &HeaderMap, etag: &HeaderValue) -> bool {
     asked.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok()).any(|line| {
         line.split(',').map(|tag| tag.trim()).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     })
 }
 
-/// Content security policy (CSP level 3) that names the very scripts and styles of `page` by their digests.
+/// Content security policy (CSP level 3) that allows exactly the scripts and styles of `page`, by their digests.
 fn policy(page: &str) -> String {
     format!(
         "default-src 'none'; script-src{}; style-src{}; img-src data:; connect-src 'self'; base-uri 'none'; \
@@ -147,7 +148,7 @@ fn policy(page: &str) -> String {
     )
 }
 
-/// The digest of each inline element of this name; the page has none of them in a comment or a text.
+/// The digest of each inline element with the name `element`. The page must not have the name in a comment or a text.
 fn digests(page: &str, element: &str) -> String {
     let (open, close) = (format!("<{element}"), format!("</{element}>"));
     let mut sources = String::new();

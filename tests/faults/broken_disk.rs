@@ -1,5 +1,5 @@
-//! Writes and fsyncs that fail, at random moments under load, on the log and on the file: what was not written is not
-//! acknowledged, what was refused is not kept, and it goes on by itself once the disk does.
+//! Writes and fsyncs that fail at random moments under load, on the log and on the database file. What was not written
+//! is not acknowledged. What was refused is not kept. The server goes on by itself when the disk does.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ const CLIENTS: usize = 4;
 
 const PATHS: [&str; 2] = ["/a", "/b"];
 
-/// What fails, and of which file. Without the log nothing can be taken; without the file the log grows meanwhile.
+/// The call that fails, and the file's ending. If the log fails, no event can be accepted. If the database file fails,
+/// the log grows.
 const KINDS: [(&str, &str); 8] = [
     ("fsync,fdatasync:error=EIO", "-wal"),
     ("pwrite64:error=EIO", "-wal"),
@@ -27,8 +28,8 @@ const KINDS: [(&str, &str); 8] = [
     ("pwrite64:error=ENOSPC", ""),
 ];
 
-/// The log is given back to this by itself (`PRAGMA journal_size_limit`).
-const LOG_LIMIT: u64 = 64 * 1024 * 1024;
+/// SQLite itself truncates the log to this length (`PRAGMA journal_size_limit`).
+const MAX_LOG_BYTES: u64 = 64 * 1024 * 1024;
 
 pub fn writes_and_fsyncs_that_fail(report: &mut Report) {
     if let Some(why) = trace::obstacle() {
@@ -74,7 +75,7 @@ pub fn writes_and_fsyncs_that_fail(report: &mut Report) {
             injected += trace::injected(&log);
         }
     }
-    // Once nothing is written for a moment, the log is emptied into the file, and what comes next begins it anew.
+    // After a pause in writing, the log is copied into the file. The next write restarts the log.
     arrivals.wait_for_all(&receiver, &ledger, &PATHS);
     wait_until("no delivery is pending", || {
         let page = client.get("/v1/deliveries?state=pending&limit=1").expect(200).json();
@@ -96,7 +97,7 @@ pub fn writes_and_fsyncs_that_fail(report: &mut Report) {
     assert!(anew > 0, "a connection whose fsync failed was trusted again");
     assert_eq!(arrivals.repeats(), 0, "what was sent was sent again");
     assert_eq!(ledger.unanswered(), 0);
-    assert!(largest_log <= LOG_LIMIT);
+    assert!(largest_log <= MAX_LOG_BYTES);
     let stored = file::deliveries_by_event(&file::open_whole(&database));
     assert!(ledger.acknowledged().keys().all(|number| stored.get(number) == Some(&PATHS.len())));
     let kept: Vec<u64> = ledger.refused().into_iter().filter(|number| stored.contains_key(number)).collect();

@@ -1,18 +1,18 @@
-//! Runs the faults one by one and prints what came of each.
+//! Runs the faults one by one and prints the result of each.
 
 use std::fmt::Display;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// After the end of a fault it is ready again within this.
+/// Maximum time from the end of a fault until the server is ready again.
 pub const READY_WITHIN: Duration = Duration::from_secs(5);
 
-/// One kind of harm: a name that reads as what is done, and what does it.
+/// A fault: its name is a sentence, its function does the harm.
 pub struct Fault {
-    /// Module and function, as the command line names it.
+    /// Module and function, as the command line names them.
     pub name: &'static str,
-    /// Does the harm, checks that nothing came of it, and notes figures. A panic is a failure.
+    /// Does the harm, checks the result, and notes figures. A panic is a failure.
     pub inflict: fn(&mut Report),
 }
 
@@ -22,7 +22,7 @@ macro_rules! faults {
 }
 pub(crate) use faults;
 
-/// What a fault has to say.
+/// What a fault reports.
 #[derive(Default)]
 pub struct Report {
     figures: Vec<(String, String)>,
@@ -35,13 +35,13 @@ impl Report {
         self.figures.push((name.to_owned(), value.to_string()));
     }
 
-    /// Notes that this machine does not allow the fault, or a part of it.
+    /// Notes that this machine does not allow the fault or a part of it.
     pub fn skip(&mut self, why: impl Display) {
         self.skipped = Some(why.to_string());
     }
 }
 
-/// Durations of one thing that happened again and again, such as the time until it was ready again.
+/// Durations of something that happened several times, such as the time until the server was ready again.
 #[derive(Default)]
 pub struct Durations(Vec<Duration>);
 
@@ -64,26 +64,26 @@ impl Display for Durations {
     }
 }
 
-/// Whether all of it is wanted.
+/// Whether the long form is wanted.
 pub fn is_long() -> bool {
     std::env::var("FAULTS").is_ok_and(|form| form == "long")
 }
 
-/// A number that depends on the form.
+/// A value that depends on the form: short or long.
 pub fn either<T>(short: T, long: T) -> T {
     if is_long() { long } else { short }
 }
 
-/// What all chance of a run comes from; `FAULTS_SEED` repeats a run's choices.
+/// Seed of all random choices of a run. `FAULTS_SEED` repeats the choices of a run.
 pub fn seed() -> u64 {
     static SEED: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
     let given = || std::env::var("FAULTS_SEED").ok().map(|seed| seed.parse().expect("FAULTS_SEED is a number"));
     *SEED.get_or_init(|| given().unwrap_or_else(|| fastrand::u64(..)))
 }
 
-/// Runs those that the command line names, or all.
+/// Runs the faults that the command line names, or all.
 pub fn run(faults: &[Fault]) -> ExitCode {
-    // Flags are those of the standard harness, which `cargo test -- --flag` gives to every target.
+    // Flags are ignored: `cargo test -- --flag` gives those of the standard harness to every target.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |fault: &&Fault| words.is_empty() || words.iter().any(|word| fault.name.contains(word.as_str()));
     let chosen: Vec<&Fault> = faults.iter().filter(wanted).collect();

@@ -1,4 +1,4 @@
-//! A wall clock that somebody sets while the server runs: retries go by what really passes.
+//! A wall clock that somebody sets while the server runs. Retries follow the time that really passes.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::campaign::{Report, either};
 use crate::harness::client::NewAccount;
 use crate::harness::{Behaviour, Client, Receiver, Server, Setup, wait_until};
 
-/// Where distributions put libfaketime.
+/// Paths of libfaketime in several distributions.
 const LIBRARIES: [&str; 4] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -21,7 +21,8 @@ pub const HOUR: i64 = 3_600;
 
 const YEAR: i64 = 365 * 24 * HOUR;
 
-/// The same with a wall clock that can be moved by what [`set`] writes to the file that is given; none where it cannot.
+/// `setup` with a wall clock that can be moved, and the file that moves it: [`set`] writes to that file. No file where
+/// libfaketime is missing.
 pub fn movable(setup: Setup) -> (Setup, Option<PathBuf>) {
     let Some(library) = LIBRARIES.iter().find(|path| Path::new(path).exists()) else { return (setup, None) };
     let offset = setup.folder().join("offset");
@@ -34,9 +35,9 @@ pub fn movable(setup: Setup) -> (Setup, Option<PathBuf>) {
     (setup, Some(offset))
 }
 
-/// Moves the wall clock to so many seconds from the true time.
+/// Moves the wall clock to `seconds` from the true time.
 pub fn set(offset: &Path, seconds: i64) {
-    // A reader must never meet half a number.
+    // Renamed into place, so that a reader never sees half of a number.
     let new = offset.with_extension("new");
     std::fs::write(&new, format!("{seconds:+}")).unwrap();
     std::fs::rename(&new, offset).unwrap();
@@ -46,13 +47,13 @@ struct Case {
     client: Client,
     receiver: Receiver,
     account: NewAccount,
-    /// What the wall clock is moved by is written here.
+    /// File that moves the wall clock.
     offset: PathBuf,
     server: Server,
 }
 
 impl Case {
-    /// A server whose wall clock can be set; `None` where none can be made.
+    /// A server whose wall clock can be set; `None` where libfaketime is missing.
     fn new() -> Option<Self> {
         let (setup, offset) = movable(Setup::dev());
         let offset = offset?;
@@ -66,7 +67,8 @@ impl Case {
         set(&self.offset, seconds);
     }
 
-    /// A destination that answers 500, with this schedule; gives the id of its one delivery after its first attempt.
+    /// Creates a destination that answers 500, with this schedule. Returns the id of its one delivery after the first
+    /// attempt.
     fn failing(&self, path: &str, schedule: &str) -> String {
         self.receiver.on(path, Behaviour::status(500));
         let body = json!({
@@ -90,7 +92,7 @@ fn millis_between(delivery: &Value, from: &str, to: &str) -> i64 {
     time(to) - time(from)
 }
 
-/// A case, or the report says that it is skipped.
+/// A case. If there is none, the report says that the fault is skipped.
 fn case(report: &mut Report) -> Option<Case> {
     let case = Case::new();
     if case.is_none() {
@@ -99,16 +101,17 @@ fn case(report: &mut Report) -> Option<Case> {
     case
 }
 
-/// What holds for a jump in either direction.
+/// Checks what must hold after a jump in either direction.
 fn a_jump_of(seconds: i64, report: &mut Report) {
     let Some(case) = case(report) else { return };
-    // Each a little over what a destination that fails is left alone for anyway: 50 ms, doubling to 5 s, ±20 %.
+    // Each delay is longer than the time for which a failing lane is left alone anyway: 50 ms, doubled up to 5 s, ±20
+    // %.
     let delays = either(&[400, 700, 1_300][..], &[400, 700, 1_300, 2_500, 5_000, 6_500, 6_500, 6_500]);
     let schedule: String = delays.iter().map(|delay| format!("{delay}ms,")).collect();
     let often = case.failing("/often", &format!("{schedule}1h"));
     let later = case.failing("/later", "1h");
     case.set_clock(seconds);
-    // Not frozen: those that are due soon go on, through the whole schedule and to its last step.
+    // Retries that are due soon go on: through the whole schedule, up to its last step.
     let last = case.client.wait_for_attempts(&often, delays.len() as u64 + 1);
     assert_eq!(last["state"], "pending");
     let times: Vec<Instant> = case.receiver.requests_to("/often").iter().map(|request| request.at).collect();
@@ -119,23 +122,23 @@ fn a_jump_of(seconds: i64, report: &mut Report) {
         shares.iter().fold((f64::MAX, 0.0_f64), |(low, high), share| (low.min(*share), high.max(*share)));
     report.figure("retries", delays.len());
     report.figure("came after", format!("{:.0} to {:.0} % of the schedule", least * 100.0, most * 100.0));
-    // The jitter, and 100 ms that a busy machine may add to the shortest.
+    // The jitter is ±20 %; a busy machine may add 100 ms, which counts most for the shortest delay.
     assert!(least >= 0.75 && most <= 1.45, "{shares:?} of {delays:?}");
-    // The engine looked at all lanes many times since, and did not take the other for due.
+    // Since then the engine has looked at all lanes many times, and did not find this delivery due.
     let delivery = case.client.delivery(&later);
     assert_eq!((&delivery["state"], &delivery["attempt_count"]), (&json!("pending"), &json!(1)));
-    // What people are told is on the clock they see: the attempts of after the jump on the new one,
+    // Times that people see are on the wall clock: attempts after the jump show the new time.
     let attempts = case.client.delivery(&often)["attempts"].as_array().unwrap().clone();
     let moved =
         millis_between(&json!({"first": attempts[0]["at"], "last": attempts[delays.len()]["at"]}), "first", "last");
     assert!((moved - seconds * 1_000).abs() < HOUR * 500, "{moved} ms between the first and the last attempt");
-    // and so the next one of each, an hour ± 20 % ahead.
+    // The next attempt is shown an hour ± 20 % ahead.
     wait_until("due times are shown on the new clock", || {
         let next = case.client.delivery(&often);
         let ahead = millis_between(&next, "last_attempt_at", "next_attempt_at") / 1_000;
         (HOUR * 8 / 10 - 60..=HOUR * 12 / 10 + 60).contains(&ahead).then_some(())
     });
-    // New events are delivered as ever.
+    // New events are delivered as before.
     case.client.create_destination(&case.account, &case.receiver.url("/in"), "POST", json!({}));
     let delivery = case.client.push_one(&case.account, "{}");
     case.client.wait_for_state(&delivery, "succeeded");
@@ -162,7 +165,7 @@ pub fn a_clock_a_year_ahead_makes_nothing_old(report: &mut Report) {
         let both = json!({"old": case.client.delivery(&before)["created_at"], "new": delivery["created_at"]});
         (millis_between(&both, "old", "new") > YEAR * 500).then_some(())
     });
-    // Longer than the server waits between two looks for what is to be deleted.
+    // Longer than the interval at which the server looks for events to delete.
     let (began, looks) = (Instant::now(), Duration::from_secs(5));
     while began.elapsed() < looks {
         assert_eq!(case.client.delivery(&before)["state"], "succeeded");

@@ -1,4 +1,4 @@
-//! Many of everything: half-open clients, accounts, destinations, headers, and equal requests at one moment.
+//! Large numbers: half-open clients, accounts, destinations, headers, and equal requests at the same moment.
 
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -12,13 +12,13 @@ use crate::harness::client::text;
 use crate::harness::{Behaviour, Receiver, Reply, Setup, wait_until, wire};
 use crate::process::{mebibytes, open_files, resident};
 
-/// Half of a head.
+/// Half of a request's head.
 const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
 
-/// Clients that create at once.
+/// Clients that create accounts and destinations at the same time.
 const CLIENTS: usize = 8;
 
-/// Raises this process's limit of open files to hold `wanted`, if it may.
+/// Raises this process's limit of open files to `wanted`. Returns whether that is allowed.
 fn may_open(wanted: u64) -> bool {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid place for one `rlimit`.
@@ -27,12 +27,12 @@ fn may_open(wanted: u64) -> bool {
         return false;
     }
     limit.rlim_cur = limit.rlim_cur.max(wanted);
-    // SAFETY: `limit` is a whole `rlimit`.
+    // SAFETY: `limit` is a valid `rlimit`.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
     true
 }
 
-/// Runs `work` for each number below `count`, on some threads.
+/// Runs `work` for each number below `count`, on [`CLIENTS`] threads.
 fn by_many(count: usize, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -51,12 +51,12 @@ fn by_many(count: usize, work: impl Fn(usize) + Sync) {
 }
 
 pub fn half_open_clients(report: &mut Report) {
-    let (size, patience) = either((1_000, "1s"), (9_000, "15s"));
+    let (size, timeout) = either((1_000, "1s"), (9_000, "15s"));
     if !may_open(size as u64 + 1_000) {
         report.skip(format!("a crowd of {size} needs more open files than this machine allows (ulimit -Hn)"));
         return;
     }
-    let server = Setup::dev().flags(&["--request-timeout", patience]).start();
+    let server = Setup::dev().flags(&["--request-timeout", timeout]).start();
     let client = server.client();
     let account = client.create_account("ada");
     let began = Instant::now();
@@ -77,7 +77,7 @@ pub fn half_open_clients(report: &mut Report) {
         assert!(bytes.is_empty(), "half a head is not answered");
     }
     report.figure("half-open clients", size);
-    report.figure("all closed after", format!("{:.1} s (deadline {patience})", began.elapsed().as_secs_f64()));
+    report.figure("all closed after", format!("{:.1} s (deadline {timeout})", began.elapsed().as_secs_f64()));
     report.figure(
         "events meanwhile",
         format!("median {} ms, longest {} ms", times[25].as_millis(), times[49].as_millis()),
@@ -92,13 +92,13 @@ pub fn half_open_clients(report: &mut Report) {
 pub fn many_accounts_and_destinations(report: &mut Report) {
     let (accounts, of_one) = either((200, 100), (10_000, 1_000));
     let receiver = Receiver::start();
-    // A failure that nobody foresees is tried again within the time that the campaign waits.
+    // A failure that the test does not expect is retried within the time for which the campaign waits.
     let mut server = Setup::dev().flags(&["--retry-schedule", &["2s"; 10].join(",")]).start();
     let client = server.client();
     let began = Instant::now();
-    // Else this process would hold a thread for each connection that is kept.
+    // Otherwise this process would have a thread for each connection that is kept.
     let once = Behaviour::Answer(Reply::status(200).header("connection", "close"));
-    // Every tenth account has ten destinations, the others none: as many destinations as accounts.
+    // Every tenth account has ten destinations, the others have none. So there are as many destinations as accounts.
     by_many(accounts, |number| {
         let account = client.create_account(&format!("user{number}"));
         if number % 10 == 0 {
@@ -160,7 +160,7 @@ pub fn headers_at_their_limits(report: &mut Report) {
     let client = server.client();
     let account = client.create_account("ada");
     let path = format!("/v1/accounts/{}/destinations", account.id);
-    // A hundred headers of 32 KiB in all, names and values.
+    // `count` headers of `bytes` bytes in all, names and values. The maximum is 100 headers of 32 KiB.
     let headers = |count: usize, bytes: usize| -> Value {
         let name = |number: usize| format!("x-{number:05}");
         let each = bytes / count - name(0).len();
@@ -194,7 +194,7 @@ pub fn headers_at_their_limits(report: &mut Report) {
     report.figure("destinations with 32 KiB each", destinations);
     report.figure("delivered", destinations * rounds);
     report.figure("memory", format!("{}, then {}", mebibytes(before), mebibytes(after)));
-    // A request's head just below 64 KiB is taken.
+    // A request's head just below 64 KiB is accepted.
     let fat = "f".repeat(60_000);
     client.push_with(&account.token, &[("x-fat", &fat)], b"{}").expect(202);
 }
@@ -223,7 +223,7 @@ pub fn equal_requests_at_one_moment(report: &mut Report) {
     };
     let count = |statuses: &[u16], status: u16| statuses.iter().filter(|given| **given == status).count();
     for round in 0..rounds {
-        // The same e-mail address in other letters, and the same id.
+        // The same e-mail address with different case, then the same id.
         let statuses = all_at_once(&|number| {
             let email =
                 if number % 2 == 0 { format!("One{round}@example.com") } else { format!("one{round}@Example.com") };

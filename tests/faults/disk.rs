@@ -1,4 +1,4 @@
-//! A disk that loses its power: what of a folder can be on it then, by what was written, and what was synced.
+//! A model of a disk that loses its power: which contents a folder can have then, after certain writes and syncs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,44 +6,44 @@ use std::path::Path;
 use crate::file::with_ending;
 use crate::trace::Step;
 
-/// What the kernel writes at once.
+/// The unit in which the kernel writes, in bytes.
 const PAGE: usize = 4_096;
 
-/// What of the things that nobody waited for had reached the disk.
+/// How much of the data that was never synced had reached the disk.
 #[derive(Debug, Clone, Copy)]
 pub enum Reached {
-    /// None of them.
+    /// None.
     Nothing,
-    /// All of them, as after kill -9.
+    /// All, as after kill -9.
     Everything,
-    /// Any of them, in any order, cut at borders of this many bytes.
+    /// Any part, in any order, cut at multiples of this many bytes.
     Torn { sector: usize },
 }
 
-/// The folder as the server sees it, and as it is on the disk.
+/// A folder as the server sees it, and as it is on the disk.
 #[derive(Default)]
 pub struct Disk {
     files: Vec<File>,
-    /// Names as the server sees them.
+    /// Names that the server sees.
     names: BTreeMap<String, usize>,
     /// Names that are on the disk.
     kept_names: BTreeMap<String, usize>,
-    /// What was done to names since; `None` where one was taken away.
+    /// Changes of names since the last sync of the folder; `None` for a name that was removed.
     pending_names: Vec<(String, Option<usize>)>,
 }
 
 #[derive(Default)]
 struct File {
-    /// As the server sees it.
+    /// Content that the server sees.
     seen: Vec<u8>,
-    /// What is on the disk for certain.
+    /// Content that is on the disk for certain.
     kept: Vec<u8>,
-    /// What pages became since, in order. A page is written as a whole, with whatever is in it then.
+    /// Contents of pages since the last sync, in order. A page is written as a whole, with its content at that time.
     pending: Vec<(usize, Vec<u8>)>,
 }
 
 impl Disk {
-    /// What the server did next. Chance decides what a failed fsync left on the disk.
+    /// Applies the server's next step. `random` decides which pages a failed fsync wrote.
     pub fn apply(&mut self, step: &Step, random: &mut fastrand::Rng) {
         match step {
             Step::Created(name) => {
@@ -65,7 +65,7 @@ impl Disk {
                 self.pending_names.clear();
                 self.kept_names = self.names.clone();
             }
-            // Names stay undecided.
+            // Changes of names stay pending.
             Step::FolderNotSynced | Step::Acknowledged(_) => {}
         }
     }
@@ -83,7 +83,7 @@ impl Disk {
         &mut self.files[*number]
     }
 
-    /// Makes `database` and its companions as they can be after the power was cut now.
+    /// Writes `database` and its companions as they can be after a power cut at this step.
     pub fn after_a_cut(&self, reached: Reached, random: &mut fastrand::Rng, database: &Path) {
         let mut names = self.kept_names.clone();
         let likely = random.f64();
@@ -131,14 +131,15 @@ impl File {
     }
 
     fn synced(&mut self) {
-        // Page by page, and not all that is seen: what a failed fsync left behind is not written later.
+        // Only pending pages are written, not all that the server sees: after a failed fsync the kernel does not write
+        // again.
         for (page, content) in std::mem::take(&mut self.pending) {
             put(&mut self.kept, page * PAGE, &content);
         }
         self.kept.resize(self.seen.len(), 0);
     }
 
-    /// The kernel takes the pages for clean from now on, whether they reached the disk or not.
+    /// From now on the kernel treats the pages as clean, whether they reached the disk or not.
     fn not_synced(&mut self, random: &mut fastrand::Rng) {
         let likely = random.f64();
         let pages: BTreeSet<usize> = self.pending.iter().map(|(page, _)| *page).collect();
@@ -154,7 +155,7 @@ impl File {
     fn after_a_cut(&self, reached: Reached, random: &mut fastrand::Rng) -> Vec<u8> {
         let sector = match reached {
             Reached::Nothing => return self.kept.clone(),
-            // After a failed fsync also what is seen may be gone.
+            // After a failed fsync, also content that the server sees may be lost.
             Reached::Everything => PAGE,
             Reached::Torn { sector } => sector,
         };

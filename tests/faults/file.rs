@@ -1,4 +1,4 @@
-//! What is in a database file, read without the server.
+//! Reads the contents of a database file without the server.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::ledger::Ledger;
 
-/// A delivery as the file has it.
+/// A delivery as it is stored in the file.
 pub struct Row {
     /// Number of its event.
     pub number: u64,
@@ -16,8 +16,8 @@ pub struct Row {
     pub pending: bool,
 }
 
-/// A copy of the file and its log in `folder`: opening them where they are would recover and empty the log, which is
-/// the server's to do.
+/// A copy of the file and its log in `folder`. Opening the originals would recover and empty the log, which only the
+/// server must do.
 pub fn copy(database: &Path, folder: &Path) -> PathBuf {
     let to = folder.join("copy.db");
     for ending in ["", "-wal"] {
@@ -38,7 +38,7 @@ pub fn with_ending(database: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Opens a file that nobody else uses, and fails where it is damaged.
+/// Opens a file that nobody else uses. Fails if the file is damaged.
 #[track_caller]
 pub fn open_whole(database: &Path) -> Connection {
     let file = Connection::open(database).unwrap();
@@ -47,16 +47,16 @@ pub fn open_whole(database: &Path) -> Connection {
     let dangling: i64 = file.query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).unwrap();
     assert_eq!((result.as_str(), dangling), ("ok", 0), "{}", database.display());
     let number = |query: &str| file.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
-    // A file may have been cut off before it got its tables.
+    // After a power cut a file may still be without tables.
     if number("SELECT count(*) FROM sqlite_schema") > 0 {
-        // No reference says this; see schema.sql.
+        // The schema has no reference for this; see schema.sql.
         let lost = "SELECT count(*) FROM delivery WHERE destination_key NOT IN (SELECT key FROM destination)";
         assert_eq!(number(lost), 0, "{}", database.display());
     }
     file
 }
 
-/// All deliveries.
+/// All deliveries in the file.
 pub fn deliveries(file: &Connection) -> Vec<Row> {
     let mut query = file
         .prepare(
@@ -73,7 +73,7 @@ pub fn deliveries(file: &Connection) -> Vec<Row> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
-/// How many deliveries each event has.
+/// The number of deliveries of each event.
 pub fn deliveries_by_event(file: &Connection) -> HashMap<u64, usize> {
     let mut query = file
         .prepare("SELECT e.payload, (SELECT count(*) FROM delivery v WHERE v.event_id = e.id) FROM event e")

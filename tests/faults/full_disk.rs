@@ -1,4 +1,4 @@
-//! A disk that is full: nothing is acknowledged that is not there, and it goes on once there is room.
+//! A full disk: nothing is acknowledged that is not stored, and the server goes on once there is space.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,10 +13,10 @@ use crate::campaign::{Durations, READY_WITHIN, Report, either};
 use crate::harness::client::text;
 use crate::harness::{Behaviour, Gate, Receiver, Reply, Server, Setup, wait_until};
 
-/// Mounts a small file system at the first argument, in a namespace that ends with the server, and becomes the server.
+/// Mounts a small file system at the first argument, in a namespace that ends with the server. Then runs the server.
 const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
 
-/// A server on a disk of 24 MiB, or `None` where none can be made.
+/// A server on a disk of 24 MiB; `None` where none can be mounted.
 fn on_a_small_disk(report: &mut Report) -> Option<(Server, PathBuf)> {
     let probe = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     if !probe.as_ref().is_ok_and(|ended| ended.status.success()) {
@@ -29,7 +29,7 @@ fn on_a_small_disk(report: &mut Report) -> Option<(Server, PathBuf)> {
     let disk_text = disk.display().to_string();
     let wrapper = ["unshare", "-rm", "sh", "-c", ON_A_SMALL_DISK, disk_text.as_str()];
     let server = setup.database(&disk.join("test.db")).flags(&["--retry-schedule", "100ms"]).through(&wrapper).start();
-    // The mount is seen from the inside only.
+    // The mount is visible only inside the namespace.
     let seen = PathBuf::from(format!("/proc/{}/root{disk_text}", server.process_id()));
     assert!(seen.join("test.db").exists(), "{} is not the disk", seen.display());
     Some((server, seen))
@@ -93,7 +93,7 @@ pub fn a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers(report:
         wait_until("it is ready", || (client.get("/readyz").status == 200).then_some(()));
         ready.add(room.elapsed());
         all_refused += refused.len();
-        // Refused is refused: sent again under its key, it is taken now, and once.
+        // Refused events were not stored: sent again under the same key, each is accepted now, and once.
         for (key, body) in refused {
             let accepted = wait_until("a refused event is taken", || {
                 let answer = client.push_with(&account.token, &[("idempotency-key", &key)], body.as_bytes());
@@ -135,7 +135,7 @@ pub fn an_outcome_that_cannot_be_written_is_kept_and_written_later(report: &mut 
     let (client, receiver) = (server.client(), Receiver::start());
     let account = client.create_account("ada");
     let gate = Gate::default();
-    // Answers long enough that their log needs room of its own.
+    // The answer is long enough that its outcome needs new space in the log.
     let reply = Reply::status(200).body("y".repeat(16_000));
     receiver.on("/in", Behaviour::Hold(gate.clone(), reply));
     client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));

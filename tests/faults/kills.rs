@@ -1,4 +1,4 @@
-//! kill -9 under load, again and again: what was acknowledged reaches every destination.
+//! kill -9 under load, many times: what was acknowledged reaches every destination.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use crate::ledger::{Arrivals, Ledger};
 
 const CLIENTS: usize = 6;
 
-/// Destinations that answer, and one that does so only at the end: every kill also meets attempts in flight and a
-/// backlog.
+/// Two destinations that answer, and one that answers only at the end. So every kill also finds attempts in progress
+/// and a backlog.
 const PATHS: [&str; 3] = ["/a", "/b", "/late"];
 
 /// Waits until the server says that it is ready.
@@ -28,7 +28,7 @@ pub fn kill_9_at_random_moments_under_load(report: &mut Report) {
     let (kills, each) = (either(10, 100), either(40, 120));
     let receiver = Receiver::start();
     receiver.on("/late", Behaviour::Hang);
-    // Nothing but a kill ends an attempt, so each repeat is one's doing.
+    // Only a kill ends an attempt, so every repeat is caused by a kill.
     let mut server = Setup::dev().flags(&["--retry-schedule", "100ms,100ms,100ms", "--timeout", "5m"]).start();
     let account = server.client().create_account("ada");
     for path in PATHS {
@@ -41,7 +41,7 @@ pub fn kill_9_at_random_moments_under_load(report: &mut Report) {
         let client = server.client();
         ledger.under_load(&client, &account.token, CLIENTS, || {
             ledger.wait_for_more(each);
-            // The moment is the fault: anywhere between two commits, or within one.
+            // The moment is the fault: anywhere between two commits, or during one.
             std::thread::sleep(Duration::from_micros(random.u64(..20_000)));
             server.kill();
         });
@@ -80,22 +80,22 @@ pub fn kill_9_at_random_moments_under_load(report: &mut Report) {
     }
     let stored = file::deliveries_by_event(&file::open_whole(server.setup().database_path()));
     assert!(ledger.acknowledged().keys().all(|number| stored.get(number) == Some(&PATHS.len())));
-    // What was stored without being acknowledged was so just before a kill: no more than one a client.
+    // Events can be stored without being acknowledged only just before a kill: at most one for each client.
     let unacknowledged = stored.len() - ledger.count();
     assert!(unacknowledged as u64 <= ledger.unanswered(), "{unacknowledged}");
 }
 
-/// What was in flight, or had an outcome that was not yet on disk, when a kill came.
+/// Deliveries whose attempt was in progress at a kill, or whose outcome was not yet on disk.
 #[derive(Default)]
 struct Interrupted {
-    /// How often each was.
+    /// How often each delivery was interrupted.
     deliveries: HashMap<(String, u64), usize>,
-    /// At one kill.
+    /// Maximum number at one kill.
     most: usize,
 }
 
 impl Interrupted {
-    /// To be called after each kill.
+    /// Counts the interrupted deliveries. Must be called after each kill.
     fn note(&mut self, server: &Server, receiver: &Receiver, arrivals: &mut Arrivals) {
         receiver.wait_for_the_end_of_all_connections();
         arrivals.read(receiver);

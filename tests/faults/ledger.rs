@@ -1,4 +1,4 @@
-//! Who sent what, what was acknowledged, and what arrived.
+//! Which events were sent, which were acknowledged, and which arrived.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::client::text;
 use crate::harness::{Client, Receiver, wait_until};
 
-/// Events by their numbers: each is `{"n": NUMBER, …}`.
+/// Events by their numbers. Each event is `{"n": NUMBER, …}`.
 #[derive(Default)]
 pub struct Ledger {
     next: AtomicU64,
@@ -18,7 +18,7 @@ pub struct Ledger {
     unanswered: AtomicU64,
 }
 
-/// How many requests came for each event, by path.
+/// Number of requests for each event, by path.
 #[derive(Default)]
 pub struct Arrivals {
     seen: usize,
@@ -26,7 +26,7 @@ pub struct Arrivals {
 }
 
 impl Ledger {
-    /// Sends one event; whether the server answered at all. 202 and 503 are noted, anything else is a failure.
+    /// Sends one event. Returns whether the server answered. 202 and 503 are noted, any other status is a failure.
     pub fn send(&self, client: &Client, token: &str) -> bool {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let Ok(answer) = client.try_push(token, &[], Self::body(number).as_bytes()) else {
@@ -47,7 +47,7 @@ impl Ledger {
         true
     }
 
-    /// Sends with `clients` at once while `go_on` is set and the server answers; `meanwhile` runs beside them.
+    /// Sends with `clients` threads while `meanwhile` runs and the server answers.
     pub fn under_load<T>(&self, client: &Client, token: &str, clients: usize, meanwhile: impl FnOnce() -> T) -> T {
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -59,30 +59,30 @@ impl Ledger {
                     }
                 });
             }
-            // Set also where `meanwhile` panics, or the scope would never end.
+            // Also set if `meanwhile` panics; otherwise the scope would never end.
             let _end = OnDrop(|| ended.store(true, Ordering::Relaxed));
             meanwhile()
         })
     }
 
-    /// What event `number` carries: of various sizes, so that some take pages of their own.
+    /// The body of event `number`. Sizes vary, so that some bodies take pages of their own.
     fn body(number: u64) -> String {
         let fat = if number.is_multiple_of(10) { 6_000 } else { number % 200 };
         format!("{{\"n\": {number}, \"fat\": \"{}\"}}", "x".repeat(fat as usize))
     }
 
-    /// Number of the event that a document is of.
+    /// The number of the event in a document.
     pub fn number(document: &[u8]) -> u64 {
         let event: Value = serde_json::from_slice(document).expect("JSON");
         event["n"].as_u64().expect("a number")
     }
 
-    /// Numbers and ids of what was answered 202.
+    /// Numbers and ids of the events that were answered 202.
     pub fn acknowledged(&self) -> HashMap<u64, String> {
         self.acknowledged.lock().unwrap().clone()
     }
 
-    /// The number that comes next.
+    /// Number of the next event.
     pub fn sent(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
     }
@@ -91,17 +91,17 @@ impl Ledger {
         self.acknowledged.lock().unwrap().len()
     }
 
-    /// Numbers of what was answered 503.
+    /// Numbers of the events that were answered 503.
     pub fn refused(&self) -> Vec<u64> {
         self.refused.lock().unwrap().clone()
     }
 
-    /// Requests that got no answer.
+    /// Number of requests without an answer.
     pub fn unanswered(&self) -> u64 {
         self.unanswered.load(Ordering::Relaxed)
     }
 
-    /// Waits until `count` more are acknowledged.
+    /// Waits until `count` more events are acknowledged.
     #[track_caller]
     pub fn wait_for_more(&self, count: usize) {
         let before = self.count();
@@ -110,7 +110,7 @@ impl Ledger {
 }
 
 impl Arrivals {
-    /// Counts what the receiver got since the last time.
+    /// Counts the requests that the receiver got since the last call.
     pub fn read(&mut self, receiver: &Receiver) {
         let requests = receiver.requests_since(self.seen);
         self.seen += requests.len();
@@ -120,7 +120,7 @@ impl Arrivals {
         }
     }
 
-    /// Requests to `path` for event `number`.
+    /// Number of requests to `path` for event `number`.
     pub fn of(&self, path: &str, number: u64) -> usize {
         self.counts.get(&(path.to_owned(), number)).copied().unwrap_or(0)
     }
@@ -130,19 +130,19 @@ impl Arrivals {
         self.counts.iter().map(|((path, number), count)| (path.as_str(), *number, *count))
     }
 
-    /// Requests beyond the first of each delivery.
+    /// Number of requests beyond the first of each delivery.
     pub fn repeats(&self) -> usize {
         self.counts.values().map(|count| count - 1).sum()
     }
 
-    /// Acknowledged deliveries to `paths` that have not arrived.
+    /// Deliveries to `paths` of acknowledged events that have not arrived.
     pub fn missing(&self, ledger: &Ledger, paths: &[&str]) -> Vec<(String, u64)> {
         let acknowledged = ledger.acknowledged();
         let each = paths.iter().flat_map(|path| acknowledged.keys().map(|number| ((*path).to_owned(), *number)));
         each.filter(|key| !self.counts.contains_key(key)).collect()
     }
 
-    /// Waits until everything that was acknowledged has arrived at each of `paths`.
+    /// Waits until every acknowledged event has arrived at each of `paths`.
     #[track_caller]
     pub fn wait_for_all(&mut self, receiver: &Receiver, ledger: &Ledger, paths: &[&str]) {
         wait_until("everything acknowledged has arrived everywhere", || {

@@ -1,5 +1,5 @@
-//! Clients that page through long lists all the time: their reads overlap, and leave the write-ahead log no moment at which
-//! it can begin anew by itself.
+//! Clients that page through long lists without a pause. Their reads overlap, so the write-ahead log never has a moment
+//! at which it can restart by itself.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ const READERS: usize = 16;
 
 const SENDERS: usize = 6;
 
-/// Deliveries that the lists are of.
+/// Number of deliveries in the lists.
 const LISTED: usize = 2_000;
 
-/// The log may have so many bytes; builds for tests keep reads back much sooner.
+/// Maximum length of the log. Builds for tests hold reads back much sooner.
 const MAX_LOG_BYTES: u64 = if cfg!(debug_assertions) { 48 << 20 } else { 128 << 20 };
 
 pub fn clients_that_page_through_long_lists(report: &mut Report) {
@@ -31,16 +31,16 @@ pub fn clients_that_page_through_long_lists(report: &mut Report) {
     ledger.under_load(&client, &account.token, SENDERS, || ledger.wait_for_more(LISTED));
 
     let (alone, _, _) = load(&server, &ledger, &account.token, time, 0);
-    let (beside, longest, pages) = load(&server, &ledger, &account.token, time, READERS);
+    let (with_readers, longest, pages) = load(&server, &ledger, &account.token, time, READERS);
     report.figure("taken a second, alone", alone);
-    report.figure("beside 16 readers", format!("{beside} ({:.2})", beside as f64 / alone as f64));
+    report.figure("beside 16 readers", format!("{with_readers} ({:.2})", with_readers as f64 / alone as f64));
     report.figure("pages read a second", pages);
     report.figure("log at most", format!("{:.1} MiB", longest as f64 / f64::from(1 << 20)));
     assert!(longest < MAX_LOG_BYTES, "{longest} bytes");
     assert!(ledger.refused().is_empty());
 }
 
-/// Events taken a second beside so many readers, the longest log meanwhile, and pages read a second.
+/// Runs senders and readers. Returns events accepted a second, the maximum length of the log, and pages read a second.
 fn load(server: &Server, ledger: &Ledger, token: &str, time: Duration, readers: usize) -> (u64, u64, u64) {
     let (client, ended, pages) = (server.client(), AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -57,16 +57,16 @@ fn load(server: &Server, ledger: &Ledger, token: &str, time: Duration, readers: 
             }
         });
         ended.store(true, Ordering::Relaxed);
-        let taken = (ledger.count() - before) as u64;
+        let accepted = (ledger.count() - before) as u64;
         let pages = pages.load(Ordering::Relaxed);
         assert!(readers == 0 || pages > 0);
         let a_second = |count: u64| count * 1_000 / time.as_millis() as u64;
-        (a_second(taken), longest, a_second(pages))
+        (a_second(accepted), longest, a_second(pages))
     })
 }
 
 fn page_through(client: &Client, ended: &AtomicBool, pages: &AtomicU64) {
-    // The readers' own work is not to be what slows the senders: they are on the same processors here.
+    // The readers must not slow the senders by their own work, because both use the same processors here.
     // SAFETY: plain numbers; 0 is the calling thread.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
     let mut path = "/v1/deliveries?limit=200".to_owned();

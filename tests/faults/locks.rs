@@ -1,4 +1,4 @@
-//! Other processes at the file: one that holds the write lock, one that reads an old snapshot.
+//! Other processes that use the file: one holds the write lock, one reads an old snapshot.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -50,11 +50,11 @@ pub fn another_process_holds_the_write_lock(report: &mut Report) {
         ledger.wait_for_more(100);
         let other = lock(server.setup().database_path());
         let held = Instant::now();
-        // It may have been at outcomes when the lock was taken; then nobody is told until the next try.
+        // The lock may be taken while outcomes are written. Then no caller is answered until the next try.
         while held.elapsed() < hold || ledger.refused().is_empty() {
             assert!(held.elapsed() < hold + DEADLINE, "who waits for the lock is told");
             std::thread::sleep(Duration::from_millis(100));
-            // Whatever is acknowledged by now must be in the file, which nobody else changes meanwhile.
+            // Every event acknowledged so far must be in the file, which nobody else can change now.
             let acknowledged: HashSet<u64> = ledger.acknowledged().into_keys().collect();
             most_false = most_false.max(acknowledged.difference(&seen(&other)).count());
         }
@@ -75,7 +75,7 @@ pub fn another_process_holds_the_write_lock(report: &mut Report) {
     assert_eq!(most_false, 0);
     assert!(ready < Duration::from_secs(5), "{ready:?}");
 
-    // SIGTERM while the lock is held: it ends in time, and nothing is lost.
+    // SIGTERM while the lock is held: the server ends in time, and nothing is lost.
     ledger.under_load(&client, &account.token, CLIENTS, || {
         ledger.wait_for_more(50);
         let other = lock(server.setup().database_path());
@@ -110,15 +110,15 @@ pub fn another_process_reads_an_old_snapshot(report: &mut Report) {
         let other = Connection::open(server.setup().database_path()).unwrap();
         other.execute_batch("BEGIN").unwrap();
         let old = seen(&other).len();
-        let (held, taken) = (Instant::now(), ledger.count());
-        // The time is the fault.
+        let (held, accepted) = (Instant::now(), ledger.count());
+        // The duration is the fault.
         std::thread::sleep(hold);
-        let rate = (ledger.count() - taken) as f64 / held.elapsed().as_secs_f64();
+        let rate = (ledger.count() - accepted) as f64 / held.elapsed().as_secs_f64();
         assert_eq!(seen(&other).len(), old, "it still reads what it read first");
         pinned = log_bytes(&server);
         report.figure("taken meanwhile", format!("{rate:.0}/s"));
         drop(other);
-        // With the next round of the log what it holds goes into the file, and it begins again at its start.
+        // Now the log can be checkpointed, and then restarts at its beginning.
         ledger.wait_for_more(either(500, 5_000));
         after = log_bytes(&server);
         ledger.wait_for_more(either(500, 5_000));
@@ -130,7 +130,7 @@ pub fn another_process_reads_an_old_snapshot(report: &mut Report) {
     report.figure("acknowledged", ledger.count());
     report.figure("lost", arrivals.missing(&ledger, &["/in"]).len());
     report.figure("repeats", arrivals.repeats());
-    // `journal_size_limit`, and what one batch may add to it.
+    // `journal_size_limit`, and what one transaction may add.
     let limit = (64 << 20) + (8 << 20);
     wait_until("the log is short again", || {
         client.push(&account, b"{\"n\": 1000000000}");

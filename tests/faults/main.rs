@@ -1,8 +1,8 @@
-//! The fault campaign: what is done to the real binary to make it lose something, and what came of it.
+//! The fault campaign: what is done to the real binary to make it lose something, and the results.
 //!
-//! `cargo test --test faults` is the short form, `FAULTS=long cargo test --release --test faults` all of it. Words after
-//! `--` name faults to run: `cargo test --test faults -- kill power`. One fault runs at a time, and the report is
-//! printed as it goes. What a machine does not allow is skipped, and the report says so.
+//! `cargo test --test faults` runs the short form, `FAULTS=long cargo test --release --test faults` the long one. Words
+//! after `--` select faults by name: `cargo test --test faults -- kill power`. One fault runs at a time, and the report
+//! is printed while the campaign runs. A fault that this machine does not allow is skipped, and the report says so.
 
 #![expect(clippy::unwrap_used, reason = "a fault that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! Everything at once: mixed load with random faults, and at the end what must hold whatever happened.
+//! Mixed load with random faults of many kinds, and at the end checks of what must always hold.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,18 +15,18 @@ use crate::harness::{Behaviour, Client, Receiver, Reply, Server, Setup, wait_unt
 use crate::ledger::{Arrivals, Ledger};
 use crate::process::{mebibytes, open_files, resident, wait_for_few_files};
 
-/// Accounts that stay, each with destinations at these paths below its own.
+/// Accounts that are never deleted, and the destinations of each.
 const ACCOUNTS: usize = 3;
 const DESTINATIONS: usize = 3;
 
-/// Attempts at once to one destination, and so connections that it keeps.
+/// Limit of concurrent attempts to one destination, and so of the connections that are kept.
 const KEPT: usize = 4;
 
-/// Between two events of one client.
+/// Interval between two events of one client.
 const PACE: Duration = Duration::from_millis(15);
 
-/// Resident memory may grow by this between two quiet moments of one process.
-const GROWTH_KIB: u64 = 10 * 1024;
+/// Maximum growth of resident memory between two quiet moments of one process.
+const MAX_GROWTH_KIB: u64 = 10 * 1024;
 
 struct Tenant {
     account: NewAccount,
@@ -41,11 +41,11 @@ impl Tenant {
     }
 }
 
-/// What stands around the server.
+/// What the server works with: the receiver, the accounts, and the clock.
 struct World {
     receiver: Receiver,
     tenants: Vec<Tenant>,
-    /// What the wall clock is moved by is written here; `None` where it cannot be moved.
+    /// File that moves the wall clock; `None` where the clock cannot be moved.
     clock: Option<PathBuf>,
 }
 
@@ -90,7 +90,7 @@ pub fn mixed_load_with_random_faults(report: &mut Report) {
     while Instant::now() < end {
         campaign.episode(true);
     }
-    // The rest in one process, so that what it holds can be compared.
+    // The rest is done in one process, so that its memory and files can be compared.
     campaign.heal();
     let (memory, files) = (resident(&campaign.server), open_files(&campaign.server));
     let end = Instant::now() + steady;
@@ -98,13 +98,13 @@ pub fn mixed_load_with_random_faults(report: &mut Report) {
         campaign.episode(false);
     }
     campaign.heal();
-    // Each destination may keep its connections for a minute; the short form does not wait for that.
+    // Each destination may keep its connections for a minute. The short form does not wait for that.
     wait_for_few_files(&campaign.server, files + 10 + either(KEPT * ACCOUNTS * DESTINATIONS, 0));
     let grown = resident(&campaign.server).saturating_sub(memory);
     campaign.settle(report);
     report.figure("memory", format!("{}, and {} more at the end", mebibytes(memory), mebibytes(grown)));
     report.figure("open files", format!("{files}, at the end {}", open_files(&campaign.server)));
-    assert!(grown < GROWTH_KIB, "{grown} KiB");
+    assert!(grown < MAX_GROWTH_KIB, "{grown} KiB");
 }
 
 impl Campaign {
@@ -130,7 +130,7 @@ impl Campaign {
         Self { server, world: World { receiver, tenants, clock }, random, done: Done::default() }
     }
 
-    /// Load, some faults, and perhaps an end of the process.
+    /// Load and some faults. If `may_end`, the process may be killed or stopped at the end.
     fn episode(&mut self, may_end: bool) {
         let Self { server, world, random, done } = self;
         let client = server.client();
@@ -147,7 +147,7 @@ impl Campaign {
                     });
                 }
             }
-            // Set also where a fault fails, or the scope would never end.
+            // Also set if a fault fails; otherwise the scope would never end.
             let _end = EndsLoad(&ended);
             for _ in 0..random.usize(2..8) {
                 fault(server, &client, world, random, done);
@@ -170,7 +170,7 @@ impl Campaign {
         }
     }
 
-    /// All destinations answer and are active, all that can be delivered is, and the process is quiet.
+    /// Makes all destinations answer, resumes them, and waits until no delivery is pending.
     fn heal(&mut self) {
         let client = self.server.client();
         for tenant in &self.world.tenants {
@@ -193,7 +193,7 @@ impl Campaign {
     fn settle(&mut self, report: &mut Report) {
         let client = self.server.client();
         let exhausted = client.all("/v1/deliveries?state=exhausted&limit=200").len();
-        // What used up its schedule is sent once more, by hand.
+        // Deliveries that used up their schedule are replayed.
         for (id, _) in self.world.tenants.iter().flat_map(|tenant| &tenant.destinations) {
             let body = json!({"since": "2000-01-01T00:00:00Z", "state": "exhausted"});
             client.post(&format!("/v1/destinations/{id}/replay"), &body).expect(202);
@@ -223,8 +223,7 @@ impl Campaign {
         report.figure("exhausted, then replayed", exhausted);
         report.figure("repeats", arrivals.repeats());
 
-        // Each acknowledged event has all of its deliveries, each in a final state, and each that is said to have
-        // succeeded has arrived.
+        // Each acknowledged event has all of its deliveries, and each delivery succeeded and has arrived.
         for tenant in &self.world.tenants {
             let events = client.all(&format!("/v1/accounts/{}/events?limit=200", tenant.account.id));
             let known: std::collections::HashMap<&str, &Value> =
@@ -251,7 +250,7 @@ impl Campaign {
         assert_eq!((tallied("accepted"), rows), (rows, states), "deliveries made, and rows; rows, and successes");
         assert_eq!(tallied("succeeded"), states, "successes counted, and rows");
         assert_eq!(tallied("failed"), failures, "failures counted, and logged");
-        // A first attempt that succeeded is in its delivery's row.
+        // A first attempt that succeeded is stored in its delivery's row.
         let logged = "SELECT (SELECT count(*) FROM attempt) + count(first_duration_ms) FROM delivery";
         assert_eq!(count("SELECT sum(attempt_count) FROM delivery"), count(logged), "attempts counted, and logged");
         let metrics = client.get("/metrics").expect(200).text();
@@ -265,7 +264,7 @@ impl Campaign {
     }
 }
 
-/// One fault of any kind.
+/// One fault of a random kind.
 fn fault(server: &Server, client: &Client, world: &World, random: &mut fastrand::Rng, done: &mut Done) {
     let World { receiver, tenants, clock } = world;
     let tenant = &tenants[random.usize(..tenants.len())];

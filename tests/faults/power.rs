@@ -1,5 +1,6 @@
-//! The power is cut: what the server did to its files is recorded, and the files are made as a disk could hold them
-//! after a cut at any moment of it. Each time the file must be whole and hold all that was acknowledged.
+//! Power cuts. A run of the server is recorded, with all that it did to its files. From the record the files are made
+//! as a disk could hold them after a cut at any moment. Each time the file must be whole and hold all that was
+//! acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -19,7 +20,7 @@ const CLIENTS: usize = 8;
 
 const PATHS: [&str; 2] = ["/a", "/b"];
 
-/// A server's life on one file: what it did, and what it acknowledged.
+/// The record of a server on one file: its steps, and what was acknowledged.
 struct Recorded {
     steps: Vec<Step>,
     ledger: Ledger,
@@ -51,7 +52,7 @@ fn cut(report: &mut Report, fsyncs_fail: bool, cuts: usize) {
     replay(report, &recorded, cuts, &mut random);
 }
 
-/// Load, and in the middle a kill and a start: what a start does to the log is in the record as well.
+/// Records a load, with a kill and a start in between, so that the record also shows what a start does to the log.
 fn record(fsyncs_fail: bool, random: &mut fastrand::Rng) -> Recorded {
     let (lives, each) = either((2, 150), (4, 600));
     let (receiver, ledger) = (Receiver::start(), Ledger::default());
@@ -59,8 +60,8 @@ fn record(fsyncs_fail: bool, random: &mut fastrand::Rng) -> Recorded {
     let (mut steps, mut account) = (Vec::new(), None::<NewAccount>);
     for life in 1..=lives {
         let record = setup.folder().join(format!("record{life}"));
-        // Where the first fsyncs fail, it may not start; that is another matter. Later on one in a few does; of each three
-        // that begin a log, by folder, header and pages, one must not be the last for ever.
+        // The first fsyncs must succeed, otherwise the server may not start. Later one in `every` fails. Three fsyncs
+        // begin a log: folder, header and pages. The number varies, so that not always the same of them fails.
         let (first, every) = (random.u8(30..40), random.u8(4..20));
         let inject = ["-e".to_owned(), format!("inject=fsync,fdatasync:error=EIO:when={first}+{every}")];
         let words = trace::recorded(&record, if fsyncs_fail { &inject } else { &[] });
@@ -74,7 +75,7 @@ fn record(fsyncs_fail: bool, random: &mut fastrand::Rng) -> Recorded {
             account
         });
         ledger.under_load(&client, &account.token, CLIENTS, || {
-            // Readers hold snapshots, so that the log cannot always be emptied as a whole.
+            // Readers hold snapshots, so that a checkpoint cannot always copy the whole log.
             let enough = ledger.count() + each;
             while ledger.count() < enough {
                 client.get("/v1/deliveries?limit=200").expect(200);
@@ -94,7 +95,8 @@ fn record(fsyncs_fail: bool, random: &mut fastrand::Rng) -> Recorded {
     Recorded { steps, ledger, receiver, _setup: setup }
 }
 
-/// The first page of the log is written, or taken away: what was in it is gone.
+/// Whether a step begins the log anew: its first page is written, or the log is shortened or removed. The old content
+/// is then lost.
 fn begins_the_log(step: &Step) -> bool {
     match step {
         Step::Written { name, offset, .. } => name == "-wal" && *offset == 0,
@@ -103,7 +105,7 @@ fn begins_the_log(step: &Step) -> bool {
     }
 }
 
-/// The last of these steps, for who looks for the reason of a loss.
+/// The last 200 steps, in reverse order: helps to find the reason of a loss.
 fn last_first(steps: &[Step]) -> String {
     steps.iter().rev().take(200).map(brief).collect::<Vec<_>>().join("\n")
 }
@@ -134,7 +136,7 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
         }
         disk.apply(step, random);
         if let Step::Acknowledged(id) = step {
-            // One whose answer did not get through a kill has no number here.
+            // An event without a number here was answered, but a kill kept the answer from its client.
             acknowledged.extend(numbers.get(id).map(|number| (*number, id.clone())));
         }
         if !chosen.contains(&position) {
@@ -154,7 +156,7 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
                 last_first(&recorded.steps[..=position])
             );
         }
-        // Some are opened by the server itself, and all that is pending goes out.
+        // Some of the files are also opened by the server, which must deliver all that is pending.
         if done * started / cuts > by_server {
             by_server += 1;
             disk.after_a_cut(torn, random, &database);
@@ -169,8 +171,8 @@ fn replay(report: &mut Report, recorded: &Recorded, cuts: usize, random: &mut fa
     assert!(recorded.receiver.connections() > 0);
 }
 
-/// Moments to cut at: half of them anywhere, the others where it counts, just after an answer or just before an fsync
-/// has ended.
+/// Positions of the cuts. Half of them are anywhere. The others are critical: just after an answer, or just before the
+/// end of an fsync.
 fn choose(steps: &[Step], cuts: usize, random: &mut fastrand::Rng) -> BTreeSet<usize> {
     let critical: Vec<usize> = (0..steps.len())
         .filter(|at| {
@@ -186,7 +188,7 @@ fn choose(steps: &[Step], cuts: usize, random: &mut fastrand::Rng) -> BTreeSet<u
     chosen
 }
 
-/// What was acknowledged and is not in the file with all its deliveries. Fails where the file is damaged.
+/// Acknowledged events that are not in the file with all their deliveries. Fails if the file is damaged.
 fn missing(database: &Path, acknowledged: &BTreeMap<u64, String>) -> Vec<u64> {
     let file = file::open_whole(database);
     let tables: i64 = file.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
@@ -194,7 +196,8 @@ fn missing(database: &Path, acknowledged: &BTreeMap<u64, String>) -> Vec<u64> {
     acknowledged.keys().copied().filter(|number| found.get(number) != Some(&PATHS.len())).collect()
 }
 
-/// Starts the server on the file: what was acknowledged is there, and goes out. Gives how long it took to be ready.
+/// Starts the server on the file, checks that what was acknowledged is there, and waits until all is delivered. Returns
+/// the time until the server was ready.
 fn serves(database: &Path, acknowledged: &BTreeMap<u64, String>) -> Duration {
     let started = std::time::Instant::now();
     let mut server = Setup::dev().database(database).flags(&["--retry-schedule", "100ms,1s,1s,1s"]).start();

@@ -1,4 +1,4 @@
-//! What the server's process holds.
+//! Memory and open files of the server's process.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ pub fn resident(server: &Server) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Open files.
+/// Number of open files.
 pub fn open_files(server: &Server) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.process_id())).unwrap().count()
 }
 
-/// Waits until it has at most so many open files: kept connections end after a minute.
+/// Waits until the process has at most `most` open files. Kept connections end after a minute.
 #[track_caller]
 pub fn wait_for_few_files(server: &Server, most: usize) {
     let end = Instant::now() + Duration::from_secs(100);
@@ -27,7 +27,7 @@ pub fn wait_for_few_files(server: &Server, most: usize) {
     }
 }
 
-/// Open files by what they are.
+/// Number of open files of each kind.
 fn kinds(server: &Server) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for entry in std::fs::read_dir(format!("/proc/{}/fd", server.process_id())).unwrap().flatten() {
@@ -38,7 +38,7 @@ fn kinds(server: &Server) -> BTreeMap<String, usize> {
     kinds
 }
 
-/// KiB as people read it.
+/// KiB as text in MiB.
 pub fn mebibytes(kibibytes: u64) -> String {
     format!("{:.1} MiB", kibibytes as f64 / 1024.0)
 }

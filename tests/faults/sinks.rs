@@ -1,4 +1,4 @@
-//! Destinations that misbehave in every way at once, beside one that is well.
+//! Destinations that misbehave in every way at once, beside a healthy one.
 
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
@@ -12,16 +12,16 @@ use crate::harness::{Behaviour, Client, Receiver, Setup, wait_until};
 use crate::ledger::Ledger;
 use crate::process::{mebibytes, resident};
 
-/// Most destinations of one account.
-const OF_ONE_ACCOUNT: usize = 1_000;
+/// Maximum number of destinations of one account.
+const MAX_DESTINATIONS: usize = 1_000;
 
-/// Between two events for the healthy one.
+/// Interval between two events for the healthy destination.
 const PACE: Duration = Duration::from_millis(10);
 
-/// Once all that misbehave have been met, memory may grow by this and no more.
-const GROWTH_KIB: u64 = 10 * 1024;
+/// Maximum growth of memory after all misbehaving destinations were tried once.
+const MAX_GROWTH_KIB: u64 = 10 * 1024;
 
-/// How each misbehaves, and how many do so.
+/// Each kind of misbehaviour, and the number of its destinations.
 fn kinds() -> Vec<(&'static str, Behaviour, usize)> {
     let many = |long: usize| either(long / 10, long);
     let long_head = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(100_000));
@@ -36,7 +36,7 @@ fn kinds() -> Vec<(&'static str, Behaviour, usize)> {
     ]
 }
 
-/// Accepts and says nothing, so that a TLS handshake never ends.
+/// A server that accepts connections and sends nothing, so that a TLS handshake never ends.
 struct Silent {
     port: u16,
 }
@@ -55,7 +55,7 @@ impl Silent {
     }
 }
 
-/// Sends `count` events to the healthy destination; each one's time from being sent to its arrival, sorted.
+/// Sends `count` events to the healthy destination. Returns the times from sending to arrival, sorted.
 fn feed(client: &Client, account: &NewAccount, healthy: &Receiver, from: u64, count: u64) -> Vec<Duration> {
     let mut sent = HashMap::new();
     for number in from..from + count {
@@ -97,7 +97,7 @@ pub fn destinations_that_misbehave_in_every_way(report: &mut Report) {
             paths.push(path);
         }
     }
-    assert!(paths.len() <= OF_ONE_ACCOUNT);
+    assert!(paths.len() <= MAX_DESTINATIONS);
     let tls = either(10, 100);
     for number in 0..tls {
         let url = format!("https://127.0.0.1:{}/{number}", silent.port);
@@ -114,7 +114,7 @@ pub fn destinations_that_misbehave_in_every_way(report: &mut Report) {
         (met.len() == paths.len()).then_some(())
     });
     report.figure("beside", format!("{} that misbehave, {tls} that stall in TLS", paths.len()));
-    // Warm-up: threads and buffers for all of them are there now.
+    // Warm-up: afterwards threads and buffers for all destinations exist.
     let first = feed(&client, &good, &healthy, events, events);
     let before = resident(&server);
     let second = feed(&client, &good, &healthy, 2 * events, 2 * events);
@@ -136,6 +136,6 @@ pub fn destinations_that_misbehave_in_every_way(report: &mut Report) {
     report.figure("all recover at once, drained", format!("{:.1} s later", recovered.elapsed().as_secs_f64()));
     let last = feed(&client, &good, &healthy, 4 * events, events);
     report.figure("after that", summary(&last));
-    assert!(after.saturating_sub(before) < GROWTH_KIB, "{before} KiB, then {after} KiB");
+    assert!(after.saturating_sub(before) < MAX_GROWTH_KIB, "{before} KiB, then {after} KiB");
     assert_eq!(healthy.requests().len() as u64, 5 * events, "nothing went twice to the healthy one");
 }

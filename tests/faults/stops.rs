@@ -1,4 +1,4 @@
-//! SIGTERM at random moments, whatever is going on.
+//! SIGTERM at random moments, whatever the server is doing.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::ledger::{Arrivals, Ledger};
 
 const CLIENTS: usize = 6;
 
-/// For attempts under way.
+/// Shutdown grace for attempts in progress.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Destinations by what they do until the end.
@@ -29,24 +29,25 @@ fn behaviours() -> [(&'static str, Behaviour); 6] {
     ]
 }
 
-/// What goes on beside the load when the signal comes.
+/// What goes on besides the load when the signal comes.
 #[derive(Debug, Clone, Copy)]
-enum Beside {
+enum Activity {
     Nothing,
     /// Clients that have sent half of a head, or half of a body.
     HalfOpen,
     /// Clients that wait for first attempts which never end.
     Waiting,
-    /// Clients that follow deliveries.
+    /// Clients that follow the stream of deliveries.
     Following,
-    /// An account with much is being deleted.
+    /// The deletion of an account with many rows.
     Deleting,
 }
 
-const BESIDE: [Beside; 5] = [Beside::Nothing, Beside::HalfOpen, Beside::Waiting, Beside::Following, Beside::Deleting];
+const ACTIVITIES: [Activity; 5] =
+    [Activity::Nothing, Activity::HalfOpen, Activity::Waiting, Activity::Following, Activity::Deleting];
 
-impl Beside {
-    /// Begins it; what is given is to be kept until the server has ended.
+impl Activity {
+    /// Begins the activity. The caller keeps the returned connections until the server has ended.
     fn begin(self, server: &Server, token: &str, round: usize) -> Vec<TcpStream> {
         let open = |bytes: String| {
             let mut stream = TcpStream::connect(server.address).unwrap();
@@ -63,7 +64,7 @@ impl Beside {
                 let halves = ["POST / HTTP/1.1\r\nhost:".to_owned(), format!("{head}content-length: 100\r\n\r\n{{")];
                 (0..100).map(|number| open(halves[number % 2].clone())).collect()
             }
-            // Numbers that the ledger does not give.
+            // Numbers that the ledger does not use.
             Self::Waiting => (0..10)
                 .map(|number| {
                     let body = format!("{{\"n\": {}}}", 1_000_000_000 + round * 100 + number);
@@ -106,9 +107,9 @@ pub fn sigterm_at_random_moments(report: &mut Report) {
     let (ledger, mut took) = (Ledger::default(), Durations::default());
     for round in 0..rounds {
         let client = server.client();
-        // Now and then before anything else: right after it listens.
+        // In one round of six the signal comes early, right after the server listens.
         let early = round % 6 == 5;
-        let beside = BESIDE[random.usize(..BESIDE.len())];
+        let activity = ACTIVITIES[random.usize(..ACTIVITIES.len())];
         let end = |server: &mut Server, took: &mut Durations| {
             let told = Instant::now();
             server.terminate();
@@ -118,7 +119,7 @@ pub fn sigterm_at_random_moments(report: &mut Report) {
             end(&mut server, &mut took);
         } else {
             let kept = ledger.under_load(&client, &account.token, CLIENTS, || {
-                let kept = beside.begin(&server, &account.token, round);
+                let kept = activity.begin(&server, &account.token, round);
                 ledger.wait_for_more(30);
                 // The moment is the fault.
                 std::thread::sleep(Duration::from_micros(random.u64(..50_000)));
@@ -145,7 +146,7 @@ pub fn sigterm_at_random_moments(report: &mut Report) {
     report.figure("acknowledged", ledger.count());
     report.figure("lost", lost);
     report.figure("ended after", format!("{took} (grace {} ms)", GRACE.as_millis()));
-    // A stop leaves nothing in the log: the file alone is whole, as somebody may copy it.
+    // A clean stop leaves nothing in the log, so a copy of the file alone is whole.
     let alone = server.setup().folder().join("alone.db");
     std::fs::copy(server.setup().database_path(), &alone).unwrap();
     let stored = file::deliveries_by_event(&file::open_whole(&alone));

@@ -1,5 +1,5 @@
-//! Runs the server under strace, which records what it does to its files and when it answers, and can make system calls
-//! fail; and reads the record.
+//! Runs the server under strace and reads the record. The record shows what the server does to its files, and when it
+//! answers. strace can also make system calls fail.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use crate::harness::wait_until;
 
-/// What a record is made of: all that changes files or names, and all that can answer a client.
+/// System calls in the record: all that change files or names, and all that can answer a client.
 const CALLS: &str = "trace=openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,ftruncate,truncate,fallocate,\
     copy_file_range,fsync,fdatasync,unlink,unlinkat,rename,renameat,renameat2,link,linkat";
 
-/// One thing that happened, in the order in which it did.
+/// One thing that happened. Steps are in the order in which they happened.
 #[derive(Debug)]
 pub enum Step {
     /// A file got this name.
@@ -26,18 +26,18 @@ pub enum Step {
         name: String,
         size: usize,
     },
-    /// An fsync of a file ended well.
+    /// An fsync of a file succeeded.
     Synced(String),
-    /// An fsync of a file failed: what was not on disk before may never be.
+    /// An fsync of a file failed: what was not on disk before may never get there.
     NotSynced(String),
-    /// An fsync of the folder ended well.
+    /// An fsync of the folder succeeded.
     FolderSynced,
     FolderNotSynced,
-    /// A client was answered 202 for this event: from now on it must not be lost.
+    /// A client was answered 202 for this event, which must not be lost from now on.
     Acknowledged(String),
 }
 
-/// Why strace cannot be used here, if it cannot.
+/// Why strace cannot be used here; `None` if it can.
 pub fn obstacle() -> Option<String> {
     match Command::new("strace").args(["-f", "-qq", "-o", "/dev/null", "true"]).output() {
         Ok(ended) if ended.status.success() => None,
@@ -46,9 +46,10 @@ pub fn obstacle() -> Option<String> {
     }
 }
 
-/// The command to start a server through, so that it is recorded in `to`; `more` are further arguments of strace.
+/// The command through which a server is started, so that its calls are recorded in `to`. `more` are further arguments
+/// of strace.
 pub fn recorded(to: &Path, more: &[String]) -> Vec<String> {
-    // The server stays the child, and the tracer is its child (-D): signals go where they are meant to.
+    // With -D the server stays our child and the tracer is the server's child, so that signals go to the server.
     let to = to.display().to_string();
     let fixed = ["strace", "-D", "-f", "-q", "--seccomp-bpf", "-y", "-xx", "-s", "1100000", "-e", CALLS, "-o", &to];
     fixed.iter().map(|word| (*word).to_owned()).chain(more.iter().cloned()).collect()
@@ -60,13 +61,13 @@ pub struct Failing {
 }
 
 impl Failing {
-    /// `inject` as in strace's `-e inject=`; calls on other files than `path` are left alone.
+    /// `inject` is a value of strace's `-e inject=`. Only calls on the file `path` fail.
     pub fn begin(process: u32, inject: &str, path: &Path, log: &Path) -> Self {
         let mut command = Command::new("strace");
         command.args(["-f", "-y", "-p", &process.to_string(), "-P"]).arg(path);
         command.args(["-e", &format!("inject={inject}"), "-o"]).arg(log);
         let mut tracer = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        // It says so once it is attached to each thread.
+        // strace prints a line once it is attached to each thread.
         let mut said = std::io::BufReader::new(tracer.stderr.take().unwrap());
         let mut line = String::new();
         std::io::BufRead::read_line(&mut said, &mut line).unwrap();
@@ -79,19 +80,19 @@ impl Failing {
 impl Drop for Failing {
     fn drop(&mut self) {
         let id = i32::try_from(self.tracer.id()).expect("a process id");
-        // SAFETY: only sends a signal; the child is not yet waited for, so its id is still its own.
+        // SAFETY: only sends a signal. The child was not waited for, so its process id is not used again.
         unsafe { libc::kill(id, libc::SIGTERM) };
         let _ = self.tracer.wait();
     }
 }
 
-/// How many calls were made to fail so far.
+/// Number of calls that strace has made fail so far.
 pub fn injected(log: &Path) -> usize {
     std::fs::read_to_string(log).unwrap_or_default().matches("(INJECTED)").count()
 }
 
-/// Waits until the record of a server that has ended is complete, and reads what it says of `database` and its log and
-/// journal. To be called before anybody else opens them: they tell what became of a call that a kill came into.
+/// Waits until the record of a server that has ended is complete. Reads the steps that concern `database`, its log and
+/// its journal. Nobody may open those files before: they show how much of a call was done that a kill interrupted.
 pub fn read(record: &Path, process: u32, database: &Path) -> Vec<Step> {
     let process = process.to_string();
     let ended = |line: &str| {
@@ -111,7 +112,7 @@ pub fn read(record: &Path, process: u32, database: &Path) -> Vec<Step> {
 
 struct Reader<'a> {
     database: &'a Path,
-    /// What a thread was in the middle of when another one's call was printed.
+    /// Calls that had begun when a call of another thread was printed, by thread.
     unfinished: HashMap<&'a str, &'a str>,
     steps: Vec<Step>,
 }
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An answer may be with the client as soon as its call begins.
+    /// The client may have an answer as soon as the call that sends it begins.
     fn begun(&mut self, call: &str) {
         let (name, arguments) = call.split_once('(').unwrap_or((call, ""));
         if matches!(name, "sendto" | "sendmsg" | "write" | "writev") && !arguments.contains(".db") {
@@ -146,7 +147,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A kill came into this write: as much of it was done as is in the file.
+    /// A kill interrupted this write: the part that is in the file was done.
     fn killed(&mut self, call: &str) {
         let Some(arguments) = call.strip_prefix("pwrite64(") else { return };
         let data = strings(arguments).concat();
@@ -202,7 +203,7 @@ impl<'a> Reader<'a> {
                 let gone = String::from_utf8_lossy(&strings(arguments).concat()).into_owned();
                 self.steps.extend(self.name(&gone).map(Step::Unlinked));
             }
-            // Whatever else would change the files is not modelled, and must not be passed over.
+            // Other calls that change the files are not modelled, and must not be overlooked.
             _ if well => {
                 let named = strings(arguments).iter().any(|text| self.name(&String::from_utf8_lossy(text)).is_some());
                 assert!(self.name(&path).is_none() && !named, "{call_name} of {path} is not modelled");
@@ -211,7 +212,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The ending of the database's name that `path` has, if it is one that lasts: the index of the log is rebuilt.
+    /// The ending that `path` adds to the database's name, if the file outlives a crash. The log's index is left
+    /// out, because SQLite rebuilds the index.
     fn name(&self, path: &str) -> Option<String> {
         let database = self.database.display().to_string();
         let ending = path.strip_prefix(&database)?;
@@ -219,7 +221,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Every quoted string.
+/// Every quoted string, decoded.
 fn strings(arguments: &str) -> Vec<Vec<u8>> {
     let texts: Vec<&str> = arguments.split('"').collect();
     for after in texts.iter().skip(2).step_by(2) {
@@ -228,7 +230,7 @@ fn strings(arguments: &str) -> Vec<Vec<u8>> {
     texts.into_iter().skip(1).step_by(2).map(unhex).collect()
 }
 
-/// `\x61\x62` as bytes.
+/// Decodes `\x61\x62` into bytes.
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_else(|| panic!("not hexadecimal: {text:.80}")) as u8;
     if !text.starts_with("\\x") {

@@ -1,4 +1,4 @@
-//! Answers and documents that nobody reads: what one account's token can make the server hold.
+//! Answers and documents that nobody reads: how much memory one account's token can make the server hold.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,41 +13,41 @@ use crate::harness::played::set;
 use crate::harness::{Server, Setup, wire};
 use crate::process::{mebibytes, resident};
 
-/// Length of a document that is as long as may be.
-const LONGEST: usize = 10 << 20;
+/// Maximum length of a document.
+const MAX_DOCUMENT_BYTES: usize = 10 << 20;
 
-/// Documents of that length.
+/// Number of documents of that length.
 const DOCUMENTS: usize = 8;
 
-/// Bytes that a socket of this process takes in unread, about; else the kernel would hold what the server has to.
+/// Size of a receive buffer in this process. With a larger one the kernel would hold what the server must hold.
 const UNREAD: libc::c_int = 4 * 1024;
 
-/// What an attempt under way, and a connection, hold besides: in KiB.
+/// Further memory for an attempt in progress or a connection, in KiB.
 const EACH_KIB: u64 = 64;
 
-/// What the server holds at rest, in KiB.
+/// Memory of the server at rest, in KiB.
 const REST_KIB: u64 = 40 * 1024;
 
-/// How long the memory is watched once all clients have sent.
+/// How long the memory is watched after all clients have sent.
 const WATCHED: Duration = Duration::from_secs(5);
 
-/// Once the clients read, all of them have their answers within this.
+/// Maximum time in which all clients get their answers once they read.
 const READ_WITHIN: Duration = Duration::from_secs(60);
 
 fn read_little(socket: &impl AsRawFd) {
     set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, UNREAD);
 }
 
-/// A receiver that lets everybody connect and reads nothing.
+/// A receiver that accepts connections and reads nothing.
 fn deaf() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     read_little(&listener);
-    // SAFETY: the descriptor is open as long as `listener` is; listening again changes the length of the queue only.
+    // SAFETY: the descriptor is open as long as `listener` is. Listening again only changes the length of the queue.
     assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 4_096) }, 0);
     listener
 }
 
-/// A client that waits for first attempts, and reads nothing of its answer.
+/// A client that waits for first attempts and does not read its answer.
 fn waiting(server: &Server, account: &NewAccount) -> TcpStream {
     let head = format!(
         "POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\ncl-xtoken: {}\r\ncontent-type: application/json\r\n\
@@ -71,16 +71,16 @@ pub fn clients_that_wait_and_read_nothing_and_long_documents_for_many(report: &m
     for _ in 0..destinations {
         client.create_destination(&account, &url, "POST", json!({}));
     }
-    let document = format!("\"{}\"", "x".repeat(LONGEST - 2));
+    let document = format!("\"{}\"", "x".repeat(MAX_DOCUMENT_BYTES - 2));
     let (mut most, began) = (0, Instant::now());
-    let taken = (0..DOCUMENTS).filter(|_| {
+    let accepted = (0..DOCUMENTS).filter(|_| {
         let answer = client.push_with(&account.token, &[], document.as_bytes());
         most = resident(&server).max(most);
         assert!(matches!(answer.status, 202 | 503), "{}", answer.text());
         answer.status == 202
     });
-    let taken = taken.count();
-    assert!(taken > 0, "a long document is taken where little is under way");
+    let accepted = accepted.count();
+    assert!(accepted > 0, "a long document is taken where little is under way");
     report.figure("memory with the documents", mebibytes(most));
     let mut crowd: Vec<TcpStream> = (0..clients)
         .map(|_| {
@@ -93,17 +93,17 @@ pub fn clients_that_wait_and_read_nothing_and_long_documents_for_many(report: &m
         most = resident(&server).max(most);
         std::thread::sleep(Duration::from_millis(10));
     }
-    // The wait of all of them is over by now; who has no room for an answer waits for it.
+    // By now the wait of all clients is over. A client without memory for its answer waits for some.
     let bound = memory * 1024 + REST_KIB + EACH_KIB * (destinations as u64 + clients as u64).min(2_048);
-    report.figure("long documents taken", format!("{taken} of {DOCUMENTS}, for {destinations} destinations"));
+    report.figure("long documents taken", format!("{accepted} of {DOCUMENTS}, for {destinations} destinations"));
     report.figure("clients that read nothing", clients);
     report.figure("memory at most", format!("{} (may be {})", mebibytes(most), mebibytes(bound)));
     report.figure("watched for", format!("{:.1} s", began.elapsed().as_secs_f64()));
     assert!(most < bound, "{most} KiB");
-    // Others are served all the while: an answer that fits, and one account that has nothing to do with it.
+    // Other requests are served meanwhile: an account of its own, and an answer that fits.
     let other = client.create_account("bob");
     client.push(&other, "{}");
-    // Whoever reads gets all of its answer, or was told that there was no room.
+    // A client that reads gets its whole answer, or a 503 for lack of memory.
     let answers = read_all(&mut crowd);
     for answer in &answers {
         let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default());
@@ -119,7 +119,8 @@ pub fn clients_that_wait_and_read_nothing_and_long_documents_for_many(report: &m
     report.figure("longest answer", format!("{} bytes", answers.iter().map(Vec::len).max().unwrap_or(0)));
 }
 
-/// Reads on all of them at once until each is closed: what one does not read may be what another waits for.
+/// Reads from all clients at once until each connection is closed: an answer that is not read may hold memory that
+/// another needs.
 fn read_all(crowd: &mut [TcpStream]) -> Vec<Vec<u8>> {
     let mut answers = vec![Vec::new(); crowd.len()];
     let mut open: Vec<usize> = (0..crowd.len()).collect();

@@ -1,4 +1,4 @@
-//! `--account-rate`: what an account may send, and what it is told when that is used up.
+//! `--account-rate`: how much an account may send, and the answer when that is used up.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! One account: made, read, replaced, patched, deleted.
+//! One account: created, read, replaced, patched, deleted.
 
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ fn an_email_of_another_account_cannot_be_moved_to() {
     let bobs = json!({"email": "BOB@example.com", "account_name": "x"});
     assert_eq!(client.put(&path, &bobs).problem(409)["code"], "email_taken");
     assert_eq!(client.patch(&path, &json!({"email": "bob@example.com"})).problem(409)["code"], "email_taken");
-    // One's own address in another case is no clash.
+    // The account's own address in another case is no conflict.
     client.patch(&path, &json!({"email": "Ada@Example.com"})).expect(200);
     assert_eq!(client.get(&path).expect(200).json()["email"], "Ada@Example.com");
 }

@@ -1,11 +1,12 @@
-//! Answers that are unusual or broken behind their status: the status counts, and the log says what was wrong.
+//! Answers that are unusual, or broken after their status line. The status counts, and the detail of the attempt says
+//! what was wrong.
 
 use serde_json::{Value, json};
 
 use crate::harness::room::{Room, detail, ended};
 use crate::harness::{Behaviour, wait_until};
 
-/// Answers every request so, and keeps the connection.
+/// A receiver that sends `answer` to every request and keeps the connection.
 fn always(room: &Room, answer: &[u8]) -> crate::harness::played::Played {
     let answer = answer.to_vec();
     room.played(move |scene| {
@@ -25,7 +26,7 @@ fn interim_answers_with_fields_are_passed_over() {
             "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\nHTTP/1.1 100 Continue\r\nx: y\r\n\r\n",
             "HTTP/1.0 100 Continue\r\nx: y\r\n\r\n",
             "\r\nHTTP/1.1 100\r\nx: y\r\n\r\n",
-            // Longer than any head that counts.
+            // Longer than the longest head that is accepted for a final answer.
             &format!("HTTP/1.1 103 Early Hints\r\nlink: {long}\r\n\r\n").repeat(3),
         ] {
             let answer = format!("{interim}HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\nok");
@@ -91,7 +92,7 @@ fn a_body_that_breaks_off_costs_no_status() {
                 });
                 let delivery = room.delivery_to(&receiver.url("/"), "1");
                 ended(&delivery, "succeeded", 200, Value::Null);
-                // What a RST leaves of the bytes before it is the system's choice.
+                // After a RST the system decides how many of the earlier bytes can be read.
                 if !reset {
                     assert!(detail(&delivery).contains(said), "{rest}: {delivery}");
                     assert_eq!(delivery["attempts"][0]["response_body"], kept, "{delivery}");
@@ -151,7 +152,7 @@ fn a_body_of_its_own_end_is_whole_where_the_connection_ends() {
         receiver.on("/cut", Behaviour::Cut(answer));
         let delivery = room.delivery_to(&receiver.url("/cut"), "1");
         ended(&delivery, "succeeded", 200, Value::Null);
-        // Nobody but TLS can tell.
+        // Only TLS can show that the end was cut.
         assert_eq!(detail(&delivery).contains("close_notify"), room.is_tls(), "{delivery}");
         assert_eq!(delivery["attempts"][0]["response_body"], "all of it");
     });
@@ -164,7 +165,7 @@ fn a_body_behind_a_204_that_comes_late_does_not_fail_the_next_delivery() {
             let receiver = room.played(move |scene| {
                 let mut say_late = "";
                 while let Some(fields) = scene.head() {
-                    // The next request is on its way by then.
+                    // By now the next request is being sent.
                     scene.say(say_late);
                     scene.body(&fields);
                     scene.say("HTTP/1.1 204 No Content\r\ncontent-length: 4\r\n\r\n");

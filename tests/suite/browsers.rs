@@ -1,4 +1,4 @@
-//! What pages of others cannot do through somebody's browser, and what every answer tells browsers.
+//! What other sites' pages cannot do through a browser with a session, and what every answer tells browsers.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::sessions::cookie;
 
 const EVIL: &str = "https://evil.example";
 
-/// A server, and a client that sends what a browser with a session sends.
+/// A server, a client without the admin token, and the cookie of a session.
 fn logged_in(flags: &[&str]) -> (Server, Client, String) {
     let server = Setup::guarded().flags(flags).start();
     let client = server.client().with_admin_token(None);
@@ -15,7 +15,7 @@ fn logged_in(flags: &[&str]) -> (Server, Client, String) {
     (server, client, session)
 }
 
-/// Creates an account, with these header lines besides.
+/// Creates an account, with these header lines besides the content type.
 #[track_caller]
 fn create(client: &Client, lines: &[(&str, &str)]) -> Answer {
     let body = json!({"email": "ada@example.com", "account_name": "Ada"}).to_string();
@@ -47,7 +47,7 @@ fn no_page_of_another_origin_changes_anything_through_a_session() {
         }
     }
     assert_eq!(server.client().all("/v1/accounts"), Vec::<serde_json::Value>::new());
-    // The token is proof enough: no browser sends it by itself.
+    // The admin token is proof enough, because no browser sends it by itself.
     let lines = [("origin", EVIL), ("host", "evil.example"), ("sec-fetch-site", "cross-site")];
     create(&server.client(), &lines).expect(201);
     let path = "/v1/accounts/none/rotate-token";
@@ -122,7 +122,7 @@ fn under_dev_a_named_origin_may_change_things_and_others_may_not() {
     let server = Setup::dev().flags(&["--cors-origin", "http://localhost:3000"]).start();
     let from = |origin| create(&server.client(), &[("origin", origin), ("sec-fetch-site", "same-site")]);
     from("http://localhost:3001").problem(403);
-    // Each of the two is enough to refuse.
+    // Each of the two headers alone is enough to refuse.
     create(&server.client(), &[("origin", "http://localhost:3001")]).problem(403);
     create(&server.client(), &[("sec-fetch-site", "same-site")]).problem(403);
     from("http://localhost:3000").expect(201);

@@ -1,4 +1,4 @@
-//! The schema by itself: deleting an account takes everything with it, and finds it by indexes.
+//! The schema alone: deleting an account deletes everything that belongs to it, and indexes find those rows.
 
 use rusqlite::Connection;
 
@@ -15,7 +15,7 @@ fn tables(file: &Connection) -> Vec<String> {
     all.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Tables and columns that refer to another row, and what deleting that row does.
+/// Tables and columns that refer to another row, and what a deletion of that row does.
 fn references(file: &Connection) -> Vec<(String, String, String)> {
     let of = |table: &String| -> Vec<(String, String, String)> {
         let mut keys = file.prepare("SELECT \"from\", on_delete FROM pragma_foreign_key_list(?1)").unwrap();
@@ -27,7 +27,7 @@ fn references(file: &Connection) -> Vec<(String, String, String)> {
     tables(file).iter().flat_map(of).collect()
 }
 
-/// A row of `table` with these columns, and something of the right type in every other one that must have a value.
+/// Inserts a row with the given columns. Every other column that needs a value gets one of the right type.
 fn insert(file: &Connection, table: &str, given: &[(&str, i64)]) {
     let mut columns = file.prepare("SELECT name, type FROM pragma_table_info(?1) WHERE \"notnull\" OR pk").unwrap();
     let values: Vec<(String, String)> = columns
@@ -118,7 +118,7 @@ fn every_reference_is_found_by_an_index_that_it_leads() {
     for (table, column, _) in references(&file) {
         let mut plan = file.prepare(&format!("EXPLAIN QUERY PLAN DELETE FROM {table} WHERE {column} = 1")).unwrap();
         let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
-        // Without an index it would be a SCAN.
+        // Without an index the step would be a SCAN.
         assert!(
             steps.iter().any(|step| step.starts_with("SEARCH") && step.contains(&format!("({column}=?)"))),
             "{table}.{column}: {steps:?}"

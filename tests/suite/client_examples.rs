@@ -1,5 +1,6 @@
-//! The examples in Python and TypeScript: tours by generated clients, and receivers that verify signatures by the public
-//! `standardwebhooks` libraries. Ignored by default, because their packages must be installed first; `.ci/run` runs them.
+//! The examples in Python and TypeScript: tours by generated clients, and receivers that verify signatures with the
+//! public `standardwebhooks` libraries. Ignored by default, because their packages must be installed first; `.ci/run`
+//! runs them.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -12,7 +13,7 @@ use super::examples::Ends;
 use crate::harness::client::text;
 use crate::harness::{Client, Receiver, Setup};
 
-/// One of the languages that the examples are in.
+/// A language of the examples.
 #[derive(Clone, Copy)]
 enum Language {
     Python,
@@ -20,7 +21,7 @@ enum Language {
 }
 
 impl Language {
-    /// The command that runs the example `name`, where `setup` or `npm run build` has been before.
+    /// The command that runs the example `name`. `setup` or `npm run build` must have run before.
     fn command(self, name: &str) -> Command {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         let (program, script, hint): (PathBuf, PathBuf, &str) = match self {
@@ -54,7 +55,7 @@ impl Language {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ends = Ends(child);
         let first = lines.next().expect("a first line").unwrap();
-        // Its other lines are read so that it never waits for somebody to do so.
+        // The other lines are read, so that the receiver is never blocked by a full pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
         (ends, first.split("http://").nth(1).expect("its address").parse().unwrap())
     }
@@ -84,13 +85,13 @@ fn a_tour_pushes_and_shows_the_delivery(language: Language, source: &str) {
     assert!(stdout.lines().any(|line| line.starts_with("delivery ") && line.ends_with(" succeeded")), "{stdout}");
 }
 
-/// Pushes `body`, waits for its one delivery, and says what the destination answered.
+/// Pushes `body`, waits for its one delivery, and returns the status that the destination answered.
 fn status_of(client: &Client, account: &crate::harness::client::NewAccount, body: &str) -> u64 {
     let delivery = client.push_one(account, body);
     client.wait_for_attempts(&delivery, 1)["status_code"].as_u64().expect("a status")
 }
 
-/// A refusal is an attempt that failed with 401; a verified delivery is one that succeeded.
+/// A receiver that refuses a signature answers 401; one that verifies it answers 204.
 fn the_library_verifies_what_was_sent_and_nothing_else(language: Language) {
     let server = Setup::dev().start();
     let client = server.client();
@@ -110,7 +111,7 @@ fn the_library_verifies_what_was_sent_and_nothing_else(language: Language) {
     assert_eq!(status_of(&client, &account, "{\"a\": \"x y?&\", \"b\": [1, 2.50], \"c\": \"\u{e4}\"}"), 204);
     change(json!({"http_method": "POST"}));
 
-    // While a rotation overlaps, those who know either secret verify.
+    // During the overlap of a rotation, the old and the new secret both verify.
     let new = client.post(&format!("{path}/rotate-signing-secret"), &json!({})).expect(200).json();
     let (_second, knows_new) = language.receiver(&text(&new, "signing_secret"));
     for address in [knows_old, knows_new] {
@@ -118,7 +119,7 @@ fn the_library_verifies_what_was_sent_and_nothing_else(language: Language) {
         assert_eq!(status_of(&client, &account, "{}"), 204);
     }
 
-    // Another's secret does not.
+    // The secret of another destination does not verify.
     let stranger = client.create_destination(&account, "http://127.0.0.1:9/", "POST", json!({}));
     let secret = client.get(&format!("/v1/destinations/{stranger}/signing-secret")).expect(200).json();
     client.delete(&format!("/v1/destinations/{stranger}")).expect(204);
@@ -126,7 +127,7 @@ fn the_library_verifies_what_was_sent_and_nothing_else(language: Language) {
     change(json!({"url": format!("http://{knows_another}/")}));
     assert_eq!(status_of(&client, &account, "{}"), 401);
 
-    // The same request is verified as it was, and refused with a digit changed.
+    // The same request verifies again without a change, and fails if one digit is changed.
     let eavesdropper = Receiver::start();
     change(json!({"url": eavesdropper.url("/")}));
     client.push(&account, "{\"total\": 19.90}");

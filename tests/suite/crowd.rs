@@ -1,4 +1,4 @@
-//! Clients that are slow, and many of them: each has its deadline, and nobody else waits for them.
+//! Slow clients, and many clients: each has a deadline, and nobody else waits for them.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -10,10 +10,10 @@ use crate::harness::client::INCOMING;
 use crate::harness::wire::open;
 use crate::harness::{Answer, Behaviour, DEADLINE, Receiver, Server, Setup, wait_until, wire};
 
-/// Half of a head.
+/// Half of a request's head.
 pub const HALF: &[u8] = b"POST /server/incoming_data HTTP/1.1\r\nhost: localhost\r\n";
 
-/// Reads until the server has closed the connection; what came.
+/// Reads until the server has closed the connection. Returns the bytes.
 #[track_caller]
 pub fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -98,7 +98,7 @@ fn a_body_that_comes_slowly_but_steadily_is_taken() {
     let account = client.create_account("ada");
     let body = format!("\"{}\"", "x".repeat(160_000));
     let mut stream = open(server.address, push_head(&account.token, body.len()).as_bytes());
-    // 16 KiB earn two seconds and take a fifth of one, 2 s in all: the deadline moves on with the body.
+    // Ten pieces of 16 KiB, 2 s in all. Each piece takes 200 ms and moves the deadline on by 2 s.
     for piece in body.as_bytes().chunks(16 * 1024) {
         stream.write_all(piece).unwrap();
         std::thread::sleep(Duration::from_millis(200));
@@ -155,10 +155,10 @@ fn where_there_are_too_many_those_that_wait_longest_make_room() {
     until("retry:");
     let mut crowd: Vec<TcpStream> = (0..400).map(|_| open(server.address, HALF)).collect();
     client.push(&account, "{}");
-    // It was there before them all, and makes no room: it is being served.
+    // The stream is older than all of them, but it stays open because it is being served.
     until("succeeded");
     assert!(open_files(&server) < 250, "{}", open_files(&server));
-    // 400 came and 150 may stay: the first is surely gone, the last is not.
+    // 400 connections came and at most 150 may stay: the first is closed, the last is not.
     assert!(until_closed(&mut crowd[0]).is_empty());
     let last = crowd.last_mut().unwrap();
     last.set_nonblocking(true).unwrap();
@@ -208,7 +208,7 @@ fn what_is_under_way_is_answered_before_the_end() {
     server.signal(libc::SIGTERM);
     wait_until("it takes nothing more", || TcpStream::connect(server.address).is_err().then_some(()));
     gate.open();
-    // Whether its outcome is on disk before the end of all waits is left open.
+    // The outcome may or may not be on disk before all waits end.
     let answer = parsed(&until_closed(&mut waiting));
     assert!(matches!(answer.status, 200 | 202), "{}", answer.text());
     assert_eq!(server.wait(), Some(0));

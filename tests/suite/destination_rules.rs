@@ -1,4 +1,4 @@
-//! The headers that a destination may ask for, and which of them lists show.
+//! The headers that a destination may ask for, and which of them are masked in lists.
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ impl Case {
         self.client.post(&self.list, &body)
     }
 
-    /// Each fault must be about the header itself or the headers as a whole.
+    /// Creates a destination, which must be refused because of one header or of the headers as a whole.
     #[track_caller]
     fn refused(&self, headers: &Value) {
         let faults = self.create(headers).faults();

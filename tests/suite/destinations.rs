@@ -1,4 +1,4 @@
-//! One destination: made, read, replaced, patched, listed, deleted.
+//! One destination: created, read, replaced, patched, listed, deleted.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Names that lead where they must not: a name server of the test's own, in a network that has nothing but loopback.
+//! Host names that lead to forbidden addresses. The test has its own name server, in a network with loopback only.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -11,18 +11,18 @@ use serde_json::json;
 
 use crate::harness::{Setup, wait_until};
 
-/// Set for the run of this binary inside the namespaces.
+/// Variable that is set when this binary runs inside the namespaces.
 const INSIDE: &str = "DNS_TEST_INSIDE";
 
-/// A global address, which inside is on the loopback interface: nothing leaves the machine.
+/// A global address. Inside the namespaces the loopback interface has this address, so nothing leaves the machine.
 const PUBLIC: &str = "93.184.216.34";
 
-/// Makes the network and the name service, then becomes the test.
+/// Sets up the network and name resolution, then runs the test.
 const ENTER: &str = "ip link set lo up && ip address add 93.184.216.34/32 dev lo \
     && mount --bind \"$0/resolv.conf\" /etc/resolv.conf && mount --bind \"$0/nsswitch.conf\" /etc/nsswitch.conf \
     && exec \"$@\"";
 
-/// Runs the test called `name` of this module in namespaces of its own; says so loudly where that is not permitted.
+/// Runs the test `name` of this module in its own namespaces. Prints a line where the machine does not permit that.
 fn enter(name: &str) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("resolv.conf"), "nameserver 127.0.0.1\noptions timeout:1\n").unwrap();
@@ -34,7 +34,7 @@ fn enter(name: &str) {
     };
     let probe = enter(&["true"]);
     if !probe.as_ref().is_ok_and(|ended| ended.status.success()) {
-        // Past the capture of a test that passes, for everybody to see.
+        // Written past the test harness, which hides the output of tests that pass.
         let _ = writeln!(
             std::io::stderr(),
             "\nSKIPPED: no network of its own can be made here, names that change are NOT tested: {probe:?}\n"
@@ -48,7 +48,7 @@ fn enter(name: &str) {
     assert!(ended.status.success() && said.contains("1 passed"), "{said}");
 }
 
-/// Answers queries of a name with its sets of addresses in turn; the last one stays.
+/// A name server that answers queries of a name with sets of addresses, one after the other. The last set stays.
 #[derive(Clone, Default)]
 struct Names(Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>);
 
@@ -84,7 +84,7 @@ impl Names {
         let addresses = names.get_mut(&labels.join(".")).map_or_else(Vec::new, |answers| {
             let now = answers[0].clone();
             let of_family: Vec<IpAddr> = now.into_iter().filter(|address| address.is_ipv6() == wants_v6).collect();
-            // Each look-up asks for both families; it moves on with the family that it has.
+            // A look-up asks for both families. Only a query for a family that has an address moves on to the next set.
             if answers.len() > 1 && !of_family.is_empty() {
                 answers.remove(0);
             }
@@ -135,7 +135,7 @@ fn a_name_that_changes_while_the_server_runs_reaches_nothing() {
     enter("inside_a_name_that_changes_while_the_server_runs");
 }
 
-/// Sinks outside and inside, on one port.
+/// Listeners outside and inside, all on one port.
 fn sinks() -> (u16, Arc<AtomicUsize>, Vec<Arc<AtomicUsize>>) {
     let outside = TcpListener::bind((PUBLIC, 0)).unwrap();
     let port = outside.local_addr().unwrap().port();
@@ -143,7 +143,7 @@ fn sinks() -> (u16, Arc<AtomicUsize>, Vec<Arc<AtomicUsize>>) {
     (port, sink(outside), inside.into())
 }
 
-/// Connections to the inside.
+/// Number of connections to the inside.
 fn reached(inside: &[Arc<AtomicUsize>]) -> usize {
     inside.iter().map(|count| count.load(Ordering::SeqCst)).sum()
 }
@@ -168,7 +168,7 @@ fn inside_a_name_that_changes_before_it_is_sent() {
     assert_eq!((&delivery["error"], &delivery["attempt_count"]), (&json!("refused_address"), &json!(2)));
     let detail = delivery["attempts"][0]["detail"].as_str().unwrap();
     assert!(detail.contains("127.0.0.1") && detail.contains("--allow-network"), "{detail}");
-    // A test delivery goes the same way.
+    // A test delivery is checked in the same way.
     let tested = client.post(&format!("/v1/destinations/{destination}/test"), &json!({})).expect(200).json();
     assert_eq!(tested["error"], "refused_address");
     assert_eq!((outside.load(Ordering::SeqCst), reached(&inside)), (0, 0));
@@ -220,7 +220,7 @@ fn inside_names_that_lead_to_the_inside() {
         pushed["deliveries"].as_array().unwrap().iter().map(|d| d["delivery_id"].as_str().unwrap().to_owned()).collect()
     };
 
-    // Public at first: it is delivered there, though the very next query would lead inside.
+    // At first the name is public. The event is delivered there, although the next query would lead inside.
     names.set("flip.test", &[&[PUBLIC], &["127.0.0.1"]]);
     for delivery in send_to(&["flip.test"]) {
         client.wait_for_state(&delivery, "succeeded");
@@ -234,7 +234,7 @@ fn inside_names_that_lead_to_the_inside() {
         ("mapped.test", &["::ffff:127.0.0.1"]),
         ("nat64.test", &["64:ff9b::7f00:1"]),
         ("6to4.test", &["2002:7f00:1::1"]),
-        // Its server is 65.54.227.120, its client 127.0.0.1 with the bits turned over.
+        // Teredo: the server is 65.54.227.120, the client is 127.0.0.1 with all bits inverted.
         ("teredo.test", &["2001:0:4136:e378:8000:63bf:80ff:fffe"]),
         ("local6.test", &["::1"]),
         ("both.test", &[PUBLIC, "fe80::1"]),
@@ -265,7 +265,7 @@ fn inside_names_that_lead_to_the_inside() {
         .count();
     assert_eq!(refused, bad.len(), "all but the public one");
 
-    // A new process asks anew, and now the name leads inside.
+    // A new process resolves the name again, which now leads inside.
     server.terminate();
     server.start_again();
     let client = server.client();

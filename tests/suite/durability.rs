@@ -1,4 +1,5 @@
-//! What was acknowledged is kept, whoever else writes. That events survive kill -9 is in the fault campaign.
+//! What was acknowledged is kept, also with many writers at once. The fault campaign proves that for events and kill
+//! -9.
 
 use serde_json::json;
 

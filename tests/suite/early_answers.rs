@@ -1,4 +1,4 @@
-//! Receivers that answer before they have read a request, and those that break off while they read it.
+//! Receivers that answer before they have read a request, and receivers that end the connection while they read.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::harness::client::text;
 use crate::harness::room::{Room, detail, ended, large};
 use crate::harness::wait_until;
 
-/// More than the buffers of both sides hold.
+/// More bytes than the buffers of both sides hold.
 const LARGE: usize = 900_000;
 
 #[test]
@@ -18,7 +18,7 @@ fn an_answer_counts_though_the_request_was_not_read_and_the_connection_is_closed
             for size in [60_000, LARGE] {
                 let receiver = room.played(move |scene| {
                     scene.head();
-                    // With unread input closing is a RST.
+                    // Input is unread, so the close that follows sends RST.
                     scene.say(format!("HTTP/1.1 {status} Early\r\ncontent-length: 5\r\n\r\nearly"));
                 });
                 let delivery = room.delivery_to(&receiver.url("/"), &large(size));
@@ -32,7 +32,7 @@ fn an_answer_counts_though_the_request_was_not_read_and_the_connection_is_closed
 
 #[test]
 fn an_answer_counts_though_the_request_is_never_read_and_the_connection_stays_open() {
-    // Longer than a test may take: nothing here waits for it.
+    // Longer than a test may take, so that no timeout ends an attempt.
     Room::both(&["--timeout", "5m"], |room| {
         for (status, state) in [(200, "succeeded"), (413, "exhausted")] {
             let receiver = room.played(move |scene| {
@@ -124,7 +124,7 @@ fn a_reset_after_a_part_of_the_request_was_read_is_one_request_of_one_attempt() 
             let receiver = room.played(|scene| {
                 scene.request();
                 scene.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-                // On the kept connection.
+                // The second request, on the kept connection.
                 if scene.head().is_some() {
                     scene.part(4_000);
                     scene.reset();
@@ -172,7 +172,7 @@ fn an_answer_larger_than_all_buffers_before_the_request_is_read_stops_nobody() {
     Room::both(&[], |room| {
         let receiver = room.played(|scene| {
             let Some(fields) = scene.head() else { return };
-            // As an echo does, it reads on only once this is taken.
+            // Like an echo, the receiver reads on only after this answer was read.
             scene.say(format!("HTTP/1.1 200 OK\r\ncontent-length: 8000000\r\n\r\n{}", "y".repeat(8_000_000)));
             scene.body(&fields);
             scene.finish();

@@ -1,4 +1,4 @@
-//! The examples do what the README says of them.
+//! The examples do what the README says.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -13,7 +13,7 @@ fn example(name: &str) -> String {
 #[test]
 fn the_quickstart_pushes_json_and_shows_the_delivery() {
     let (server, receiver) = (Setup::dev().start(), Receiver::start());
-    // Twice: a tour can be taken again.
+    // Twice, because it must be possible to repeat the example.
     for nth in 1..=2 {
         let output = Command::new("sh")
             .arg(example("quickstart.sh"))
@@ -51,7 +51,7 @@ impl Drop for Ends {
 
 #[test]
 fn the_receiver_prints_what_it_gets_and_answers_as_told() {
-    // Cargo builds examples next to the binary before it runs tests.
+    // Cargo builds examples into a folder next to the binary before it runs tests.
     let built = Path::new(env!("CARGO_BIN_EXE_data-pusher")).with_file_name("examples").join("receiver");
     let mut child =
         Command::new(&built).args(["--port", "0", "--status", "503"]).stdout(Stdio::piped()).spawn().unwrap_or_else(

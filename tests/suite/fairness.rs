@@ -1,13 +1,13 @@
-//! A destination's turns among its own deliveries: what hangs does not hold up the others, and what is sent by hand keeps
-//! to the bounds that all keep to.
+//! Fairness among the deliveries of one destination. Attempts that hang do not delay the others, and retries by hand
+//! keep to the same bounds as all attempts.
 
 use serde_json::{Value, json};
 
 use crate::harness::client::{NewAccount, text};
 use crate::harness::{Behaviour, Client, Gate, Receiver, Reply, Server, Setup, wait_until};
 
-/// No attempt that hangs ends by itself while a test runs.
-const LONG: &[&str] = &["--timeout", "5m"];
+/// A timeout so long that no attempt that hangs ends during a test.
+const LONG_TIMEOUT: &[&str] = &["--timeout", "5m"];
 
 struct Case {
     client: Client,
@@ -18,12 +18,12 @@ struct Case {
 
 impl Case {
     fn new(flags: &[&str]) -> Self {
-        let server = Setup::dev().flags(&[LONG, flags].concat()).start();
+        let server = Setup::dev().flags(&[LONG_TIMEOUT, flags].concat()).start();
         let client = server.client();
         Self { account: client.create_account("ada"), client, receiver: Receiver::start(), _server: server }
     }
 
-    /// Id of a destination of `account` at `path` with these fields besides those that it must have.
+    /// Creates a destination of `account` at `path` with these fields besides the required ones. Returns its id.
     fn destination(&self, account: &NewAccount, path: &str, fields: &Value) -> String {
         let mut body = json!({"url": self.receiver.url(path), "http_method": "POST", "headers": {}});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -31,7 +31,7 @@ impl Case {
         text(&made, "destination_id")
     }
 
-    /// An account of its own with one destination at `path`, which has answered once.
+    /// A new account with one destination at `/name`, which has answered once.
     fn known(&self, name: &str) -> NewAccount {
         let account = self.client.create_account(name);
         self.destination(&account, &format!("/{name}"), &json!({}));
@@ -39,13 +39,13 @@ impl Case {
         account
     }
 
-    /// An event has its first attempt before its sender has waited for long.
+    /// Checks that an event's first attempt ends while its sender waits.
     #[track_caller]
     fn goes_through(&self, account: &NewAccount) {
         self.client.push_with(&account.token, &[("prefer", "wait=20")], b"{}").expect(200);
     }
 
-    /// So many deliveries to `destination` that were given up by hand before anything was sent.
+    /// `count` deliveries to `destination`, which were cancelled before anything was sent.
     fn given_up(&self, destination: &str, count: usize) -> Vec<String> {
         let post = |path: String| drop(self.client.send("POST", &path, &[], None));
         post(format!("/v1/destinations/{destination}/pause"));
@@ -59,8 +59,8 @@ impl Case {
         self.client.send("POST", &format!("/v1/deliveries/{delivery}/retry"), &[], None).expect(202);
     }
 
-    /// Waits until attempts that begin now are found overdue if they hang: of a destination that has answered once, two
-    /// are under way at most, so a third shows that these are known to hang.
+    /// Waits until attempts that began just now are found overdue if they hang. A destination that has answered once
+    /// has at most two attempts in progress. So a third attempt shows that the two are found overdue.
     fn until_overdue(&self, name: &str) {
         let account = self.known(name);
         let path = format!("/{name}");
@@ -74,7 +74,7 @@ impl Case {
 fn requests_that_hang_do_not_hold_up_the_others_of_their_destination() {
     let case = Case::new(&[]);
     let account = case.known("bob");
-    // As many as are under way at once after one success.
+    // After one success two attempts may be in progress at once.
     case.receiver.script("/bob", vec![Behaviour::Hang, Behaviour::Hang, Behaviour::status(200)]);
     (0..2).for_each(|_| drop(case.client.push(&account, "{}")));
     case.receiver.wait_for("/bob", 3);
@@ -157,7 +157,7 @@ fn retries_by_hand_to_a_destination_that_hangs_leave_threads_to_others_that_fail
     let deliveries = case.given_up(&destination, 40);
     case.receiver.on("/in", Behaviour::Hang);
     deliveries.iter().for_each(|delivery| case.retry(delivery));
-    // One and the first probe.
+    // The first attempt and the first probe.
     case.receiver.wait_for("/in", 2);
     let other = case.client.create_account("bob");
     case.destination(&other, "/bob", &json!({"retry_schedule": vec!["1s"; 5]}));

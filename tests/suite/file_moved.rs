@@ -1,4 +1,4 @@
-//! What people do to the file while the server runs, and to what is beside it.
+//! What people do to the file, and to the files beside it, while the server runs.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ struct Case {
     server: Server,
     account: NewAccount,
     receiver: Receiver,
-    taken: usize,
+    accepted: usize,
 }
 
 impl Case {
@@ -21,26 +21,26 @@ impl Case {
         let client = server.client();
         let account = client.create_account("ada");
         client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
-        let mut case = Self { server, account, receiver, taken: 0 };
+        let mut case = Self { server, account, receiver, accepted: 0 };
         case.push_one();
         case
     }
 
     fn push_one(&mut self) {
         assert_eq!(self.push(), 202);
-        self.taken += 1;
+        self.accepted += 1;
     }
 
     fn push(&self) -> u16 {
         self.server.client().push_with(&self.account.token, &[], b"{}").status
     }
 
-    /// Why an event is refused, once it is; until then it counts.
+    /// Pushes until an event is refused, and returns the code. Events accepted before that are counted.
     fn refused(&mut self) -> String {
         wait_until("it takes no more", || {
             let answer = self.server.client().push_with(&self.account.token, &[], b"{}");
             if answer.status == 202 {
-                self.taken += 1;
+                self.accepted += 1;
                 return None;
             }
             Some(text(&answer.problem(503), "code"))
@@ -86,13 +86,13 @@ fn a_stop_while_another_file_stands_there_leaves_that_alone_and_the_log_where_it
     case.refused();
     case.server.terminate();
     assert_eq!(std::fs::read(&database).unwrap(), b"a letter");
-    // The file that was moved says that it needs its log, and goes on with it.
+    // The file that was moved asks for its log, and then goes on with it.
     let setup = case.server.setup().clone().database(&case.away());
     let refused = setup.run();
     assert!(refused.code == Some(1) && refused.stderr.contains("away.db-wal"), "{refused:?}");
     std::fs::rename(case.server.companion("-wal"), case.server.setup().folder().join("away.db-wal")).unwrap();
     let server = setup.start();
-    assert_eq!(server.client().all(&format!("/v1/accounts/{}/events", case.account.id)).len(), case.taken);
+    assert_eq!(server.client().all(&format!("/v1/accounts/{}/events", case.account.id)).len(), case.accepted);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn what_a_log_held_that_was_removed_is_in_the_file_after_the_stop() {
         case.server.terminate();
         case.server.start_again();
         let events = case.server.client().all(&format!("/v1/accounts/{}/events", case.account.id));
-        assert_eq!(events.len(), case.taken, "{ending}");
+        assert_eq!(events.len(), case.accepted, "{ending}");
         assert_eq!(case.push(), 202);
     }
 }
@@ -128,7 +128,7 @@ fn companions_lie_beside_the_file_that_a_link_leads_to() {
     let setup = Setup::guarded();
     let folder = setup.folder().join("data");
     std::fs::create_dir(&folder).unwrap();
-    // It dangles at the first start.
+    // The link leads nowhere until the first start.
     std::os::unix::fs::symlink(folder.join("real.db"), setup.database_path()).unwrap();
     let mut server = setup.start();
     for ending in ["", "-wal", ".admin-token", ".login"] {
@@ -137,7 +137,7 @@ fn companions_lie_beside_the_file_that_a_link_leads_to() {
     let token = std::fs::read_to_string(folder.join("real.db.admin-token")).unwrap();
     server.client().with_admin_token(Some(token.trim())).get("/v1/accounts").expect(200);
     server.terminate();
-    // Where an earlier version kept it beside the link, it is taken along.
+    // An earlier version kept the token file beside the link. The start moves it.
     std::fs::rename(folder.join("real.db.admin-token"), server.admin_token_path()).unwrap();
     server.start_again();
     assert_eq!(std::fs::read_to_string(folder.join("real.db.admin-token")).unwrap(), token);

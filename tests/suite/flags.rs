@@ -1,4 +1,4 @@
-//! The command line: what it refuses, what wins over what, and the document that it prints.
+//! The command line: what is refused, what has priority over what, and the document that is printed.
 
 use crate::harness::server::{Ended, run_binary};
 use crate::harness::{Answer, Behaviour, Receiver, Setup};
@@ -93,7 +93,7 @@ fn a_flag_wins_over_its_variable() {
     push(&setup.clone().database(&setup.folder().join("other.db")).flags(&["--max-body", "1000"])).expect(202);
 }
 
-/// Every flag that takes a value, and the variable of each.
+/// Every flag that takes a value, with its variable.
 const VALUES: [(&str, &str); 17] = [
     ("--listen", "DATA_PUSHER_LISTEN"),
     ("--database", "DATA_PUSHER_DATABASE"),

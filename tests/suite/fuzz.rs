@@ -1,4 +1,4 @@
-//! Arbitrary bytes against the running binary: only designed answers, and what was taken is what was sent.
+//! Arbitrary bytes against the running binary: every answer is a designed one, and what is delivered is what was sent.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::harness::client::{INCOMING, text};
 use crate::harness::{Receiver, Setup, wire};
 
-/// Bounded in number, and each one a request or two on loopback.
+/// A runner with a fixed number of cases. Each case is one or two requests on loopback.
 fn runner(cases: u32) -> TestRunner {
     TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) })
 }
 
-/// JSON, nearly JSON, and anything.
+/// JSON, nearly JSON, and arbitrary bytes.
 fn document() -> impl Strategy<Value = Vec<u8>> {
     let written = prop::sample::select(vec![
         "{\"a\":[1,2.50,{\"b\":null}]}",
@@ -41,13 +41,13 @@ fn document() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Whether a reader that knows nothing of the product takes it, numbers of any size included.
+/// Whether serde_json, independently of the product, accepts the bytes, with numbers of any size.
 fn is_strict_json(bytes: &[u8]) -> bool {
     let raw: Result<Box<serde_json::value::RawValue>, _> = serde_json::from_slice(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     match serde_json::from_str::<Value>(text) {
         Ok(_) => raw.is_ok(),
-        // The tree has no place for numbers beyond f64, which are JSON all the same.
+        // The tree cannot hold numbers beyond f64, which are nevertheless JSON.
         Err(error) => raw.is_ok() && error.to_string().contains("out of range"),
     }
 }
@@ -58,12 +58,12 @@ fn whatever_the_data_handler_is_sent_it_takes_json_and_passes_on_the_same_bytes(
     let (client, receiver) = (server.client(), Receiver::start());
     let account = client.create_account("ada");
     client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
-    let taken = RefCell::new(HashMap::new());
+    let accepted = RefCell::new(HashMap::new());
     let ran = runner(200).run(&document(), |body| {
         let answer = client.push_with(&account.token, &[], &body);
         if is_strict_json(&body) {
             prop_assert_eq!(answer.status, 202, "{}", answer.text());
-            taken.borrow_mut().insert(text(&answer.json(), "event_id"), body);
+            accepted.borrow_mut().insert(text(&answer.json(), "event_id"), body);
         } else {
             prop_assert_eq!(answer.status, 400, "{}", answer.text());
             prop_assert_eq!(&answer.problem(400)["title"], "Invalid Data");
@@ -71,12 +71,12 @@ fn whatever_the_data_handler_is_sent_it_takes_json_and_passes_on_the_same_bytes(
         Ok(())
     });
     ran.unwrap_or_else(|failure| panic!("{failure}"));
-    let taken = taken.into_inner();
-    assert!(taken.len() > 30, "only {} were JSON", taken.len());
-    for request in receiver.wait_for("/in", taken.len()) {
-        assert_eq!(Some(&request.body), taken.get(request.headers.get("webhook-id").unwrap()));
+    let accepted = accepted.into_inner();
+    assert!(accepted.len() > 30, "only {} were JSON", accepted.len());
+    for request in receiver.wait_for("/in", accepted.len()) {
+        assert_eq!(Some(&request.body), accepted.get(request.headers.get("webhook-id").unwrap()));
     }
-    assert_eq!(client.all(&format!("/v1/accounts/{}/events?limit=200", account.id)).len(), taken.len());
+    assert_eq!(client.all(&format!("/v1/accounts/{}/events?limit=200", account.id)).len(), accepted.len());
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn whatever_url_a_destination_is_given_it_is_taken_as_one_thing_or_refused_with_
                 let parsed = url::Url::parse(&kept).expect("what is kept is a URL");
                 prop_assert_eq!(parsed.as_str(), kept.as_str());
                 prop_assert!(parsed.username().is_empty() && parsed.fragment().is_none(), "{}", kept);
-                // What is kept is taken again, and as itself.
+                // The URL that is kept is accepted again, unchanged.
                 let again = client.post(&path, &json!({"url": kept, "http_method": "POST", "headers": {}}));
                 prop_assert_eq!(&again.expect(201).json()["url"], &json!(kept));
             }

@@ -1,4 +1,4 @@
-//! A hold by `Retry-After` ends with its cause: a resume, another server, a success.
+//! A hold by `Retry-After` ends when its cause ends: by a resume, another server, or a success.
 
 use serde_json::{Value, json};
 
@@ -10,13 +10,13 @@ struct Case {
     account: NewAccount,
     receiver: Receiver,
     destination: String,
-    /// The delivery that was told to wait.
+    /// The delivery whose answer asked for the hold.
     held: String,
     server: Server,
 }
 
 impl Case {
-    /// A destination that asked to be left alone until a time, in place of for a time.
+    /// A destination that asked by a date to be left alone, not by a number of seconds.
     fn new() -> Self {
         let server = Setup::dev().flags(&["--retry-schedule", "50ms,50ms,50ms"]).start();
         let (client, receiver) = (server.client(), Receiver::start());
@@ -39,7 +39,7 @@ impl Case {
         self.client.get(&self.path()).expect(200).json()["held_until"].clone()
     }
 
-    /// What waited goes, that which was told to wait included.
+    /// Checks that what waited is delivered, the held delivery included.
     #[track_caller]
     fn goes(&self) {
         self.client.wait_for_state(&self.held, "succeeded");
@@ -49,7 +49,7 @@ impl Case {
     }
 
     fn is_held(&self) -> bool {
-        // Sent at once if it were not.
+        // Without a hold this event would be sent at once.
         let prefer = [("prefer", "wait=1")];
         self.client.push_with(&self.account.token, &prefer, b"3").expect(202);
         self.held_until().is_string()
@@ -113,7 +113,7 @@ fn a_success_that_was_under_way_before_does_not_lift_it() {
     let account = client.create_account("ada");
     let destination = client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
     for number in 0..20 {
-        // A destination that answers well gets several at once.
+        // After several successes a destination gets several attempts at once.
         let delivery = client.push_one(&account, number.to_string());
         client.wait_for_state(&delivery, "succeeded");
     }

@@ -1,4 +1,4 @@
-//! HTTP that is unusual or hostile: what cannot be read is refused with a problem, and never read in two ways.
+//! HTTP that is unusual or hostile. What cannot be read is refused with a problem, and never read in two ways.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -20,7 +20,7 @@ impl Case {
         Self { account: client.create_account("ada"), client, server }
     }
 
-    /// A push whose head has these lines besides its token and content type.
+    /// A push with these lines in its head, besides its token and content type.
     fn push(&self, lines: &str, body: &str) -> Vec<u8> {
         let token = &self.account.token;
         format!(
@@ -30,14 +30,14 @@ impl Case {
         .into_bytes()
     }
 
-    /// Everything that is answered to `bytes` on one connection, after which the client sends no more.
+    /// Sends `bytes` on one connection, then ends the sending side. Returns all answers.
     fn exchange(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(self.server.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(Shutdown::Write);
         let mut answers = Vec::new();
-        // A reset ends it as well.
+        // A reset ends the answers too.
         let _ = stream.read_to_end(&mut answers);
         String::from_utf8_lossy(&answers).into_owned()
     }
@@ -132,7 +132,7 @@ fn what_two_readers_could_end_in_two_places_is_not_answered_twice() {
         "content-length: 5, 5\r\n",
         "content-length: 5 5\r\n",
     ] {
-        // Read as chunked the document ends after `0`; by its length the rest is another request.
+        // Read as chunked, the document ends after `0`. Read by its length, the rest is another request.
         let before = case.events();
         let answers = case.exchange(&case.push(lines, &format!("0\r\n\r\n{smuggled}")));
         assert!(case.events() <= before, "{lines:?} smuggled: {answers}");
@@ -161,7 +161,7 @@ fn http_1_0_is_served_and_its_connection_closed() {
     assert!(answer.starts_with("HTTP/1.0 200 ") || answer.starts_with("HTTP/1.1 200 "), "{answer}");
     let push = String::from_utf8(case.push("content-length: 2\r\n", "{}")).unwrap().replace("HTTP/1.1", "HTTP/1.0");
     assert!(case.exchange(push.as_bytes()).contains(" 202 "));
-    // Its bodies cannot be chunked.
+    // HTTP/1.0 has no chunked bodies.
     let chunked = String::from_utf8(case.push("transfer-encoding: chunked\r\n", "2\r\n{}\r\n0\r\n\r\n")).unwrap();
     let answer = case.exchange(chunked.replace("HTTP/1.1", "HTTP/1.0").as_bytes());
     assert!(answer.is_empty() || answer.contains(" 400 "), "{answer}");

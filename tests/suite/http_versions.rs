@@ -1,4 +1,4 @@
-//! Which HTTP is spoken, and to whom a request says that it goes: HTTP/1, with one `Host`.
+//! Which versions of HTTP are served, and how a request names its host: HTTP/1, with one `Host`.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -32,29 +32,29 @@ impl Case {
         wire::send(self.server.address, bytes.as_bytes()).unwrap_or_else(|| panic!("no answer: {bytes}"))
     }
 
-    /// All that is answered to bytes that are written one piece after the other, after which the client sends no more.
+    /// Sends `pieces` one after the other, then ends the sending side. Returns all answers.
     fn exchange(&self, pieces: &[&[u8]]) -> String {
         let mut stream = TcpStream::connect(self.server.address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         for piece in pieces {
-            // What is closed already need not take it.
+            // The server may have closed the connection already.
             let _ = stream.write_all(piece);
         }
         let _ = stream.shutdown(Shutdown::Write);
         let mut answers = Vec::new();
-        // A reset ends it as well.
+        // A reset ends the answers too.
         let _ = stream.read_to_end(&mut answers);
         String::from_utf8_lossy(&answers).into_owned()
     }
 
-    /// What a client of HTTP/2 sends for a push: the preface, its settings, a head and a body.
+    /// A push as a client of HTTP/2 sends it: the preface, settings, a head and a body.
     fn push_over_http_2(&self) -> Vec<u8> {
         let literal = |bytes: &mut Vec<u8>, text: &str| {
             bytes.push(u8::try_from(text.len()).unwrap());
             bytes.extend_from_slice(text.as_bytes());
         };
-        // HPACK (RFC 7541): `POST` and `http` by their places in the static table, the rest as literals.
+        // HPACK (RFC 7541): `POST` and `http` by their index in the static table, the rest as literals.
         let mut head = vec![0x83, 0x86];
         for (place, value) in [(0x04, INCOMING), (0x01, "localhost")] {
             head.push(place);
@@ -93,7 +93,7 @@ fn http_2_by_prior_knowledge_is_refused_and_nothing_is_taken() {
     is_malformed(&case.exchange(&[&push]));
     is_malformed(&case.exchange(&push.chunks(1).collect::<Vec<_>>()));
     is_malformed(&case.exchange(&push.chunks(7).collect::<Vec<_>>()));
-    // The client waits for the answer, as most do.
+    // Like most clients, this one waits for the answer.
     let stream = wire::open(case.server.address, &push);
     let mut begun = [0; 12];
     (&stream).read_exact(&mut begun).unwrap();

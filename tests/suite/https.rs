@@ -1,4 +1,4 @@
-//! Destinations over https: whose certificates are believed, and what people are told of every handshake that fails.
+//! Destinations over https: which certificates are trusted, and what people are told when a handshake fails.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -26,7 +26,7 @@ struct Case {
 }
 
 impl Case {
-    /// A server that trusts an authority; each delivery is tried once.
+    /// A server that trusts an authority. Each delivery is tried once.
     fn new() -> Self {
         Self::with(&[])
     }
@@ -40,7 +40,7 @@ impl Case {
         Self { account: client.create_account("ada"), client, authority, server }
     }
 
-    /// A delivery to there, after its only attempt.
+    /// A delivery to this URL, after its only attempt.
     #[track_caller]
     fn delivery(&self, url: &str) -> Value {
         let destination = self.client.create_destination(&self.account, url, "POST", json!({}));
@@ -50,7 +50,7 @@ impl Case {
         delivery
     }
 
-    /// What people are told of a delivery that a receiver with this certificate does not get.
+    /// The detail that people see when a receiver with this certificate gets no delivery.
     #[track_caller]
     fn refuses(&self, config: Arc<ServerConfig>) -> String {
         let receiver = Receiver::start_tls(config);
@@ -145,7 +145,7 @@ fn an_international_name_is_asked_for_as_dns_has_it() {
         ["unshare", "-rm", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\"", hosts.to_str().unwrap()];
     let probe = Command::new(wrapper[0]).args(&wrapper[1..]).arg("true").output();
     if !probe.as_ref().is_ok_and(|ended| ended.status.success()) {
-        // Past the capture of a test that passes, for everybody to see.
+        // Written past the test harness, which hides the output of tests that pass.
         let _ = writeln!(
             std::io::stderr(),
             "\nSKIPPED: no names of its own here, international ones are NOT tested: {probe:?}\n"
@@ -197,7 +197,8 @@ fn a_certificate_that_nobody_vouches_for_is_refused_with_what_to_do() {
     let unknown = case.refuses(stranger.intermediate("Strange Issuer").issue(HERE).config());
     says(&unknown, &["authority that is not known (Strange Issuer)", "--ca-file"]);
 
-    // As one that leaves its intermediate out looks, and one whose private root is not known.
+    // Two causes look the same here: a receiver that does not send its intermediate, and a private root that is not
+    // known.
     let intermediate = case.authority.intermediate("Test Issuer");
     let alone = case.refuses(intermediate.issue(HERE).without_chain().config());
     says(&alone, &["without the one that signed it (Test Issuer)", "whole chain", "--ca-file"]);
@@ -259,17 +260,17 @@ fn without_the_flag_only_public_authorities_are_known() {
 /// How far a receiver goes in a handshake.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// It takes the connection.
+    /// Accepts the connection.
     Accepts,
-    /// It has read what the client says first.
+    /// Reads the client's hello.
     Hears,
-    /// It has said a part of its hello.
+    /// Sends a part of its own hello.
     Begins,
-    /// It has said all of its first flight.
+    /// Sends the whole of its first flight.
     Speaks,
 }
 
-/// And what it does then.
+/// What the receiver does then.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Stalls,
@@ -303,7 +304,7 @@ fn plays(config: &Arc<ServerConfig>, step: Step, end: End, mut stream: TcpStream
         End::Stalls => {}
         End::Resets => return crate::harness::tls::Stream::Plain(stream).reset(),
     }
-    // Until the peer has given up; what it says meanwhile is heard.
+    // Until the peer has given up. What the peer sends meanwhile is read.
     while stream.read(&mut [0; 1024]).is_ok_and(|some| some > 0) {}
 }
 
@@ -320,8 +321,8 @@ fn a_stall_or_an_end_at_each_step_of_the_handshake_is_told() {
                 let error = if matches!(end, End::Stalls) { "timeout" } else { "reset" };
                 ended(&delivery, "exhausted", Value::Null, error);
                 let detail = detail(&delivery);
-                // With 1.3 the client is done by then, and waits for the answer. A RST may come sooner than that, and one at
-                // the beginning before the handshake.
+                // With TLS 1.3 the client has finished the handshake by then and waits for the answer. A RST may arrive
+                // before that, and one at the start before the handshake begins.
                 let done = matches!(step, Step::Speaks) && *version == TLS13;
                 if !matches!((step, end), (Step::Accepts | Step::Speaks, End::Resets)) {
                     assert_eq!(detail.contains("TLS handshake"), !done, "{step:?} {end:?} {version:?}: {detail}");
@@ -341,7 +342,7 @@ fn what_is_no_tls_is_told() {
     for (bytes, words) in [
         (&b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"[..], &["speaks no TLS at this port", "http://"][..]),
         (b"SSH-2.0-OpenSSH_9.6\r\n", &["speaks no TLS at this port"]),
-        // Its alerts: there is no version in common, no cipher in common, no such name.
+        // Alerts: no common version, no common cipher, unknown name.
         (b"\x15\x03\x01\x00\x02\x02\x46", &["no version of TLS from 1.2 on"]),
         (b"\x15\x03\x03\x00\x02\x02\x28", &["alert HandshakeFailure"]),
         (b"\x15\x03\x03\x00\x02\x02\x70", &["knows no host `127.0.0.1`", "correct the URL"]),

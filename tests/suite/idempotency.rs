@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a repeat is recognised and taken once, whatever happens in between.
+//! `Idempotency-Key`: a repeat is recognised, and the event is accepted once, whatever happens in between.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ fn push(client: &Client, account: &NewAccount, key: &str, body: &str) -> Value {
     client.push_with(&account.token, &[("idempotency-key", key)], body.as_bytes()).expect(202).json()
 }
 
-/// Ids of everything that was answered.
+/// Id of the event, and ids of its deliveries.
 fn ids(accepted: &Value) -> (String, Vec<String>) {
     let deliveries = accepted["deliveries"].as_array().unwrap();
     (text(accepted, "event_id"), deliveries.iter().map(|delivery| text(delivery, "delivery_id")).collect())
@@ -31,7 +31,7 @@ fn a_repeat_gets_the_same_ids_and_sends_nothing() {
         assert_eq!((ids(&again), &again["duplicate"]), (ids(&first), &json!(true)));
         assert_eq!(again["received_at"], first["received_at"]);
     }
-    // What follows is sent after what a repeat would have made.
+    // This event is sent after anything that a repeat would have created.
     client.push(&account, "\"last\"");
     assert_eq!(receiver.wait_for("/a", 2).len() + receiver.wait_for("/b", 2).len(), 4);
     assert_eq!(client.all(&format!("/v1/accounts/{}/events", account.id)).len(), 2);
@@ -63,7 +63,7 @@ fn the_same_key_with_another_body_is_422() {
     let client = server.client();
     let account = client.create_account("ada");
     push(&client, &account, "k", "{\"a\":1}");
-    // The bytes count, not what they mean.
+    // The bytes are compared, not their meaning.
     for body in ["{\"a\":2}", "{\"a\": 1}", "{\"a\":1.0}", "{\"a\":1}\n"] {
         let answer = client.push_with(&account.token, &[("idempotency-key", "k")], body.as_bytes());
         let problem = answer.problem(422);

@@ -1,4 +1,4 @@
-//! The data handler's checks and their order: a request with several faults is told of the first.
+//! The checks of the data handler and their order: a request with several faults gets the answer to the first.
 
 use serde_json::json;
 
@@ -8,8 +8,9 @@ use crate::harness::{Answer, Client, Gate, Receiver, Server, Setup};
 use crate::harness::{Behaviour, Reply};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-/// Limit of a body here; small, so that what is over it still fits in the buffers of a connection that is not drained.
-const MOST: usize = 1_000;
+/// Limit of a body in this file. Small, so that a body over the limit still fits into the buffers of a connection that
+/// is not drained.
+const MAX_BODY_BYTES: usize = 1_000;
 
 struct Case {
     client: Client,
@@ -19,7 +20,7 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let server = Setup::dev().flags(&["--max-body", &MOST.to_string()]).start();
+        let server = Setup::dev().flags(&["--max-body", &MAX_BODY_BYTES.to_string()]).start();
         let client = server.client();
         Self { account: client.create_account("ada"), client, server }
     }
@@ -42,8 +43,8 @@ fn titled(answer: &Answer, status: u16, title: &str) {
 fn any_method_but_post_is_405_before_everything_else() {
     let case = Case::new();
     for method in ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
-        // No token, no content type, a body that is too long and no JSON.
-        for body in [None, Some(vec![b'x'; 2 * MOST])] {
+        // No token, no content type, and a body that is too long and no JSON.
+        for body in [None, Some(vec![b'x'; 2 * MAX_BODY_BYTES])] {
             let answer = case.client.send(method, INCOMING, &[], body.as_deref());
             titled(&answer, 405, "Invalid Data");
             assert_eq!(answer.header("allow"), Some("POST"), "{method}");
@@ -65,7 +66,7 @@ fn no_token_is_401_before_content_type_size_and_form() {
         vec![("cl-xtoken", "")],
         vec![("cl-xtoken", "no"), JSON],
     ] {
-        for body in [b"{".to_vec(), vec![b'x'; 2 * MOST]] {
+        for body in [b"{".to_vec(), vec![b'x'; 2 * MAX_BODY_BYTES]] {
             let answer = case.post(&headers, &body);
             titled(&answer, 401, "Un Authenticate");
             assert!(answer.header("www-authenticate").is_some_and(|value| !value.is_empty()), "{:?}", answer.headers);
@@ -127,7 +128,7 @@ fn a_content_type_that_is_not_json_is_415_before_size_and_form() {
         "application/vnd.x+xml",
         "image/svg+json",
     ] {
-        for body in [b"{".to_vec(), vec![b'x'; 2 * MOST]] {
+        for body in [b"{".to_vec(), vec![b'x'; 2 * MAX_BODY_BYTES]] {
             titled(&case.post(&[token, ("content-type", media_type)], &body), 415, "Invalid Data");
         }
     }
@@ -167,7 +168,7 @@ fn a_body_over_the_limit_is_413_before_its_form_matters() {
     let token = ("cl-xtoken", case.account.token.as_str());
     let key = ("idempotency-key", "k");
     case.post(&[token, JSON, key], b"{}").expect(202);
-    titled(&case.post(&[token, JSON, key], &vec![b'x'; MOST + 1]), 413, "Payload Too Large");
+    titled(&case.post(&[token, JSON, key], &vec![b'x'; MAX_BODY_BYTES + 1]), 413, "Payload Too Large");
     assert_eq!(case.events(), 1);
 }
 
@@ -262,7 +263,7 @@ fn prefer_wait_is_202_when_the_time_passes_first() {
 #[test]
 fn prefer_wait_waits_for_no_paused_destination() {
     let (case, receiver) = (Case::new(), Receiver::start());
-    // A wait for it would last until the deadline of the client, which is longer than the cap of 30 s.
+    // A paused destination that was waited for would keep the answer for the full 30 s, and the status would be 202.
     let paused = case.client.create_destination(&case.account, &receiver.url("/paused"), "POST", json!({}));
     case.client.post(&format!("/v1/destinations/{paused}/pause"), &json!({})).expect(200);
     case.client.push_with(&case.account.token, &[("prefer", "wait=30")], b"1").expect(200);

@@ -1,4 +1,4 @@
-//! Bodies of the data handler: how long, how encoded, and what is JSON.
+//! Bodies of the data handler: their length, their encoding, and what counts as JSON.
 
 use crate::harness::client::{INCOMING, NewAccount};
 use crate::harness::{Answer, Client, Server, Setup, wire};
@@ -18,7 +18,7 @@ impl Case {
         Self { account: client.create_account("ada"), client, server }
     }
 
-    /// The head of a push, up to the header that says how long it is.
+    /// The head of a push, up to the header that gives the body's length.
     fn head(&self) -> String {
         let token = &self.account.token;
         format!(
@@ -39,7 +39,7 @@ impl Case {
     }
 }
 
-/// A JSON string of exactly this many bytes.
+/// A JSON string of exactly `bytes` bytes.
 fn document(bytes: usize) -> Vec<u8> {
     format!("\"{}\"", "x".repeat(bytes - 2)).into_bytes()
 }
@@ -78,7 +78,7 @@ fn the_refusal_of_a_long_body_can_be_read_by_a_client_that_sends_all_first() {
 #[test]
 fn a_refused_body_that_never_comes_to_its_end_is_not_waited_for() {
     let case = Case::new(&[]);
-    // The connection stays open: only the bound of the draining brings the answer.
+    // The connection stays open, so only the limit of draining lets the answer come.
     too_large(wire::send(case.server.address, &case.with_length(5 * MIB, &document(2 * MIB))));
     let one_chunk = [b"500000\r\n".as_slice(), &vec![b'x'; 2 * MIB]].concat();
     too_large(wire::send(case.server.address, &case.chunked(&one_chunk)));
@@ -103,7 +103,7 @@ fn a_body_that_ends_early_is_not_taken() {
         case.chunked(b"fffffffffffffffffff\r\n{}\r\n0\r\n\r\n"),
         case.chunked(b"2\r\n{}XX0\r\n\r\n"),
     ] {
-        // To be cut off without an answer is right too; to be told that it was taken is not.
+        // No answer is right too. A 202 would be wrong.
         if let Some(answer) = wire::send_and_finish(case.server.address, &bytes) {
             assert_eq!(answer.status, 400, "{}", answer.text());
         }

@@ -1,4 +1,4 @@
-//! What takes days: a destination that only fails is paused, and what is old goes.
+//! What takes days in production: a destination that only fails is paused, and old events are deleted.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn a_destination_that_only_fails_is_paused_and_goes_on_where_it_was() {
     let paused = client.wait_for_destination(&destination, "paused");
     assert_eq!(paused["paused_reason"], "failing");
     assert!(paused["paused_at"].is_string(), "{paused}");
-    // What comes meanwhile queues.
+    // Events that come meanwhile stay queued.
     let second = client.push_one(&account, "2");
     let attempts = client.delivery(&first)["attempt_count"].clone();
     assert_eq!(client.delivery(&second)["attempt_count"], 0);
@@ -36,7 +36,7 @@ fn a_success_now_and_then_keeps_a_destination_from_being_paused() {
     let (client, receiver) = (server.client(), Receiver::start());
     let account = client.create_account("ada");
     let destination = client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
-    // Each fails for about 600 ms and then arrives.
+    // Each delivery fails for about 600 ms and then succeeds.
     let fails = || Behaviour::status(500);
     for number in 0..4 {
         receiver.script("/in", vec![fails(), fails(), fails(), Behaviour::status(200)]);
@@ -46,7 +46,7 @@ fn a_success_now_and_then_keeps_a_destination_from_being_paused() {
     assert_eq!(client.get(&format!("/v1/destinations/{destination}")).expect(200).json()["state"], "active");
 }
 
-/// Bytes of the database file.
+/// Length of the database file.
 fn size(setup: &Setup) -> u64 {
     std::fs::metadata(setup.database_path()).unwrap().len()
 }
@@ -84,7 +84,7 @@ fn what_is_old_goes_with_its_log_and_gives_its_space_back_but_never_what_is_pend
     wait_until("the space is given back", || (size(&setup) < before / 10).then_some(()));
     let kept = client.delivery(&pending);
     assert_eq!((&kept["state"], &kept["attempts"].as_array().map(Vec::len)), (&json!("pending"), &Some(1)));
-    // Once it has arrived it goes as well.
+    // Once the delivery has succeeded, it is deleted too.
     receiver.on("/fails", Behaviour::status(200));
     client.send("POST", &format!("/v1/deliveries/{pending}/retry"), &[], None).expect(202);
     receiver.wait_for("/fails", 2);
@@ -99,7 +99,7 @@ fn what_is_younger_than_the_retention_stays() {
     client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
     let delivery = client.push_one(&account, "{}");
     client.wait_for_state(&delivery, "succeeded");
-    // Longer than the server waits between two looks for what is to be deleted.
+    // Longer than the interval at which the server looks for events to delete.
     let began = std::time::Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
         assert_eq!(client.delivery(&delivery)["state"], "succeeded");

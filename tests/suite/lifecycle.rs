@@ -1,4 +1,4 @@
-//! How it ends: by signals, with attempts in flight, and how it starts again.
+//! How the server ends: by signals, with attempts in progress. And how it goes on after the next start.
 
 use std::net::TcpStream;
 
@@ -32,7 +32,7 @@ fn an_attempt_in_flight_ends_and_is_counted_before_the_end() {
         let delivery = case.client.push_one(&case.account, "{}");
         case.receiver.wait_for("/in", 1);
         case.server.signal(signal);
-        // It has heard the signal once it takes no more.
+        // The server has got the signal once it accepts nothing more.
         wait_until("it takes nothing more", || {
             let refused =
                 case.client.try_push(&case.account.token, &[], b"{}").map_or(true, |answer| answer.status != 202);

@@ -1,4 +1,4 @@
-//! GET destinations: the document as query parameters, end to end.
+//! GET destinations: the document becomes query parameters, tested end to end.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -25,7 +25,7 @@ impl Case {
         Self { client, receiver, account, _server: server }
     }
 
-    /// What arrives for `document`.
+    /// Pushes `document` and returns the request that arrives.
     fn sent(&self, document: &str) -> Received {
         let before = self.receiver.requests().len();
         self.client.push(&self.account, document);
@@ -113,7 +113,7 @@ fn a_url_over_8000_bytes_is_not_sent() {
     assert_eq!(case.receiver.requests().len(), 2);
 }
 
-/// A member's value: how it is written, and the parameters that it must become.
+/// The text of a member's value, and the parameters that must be made of the value.
 #[derive(Debug, Clone)]
 struct Written {
     text: String,
@@ -129,7 +129,7 @@ fn written() -> impl Strategy<Value = Written> {
         any::<bool>().prop_map(move |value| one(value.to_string(), value.to_string())),
         Just(Written { text: "null".to_owned(), parameters: Vec::new() }),
     ];
-    // An object goes as its text, white space and all.
+    // An object is sent as its text, with its white space.
     let object = ("[ \t]{0,2}", "[a-z]{1,3}", scalar.clone()).prop_map(move |(space, name, value)| {
         let text = format!("{{{space}\"{name}\"{space}:{}}}", value.text);
         one(text.clone(), text)

@@ -1,4 +1,5 @@
-//! What documents take in memory: each once, however many deliveries carry it, and all of them what `--memory` says.
+//! Memory for documents: each document is held once, however many deliveries carry it, and all together stay within
+//! `--memory`.
 
 use serde_json::json;
 
@@ -7,10 +8,10 @@ use crate::harness::{Behaviour, Gate, Receiver, Reply, Setup, wait_until};
 
 const DESTINATIONS: usize = 120;
 
-const LONGEST: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 fn document(number: usize) -> Vec<u8> {
-    format!("{{\"n\":{number},\"fat\":\"{}\"}}", "x".repeat(LONGEST - 40)).into_bytes()
+    format!("{{\"n\":{number},\"fat\":\"{}\"}}", "x".repeat(MAX_BODY_BYTES - 40)).into_bytes()
 }
 
 #[test]
@@ -23,7 +24,7 @@ fn one_document_to_many_slow_destinations_is_in_memory_once() {
         client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
     }
     client.push(&account, document(0));
-    // New destinations are tried a few at a time, and those that hang give way to others.
+    // New destinations are tried a few at a time. Attempts that hang give their permits back.
     receiver.wait_for("/in", DESTINATIONS);
     let memory = resident_mebibytes(&server);
     assert!(memory < 70, "{memory} MiB");
@@ -50,7 +51,7 @@ fn documents_that_do_not_fit_wait_in_the_file_and_go_once_they_do() {
             let answer = client.push_with(&account.token, &[], &document(number));
             (answer.status == 202).then_some(())
         });
-        // Short ones are taken and sent all the same.
+        // Short documents are accepted and sent meanwhile.
         client.push(&account, format!("{{\"n\":{}}}", events + number));
     }
     receiver.wait_for("/slow", 4);

@@ -1,4 +1,4 @@
-//! Destinations that misbehave: each attempt ends in time, says why it failed, and holds nobody else up.
+//! Destinations that misbehave: each attempt ends in time, records why it failed, and delays no other destination.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -17,14 +17,14 @@ struct Case {
 }
 
 impl Case {
-    /// One attempt a delivery, of at most this long.
+    /// A server that makes one attempt for each delivery, with this timeout.
     fn new(timeout: &str) -> Self {
         let server = Setup::dev().flags(&["--retry-schedule", "", "--timeout", timeout]).start();
         let client = server.client();
         Self { account: client.create_account("ada"), client, receiver: Receiver::start(), server }
     }
 
-    /// The delivery to a destination that behaves so, after its only attempt.
+    /// A delivery to a destination with this behaviour, after its only attempt.
     fn outcome(&self, behaviour: Behaviour) -> Value {
         self.receiver.on("/in", behaviour);
         self.outcome_at(&self.receiver.url("/in"))
@@ -154,7 +154,7 @@ fn the_first_16_kib_of_an_answer_are_logged_whatever_they_are() {
 #[test]
 fn a_gzip_answer_is_taken_as_it_is() {
     let case = Case::new("20s");
-    // A bomb would begin like this; that it is broken shows that nobody unpacks it.
+    // The begin of a gzip stream. The rest is broken, so an attempt to unpack it would fail.
     let gzip = Reply::status(200).header("content-encoding", "gzip").body(b"\x1f\x8b\x08\0broken".as_slice());
     assert_eq!(case.outcome(Behaviour::Answer(gzip))["state"], "succeeded");
 }
@@ -169,7 +169,7 @@ fn a_cookie_that_is_set_is_not_sent_back() {
 
 #[test]
 fn destinations_that_hang_do_not_hold_up_another() {
-    // Longer than any deadline here: those that hang hang until the end of the test.
+    // Longer than any deadline here, so that attempts that hang do so until the end of the test.
     let case = Case::new("5m");
     let hanging = case.client.create_account("hanging");
     for number in 0..60 {
@@ -203,7 +203,7 @@ fn a_destination_of_the_same_account_that_hangs_holds_up_no_sibling() {
 
 #[test]
 fn one_that_answers_does_not_wait_behind_many_that_begin_to_hang_at_once() {
-    // Enough of them that workers are given several, and a timeout that this test does not live to see.
+    // Enough destinations that a worker is given runs of several, and a timeout longer than this test.
     let case = Case::new("5m");
     let paths: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
     for path in &paths {
@@ -255,14 +255,14 @@ fn proxies_of_the_environment_are_not_used() {
     let account = client.create_account("ada");
     client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
     client.push(&account, "{}");
-    // A proxy would be sent the whole URL in place of the path.
+    // A proxy would get the whole URL instead of the path.
     assert_eq!(receiver.wait_for("/in", 1)[0].target, "/in");
     assert_eq!(receiver.requests().len(), 1);
 }
 
 #[test]
 fn the_timeout_bounds_the_whole_attempt() {
-    // 20 ms a byte is under any pause that a timeout per read would allow.
+    // One byte every 20 ms: a timeout for each read would never pass.
     let case = Case::new("1s");
     let started = std::time::Instant::now();
     case.fails(Behaviour::Drip, "timeout");

@@ -1,4 +1,4 @@
-//! Standard output and standard error of every sort: nothing that the server does depends on who reads them.
+//! Standard output and standard error of every kind: what the server does never depends on who reads them.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::server::run_binary;
 use crate::harness::{Client, Receiver, Setup, wait_until};
 
-/// Starts the server on a port that was free, with standard error as `shell` sets it; gives it once it is ready.
+/// Starts the server on a free port, with standard error redirected by `shell`. Returns when the server is ready.
 fn serve(setup: &Setup, shell: &str) -> (std::process::Child, Client) {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
@@ -17,7 +17,7 @@ fn serve(setup: &Setup, shell: &str) -> (std::process::Child, Client) {
         .arg(env!("CARGO_BIN_EXE_data-pusher"))
         .args(["serve", "--dev", "--listen", &address.to_string(), "--database"])
         .arg(setup.database_path())
-        // The more lines the better.
+        // As many log lines as possible.
         .env("RUST_LOG", "trace")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -31,7 +31,7 @@ fn serve(setup: &Setup, shell: &str) -> (std::process::Child, Client) {
 
 #[test]
 fn events_are_taken_and_delivered_and_a_stop_is_clean_whatever_becomes_of_standard_error() {
-    // A pipe that nobody reads fills; one whose reader is gone breaks.
+    // A pipe that nobody reads becomes full. A pipe without a reader breaks.
     for (shell, gone) in [("2>/dev/full", false), ("2>&-", false), ("", false), ("", true)] {
         let (setup, receiver) = (Setup::dev(), Receiver::start());
         let (mut child, client) = serve(&setup, shell);
@@ -45,7 +45,7 @@ fn events_are_taken_and_delivered_and_a_stop_is_clean_whatever_becomes_of_standa
             client.push(&account, "{}");
         }
         receiver.wait_for("/in", lines);
-        // SAFETY: only sends a signal, to a child that is not yet waited for.
+        // SAFETY: only sends a signal, to a child that was not waited for.
         assert_eq!(unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGTERM) }, 0);
         let status = wait_until("it ends", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0), "{shell} {gone}");
@@ -64,7 +64,7 @@ fn a_command_whose_output_cannot_be_written_says_so_and_a_reader_that_has_enough
         let (code, said) = shell(&format!("\"$0\" {command} >/dev/full"));
         assert_eq!(code, Some(1), "{command}");
         assert!(said.starts_with("error: cannot write to standard output") && said.lines().count() == 1, "{said}");
-        // The shell's answer is that of the last command; the first one's is printed.
+        // The shell returns the code of the last command, so the code of the first one is printed.
         let (_, said) = shell(&format!("{{ \"$0\" {command}; echo \"code $?\" >&2; }} | true"));
         assert_eq!(said, "code 0\n", "{command}");
         assert_eq!(shell(&format!("\"$0\" {command} 2>/dev/full >/dev/full")).0, Some(1), "{command}");

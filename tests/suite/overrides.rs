@@ -1,4 +1,4 @@
-//! Schedule, timeout and concurrency of one destination, in place of the server's.
+//! Retry schedule, timeout and concurrency of one destination, instead of the server's.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ impl Case {
         Self { account: client.create_account("ada"), client, receiver: Receiver::start(), _server: server }
     }
 
-    /// Path of a new destination at "/in" with these fields besides those that it must have.
+    /// Creates a destination at "/in" with these fields besides the required ones. Returns its path in the API.
     fn destination(&self, fields: &Value) -> String {
         let mut body = json!({"url": self.receiver.url("/in"), "http_method": "POST", "headers": {}});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -74,7 +74,7 @@ fn a_concurrency_of_its_own_is_never_exceeded() {
     let (case, gate) = (Case::new(&[]), Gate::default());
     case.destination(&json!({"max_concurrency": 1}));
     case.client.create_destination(&case.account, &case.receiver.url("/other"), "POST", json!({}));
-    // A first success, for what is still unknown goes one at a time anyway.
+    // A success first, because a destination without one gets one attempt at a time anyway.
     case.client.push_with(&case.account.token, &[("prefer", "wait=20")], b"0").expect(200);
     case.receiver.on("/in", Behaviour::Hold(gate.clone(), Reply::status(200)));
     for number in 1..=20 {

@@ -1,4 +1,4 @@
-//! What a destination with a body gets: the bytes as they came, and the headers around them.
+//! What a destination with a body gets: the bytes as they came, and the headers.
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Receiver, Setup};
 
-/// Documents that a parser in between would change.
+/// Documents that a parser on the way would change.
 const NASTY: [&str; 22] = [
     "{\"n\":12345678901234567890}",
     "{\"n\":-98765432109876543210.12345678901234567890}",
@@ -32,7 +32,7 @@ const NASTY: [&str; 22] = [
     "{\"__proto__\":{\"a\":1},\"constructor\":2}",
 ];
 
-/// The texts of JSON values, in every way in which they may be written.
+/// Texts of JSON values, in every form in which they may be written.
 fn json_text() -> impl Strategy<Value = String> {
     let number = "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?";
     let character = prop_oneof![
@@ -48,7 +48,7 @@ fn json_text() -> impl Strategy<Value = String> {
     let value = leaf.prop_recursive(4, 24, 5, move |inner| {
         let element =
             (space, inner.clone(), space).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
-        // Three names, so that they often repeat.
+        // Few names, so that they often repeat.
         let name = prop_oneof![Just("\"a\"".to_owned()), Just("\"\\u0061\"".to_owned()), string.clone()];
         let member = (space, name, space, element.clone())
             .prop_map(|(before, name, after, value)| format!("{before}{name}{after}:{value}"));
@@ -120,7 +120,7 @@ fn the_payload_is_read_back_verbatim() {
     for document in NASTY {
         let id = client.push(&account, document)["event_id"].as_str().unwrap().to_owned();
         let event = client.get(&format!("/v1/events/{id}")).expect(200);
-        // White space around a document is the only thing that a value inside another one cannot keep.
+        // A value inside another one keeps everything but the white space around the document.
         let value = document.trim_matches([' ', '\t', '\r', '\n']);
         assert!(event.text().contains(&format!("\"payload\":{value}")), "{document:?} is not in {}", event.text());
     }

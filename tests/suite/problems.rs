@@ -1,4 +1,4 @@
-//! One error shape everywhere: every operation of the document, asked in every wrong way.
+//! All errors have one form: every operation of the OpenAPI document is asked in every wrong way.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use crate::harness::{Answer, Client, Server, Setup, wire};
 
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
 
-/// One operation of the document.
+/// One operation of the OpenAPI document.
 struct Operation {
     method: String,
     path: String,
     value: Value,
 }
 
-/// A server as strangers see it, and its operations as its own document tells them.
+/// A server with an admin's client and a stranger's, and the operations of its own OpenAPI document.
 struct Case {
     admin: Client,
     stranger: Client,
@@ -50,7 +50,7 @@ impl Case {
 }
 
 impl Operation {
-    /// The path with ids that exist nowhere.
+    /// The path with ids that do not exist.
     fn at(&self) -> String {
         let replaced = self.path.split('/').map(|part| match part {
             "{account_id}" => "acc_nobody",
@@ -148,7 +148,7 @@ fn every_guarded_operation_is_closed_to_strangers() {
         let json = [("content-type", "application/json")];
         for answer in [
             case.stranger.send(&operation.method, &operation.at(), &[], None),
-            // Who may not enter is not told what else would be wrong.
+            // A stranger does not learn what else is wrong.
             case.stranger.send(&operation.method, &operation.at(), &json, Some(b"{")),
             case.stranger.send(&operation.method, &format!("{}?limit=x&cursor=x&state=x", operation.at()), &[], None),
             wrong.send(&operation.method, &operation.at(), &json, Some(b"{")),
@@ -208,7 +208,7 @@ fn every_body_that_means_nothing_is_a_problem() {
     for operation in case.with_body() {
         for body in [json!([]), json!("x"), json!(1), json!(null), json!({"no such field": 1})] {
             let answer = case.admin.json(&operation.method, &operation.at(), &body);
-            // Which of the two faults comes first, the id's or the body's, is left open.
+            // Whether the fault of the id or of the body comes first is not specified.
             one_of(&answer, &[404, 422]);
         }
     }

@@ -1,4 +1,4 @@
-//! What follows a failed attempt, and changes and deletes in between.
+//! What follows a failed attempt, also when a destination changes or is deleted in between.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ impl Case {
         Self { account: client.create_account("ada"), client, receiver: Receiver::start(), server }
     }
 
-    /// Id of a POST destination at `path`, which is treated so.
+    /// Creates a POST destination at `path` with this behaviour, and returns its id.
     fn destination(&self, path: &str, behaviour: Behaviour) -> String {
         self.receiver.on(path, behaviour);
         self.client.create_destination(&self.account, &self.receiver.url(path), "POST", json!({}))
     }
 }
 
-/// Time between the beginnings of the attempts of a delivery.
+/// Times between the begins of a delivery's attempts.
 fn gaps(delivery: &Value) -> Vec<Duration> {
     let at = |attempt: &Value| text(attempt, "at").parse::<jiff::Timestamp>().unwrap();
     let times: Vec<_> = delivery["attempts"].as_array().unwrap().iter().map(at).collect();
@@ -51,7 +51,7 @@ fn failures_walk_the_schedule_and_then_exhaust_with_each_attempt_in_the_log() {
         assert_eq!(attempt["response_body"], "out of order");
         assert!(attempt["duration_ms"].is_number(), "{attempt}");
     }
-    // 50 ms less a fifth of jitter.
+    // 50 ms, minus 20 % jitter.
     assert!(gaps(&delivery).iter().all(|gap| *gap >= Duration::from_millis(39)), "{:?}", gaps(&delivery));
     assert_eq!(case.receiver.requests_to("/in").len(), 3);
 }
@@ -153,7 +153,7 @@ fn retry_after_holds_the_whole_destination_back() {
         let late = case.client.push_one(&case.account, "2");
         let held = case.client.wait_for_state(&held, "succeeded");
         let late = case.client.wait_for_state(&late, "succeeded");
-        // A date has whole seconds, so it may ask for up to one second less.
+        // A date has whole seconds, so the wait may be up to one second shorter.
         assert!(gaps(&held)[0] >= Duration::from_millis(1_950), "{value}: {:?}", gaps(&held));
         let first_of_late = text(&late["attempts"][0], "at").parse::<jiff::Timestamp>().unwrap();
         let first_of_held = text(&held["attempts"][0], "at").parse::<jiff::Timestamp>().unwrap();
@@ -206,7 +206,7 @@ fn deleting_a_destination_in_flight_leaves_no_orphan() {
     case.receiver.wait_for("/in", 1);
     case.client.delete(&format!("/v1/destinations/{destination}")).expect(204);
     gate.open();
-    // Written after the late outcome, by the one writer.
+    // There is one writer, so this event is written after the late outcome.
     case.client.push(&case.account, "{}");
     case.receiver.wait_for("/kept", 2);
     let event = case.client.get(&format!("/v1/events/{}", text(&accepted, "event_id"))).expect(200).json();
@@ -231,12 +231,12 @@ fn deleting_an_account_in_flight_leaves_no_orphan() {
     case.client.push(&other, "{}");
     case.receiver.wait_for("/bob", 1);
     assert_eq!(case.client.all("/v1/deliveries").len(), 1);
-    // Only what was on its way at the moment of deletion may still have arrived.
+    // Only attempts in progress at the moment of deletion may still arrive.
     assert!(case.receiver.requests_to("/in").len() <= before.max(5));
     sound_after_the_end(&mut case.server);
 }
 
-/// No panic, a clean end, and a file without a dangling row.
+/// Checks that nothing panicked, that the stop is clean, and that the file has no dangling row.
 fn sound_after_the_end(server: &mut Server) {
     server.terminate();
     let panics: Vec<String> = server.log.lines().into_iter().filter(|line| line.contains("panicked")).collect();
@@ -266,7 +266,7 @@ fn connections_are_kept_and_used_again() {
         }
     });
     case.receiver.wait_for("/in", 450);
-    // 32 at once are the most that a destination gets by default.
+    // By default a destination gets at most 32 attempts at once.
     assert!(case.receiver.connections() <= 40, "{} connections for 450 requests", case.receiver.connections());
 }
 

@@ -1,4 +1,4 @@
-//! A canary in every place that holds a secret: none is seen where people look who should not see it.
+//! A canary in every place that holds a secret. No canary may be seen where people without the right to see it look.
 
 use serde_json::json;
 
@@ -12,14 +12,14 @@ fn no_secret_is_in_logs_lists_errors_metrics_or_the_document() {
     let receiver = Receiver::start();
     let setup = Setup::guarded()
         .flags(&["--allow-network", "127.0.0.0/8", "--retry-schedule", "50ms"])
-        // Finer directives win over coarser ones.
+        // More specific directives have priority.
         .variable("RUST_LOG", "trace,ureq=trace,ureq_proto::util=trace,rustls=trace,hyper::proto=trace");
     let mut server = setup.start();
     let admin = server.client();
     let stranger = admin.with_admin_token(None);
     let mut secrets = vec![("the admin token", server.admin_token().unwrap())];
 
-    // The one line that is meant to hold a code is the start's.
+    // Only the start's line may hold a code.
     let printed = server.login_link();
     let database = server.setup().database_path().display().to_string();
     let asked = run_binary(&["login-link", "--database", &database]).stdout.trim().to_owned();

@@ -1,4 +1,4 @@
-//! Browsers log in: by the one-time link or with the admin token, and out again.
+//! Browsers log in, by the one-time link or with the admin token, and log out.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Barrier;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::server::run_binary;
 use crate::harness::{Answer, Client, Server, Setup};
 
-/// The code in a link.
+/// The code in a login link.
 fn code(link: &str) -> &str {
     link.split_once("/login#").unwrap_or_else(|| panic!("{link} holds no code")).1
 }
@@ -19,7 +19,7 @@ fn log_in(client: &Client, with: &Value) -> Answer {
     client.with_admin_token(None).post("/login", with)
 }
 
-/// What a browser sends once it is logged in.
+/// The cookie that a browser sends after login.
 #[track_caller]
 pub fn cookie(answer: &Answer) -> String {
     answer.header("set-cookie").expect("a cookie").split(';').next().unwrap().to_owned()
@@ -35,7 +35,7 @@ fn accounts(client: &Client, cookie: &str) -> Answer {
     client.with_admin_token(None).send("GET", "/v1/accounts", &[("cookie", cookie)], None)
 }
 
-/// The link that `login-link` prints, by whatever name of the database.
+/// The link that `login-link` prints, for any name of the database.
 #[track_caller]
 fn another_link(database: &std::path::Path) -> String {
     let ended = run_binary(&["login-link", "--database", &database.display().to_string()]);
@@ -208,7 +208,7 @@ fn a_cookie_that_no_login_made_opens_nothing() {
         accounts(&client, &forged).problem(401);
     }
     accounts(&client, &format!("a=b; {cookie}; c")).expect(200);
-    // A wrong token that is given is not mended by a session.
+    // A session does not make up for a wrong token.
     let both = [("cookie", cookie.as_str()), ("authorization", "Bearer wrong-wrong-wrong-wrong")];
     client.send("GET", "/v1/accounts", &both, None).problem(401);
 }

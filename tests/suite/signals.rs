@@ -1,4 +1,4 @@
-//! Signals, whatever the server is doing when they come, and what a clean stop leaves.
+//! Signals at any time, and what a clean stop leaves.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::harness::{DEADLINE, Setup, wait_until};
 
-/// Names in the folder of `database` that begin with its own.
+/// Names of the files in the folder of `database` that begin with "test.db".
 fn files(database: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(database.parent().unwrap()).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -26,7 +26,7 @@ fn after_a_clean_stop_by_any_signal_the_file_stands_alone() {
         let client = server.client();
         for _ in 0..20 {
             client.push(&account, "{}");
-            // Reads open connections of their own.
+            // Reads have connections of their own.
             client.get("/v1/deliveries").expect(200);
         }
         server.signal(signal);
@@ -52,7 +52,7 @@ fn a_stop_while_the_start_waits_for_the_file_s_lock_ends_at_once_and_nobody_was_
     let setup = server.setup().clone();
     let other = Connection::open(setup.database_path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // A port that is free, and that this server asks for.
+    // A free port for this server.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -76,7 +76,7 @@ fn a_stop_while_the_start_waits_for_the_file_s_lock_ends_at_once_and_nobody_was_
         }
         assert!(TcpStream::connect(address).is_err(), "a connection that nobody answers");
         let told = Instant::now();
-        // SAFETY: only sends a signal, to a child that is not yet waited for.
+        // SAFETY: only sends a signal, to a child that was not waited for.
         assert_eq!(unsafe { libc::kill(i32::try_from(child.id()).unwrap(), signal) }, 0);
         let status = wait_until("it ends", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0));
@@ -102,12 +102,12 @@ fn a_stop_at_any_moment_of_a_start_leaves_the_file_alone() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // The moment is what is tried.
+        // The moment is what the test varies.
         std::thread::sleep(Duration::from_micros(fastrand::u64(..60_000)));
-        // SAFETY: only sends a signal, to a child that is not yet waited for.
+        // SAFETY: only sends a signal, to a child that was not waited for.
         assert_eq!(unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGTERM) }, 0);
         let status = wait_until("it ends", || child.try_wait().unwrap());
-        // Before it listens for signals it ends by them.
+        // Before the server handles signals, a signal ends it without an exit code.
         if status.code() == Some(0) {
             assert_eq!(files(setup.database_path()), ["test.db"]);
         }

@@ -1,4 +1,4 @@
-//! Standard Webhooks: what signs a delivery, checked with nothing of the product's own.
+//! Standard Webhooks: the signatures of deliveries, checked without any code of the product.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -99,7 +99,7 @@ fn while_a_rotation_overlaps_both_secrets_sign() {
     let new = text(&client.post(&path, &json!({})).expect(200).json(), "signing_secret");
     assert_ne!(old, new);
     assert_eq!(secret(&client, &destination), new);
-    // Also after a restart: the overlap is 24 h, not the life of a process.
+    // The second round is after a restart: the overlap lasts 24 h, not only until the process ends.
     for nth in 1..=2 {
         server.client().push(&account, "{}");
         let request = receiver.wait_for("/", nth).pop().unwrap();

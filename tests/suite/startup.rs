@@ -1,4 +1,4 @@
-//! How it starts, and every way in which it refuses to: one clear line, and nothing touched.
+//! How the server starts, and every way in which a start is refused: one clear line, and no file is changed.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,10 +10,10 @@ use crate::harness::client::text;
 use crate::harness::server::Ended;
 use crate::harness::{Receiver, Setup};
 
-/// Marks a database file as one of ours: "DPsh".
+/// Application id of a data-pusher file: "DPsh".
 const APPLICATION_ID: i64 = 0x4450_7368;
 
-/// Exactly one line for people, and this exit code.
+/// Checks for this exit code and exactly one line about `about`.
 #[track_caller]
 fn one_line(ended: &Ended, code: i32, about: &str) {
     assert_eq!(ended.code, Some(code), "{ended:?}");
@@ -83,10 +83,10 @@ fn a_damaged_file_is_refused() {
     server.terminate();
     let setup = server.setup().clone();
     let mut bytes = std::fs::read(setup.database_path()).unwrap();
-    // Behind the header: the pages of the schema.
+    // The bytes after the file's header: the pages of the schema.
     bytes[100..4096].fill(0xAA);
     std::fs::write(setup.database_path(), &bytes).unwrap();
-    // Whole pages in the log would mend it.
+    // The log could hold whole pages that repair the file.
     for ending in ["-wal", "-shm"] {
         let _ = std::fs::remove_file(server.companion(ending));
     }
@@ -117,7 +117,7 @@ fn a_file_of_a_later_version_is_refused_and_left_alone() {
     assert!(std::fs::read(setup.database_path()).unwrap() == before);
 }
 
-/// A file as the first version left it: a delivery that succeeded at once, and one that failed and is pending.
+/// A file as the first version left it. One delivery succeeded at once, one failed and is pending.
 fn first_version(path: &Path, url: &str) {
     let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
     let (old, young) = (hour_ago << 21, (hour_ago << 21) + 2);
@@ -156,7 +156,7 @@ fn a_file_of_an_earlier_version_is_copied_aside_and_goes_on_with_all_its_attempt
     let has = |attempt: &Value| kept.as_object().unwrap().iter().all(|(name, value)| attempt[name] == *value);
     let read = client.delivery(&old);
     assert!(read["attempts"].as_array().unwrap().len() == 1 && has(&read["attempts"][0]), "{read}");
-    // What was pending is sent, and what is sent again keeps what it had.
+    // The pending delivery is sent. A delivery that is sent again keeps its old attempts.
     let sent = client.wait_for_state(&young, "succeeded");
     let statuses = |delivery: &Value| {
         let attempts = delivery["attempts"].as_array().unwrap().clone();
@@ -227,11 +227,11 @@ fn a_token_that_is_given_opens_and_no_file_is_made() {
 }
 
 #[test]
-fn an_empty_token_file_does_not_open_the_door() {
+fn an_empty_token_file_admits_nobody() {
     let setup = Setup::guarded();
     let file = setup.database_path().with_extension("db.admin-token");
     std::fs::write(&file, "").unwrap();
-    // To refuse to start is right too.
+    // To refuse the start is right too.
     if let Ok(server) = setup.try_start() {
         for token in [None, Some("")] {
             server.client().with_admin_token(token).get("/v1/accounts").problem(401);
@@ -249,7 +249,7 @@ fn dev_makes_no_token_and_ignores_one() {
 
 #[test]
 fn the_database_and_its_companions_are_for_the_owner_only() {
-    // With the most generous umask there is.
+    // With the umask that restricts nothing.
     let setup = Setup::guarded().through(&["/bin/sh", "-c", "umask 000; exec \"$@\"", "sh"]);
     let mut server = setup.start();
     let client = server.client();

@@ -1,4 +1,4 @@
-//! Counts over time: what a chart needs.
+//! Counts over time, as a chart needs them.
 
 use serde_json::{Value, json};
 

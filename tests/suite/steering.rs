@@ -1,4 +1,4 @@
-//! What people do by hand: pause and resume, retry, cancel, replay, test, and look.
+//! What people do by hand: pause and resume, retry, cancel, replay, test, and list.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ struct Case {
 }
 
 impl Case {
-    /// One POST destination at `/in`, and a first retry that no test lives to see.
+    /// One POST destination at `/in`, with a first retry so late that no test reaches it.
     fn new() -> Self {
         Self::with_schedule("1h")
     }
@@ -27,7 +27,7 @@ impl Case {
         Self { client, receiver, account, destination, server }
     }
 
-    /// Posts to an action that needs no body.
+    /// Sends a POST without a body.
     #[track_caller]
     fn act(&self, path: &str, status: u16) -> Value {
         self.client.send("POST", path, &[], None).expect(status).json()
@@ -59,7 +59,8 @@ fn a_paused_destination_loses_nothing_even_over_a_restart() {
     case.server.start_again();
     case.client = case.server.client();
     deliveries.extend((5..8).map(|number| case.client.push_one(&case.account, number.to_string())));
-    // Another destination's delivery goes through the same engine, later than these would have.
+    // A later delivery to another destination goes through the same engine. When it arrives, the others would have
+    // arrived too.
     case.client.create_destination(&case.account, &case.receiver.url("/other"), "POST", json!({}));
     case.client.push(&case.account, "8");
     case.receiver.wait_for("/other", 1);

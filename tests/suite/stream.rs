@@ -1,4 +1,4 @@
-//! The stream of deliveries: server-sent events of what changes.
+//! The stream of deliveries: server-sent events for every change.
 
 use std::io::{BufRead, BufReader};
 
@@ -16,7 +16,7 @@ struct Case {
     server: Server,
 }
 
-/// An open stream, behind its first line.
+/// An open stream, after its first block.
 struct Stream(Box<dyn BufRead>);
 
 impl Case {
@@ -75,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// The first of the next deliveries that has this id and is in this state.
+    /// The next delivery that has this id and is in this state.
     fn until(&mut self, id: &str, state: &str) -> Value {
         loop {
             let delivery = self.delivery().expect("the stream goes on");
@@ -154,7 +154,7 @@ fn more_streams_than_there_may_be_are_refused_until_one_is_closed() {
     let refused = case.client.get("/v1/deliveries/stream").problem(503);
     assert_eq!(refused["code"], "too_many_streams");
     streams.pop();
-    // The server sees that a client has gone when it writes to it next.
+    // The server notices that a client has gone only when it next writes to that client.
     case.destination("/in");
     crate::harness::wait_until("a place is free", || {
         case.client.push(&case.account, "1");
@@ -182,7 +182,7 @@ fn a_stream_ends_with_what_it_is_of_and_gives_its_place_back() {
     assert_eq!(of_account.block(), None);
     case.client.delete(&format!("/v1/destinations/{destination}")).expect(204);
     assert_eq!(of_destination.block(), None);
-    // All places are free again.
+    // All 64 places are free again.
     let _all: Vec<Stream> = (0..64).map(|_| case.follow("")).collect();
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::client::text;
 use crate::harness::{Answer, Receiver, Server, Setup};
 
-/// Addresses of machines that only a server on the inside can reach, in every notation.
+/// Addresses that only a server on the inside can reach, in every notation.
 const INSIDE: [&str; 32] = [
     "127.0.0.1",
     "127.9.9.9",

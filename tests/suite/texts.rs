@@ -1,4 +1,5 @@
-//! Ids, names and addresses as people and clients read them: what looks the same is the same, and nothing is hidden.
+//! Ids, names and e-mail addresses as people and clients read them. What looks the same is the same, and nothing
+//! invisible is accepted.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The first and the last time that RFC 3339 can say, wherever a time is read.
+//! The first and the last time that RFC 3339 can express, in every place where a time is read.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::harness::{Receiver, Setup};
 const FIRST: &str = "0001-01-01T00:00:00Z";
 const LAST: &str = "9999-12-31T23:59:59Z";
 
-/// Times of the calendar that lie outside these years in UTC.
+/// Valid RFC 3339 times that are outside the years 1 to 9999 in UTC.
 const BEYOND: [&str; 3] = ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "0000-01-01T00:00:00Z"];
 
 fn query(pairs: &[(&str, &str)]) -> String {
@@ -43,7 +43,7 @@ fn lists_and_counts_take_the_first_and_the_last_time() {
         (text(&stats, "since"), text(&stats, "until").as_str()),
         (starts[0].clone(), "9999-12-31T23:59:59.999Z")
     );
-    // The day before the first time, and a window that ends with the last hour.
+    // The window would begin before the first time. A window that ends with the last hour is accepted.
     client.get(&format!("/v1/stats?{}", query(&[("until", FIRST)]))).problem(400);
     let last = query(&[("since", "9999-12-31T22:00:00Z"), ("until", LAST), ("bucket", "1h")]);
     assert_eq!(client.get(&format!("/v1/stats?{last}")).expect(200).json()["buckets"].as_array().unwrap().len(), 2);

@@ -19,7 +19,7 @@ use crate::api::responses::text_schema;
 use crate::api::tags::Tag;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{AccountId, DestinationId};
-use crate::store::{ChangedDeliveries, Follow, Subscription};
+use crate::store::{ChangedDeliveries, Subscription, SubscriptionFilter};
 use crate::web::problem::ApiResult;
 
 /// Between two looks at what changed: a delivery that changes often is sent a few times a second, not thousands.
@@ -38,7 +38,7 @@ pub struct StreamApi(pub Arc<ApiContext>);
 
 /// Server-sent events until the client or the server goes, or the client may not follow any more.
 pub struct DeliveryStream {
-    follow: Follow,
+    follow: Subscription,
     admin: Admin,
 }
 
@@ -63,13 +63,13 @@ impl StreamApi {
         /// Only those that are in this state then.
         state: Query<DeliveryState>,
     ) -> ApiResult<DeliveryStream> {
-        let filter = Subscription { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
+        let filter = SubscriptionFilter { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
         Ok(DeliveryStream { follow: self.0.store.follow(filter).await?, admin })
     }
 }
 
 /// The events, in batches as the store gives them.
-fn events(follow: Follow) -> impl Stream<Item = Event> + Send {
+fn events(follow: Subscription) -> impl Stream<Item = Event> + Send {
     let batches = stream::unfold((follow, false), async |(mut follow, begun)| {
         if begun {
             tokio::time::sleep(PACE).await;

@@ -1,12 +1,12 @@
-//! Runs of several lanes that one worker makes one after the other. Where many destinations that answer at once have little
-//! to send each, waking a worker for every one of them would cost more than sending it.
+//! An assignment: runs of several lanes that one worker makes one after the other. Many immediate lanes may have little
+//! to send each. Waking a worker for each of them would cost more than sending.
 
 use std::time::Duration;
 
 use crate::delivery::limits::{ASSIGNMENT_SHARE, ASSIGNMENT_TIME, MAX_JOBS, MAX_RUNS};
 use crate::delivery::workers::batch::AssignedRun;
 
-/// What is put together for the next worker.
+/// The assignment that is being put together for the next worker.
 pub struct Assignment<R = AssignedRun> {
     most: usize,
     runs: Vec<R>,
@@ -15,7 +15,8 @@ pub struct Assignment<R = AssignedRun> {
 }
 
 impl<R> Assignment<R> {
-    /// Where so many lanes wait.
+    /// An empty assignment, where `lanes` immediate lanes are ready. The more are ready, the more runs one assignment
+    /// takes.
     pub fn among(lanes: usize) -> Self {
         Self {
             most: (lanes / ASSIGNMENT_SHARE).clamp(1, MAX_RUNS),
@@ -25,19 +26,24 @@ impl<R> Assignment<R> {
         }
     }
 
-    /// Adds a run of so many jobs, each of which usually takes so long.
+    /// Adds a run of `jobs` jobs whose typical duration is `typical` each.
     pub fn add(&mut self, run: R, jobs: usize, typical: Duration) {
         self.runs.push(run);
         self.jobs += jobs;
         self.typical_duration += typical.saturating_mul(u32::try_from(jobs).unwrap_or(u32::MAX));
     }
 
-    /// Whether a worker is to be given it as it is.
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Whether the assignment must be given to a worker before another run is added.
     pub fn is_full(&self) -> bool {
         self.runs.len() >= self.most || self.jobs >= MAX_JOBS || self.typical_duration >= ASSIGNMENT_TIME
     }
 
-    /// What it holds; the next one is empty.
+    /// Takes the runs out and leaves the assignment empty.
     pub fn take(&mut self) -> Vec<R> {
         (self.jobs, self.typical_duration) = (0, Duration::ZERO);
         std::mem::take(&mut self.runs)
@@ -50,7 +56,7 @@ mod tests {
 
     const QUICK: Duration = Duration::from_micros(100);
 
-    /// How many runs go together where so many lanes wait with so many jobs each.
+    /// How many runs an assignment takes where `lanes` lanes have `jobs` jobs each.
     fn together(lanes: usize, jobs: usize, typical: Duration) -> usize {
         let mut assignment = Assignment::among(lanes);
         while !assignment.is_full() {

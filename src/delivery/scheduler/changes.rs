@@ -1,4 +1,4 @@
-//! What commits mean to lanes.
+//! What the changes of a commit mean to the lanes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -42,11 +42,12 @@ impl Scheduler {
         for (delivery, destination) in event.deliveries {
             let (share, spare) = self.shared_window();
             let Some(lane) = self.lanes.get_mut(&destination) else { continue };
-            // A refill may have read it between the commit and this message.
+            // A refill may have read the delivery between the commit and this message.
             if lane.in_hand.contains_key(&delivery) {
                 continue;
             }
-            // Behind what the file holds already, and not in memory while nothing can be sent.
+            // The file already holds older deliveries of this lane, which go first. A paused lane holds nothing in
+            // memory.
             if lane.more
                 || lane.refilling.is_some()
                 || lane.is_paused()
@@ -67,7 +68,7 @@ impl Scheduler {
 
     pub(super) fn destination_changed(&mut self, destination: Arc<Destination>) {
         let (key, now) = (destination.key, self.now());
-        // What has not begun goes by what the destination is now.
+        // Jobs that have not begun must be sent as the destination is now.
         self.recall_unstarted(key);
         match self.lanes.get_mut(&key) {
             None => {
@@ -80,7 +81,7 @@ impl Scheduler {
                 let timed_otherwise = before.fields.timeout != destination.fields.timeout;
                 lane.destination = destination;
                 lane.client = match lane.client.take() {
-                    // Its connections are another server's, or have another timeout.
+                    // The old connections lead to another server or have another timeout.
                     Some(_) if elsewhere || timed_otherwise => None,
                     client => client.map(|client| Arc::new(client.with(Arc::clone(&lane.destination)))),
                 };
@@ -96,7 +97,8 @@ impl Scheduler {
         self.reschedule(key);
     }
 
-    /// What the lanes have in hand goes on: a commit that failed told of nothing.
+    /// Takes over all destinations after the store has opened its connection again. Jobs in hand stay, because no
+    /// message was sent for a commit that failed.
     fn reloaded(&mut self, destinations: Vec<Destination>) {
         let known: HashSet<DestinationKey> = destinations.iter().map(|destination| destination.key).collect();
         let gone: Vec<DestinationKey> = self.lanes.keys().filter(|key| !known.contains(key)).copied().collect();
@@ -122,27 +124,28 @@ impl Scheduler {
         }
     }
 
-    /// Goes before all else of its lane, and passes holds and back-off; not caps, and not other people's turns.
+    /// A manual retry. The delivery goes first in its lane and ignores holds and back-off. Limits of attempts in
+    /// progress and the turns of other accounts still apply.
     fn retry_now(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
         let Some(lane) = self.lanes.get(&key) else { return };
         if lane.in_hand.get(&delivery) == Some(&JobState::Sent) {
-            // What waits for a worker that is busy with others is not under way.
+            // A job that waits for a worker busy with another run is not in progress: takes it back.
             self.recall_unstarted(key);
         }
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let place = lane.in_hand.get(&delivery).copied();
         match place {
-            // Under way already.
+            // An attempt is in progress already.
             Some(JobState::Sent) => {}
             Some(JobState::Queued) => {
                 if let Some(at) = lane.queue.iter().position(|job| job.delivery == delivery)
                     && let Some(job) = lane.queue.remove(at)
                 {
-                    // It is at the beginning of its schedule again.
+                    // The retry starts the schedule again.
                     lane.urgent.push_back(Job { step: Some(0), urgent: true, ..job });
                 }
             }
-            // The file has it, due at once.
+            // The delivery stays in the file, where it is due at once.
             _ if lane.is_paused() || lane.urgent.len() >= MAX_URGENT => lane.note_more(),
             Some(JobState::Settled) | None => {
                 if lane.in_hand.insert(delivery, JobState::Queued).is_none() {
@@ -173,7 +176,8 @@ impl Scheduler {
         self.reschedule(key);
     }
 
-    /// A delivery is no longer in hand. While a refill is under way it is remembered: what that reads is older.
+    /// A delivery is no longer in hand. During a refill it is remembered as settled, because the refill may have read
+    /// the file before the outcome was written.
     pub(super) fn released(&mut self, key: DestinationKey, delivery: DeliveryId) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.refilling.is_some() {

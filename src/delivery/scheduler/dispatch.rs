@@ -1,4 +1,5 @@
-//! Attempts from their beginning to their end: who may begin, what an end means, and which are cut.
+//! Attempts from beginning to end: which may begin, what their end means, and which are cancelled. The HTTP exchange
+//! itself is in `sending`.
 
 use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
@@ -6,17 +7,12 @@ use std::sync::Arc;
 
 use super::bundle::Assignment;
 use super::lane::{Health, JobState, Lane};
-use super::message::Message;
+use super::message::Test;
 use super::pools::Pool;
 use super::{InFlightRun, Scheduler};
 use crate::delivery::limits::{CUT_AFTER, FAST, MAX_TESTS, RECENT_FAILURE, RECLAIM_AFTER};
-use crate::delivery::sending::attempt::Client;
 use crate::delivery::workers::batch::{AssignedRun, HealthSignal, Progress, Run};
-use crate::delivery::workers::deliver;
 use crate::delivery::workers::job::Job;
-use crate::domain::delivery::Attempt;
-use crate::domain::destination::Destination;
-use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
 use crate::domain::retry::Jitter;
 use crate::domain::time::Timestamp;
@@ -24,7 +20,7 @@ use crate::domain::time::Timestamp;
 impl Scheduler {
     pub(super) fn dispatch(&mut self, now: Timestamp) {
         let mut assignment = Assignment::among(self.pools.busy_immediate());
-        while let Some((key, pool)) = self.next_lane() {
+        while let Some((key, pool)) = self.next_lane(!assignment.is_empty()) {
             let Some(lane) = self.lanes.get_mut(&key) else {
                 self.remove_ready(key);
                 continue;
@@ -47,16 +43,17 @@ impl Scheduler {
             }
         }
         self.assign(assignment.take(), Pool::Immediate);
-        if self.busy_workers + 1 >= self.options.workers
+        if self.busy_workers + 1 >= self.limits.workers
             && self.pools.good_wait(|pool, lane| self.finds_processor(pool, lane))
         {
             self.preempt_stalled(now);
         }
     }
 
-    /// The lane that sends next, and its pool.
-    fn next_lane(&self) -> Option<(DestinationKey, Pool)> {
-        self.pools.next(self.busy_workers, self.options.workers, |pool, lane| self.finds_processor(pool, lane))
+    /// The lane that sends next, and its pool. An assignment that is being put together takes one more worker.
+    fn next_lane(&self, assigns: bool) -> Option<(DestinationKey, Pool)> {
+        let busy = self.busy_workers + usize::from(assigns);
+        self.pools.next(busy, self.limits.workers, |pool, lane| self.finds_processor(pool, lane))
     }
 
     fn finds_processor(&self, pool: Pool, lane: DestinationKey) -> bool {
@@ -68,7 +65,7 @@ impl Scheduler {
         self.assign(assigned.into_iter().collect(), pool);
     }
 
-    /// Notes what a worker is about to be given.
+    /// Takes a permit and records the run that a worker will be given.
     fn begin(&mut self, key: DestinationKey, jobs: VecDeque<Job>, pool: Pool, now: Timestamp) -> Option<AssignedRun> {
         self.remove_ready(key);
         let number = self.next_run;
@@ -82,10 +79,7 @@ impl Scheduler {
             lane.in_hand.insert(job.delivery, JobState::Sent);
         }
         let may_reuse_connection = lane.health != Health::Failing;
-        let client = lane.client.get_or_insert_with(|| {
-            let timeout = lane.destination.fields.timeout.unwrap_or(self.context.timeout);
-            Arc::new(Client::new(&self.context.connections, Arc::clone(&lane.destination), timeout))
-        });
+        let client = lane.client.get_or_insert_with(|| Arc::new(self.environment.client(&lane.destination)));
         let client = Arc::clone(client);
         let overdue_after = lane.overdue_after(pool);
         let recent_failing = pool == Pool::Failing;
@@ -112,7 +106,7 @@ impl Scheduler {
         Some(AssignedRun { number, client, run, may_reuse_connection })
     }
 
-    /// Gives all of it to one worker.
+    /// Gives the whole assignment to one worker.
     fn assign(&mut self, assignment: Vec<AssignedRun>, pool: Pool) {
         let Some(first) = assignment.first() else { return };
         let (number, first) = (first.number, Arc::clone(&first.run));
@@ -123,17 +117,10 @@ impl Scheduler {
             }
         }
         self.processors.given(number, pool, &first, self.now());
-        let (context, engine) = (Arc::clone(&self.context), self.engine.clone());
-        self.workers.give(move |slot| {
-            deliver::run_assignment(&context, &assignment);
-            let runs: Vec<u64> = assignment.iter().map(|assigned| assigned.number).collect();
-            // The connections are free again before the scheduler hears of it.
-            drop(assignment);
-            engine.send(Message::Completed { runs, slot });
-        });
+        self.environment.run(assignment);
     }
 
-    /// A worker is done with what it was given.
+    /// A worker is done with its assignment.
     pub(super) fn runs_completed(&mut self, runs: Vec<u64>) {
         self.busy_workers -= 1;
         for run in runs {
@@ -142,19 +129,21 @@ impl Scheduler {
         }
     }
 
-    /// Its worker is done with it.
+    /// A run is done: passes on its outcomes and updates its lane.
     pub(super) fn completed(&mut self, number: u64) {
-        // It may have been taken back, or was found to be done before its worker was done with all.
+        // The run may have been reclaimed, or found done while its worker was still busy with later runs.
         let Some(run) = self.in_flight.remove(&number) else { return };
         let (key, now, result) = (run.lane, self.now(), run.run.result());
-        // Here and not by the worker: one of low priority that held the store's lock would stall whoever sends in.
+        // The scheduler passes the outcomes on, not the worker. A worker has low priority: if it held the lock of the
+        // store's queue, callers would wait for it.
         let behind = self.lanes.get(&key).is_some_and(Lane::is_backlogged);
-        self.context.store.finish_attempts(result.finished, behind);
+        self.environment.record(result.finished, behind);
         self.pools.give(run.pool);
         self.hanging -= usize::from(run.overdue.is_some());
         self.bytes -= result.ended.iter().map(|attempt| attempt.bytes).sum::<usize>();
         if run.recent_failing {
-            // One that failed at once counts a little longer: else sixteen at a time are thousands a second.
+            // An attempt that failed at once still counts as recent for 10 ms. Otherwise 16 at a time would be
+            // thousands a second.
             let began = result.ended.first().map_or(now, |attempt| attempt.began);
             self.recent_failures_until.push_back(now.max(began.plus(RECENT_FAILURE)));
         }
@@ -173,7 +162,7 @@ impl Scheduler {
         }
         for attempt in result.ended.iter().filter(|attempt| !attempt.result.outcome) {
             if let Some(lane) = self.lanes.get_mut(&key) {
-                // It is still in the file, if anywhere.
+                // The delivery is still pending in the file, if it exists.
                 lane.note_more();
             }
             self.released(key, attempt.delivery);
@@ -181,7 +170,7 @@ impl Scheduler {
         self.reschedule(key);
     }
 
-    /// Its worker is held up by another lane, and this one is not to wait for that.
+    /// Reclaims a run: its worker is busy with another lane, and this lane must not wait for that.
     fn reclaim(&mut self, number: u64, jobs: VecDeque<Job>) {
         let Some(run) = self.in_flight.remove(&number) else { return };
         self.pools.give(run.pool);
@@ -190,13 +179,13 @@ impl Scheduler {
         if let Some(lane) = self.lanes.get_mut(&run.lane) {
             lane.ended(None);
             lane.delayed_by_other();
-            // It keeps its turn.
+            // The lane has waited already, so it goes first among equals.
             lane.turn = Some(0);
         }
         self.reschedule(run.lane);
     }
 
-    /// What a worker was given and did not begin goes first again.
+    /// Puts jobs that were given to a worker and have not begun back to the front of their lane.
     fn requeue(&mut self, key: DestinationKey, jobs: VecDeque<Job>) {
         let Some(lane) = self.lanes.get_mut(&key) else {
             self.bytes -= jobs.iter().map(Job::bytes).sum::<usize>();
@@ -208,7 +197,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes back everything of a lane that workers were given and did not begin.
+    /// Takes back all jobs of a lane that workers were given and have not begun.
     pub(super) fn recall_unstarted(&mut self, key: DestinationKey) {
         let runs = self.in_flight.values().filter(|run| run.lane == key).map(|run| run.run.recall());
         for jobs in runs.collect::<Vec<_>>() {
@@ -216,7 +205,8 @@ impl Scheduler {
         }
     }
 
-    /// Attempts of failing lanes that ended are no longer young, and workers that take long probably wait for an answer.
+    /// Ended attempts of failing lanes stop counting as recent. Workers that have been busy for long stop counting as
+    /// wanting a processor.
     pub(super) fn expire_recent(&mut self, now: Timestamp) {
         self.processors.pass(now);
         while self.recent_failures_until.front().is_some_and(|at| *at <= now) {
@@ -225,7 +215,8 @@ impl Scheduler {
         }
     }
 
-    /// Attempts that take long give their permits back, and their lanes go on with one at a time until they answer.
+    /// Finds overdue attempts. Each gives its permit back, except in the suspect pool, and its lane goes on with one
+    /// attempt at a time until one succeeds.
     pub(super) fn check_overdue(&mut self, now: Timestamp) {
         while let Some(Reverse((at, number))) = self.overdue_checks.peek().copied() {
             if at > now {
@@ -245,7 +236,7 @@ impl Scheduler {
                     continue;
                 }
                 Progress::NotStarted => {
-                    // Its worker has not come to run at all: another one would not do so sooner.
+                    // The worker has not been given a processor at all. Another worker would not begin sooner.
                     let unscheduled = run.first.progress() == Progress::NotStarted && self.stopping.is_none();
                     match (!unscheduled).then(|| run.run.recall_whole()).flatten() {
                         Some(jobs) => self.reclaim(number, jobs),
@@ -262,7 +253,7 @@ impl Scheduler {
             }
             let due = began.plus(run.overdue_after);
             if due > now {
-                // One after another has ended; that which is under way now has its own time.
+                // An earlier attempt of this run has ended. The current one is timed from its own beginning.
                 self.overdue_checks.push(Reverse((due, number)));
                 continue;
             }
@@ -273,8 +264,8 @@ impl Scheduler {
             run.overdue = Some(began);
             self.hanging += 1;
             let (key, left, finished) = (run.lane, run.run.recall(), run.run.take_finished());
-            // What went well before is not to wait for this one.
-            self.context.store.finish_attempts(finished, false);
+            // Outcomes of earlier attempts in this run must not wait for the overdue one.
+            self.environment.record(finished, false);
             self.requeue(key, left);
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.overdue(began, now);
@@ -283,22 +274,24 @@ impl Scheduler {
         }
     }
 
-    /// Threads have run out while lanes that are not known to fail wait: the longest attempts of lanes that fail or hang
-    /// end now, and are made again later.
+    /// Cancels attempts where threads have run out and lanes that are not known to fail wait. Takes the oldest ones of
+    /// failing and suspect lanes, and of good lanes with several overdue attempts. Cancelled attempts are made again
+    /// later.
     pub(super) fn preempt_stalled(&mut self, now: Timestamp) {
-        let mut room = (self.options.workers / 16).max(1);
+        let mut room = (self.limits.workers / 16).max(1);
         let mut lanes = HashSet::new();
         for run in self.in_flight.values() {
             let Some(lane) = self.lanes.get(&run.lane) else { continue };
             let hangs = lane.health == Health::Failing || lane.is_suspect() || lane.hangs_much();
-            // One that is connecting does not notice; it must not stand in the way of others for ever.
+            // An attempt that is connecting does not notice that it is cancelled. A cancelled attempt is not counted
+            // again, else it could keep others from being cancelled.
             let long = matches!(run.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
             if room > 0 && hangs && long && !run.run.cut.is_set() {
                 lanes.insert(run.lane);
                 room -= 1;
             }
         }
-        // The client is shared by all attempts of a lane.
+        // All attempts of a lane share the client that is shut down.
         self.in_flight.values().filter(|run| lanes.contains(&run.lane)).for_each(|run| run.run.cut.for_room());
         for key in lanes {
             if let Some(client) = self.lanes.get_mut(&key).and_then(|lane| lane.client.take()) {
@@ -318,25 +311,12 @@ impl Scheduler {
         }
     }
 
-    /// Too many at once are dropped, and with them `done`: the caller sees that no answer comes.
-    pub(super) fn test(
-        &mut self,
-        destination: Box<Destination>,
-        payload: Document,
-        done: Box<dyn FnOnce(Attempt) + Send>,
-    ) {
-        if self.tests >= MAX_TESTS {
-            return;
+    /// Sends a test. Above [`MAX_TESTS`] the test is dropped together with `done`, so the caller sees that no result
+    /// will come.
+    pub(super) fn test(&mut self, test: Test) {
+        if self.tests < MAX_TESTS {
+            self.tests += 1;
+            self.environment.test(test);
         }
-        self.tests += 1;
-        let (context, engine) = (Arc::clone(&self.context), self.engine.clone());
-        self.workers.give(move |slot| {
-            let id = destination.id.clone();
-            let test = || done(deliver::test(&context, *destination, &payload));
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(test)).is_err() {
-                tracing::error!(destination.id = %id, "a test panicked");
-            }
-            engine.send(Message::Tested(slot));
-        });
     }
 }

@@ -1,4 +1,5 @@
-//! A lane: what the engine knows of one destination, and how a lane moves. Pure; time is an argument.
+//! A lane: what the engine knows of one destination, and how that changes. Pure: time is an argument. Nothing here may
+//! read a clock, the store or other lanes.
 
 pub mod suspicion;
 
@@ -20,74 +21,74 @@ use crate::delivery::sending::attempt::Client;
 use crate::delivery::workers::job::Job;
 use suspicion::Suspicion;
 
-/// What a lane's record says of its destination.
+/// What the lane's attempts so far say about its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// No success yet.
+    /// No attempt has succeeded yet.
     New,
-    /// It answers.
+    /// The destination answers.
     Good,
-    /// Nothing but failures lately.
+    /// Only failures lately.
     Failing,
 }
 
-/// Where a delivery in hand is.
+/// The state of a delivery in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
     /// Waits in the lane.
     Queued,
-    /// An attempt is under way, or its outcome is not on disk yet.
+    /// Given to a worker, in progress, or ended with an outcome that is not on disk yet.
     Sent,
-    /// On disk; remembered until the refill that began before is back.
+    /// No longer in hand, but remembered until the refill ends that had begun before.
     Settled,
 }
 
-/// One destination's lane.
+/// The lane of one destination.
 pub struct Lane {
-    /// The destination as it is now; the next attempt uses it.
+    /// The destination as it is now. The next attempt uses this.
     pub destination: Arc<Destination>,
-    /// Client with this destination's connections; dropped when idle.
+    /// The client with this destination's connections. Dropped after a time without work.
     pub client: Option<Arc<Client>>,
     /// When an attempt last ended.
     pub last_used: Timestamp,
-    /// Jobs that wait, first to go first.
+    /// Jobs that wait, in the order in which they are sent.
     pub queue: VecDeque<Job>,
-    /// Jobs that pass holds and back-off.
+    /// Manually retried jobs, which ignore holds and back-off.
     pub urgent: VecDeque<Job>,
-    /// Every delivery in hand.
+    /// Every delivery in hand, with its state.
     pub in_hand: HashMap<DeliveryId, JobState>,
-    /// What it has in hand beyond what each lane may have in any case, as it was last counted.
+    /// Jobs in hand above [`FLOOR`], without manual retries, at the last count.
     pub above_floor: usize,
-    /// Attempts under way.
+    /// Runs that workers have. Each has at most one attempt in progress.
     pub in_flight: usize,
-    /// The file holds more that is due.
+    /// The file holds further deliveries that are due.
     pub more: bool,
-    /// A refill is under way; `Some(true)` when the file got more since it began.
+    /// `Some` while a refill is in progress; `Some(true)` once more became due in the file since the refill began.
     pub refilling: Option<bool>,
-    /// Deliveries cancelled while a refill is under way.
+    /// Deliveries that were cancelled while a refill is in progress. The refill may still have read them.
     pub cancelled: HashSet<DeliveryId>,
-    /// What its record says.
+    /// The health of the destination.
     pub health: Health,
-    /// Usual duration of a success (moving average, 1/8).
+    /// Typical duration of a success: a moving average in which each new one counts 1/8.
     typical_duration: Duration,
-    /// Attempts that it may have at once.
+    /// Most attempts in progress, learned from successes and failures.
     adaptive_limit: usize,
     consecutive_failures: u32,
     halved_at: Timestamp,
     backoff: Duration,
-    /// Not before then, after failures.
+    /// End of the back-off after failures. Applies only while the lane is failing.
     pub backoff_until: Timestamp,
     suspicion: Suspicion,
-    /// Successes until it goes with others again.
+    /// Successes until the lane may share assignments with other lanes again.
     unbundled_successes: u32,
-    /// Its turn among equals, which it keeps until it takes it.
+    /// The lane's turn among equals. The lane keeps the turn until its next run begins.
     pub turn: Option<u64>,
-    /// When its timer goes off.
+    /// When the lane's timer goes off.
     pub wakes_at: Option<Timestamp>,
 }
 
 impl Lane {
-    /// A lane without a record.
+    /// A lane of which nothing is known yet.
     pub fn new(destination: Arc<Destination>, now: Timestamp) -> Self {
         Self {
             destination,
@@ -115,7 +116,7 @@ impl Lane {
         }
     }
 
-    /// The pool that its next attempt draws on.
+    /// The pool that the next attempt needs a permit of.
     pub fn pool(&self) -> Pool {
         match self.health {
             Health::Failing => Pool::Failing,
@@ -127,22 +128,24 @@ impl Lane {
         }
     }
 
-    /// How old an attempt of `pool` must be to be overdue.
+    /// How long an attempt of `pool` may be in progress before it is overdue; `None` where it never is.
     pub fn overdue_after(&self, pool: Pool) -> Option<Duration> {
         match pool {
             Pool::Failing => None,
-            // Those that usually take long are given their usual, and some; after that a hang is likelier.
+            // A slow destination gets twice its typical duration and 100 ms. After that it is more likely that the
+            // attempt hangs.
             Pool::Slow | Pool::Suspect if self.typical_duration >= FAST => Some(self.typical_duration * 2 + FAST * 2),
             _ => Some(FAST),
         }
     }
 
-    /// Whether it is paused.
+    /// Whether the destination is paused.
     pub fn is_paused(&self) -> bool {
         self.destination.pause.is_some()
     }
 
-    /// Held by `Retry-After` or back-off until then, if it lies after `now`. What was asked for by hand passes that.
+    /// When the lane may send again, if that is after `now`. Until then a hold (`Retry-After`), a back-off or the wait
+    /// for the next probe applies. Manual retries do not wait for this.
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
         let held = self.destination.held_until.unwrap_or(Timestamp::EPOCH);
         let until = held.max(if self.health == Health::Failing { self.backoff_until } else { Timestamp::EPOCH });
@@ -150,22 +153,24 @@ impl Lane {
         (until > now).then_some(until).max(probe)
     }
 
-    /// An overdue attempt and no success since it began: it probably hangs.
+    /// Whether an attempt is overdue and no later one has succeeded. Then the destination has probably stopped
+    /// answering.
     pub fn is_suspect(&self) -> bool {
         self.suspicion.is_on()
     }
 
-    /// Attempts that are overdue.
+    /// Attempts in progress that are overdue.
     pub fn hanging(&self) -> usize {
         self.suspicion.hanging()
     }
 
-    /// Attempts under way that may still end soon.
+    /// Runs of the lane without an overdue attempt.
     pub fn lively(&self) -> usize {
         self.in_flight.saturating_sub(self.hanging())
     }
 
-    /// Its place among the lanes of its pool: attempts of it that hold permits there, or what its probe weighs.
+    /// The lane's rank in its pool, lowest first: attempts that hold permits, or in the suspect pool the weight of the
+    /// next probe.
     pub fn weight(&self) -> usize {
         match self.pool() {
             Pool::Suspect => self.suspicion.weight(),
@@ -173,13 +178,14 @@ impl Lane {
         }
     }
 
-    /// Whether a further attempt may begin where a destination may have `most` at once, and a lane that still answers
-    /// may have `hanging` of them overdue. Those that are overdue count for the destination's own bound: it was asked for.
+    /// Whether a further attempt may begin. `most` is the limit of attempts in progress, unless the destination sets
+    /// its own. Overdue attempts count too, because that limit was asked for. `hanging` is how many of them a good lane
+    /// may have.
     pub fn has_capacity(&self, most: usize, hanging: usize) -> bool {
         let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
         let in_time = self.in_flight < most;
         match self.health {
-            // One that was asked for by hand does not wait for the one that fails.
+            // A manual retry does not wait for the attempt in progress that is probably failing.
             Health::Failing => in_time && self.lively() < 1 + usize::from(!self.urgent.is_empty()),
             Health::New => in_time && self.lively() < 1,
             Health::Good if self.is_suspect() => in_time && self.lively() < 1,
@@ -191,25 +197,28 @@ impl Lane {
         }
     }
 
-    /// It leads to another server, of which nothing is known.
+    /// The destination leads to another server now, of which nothing is known.
     pub fn moved(&mut self) {
         self.health = Health::New;
         self.suspicion.moved();
     }
 
-    /// Whether what hangs is all that keeps it from going on: it is to be looked at again when others hang less.
+    /// Whether overdue attempts may be all that holds a good lane back. Such a lane must be looked at again when others
+    /// have fewer.
     pub fn hangs_much(&self) -> bool {
         self.health == Health::Good && !self.is_suspect() && self.hanging() > 1
     }
 
-    /// Attempts at once of which none waits for another, to this destination or others that answer as soon.
+    /// The highest useful number of attempts in progress. With more, attempts only compete for processors, to this
+    /// destination or to others that answer as fast.
     pub fn max_useful_concurrency(&self) -> usize {
         usize::try_from(self.typical_duration.as_micros() / CONCURRENCY_STEP.as_micros())
             .unwrap_or(usize::MAX)
             .max(MIN_CONCURRENCY_LIMIT)
     }
 
-    /// Jobs that it may have in hand where its share of the common room is `share` and `spare` of it are left.
+    /// Most jobs that the lane may have in hand. `share` is the lane's part of the shared window, and `spare` is what
+    /// nobody uses of that window.
     pub fn window(&self, share: usize, spare: usize) -> usize {
         match self.health {
             Health::Good => FLOOR.max(WINDOW.min(share).min(self.in_hand.len() + spare)),
@@ -217,7 +226,7 @@ impl Lane {
         }
     }
 
-    /// Jobs that the worker which comes next is given.
+    /// Most jobs of the next run.
     pub fn run_length(&self) -> usize {
         if self.health != Health::Good || self.is_suspect() {
             return 1;
@@ -227,8 +236,8 @@ impl Lane {
         (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, MAX_RUN)
     }
 
-    /// Takes out what the worker which comes next is given: what was asked for by hand first, and alone. While the lane
-    /// waits for anything it stands among those that could send for that only.
+    /// Takes the jobs of the next run. A manual retry goes first and alone: while the lane waits, it is ready only for
+    /// its manual retries.
     pub fn next_jobs(&mut self) -> VecDeque<Job> {
         match self.urgent.pop_front() {
             Some(job) => VecDeque::from([job]),
@@ -236,22 +245,24 @@ impl Lane {
         }
     }
 
-    /// Usual duration of a success.
+    /// Typical duration of a success.
     pub fn typical_duration(&self) -> Duration {
         self.typical_duration
     }
 
-    /// Whether its worker is to be given nothing of other lanes.
+    /// Whether the lane must have an assignment of its own.
     pub fn goes_alone(&self) -> bool {
         self.unbundled_successes > 0
     }
 
-    /// It was given to a worker that another lane has held up. It goes alone until its next success.
+    /// A run was reclaimed because another lane delayed it. The lane gets assignments of its own until its next
+    /// success.
     pub fn delayed_by_other(&mut self) {
         self.unbundled_successes = self.unbundled_successes.max(1);
     }
 
-    /// It took longer than others may be held up. It goes alone for a while.
+    /// An attempt took so long that it delayed other lanes. The lane gets assignments of its own for
+    /// [`UNBUNDLED_SUCCESSES`] successes.
     pub fn delayed_others(&mut self) {
         self.unbundled_successes = UNBUNDLED_SUCCESSES;
     }
@@ -261,7 +272,7 @@ impl Lane {
         self.suspicion.overdue(began, now);
     }
 
-    /// An attempt was answered well.
+    /// An attempt that began at `began` has succeeded.
     pub fn succeeded(&mut self, began: Timestamp, took: Duration) {
         self.typical_duration = if self.health == Health::Good { (self.typical_duration * 7 + took) / 8 } else { took };
         self.adaptive_limit = if self.health == Health::Good { self.adaptive_limit + 1 } else { 2 };
@@ -272,15 +283,16 @@ impl Lane {
         self.suspicion.succeeded(began);
     }
 
-    /// An attempt failed.
+    /// An attempt that began at `began` has failed.
     pub fn failed(&mut self, began: Timestamp, now: Timestamp, jitter: Jitter) {
         if began >= self.halved_at {
-            // Once a round: those that were under way at the last halving say nothing new.
+            // Halved once for each round. Attempts that were in progress at the last halving say nothing new.
             self.adaptive_limit = (self.adaptive_limit / 2).max(1);
             self.halved_at = now;
         }
         if self.health == Health::Good && self.suspicion.is_stale(began) {
-            // The destination has answered what it was asked later: that one hung and ended now says nothing of now.
+            // A later attempt has succeeded meanwhile. This one hung since before, and says nothing about the
+            // destination now.
             return;
         }
         let was_suspect = self.is_suspect();
@@ -296,7 +308,7 @@ impl Lane {
         }
     }
 
-    /// A worker is done with it; `overdue` is when its attempt began that was overdue, if one was.
+    /// A worker is done with a run. `overdue` is when the run's overdue attempt began, if it had one.
     pub fn ended(&mut self, overdue: Option<Timestamp>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(began) = overdue {
@@ -304,12 +316,12 @@ impl Lane {
         }
     }
 
-    /// The file holds more than it has in hand, and it may have much in hand.
+    /// Whether the file holds more than the lane has in hand, and the lane may have much in hand.
     pub fn is_backlogged(&self) -> bool {
         (self.more || self.refilling.is_some()) && self.health == Health::Good && !self.is_paused()
     }
 
-    /// The file has something for it that is due.
+    /// The file holds something for this lane that is due.
     pub fn note_more(&mut self) {
         match &mut self.refilling {
             Some(came_meanwhile) => *came_meanwhile = true,
@@ -317,7 +329,7 @@ impl Lane {
         }
     }
 
-    /// Begins anew with the shortest back-off, and at once.
+    /// Ends the back-off, and makes the next one the shortest again.
     pub fn clear_backoff(&mut self) {
         self.backoff_until = Timestamp::EPOCH;
         self.backoff = MIN_BACKOFF;

@@ -1,4 +1,4 @@
-//! What the scheduler is told, and the channel that it comes through.
+//! Messages to the scheduler, and the channel that they come through.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -12,71 +12,76 @@ use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
 use crate::store::{Change, DueDeliveries};
 
-/// What the scheduler is told.
+/// A message to the scheduler.
 pub enum Message {
-    /// What a commit changed.
+    /// Changes of a commit.
     Changes(Vec<Change>),
-    /// A worker is done.
+    /// A worker is done with its assignment.
     Completed {
-        /// Numbers of the flights that it was given.
+        /// Numbers of the runs in the assignment.
         runs: Vec<u64>,
         /// The worker.
         slot: Arc<Slot>,
     },
     /// A worker is done with a test.
     Tested(Arc<Slot>),
-    /// The file was read for a lane.
+    /// A refill has read the file for a lane.
     Refilled {
         /// The lane.
         lane: DestinationKey,
-        /// What was found.
+        /// The due deliveries that were found.
         claimed: DueDeliveries,
     },
-    /// First due times, at start.
+    /// First due times of lanes, at start.
     FirstDue(Vec<(DestinationKey, Timestamp)>),
     /// A test is to be sent.
-    Test {
-        /// Where to.
-        destination: Box<Destination>,
-        /// What.
-        payload: Document,
-        /// Told of the attempt.
-        done: Box<dyn FnOnce(Attempt) + Send>,
-    },
-    /// No further attempts; those under way have this long.
+    Test(Test),
+    /// No further attempt begins. Those in progress have this long to end.
     Stop(Duration),
 }
 
-/// The engine's end of the channel that commits are told through; made before the store that tells.
+/// A test to send.
+pub struct Test {
+    /// The destination.
+    pub destination: Box<Destination>,
+    /// The document.
+    pub payload: Document,
+    /// Called with the attempt, unless the test is dropped.
+    pub done: Box<dyn FnOnce(Attempt) + Send>,
+}
+
+/// The engine's end of the channel. The channel is made before the store, because the store's observer needs the other
+/// end.
 pub struct EngineReceiver(Receiver<Message>);
 
-/// Tells the engine something. Clones tell the same engine.
+/// Sends messages to the engine. Clones send to the same engine.
 #[derive(Clone)]
 pub struct EngineHandle(Sender<Message>);
 
-/// The channel between the store and the engine. It is not bounded itself: what is in it is bounded by the commits.
+/// The channel between the store and the engine. The channel itself has no limit; the number of messages is bounded by
+/// the commits.
 pub fn channel() -> (EngineHandle, EngineReceiver) {
     let (sender, receiver) = mpsc::channel();
     (EngineHandle(sender), EngineReceiver(receiver))
 }
 
 impl EngineReceiver {
-    /// What comes through it.
+    /// The messages.
     pub fn receiver(&self) -> &Receiver<Message> {
         &self.0
     }
 }
 
 impl EngineHandle {
-    /// Tells it anything. An engine that has stopped hears nothing more.
+    /// Sends a message. An engine that has stopped gets nothing.
     pub fn send(&self, message: Message) {
         let _ = self.0.send(message);
     }
 
-    /// Tells of a commit's changes.
+    /// Sends the changes of a commit, if there are any.
     pub fn changes(&self, changes: Vec<Change>) {
         if !changes.is_empty() {
-            // The file keeps what is pending.
+            // Nothing is lost without a receiver: the file keeps what is pending.
             self.send(Message::Changes(changes));
         }
     }

@@ -1,9 +1,10 @@
-//! Who sends next. One thread of normal priority owns all lanes: workers below it that held a lock could stall
-//! everything when the processor is short.
+//! Decides who sends next. One thread of normal priority owns all lanes. If workers of lower priority held a lock on
+//! them, they could stall everything when processors are busy. Nothing here may wait for a disk or a network.
 
 pub mod bundle;
 pub mod changes;
 pub mod dispatch;
+pub mod environment;
 pub mod lane;
 pub mod message;
 pub mod places;
@@ -26,11 +27,13 @@ use super::workers::batch::Run;
 use super::workers::deliver::WorkerContext;
 use super::workers::threads::Workers;
 use crate::delivery::limits::{AFTER_CUT, MAX_TESTS, TICK};
+use crate::domain::destination::Destination;
 use crate::domain::ids::DestinationKey;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::Store;
+use environment::{Environment, Outside};
 use lane::Lane;
 use message::{EngineHandle, Message};
 use pools::{Entry, Pool, Pools};
@@ -38,50 +41,56 @@ use processors::Processors;
 use refill::{ReadRequest, Refills};
 use turns::AccountTurns;
 
+/// Most attempts that the engine may have in progress.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Over all destinations.
+    workers: usize,
+    /// To one destination that sets no limit of its own.
+    destination_concurrency: usize,
+}
+
 struct InFlightRun {
     lane: DestinationKey,
     run: Arc<Run>,
-    /// The first one that its worker was given, which may be this.
+    /// The first run of the same assignment, which may be this one.
     first: Arc<Run>,
-    /// The pool whose permit it holds; `Free` once it gave it back.
+    /// The pool whose permit the run holds; `Free` once the permit was given back.
     pool: Pool,
-    /// How old its attempt must be to give the permit back.
+    /// How long an attempt of this run may be in progress before it is overdue.
     overdue_after: Duration,
     recent_failing: bool,
-    /// When its attempt began that was found overdue.
+    /// When the overdue attempt began, if there is one.
     overdue: Option<Timestamp>,
 }
 
 /// All state of the engine.
 pub struct Scheduler {
-    options: EngineOptions,
-    context: Arc<WorkerContext>,
-    engine: EngineHandle,
-    refills: Refills,
-    workers: Workers,
+    limits: Limits,
+    environment: Box<dyn Environment>,
     lanes: HashMap<DestinationKey, Lane>,
-    /// The entry under which a lane stands among the ready ones.
+    /// The entry of each lane that is in the ready set of a pool.
     entered: HashMap<DestinationKey, Entry>,
     pools: Pools,
     in_flight: BTreeMap<u64, InFlightRun>,
-    /// Workers that are busy with them.
+    /// Workers that have an assignment.
     busy_workers: usize,
-    /// Those of them that probably want a processor.
+    /// Workers among them that probably want a processor.
     processors: Processors,
     next_run: u64,
-    /// When a lane is to be looked at again: due deliveries, ends of holds and back-offs. Only the entry that the lane
-    /// itself names counts.
+    /// When lanes must be looked at again: due deliveries, ends of holds and back-offs. An entry counts only if it is
+    /// at the lane's own `wakes_at`.
     timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
-    /// When an attempt is to be looked at again.
+    /// When runs must be checked again.
     overdue_checks: BinaryHeap<Reverse<(Timestamp, u64)>>,
-    /// Until when attempts of failing lanes that ended count as young.
+    /// Until when ended attempts of failing lanes count as recent.
     recent_failures_until: VecDeque<Timestamp>,
-    /// Lanes that could take more in hand from the file.
+    /// Backlogged lanes, which share the window.
     backlogged: HashSet<DestinationKey>,
-    /// Attempts that are overdue.
+    /// Overdue attempts of all lanes.
     hanging: usize,
     in_hand: usize,
-    /// Those of them that lanes have in hand beyond what each may have in any case.
+    /// Jobs in hand above each lane's floor, over all lanes. Bounded by the shared window.
     above_floor: usize,
     bytes: usize,
     account_turns: AccountTurns,
@@ -91,47 +100,54 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Knows every destination from the start; what they have to send is read in the background.
+    /// Makes a lane for every destination. Due deliveries are then read in the background.
     pub fn new(
         options: EngineOptions,
         store: Store,
         engine: EngineHandle,
         metrics: Arc<EngineMetrics>,
     ) -> Result<Self> {
-        let now = options.clock.now();
         let destinations = store.all_destinations()?;
         let refills = Refills::start(&store, &engine)?;
         let workers = Workers::new(options.workers + MAX_TESTS)
             .map_err(|error| Error::internal(format!("cannot start the delivery pool: {error}")))?;
+        let resolver = GuardedResolver::new(Arc::clone(&options.network));
         let context = WorkerContext {
             store,
             clock: options.clock,
             metrics,
-            connections: DestinationConnections::new(
-                GuardedResolver::new(Arc::clone(&options.network)),
-                options.trust.clone(),
-            ),
+            connections: DestinationConnections::new(resolver, options.trust.clone()),
             retry_schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             pause_after: options.pause_after,
         };
+        let outside = Outside { context: Arc::new(context), workers, refills, engine, clock: options.clock };
+        let limits = Limits { workers: options.workers, destination_concurrency: options.destination_concurrency };
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self::with(Box::new(outside), limits, processors, destinations))
+    }
+
+    fn with(
+        mut environment: Box<dyn Environment>,
+        limits: Limits,
+        processors: usize,
+        destinations: Vec<Destination>,
+    ) -> Self {
+        let now = environment.now();
         let lanes: HashMap<_, _> =
             destinations.into_iter().map(|found| (found.key, Lane::new(Arc::new(found), now))).collect();
         if !lanes.is_empty() {
-            refills.request(ReadRequest::FirstDue(lanes.keys().copied().collect()), true);
+            environment.read(ReadRequest::FirstDue(lanes.keys().copied().collect()), true);
         }
-        Ok(Self {
-            options,
-            context: Arc::new(context),
-            engine,
-            refills,
-            workers,
+        Self {
+            limits,
+            environment,
             lanes,
             entered: HashMap::new(),
             pools: Pools::default(),
             in_flight: BTreeMap::new(),
             busy_workers: 0,
-            processors: Processors::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            processors: Processors::new(processors),
             next_run: 0,
             timers: BinaryHeap::new(),
             overdue_checks: BinaryHeap::new(),
@@ -145,19 +161,20 @@ impl Scheduler {
             tests: 0,
             stopping: None,
             last_sweep: now,
-        })
+        }
     }
 
-    /// Runs until stopped.
+    /// Runs until the engine is stopped.
     pub fn run(mut self, receiver: &Receiver<Message>) {
-        // A local of this function: the process ends before the workers' pool is waited for.
+        // A local value is dropped before `self`. After a panic the process ends before it would wait for the workers'
+        // pool.
         let _ends = EndsProcess("scheduler");
         loop {
             panic_point("scheduler");
             match receiver.recv_timeout(self.wait()) {
                 Ok(message) => {
                     self.handle_message(message);
-                    // All that came meanwhile first, then one look at who sends next.
+                    // Handles all waiting messages before it decides once who sends next.
                     while let Ok(message) = receiver.try_recv() {
                         self.handle_message(message);
                     }
@@ -165,10 +182,7 @@ impl Scheduler {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            let now = self.now();
-            self.fire_timers(now);
-            self.check_overdue(now);
-            self.expire_recent(now);
+            self.turn();
             if let Some(deadline) = self.stopping {
                 if self.in_flight.is_empty() || Instant::now() > deadline + AFTER_CUT {
                     return self.end();
@@ -176,16 +190,25 @@ impl Scheduler {
                 if Instant::now() > deadline {
                     self.cut_all();
                 }
-            } else {
-                self.dispatch(now);
-                self.sweep(now);
             }
-            self.context.metrics.set_gauges(self.busy_workers, self.lanes.len(), self.in_hand);
         }
     }
 
+    /// Does what is due now. To be called after all messages that have arrived were handled.
+    fn turn(&mut self) {
+        let now = self.now();
+        self.fire_timers(now);
+        self.check_overdue(now);
+        self.expire_recent(now);
+        if self.stopping.is_none() {
+            self.dispatch(now);
+            self.sweep(now);
+        }
+        self.environment.show(self.busy_workers, self.lanes.len(), self.in_hand);
+    }
+
     fn now(&self) -> Timestamp {
-        self.options.clock.now()
+        self.environment.now()
     }
 
     fn wait(&self) -> Duration {
@@ -204,18 +227,18 @@ impl Scheduler {
         match message {
             Message::Changes(changes) => changes.into_iter().for_each(|change| self.apply_change(change)),
             Message::Completed { runs, slot } => {
-                self.workers.returned(slot);
+                self.environment.returned(slot);
                 self.runs_completed(runs);
             }
             Message::Tested(slot) => {
                 self.tests -= 1;
-                self.workers.returned(slot);
+                self.environment.returned(slot);
             }
             Message::Refilled { lane, claimed } => self.refilled(lane, claimed),
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
-            Message::Test { destination, payload, done } => self.test(destination, payload, done),
+            Message::Test(test) => self.test(test),
             Message::Stop(grace) => {
-                // What has not begun is still in the file.
+                // Jobs that have not begun are still pending in the file.
                 self.in_flight.values().for_each(|run| drop(run.run.recall()));
                 self.stopping = Some(Instant::now() + grace);
             }
@@ -234,7 +257,8 @@ impl Scheduler {
         }
     }
 
-    /// Looks at a lane at `at`, or before. What lies after is found again then: each look reads when the next is due.
+    /// Sets the lane's timer to `at`, unless it goes off earlier anyway. Later times need not be kept: each refill says
+    /// when the next delivery is due.
     fn set_timer(&mut self, key: DestinationKey, at: Timestamp) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.wakes_at.is_none_or(|wakes_at| at < wakes_at) {
@@ -260,6 +284,9 @@ impl Scheduler {
         if !self.in_flight.is_empty() {
             tracing::warn!(attempts = self.in_flight.len(), "attempts did not end in time; they are made again");
         }
-        self.workers.stop();
+        self.environment.stop();
     }
 }
+
+#[cfg(test)]
+mod simulation;

@@ -1,7 +1,6 @@
-//! Where a lane belongs: among those that could send, on a timer, or to be refilled from the file.
+//! Where a lane is: in the ready set of a pool, on a timer, or waiting for a refill.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use super::Scheduler;
 use super::lane::{Health, JobState};
@@ -44,7 +43,7 @@ impl Scheduler {
         self.reschedule(key);
     }
 
-    /// Puts a lane where it belongs now: among the ready ones, on a timer, or to be refilled.
+    /// Puts a lane where it belongs now: into the ready set of its pool, on a timer, or in the queue for refills.
     pub(super) fn reschedule(&mut self, key: DestinationKey) {
         self.remove_ready(key);
         self.count(key);
@@ -58,7 +57,7 @@ impl Scheduler {
         let (share, spare) = self.shared_window();
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.is_paused() {
-            // What it has in hand waits in the file.
+            // A paused lane keeps nothing in memory. Its deliveries wait in the file.
             let dropped: Vec<Job> = lane.queue.drain(..).chain(lane.urgent.drain(..)).collect();
             if !dropped.is_empty() {
                 lane.note_more();
@@ -73,13 +72,14 @@ impl Scheduler {
         let window = lane.window(share, spare);
         let low = lane.queue.len() <= window / 4;
         let limit = window.saturating_sub(lane.in_hand.len());
-        // A look passes over all that is in hand: not for a few more. Half of what it finds may be retries.
+        // A refill skips all that is in hand, which takes time. So it must be able to bring a quarter of the window,
+        // and at least 2 because half may be retries.
         if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(2) {
             lane.refilling = Some(false);
             lane.more = false;
             let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
             let pressing = lane.health != Health::Failing;
-            self.refills.request(ReadRequest::Refill { lane: key, now, limit, in_hand }, pressing);
+            self.environment.read(ReadRequest::Refill { lane: key, now, limit, in_hand }, pressing);
         }
         if lane.queue.is_empty() && lane.urgent.is_empty() && !lane.more {
             return;
@@ -89,8 +89,8 @@ impl Scheduler {
         }
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let has_work = !lane.urgent.is_empty() || (wait.is_none() && !lane.queue.is_empty());
-        let hanging = may_hang(self.hanging, self.options.workers);
-        if has_work && lane.has_capacity(self.options.destination_concurrency, hanging) {
+        let hanging = may_hang(self.hanging, self.limits.workers);
+        if has_work && lane.has_capacity(self.limits.destination_concurrency, hanging) {
             let turn = *lane.turn.get_or_insert_with(|| self.account_turns.queue(lane.destination.account_key));
             let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn };
             self.entered.insert(key, entry);
@@ -98,8 +98,8 @@ impl Scheduler {
         }
     }
 
-    /// Counts anew what a lane has in hand beyond what each may have in any case. What is sent by hand holds no document
-    /// while it waits, and is not to take the room of others.
+    /// Counts the jobs that a lane has in hand above [`FLOOR`]. Manual retries hold no document while they wait, and
+    /// must not use up the shared window.
     fn count(&mut self, key: DestinationKey) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let excess = lane.in_hand.len().saturating_sub(lane.urgent.len() + FLOOR);
@@ -107,8 +107,8 @@ impl Scheduler {
         lane.above_floor = excess;
     }
 
-    /// What a lane may have in hand beyond what each may have in any case: its share of all of it, with one share for
-    /// those that are not behind, and what is left of all of it.
+    /// The part of the shared window that each lane may use, and what is left of the whole. There is one part for each
+    /// backlogged lane, and one more for all other lanes.
     pub(super) fn shared_window(&self) -> (usize, usize) {
         (SHARED_WINDOW / (self.backlogged.len() + 1), SHARED_WINDOW.saturating_sub(self.above_floor))
     }
@@ -119,22 +119,21 @@ impl Scheduler {
         }
     }
 
-    /// Now and then: idle connections are closed, and lanes that were short of room are looked at again.
+    /// Once every [`TICK`]: ends what has been idle for long, and reschedules lanes that others may have held back.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         if now.since(self.last_sweep) < TICK {
             return;
         }
         self.last_sweep = now;
-        self.workers.prune();
         self.account_turns.prune();
-        self.context.connections.sweep(Instant::now());
+        self.environment.sweep();
         let mut waiting = Vec::new();
         for (key, lane) in &mut self.lanes {
             if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > CLIENT_IDLE {
                 lane.client = None;
             }
             let short = lane.more && lane.refilling.is_none() && !lane.is_paused() && lane.in_hand.len() < FLOOR;
-            // What others have hanging may have been in its way.
+            // Overdue attempts of other lanes may have held this lane back.
             if short || (lane.hangs_much() && !lane.queue.is_empty()) {
                 waiting.push(*key);
             }

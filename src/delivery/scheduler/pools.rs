@@ -1,15 +1,15 @@
-//! Who may send next: permits in six pools, tried in this order. Within a pool the lane with the fewest attempts under
-//! way goes first; among equals accounts take turns.
+//! Who may send next: permits in six pools, tried in a fixed order. Within a pool the lane with the fewest attempts in
+//! progress goes first. Among equals accounts take turns.
 
 use std::collections::BTreeSet;
 
 use crate::delivery::limits::{HANGING_EACH, HANGING_FRACTION, MIN_HANGING, RECENT_FAILING, RESERVED_FRACTION};
 use crate::domain::ids::DestinationKey;
 
-/// What an attempt draws on.
+/// The pool that an attempt needs a permit of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
-    /// Good lanes that usually answer at once: what bounds these is the processor.
+    /// Good lanes that usually answer at once. The real limit of these is the processor.
     Immediate,
     /// Good lanes that usually answer soon.
     Fast,
@@ -17,7 +17,8 @@ pub enum Pool {
     Slow,
     /// Lanes without a success yet.
     New,
-    /// Lanes that have probably stopped answering: these hold their permits to the end, so that they are few.
+    /// Lanes that have probably stopped answering. Their attempts keep the permit until they end, so that there are
+    /// few.
     Suspect,
     /// Failing lanes.
     Failing,
@@ -25,36 +26,37 @@ pub enum Pool {
     Free,
 }
 
-/// The pools in the order in which they are served.
+/// The pools, in the order in which they are tried.
 pub const ORDER: [Pool; 6] = [Pool::Immediate, Pool::Fast, Pool::Slow, Pool::New, Pool::Suspect, Pool::Failing];
 
-/// Permits of each pool in [`ORDER`].
+/// Permits of each pool, in the order of [`ORDER`].
 const PERMITS: [usize; 6] = [128, 128, 256, 128, 128, 256];
 
-/// Attempts that may be overdue of a lane that answers others, where `hanging` are in all and there are `workers`.
+/// Overdue attempts that a good lane may have. `hanging` is the number of overdue attempts of all lanes, and `workers`
+/// the number of threads.
 pub fn may_hang(hanging: usize, workers: usize) -> usize {
     ((workers / HANGING_FRACTION).saturating_sub(hanging) / HANGING_EACH).max(MIN_HANGING)
 }
 
 type Ready = BTreeSet<(usize, u64, DestinationKey)>;
 
-/// The permits, and the lanes that could send.
+/// The permits in use, and the lanes that are ready to send.
 #[derive(Default)]
 pub struct Pools {
     used: [usize; ORDER.len()],
     ready: [Ready; ORDER.len()],
-    /// Attempts of failing lanes that are still young.
+    /// Attempts of failing lanes that count as recent.
     pub recent_failing: usize,
 }
 
-/// A lane's entry among the ready ones.
+/// A lane's entry in the ready set of its pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Its pool.
+    /// The pool.
     pub pool: Pool,
-    /// Its attempts under way that hold permits, or what it weighs in their place.
+    /// The lane's attempts that hold permits, or in the suspect pool the weight of its next probe.
     pub weight: usize,
-    /// Its turn among equals.
+    /// The lane's turn among equals.
     pub turn: u64,
 }
 
@@ -63,27 +65,27 @@ fn index(pool: Pool) -> Option<usize> {
 }
 
 impl Pools {
-    /// Notes that a lane could send.
+    /// Adds a lane to the ready set of its pool.
     pub fn enter(&mut self, lane: DestinationKey, entry: Entry) {
         if let Some(at) = index(entry.pool) {
             self.ready[at].insert((entry.weight, entry.turn, lane));
         }
     }
 
-    /// Takes a lane out again.
+    /// Removes a lane from the ready set of its pool.
     pub fn leave(&mut self, lane: DestinationKey, entry: Entry) {
         if let Some(at) = index(entry.pool) {
             self.ready[at].remove(&(entry.weight, entry.turn, lane));
         }
     }
 
-    /// How many brisk lanes could send.
+    /// Number of immediate lanes that are ready.
     pub fn busy_immediate(&self) -> usize {
         self.ready[0].len()
     }
 
-    /// The lane that sends next and its pool, while `flying` of `workers` threads are taken, if `processors_free` says that
-    /// it would find a processor. A lane that finds none holds up no other pool.
+    /// The lane that sends next and its pool, while `flying` of `workers` threads are busy. `processors_free` says
+    /// whether the lane's attempt would find a processor. A pool whose first lane finds none is skipped.
     pub fn next(
         &self,
         flying: usize,
@@ -101,7 +103,7 @@ impl Pools {
                 return None;
             }
             let (weight, _, lane) = self.ready[at].first()?;
-            // More than one only while enough is left for others.
+            // A lane gets a further permit only while enough are left for others.
             (*weight < 1 + free / 2 && processors_free(*pool, *lane)).then_some((*lane, *pool))
         })
     }
@@ -127,6 +129,18 @@ impl Pools {
         if let Some(at) = index(pool) {
             self.used[at] = self.used[at].saturating_sub(1);
         }
+    }
+
+    /// Permits of a pool that are in use.
+    #[cfg(test)]
+    pub fn used(&self, pool: Pool) -> usize {
+        index(pool).map_or(0, |at| self.used[at])
+    }
+
+    /// Number of lanes that are ready.
+    #[cfg(test)]
+    pub fn ready(&self) -> usize {
+        self.ready.iter().map(Ready::len).sum()
     }
 }
 

@@ -1,5 +1,5 @@
-//! Attempts that probably want a processor. More of them at once than processors serve only keep each other, and all else,
-//! from running: then each takes long, and destinations that answer at once look slow.
+//! Attempts that probably want a processor. More of them than processors can serve only slow each other down, and
+//! everything else. Then each takes long, and destinations that answer at once look slow.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 
 type Wanting = BTreeMap<u64, (Timestamp, Arc<Run>)>;
 
-/// Workers that were given something just now, by the number of their first flight, and since when.
+/// Workers that probably want a processor, by pool and by the number of their first run.
 pub struct Processors {
     count: usize,
     immediate: Wanting,
@@ -20,12 +20,12 @@ pub struct Processors {
 }
 
 impl Processors {
-    /// So many.
+    /// For a machine with `count` processors.
     pub fn new(count: usize) -> Self {
         Self { count, immediate: Wanting::new(), fast: Wanting::new(), new: Wanting::new() }
     }
 
-    /// A worker was given flight `number` of `pool`, and perhaps others after it.
+    /// A worker was given run `number` of `pool`, and perhaps others after it. `first` is that run.
     pub fn given(&mut self, number: u64, pool: Pool, first: &Arc<Run>, now: Timestamp) {
         let wanting = match pool {
             Pool::Immediate => &mut self.immediate,
@@ -36,18 +36,18 @@ impl Processors {
         wanting.insert(number, (now, Arc::clone(first)));
     }
 
-    /// The worker of flight `number` is done.
+    /// The worker with the first run `number` is done.
     pub fn ended(&mut self, number: u64) {
         for wanting in [&mut self.immediate, &mut self.fast, &mut self.new] {
             wanting.remove(&number);
         }
     }
 
-    /// Forgets workers that probably wait.
+    /// Forgets workers that have been busy for long, which probably wait for a response.
     pub fn pass(&mut self, now: Timestamp) {
         for wanting in [&mut self.immediate, &mut self.fast, &mut self.new] {
             wanting.retain(|_, (since, first)| {
-                // One that has not come to run still wants a processor.
+                // A worker that has not begun still wants a processor.
                 if since.plus(RECLAIM_AFTER) <= now && first.progress() == Progress::NotStarted {
                     *since = now;
                 }
@@ -62,7 +62,8 @@ impl Processors {
         all.into_iter().flat_map(BTreeMap::values).map(|(since, _)| since.plus(RECLAIM_AFTER)).min()
     }
 
-    /// Whether a lane of `pool` finds one, of which `useful` attempts at once do not wait for each other.
+    /// Whether a processor is free for a lane of `pool`. `useful` is the lane's highest useful number of attempts in
+    /// progress.
     pub fn are_free(&self, pool: Pool, useful: usize) -> bool {
         match pool {
             Pool::Immediate => self.immediate.len() < useful * self.count,

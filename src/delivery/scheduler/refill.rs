@@ -1,5 +1,5 @@
-//! Threads that read the backlog: what a lane is to send next, and at start which lanes have anything to send. Apart
-//! from the scheduler, which must not wait for a disk, and with lanes that are not failing served first.
+//! Threads that read the backlog: due deliveries of a lane, and at start which lanes have any. They are apart from the
+//! scheduler, which must not wait for a disk. Lanes that are not failing are read first.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,33 +12,33 @@ use crate::error::{Error, Result};
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::Store;
 
-/// Threads, each with a connection of the engine's pool.
+/// Number of threads. Each uses one connection of the engine's pool.
 const THREADS: usize = 2;
 
-/// Destinations of one look for first due times.
+/// Most destinations of one read of first due times.
 const FIRST_DUE_BATCH: usize = 500;
 
-/// A file that cannot be read is asked again after this.
+/// Time until the file is read again after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What to read.
 pub enum ReadRequest {
-    /// Jobs of a lane.
+    /// Due deliveries of a lane.
     Refill {
         /// The lane.
         lane: DestinationKey,
-        /// Due by then.
+        /// Deliveries due until this time.
         now: Timestamp,
-        /// At most this many.
+        /// Most deliveries to read.
         limit: usize,
-        /// Not these.
+        /// Deliveries to skip.
         in_hand: HashSet<DeliveryId>,
     },
-    /// When the first pending delivery of each is due.
+    /// When the first pending delivery of each lane is due.
     FirstDue(Vec<DestinationKey>),
 }
 
-/// Where wishes go.
+/// Where read requests are queued.
 pub struct Refills {
     queue: Arc<Queue>,
 }
@@ -79,7 +79,7 @@ impl Refills {
         Ok(Self { queue })
     }
 
-    /// Queues a wish; `pressing` ones go first.
+    /// Queues a read request; `pressing` ones go first.
     pub fn request(&self, wish: ReadRequest, pressing: bool) {
         let mut state = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
         if pressing {
@@ -100,7 +100,7 @@ impl Drop for Refills {
 }
 
 impl Queue {
-    /// The next wish; `None` when the engine is gone.
+    /// Waits for the next read request; `None` once the engine has stopped.
     fn next(&self) -> Option<ReadRequest> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -115,7 +115,8 @@ impl Queue {
     }
 }
 
-/// A wish that failed goes to the end of the queue, so that one bad page does not keep all other lanes waiting.
+/// Waits, then puts a failed read request at the end of the queue. One damaged page must not keep all other lanes
+/// waiting.
 fn put_off(queue: &Queue, wish: ReadRequest, error: &Error) {
     tracing::error!(error = error.detail(), "cannot read the backlog");
     std::thread::sleep(RETRY_INTERVAL);

@@ -1,21 +1,21 @@
-//! Turns of accounts. Among lanes that have equally many attempts under way the accounts take turns, and within an account
-//! its lanes: an event that goes to a thousand destinations takes the turns of one account, not of a thousand.
+//! Turns of accounts. Among lanes with equally many attempts in progress accounts take turns, and within an account its
+//! lanes do. An event for a thousand destinations takes the turns of one account, not of a thousand.
 
 use std::collections::HashMap;
 
 use crate::domain::ids::AccountKey;
 
-/// Hands out turns. A turn is a number; the lowest goes first.
+/// Gives out turns. A turn is a number, and the lowest goes first.
 #[derive(Debug, Default)]
 pub struct AccountTurns {
     /// The highest turn that was taken.
     now: u64,
-    /// The next turn of each account that has waited for more than one.
+    /// The next free turn of each account that waits for one.
     next: HashMap<AccountKey, u64>,
 }
 
 impl AccountTurns {
-    /// A turn for one more lane of an account: now, or behind those that the account waits for already.
+    /// A turn for one more lane of an account: now, or after those that the account already waits for.
     pub fn queue(&mut self, account: AccountKey) -> u64 {
         let next = self.next.entry(account).or_default();
         let turn = self.now.max(*next);
@@ -54,7 +54,7 @@ mod tests {
                 if account == one {
                     break;
                 }
-                // There is always more of it.
+                // The large account always has more to send.
                 waiting.push((turns.queue(many), many));
                 before += 1;
             }

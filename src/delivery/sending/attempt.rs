@@ -1,4 +1,5 @@
-//! One HTTP request to a destination: built, signed, sent, read, classified. All of ureq is here and in the resolver.
+//! One HTTP request to a destination: builds, signs and sends it, reads the response, and classifies the outcome. What
+//! follows from an outcome is decided in `domain`, not here.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::domain::destination::{Destination, HttpMethod};
 use crate::domain::ids::EventId;
 use crate::domain::{query, retry, signature};
 
-/// Bytes of an answer's body that are read: a short one to its end, so that the connection can be used again.
+/// Most bytes of a response's body that are read. A body up to this limit is read to its end, so that the connection
+/// can be used again.
 const READ_BODY_BYTES: u64 = 64 * 1024;
 
 const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
@@ -26,11 +28,12 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// What sends to one destination as it is now: its connections, and what is the same in every request.
+/// What sends to one destination as it is now: the lane's connections, and the parts that all requests have in common.
 pub struct Client {
     agents: Arc<LaneConnections>,
     destination: Arc<Destination>,
-    /// Head of every request, but for what is signed; an error where none can be made of URL and headers.
+    /// What all requests have in common, without signature and body. An error where URL or headers make no valid
+    /// request.
     head: Result<RequestTemplate, http::Error>,
     timeout: Duration,
 }
@@ -42,12 +45,12 @@ struct RequestTemplate {
 }
 
 impl Client {
-    /// The whole of an exchange may take `timeout`. Connections are shared with others to the same origin.
+    /// A client whose connections are shared with other lanes to the same origin. `timeout` is for a whole exchange.
     pub fn new(connections: &DestinationConnections, destination: Arc<Destination>, timeout: Duration) -> Self {
         Self::of(connections.to(&destination.fields.url, timeout), destination, timeout)
     }
 
-    /// The same with a connection of its own.
+    /// A client with a connection of its own, shared with nobody.
     pub fn isolated(connections: &DestinationConnections, destination: Arc<Destination>, timeout: Duration) -> Self {
         Self::of(connections.isolated(&destination.fields.url, timeout), destination, timeout)
     }
@@ -56,7 +59,7 @@ impl Client {
         Self { agents: Arc::new(agents), head: RequestTemplate::of(&destination), destination, timeout }
     }
 
-    /// The same connections for a destination of which something else has changed.
+    /// The same connections for a destination whose origin and timeout have not changed.
     pub fn with(&self, destination: Arc<Destination>) -> Self {
         Self {
             agents: Arc::clone(&self.agents),
@@ -66,25 +69,25 @@ impl Client {
         }
     }
 
-    /// To send one request after the other; where `shared`, maybe on a connection that another lane has used.
+    /// Leases a connection for requests one after the other. Where `shared`, it may be one that another lane has used.
     pub fn session(&self, shared: bool) -> Session<'_> {
         Session { client: self, lent: self.agents.lease(shared) }
     }
 
-    /// Cuts what is under way.
+    /// Cancels the exchanges that are in progress on this client.
     pub fn shutdown(&self) {
         self.agents.shutdown();
     }
 }
 
-/// A client's connection that one worker uses.
+/// A connection of a client, used by one worker.
 pub struct Session<'a> {
     client: &'a Client,
     lent: Lease<'a>,
 }
 
 impl Session<'_> {
-    /// Where it leads.
+    /// The destination that is sent to.
     pub fn destination(&self) -> &Arc<Destination> {
         &self.client.destination
     }
@@ -116,9 +119,9 @@ impl RequestTemplate {
 
 /// What is sent.
 pub struct Request<'a> {
-    /// The id that receivers tell repeats by.
+    /// The id by which receivers recognise a repeated request.
     pub event: EventId,
-    /// The document as it came.
+    /// The document, byte for byte as it was accepted.
     pub document: &'a [u8],
 }
 
@@ -126,11 +129,12 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub struct NotSent(pub String);
 
-/// Makes the request. Where a kept connection broke before the peer took any of it, it is made once more on the client that
-/// `spare` makes for the time that is left: the peer had closed it just then, which says nothing about the destination.
+/// Makes one attempt. A kept connection may break before the peer took anything of the request. Then the peer had just
+/// closed the connection, which says nothing about the destination. In this case the request is made once more, on the
+/// client that `spare` makes for the time that is left.
 ///
 /// # Errors
-/// The GET's URL would be too long.
+/// The URL of a GET would be too long.
 pub fn send(
     request: &Request<'_>,
     line: &Session<'_>,
@@ -181,15 +185,15 @@ pub fn send(
 /// What came back.
 struct ReceivedAnswer {
     outcome: Outcome,
-    /// What is wrong with it.
+    /// What is wrong with the response, or why there is none.
     flaw: Option<String>,
-    /// As much of the body as the log keeps.
+    /// The first bytes of the body, as many as the log keeps.
     body: Vec<u8>,
     truncated: bool,
 }
 
-/// Reads an answer's body to its end, or to the limit. The answer counts whatever is wrong with the body: only the log
-/// wants that.
+/// Reads a response's body to its end or to the limit. The status counts even if the body is broken, because the body
+/// is only for the log.
 fn read(response: Response<Body>) -> ReceivedAnswer {
     let status = response.status().as_u16();
     let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -199,7 +203,7 @@ fn read(response: Response<Body>) -> ReceivedAnswer {
     };
     let said = field("content-length").and_then(|value| value.parse::<u64>().ok());
     let mut body = Vec::new();
-    // One byte more than is kept tells whether there was more.
+    // More is read than the log keeps, which shows whether the body was longer.
     let end = response.into_body().into_reader().take(READ_BODY_BYTES).read_to_end(&mut body);
     let flaw = end.err().map(|error| flaw(&ureq::Error::from(error), body.len(), said));
     let truncated = body.len() > LOGGED_BODY_BYTES;
@@ -208,7 +212,7 @@ fn read(response: Response<Body>) -> ReceivedAnswer {
     ReceivedAnswer { outcome: Outcome::Answer { status, retry_after }, flaw, body, truncated }
 }
 
-/// What is wrong with a body of which `came` bytes could be read; its head `said` how many it would have.
+/// Describes a broken body of which `came` bytes could be read. `said` is the length that the headers promised.
 fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
     let of = said.map_or_else(String::new, |said| format!(" of {said}"));
     let (class, why) = classify(error);
@@ -219,7 +223,7 @@ fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
     }
 }
 
-/// `url` is a GET's, with the document.
+/// Signs and sends the request. `url` is only for a GET, and contains the document.
 fn call(request: &Request<'_>, line: &Session<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
     let (client, agent) = (line.client, line.lent.agent());
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
@@ -247,13 +251,13 @@ fn call(request: &Request<'_>, line: &Session<'_>, url: Option<&str>) -> Result<
     }
 }
 
-/// Whether this machine could not even try: no file, port or memory is left. That says nothing about the destination.
+/// Whether this machine had no file, port or memory left for the attempt. That says nothing about the destination.
 fn is_local_exhaustion(error: &io::Error) -> bool {
     const OURS: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EADDRNOTAVAIL];
     error.raw_os_error().is_some_and(|code| OURS.contains(&code))
 }
 
-/// The class of a failure, and what happened for people. Neither holds a URL, a header or a body.
+/// The class of a failure, and a description for people. Neither contains a URL, a header or a body.
 fn classify(error: &ureq::Error) -> (ErrorClass, String) {
     use io::ErrorKind;
     let class = match error {
@@ -287,7 +291,7 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
     (class, error.to_string())
 }
 
-/// As much of it as the log keeps.
+/// Shortens a description to the 300 characters that the log keeps.
 fn short(mut detail: String) -> String {
     if let Some((end, _)) = detail.char_indices().nth(300) {
         detail.truncate(end);

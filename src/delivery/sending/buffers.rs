@@ -1,5 +1,5 @@
-//! Buffers that an attempt holds only while it uses them. ureq zeroes both of a connection's buffers before the first
-//! byte is sent, so an answer's largest head would cost every blocked attempt its full size.
+//! Buffers that an attempt holds only while it uses them. ureq itself would zero both buffers of a connection before
+//! the first byte is sent. So every attempt that only waits would cost as much memory as the largest response headers.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,28 +7,29 @@ use ureq::unversioned::transport::Buffers;
 
 use crate::domain::headers;
 
-/// An answer's head must fit: 64 KiB, which ureq takes at most, and the line that ends it.
+/// Size up to which the input grows. The headers of a response must fit: at most 64 KiB, which is ureq's own limit, and
+/// the line that ends them.
 const MAX_INPUT_BYTES: usize = 66 * 1024;
 
-/// The longest line of a request's head: a header that takes all that a destination's headers may, and what stands
-/// around name and value.
+/// The longest line of a request's headers. One header may be as large as all headers of a destination together. The
+/// rest is for the characters around name and value.
 const MAX_LINE_BYTES: usize = headers::MAX_BYTES + 16;
 
-/// Size of a buffer that is used again; larger ones are freed.
+/// Size of a buffer that is used again. Larger buffers are freed.
 const TYPICAL_BYTES: usize = 8 * 1024;
 
-/// Buffers that wait to be used again: those of the attempts that are busy at the same moment, which are few.
+/// Most buffers that are kept to be used again. Few attempts need one at the same moment.
 const MAX_SPARES: usize = 32;
 
 static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// A buffer of the usual size; what it holds is of no meaning.
+/// A buffer of [`TYPICAL_BYTES`] with any content.
 fn spare() -> Vec<u8> {
     let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
     spare.unwrap_or_else(|| vec![0; TYPICAL_BYTES])
 }
 
-/// Gives a buffer back, and leaves an empty one.
+/// Keeps a buffer for others or frees it, and leaves an empty one in its place.
 fn give_back(buffer: &mut Vec<u8>) {
     let buffer = std::mem::take(buffer);
     if buffer.len() != TYPICAL_BYTES {
@@ -49,29 +50,30 @@ pub struct GrowableBuffers {
     output: Vec<u8>,
     /// Bytes at the beginning of `output` that wait to be sent.
     held: usize,
-    /// Whether some of a head has been written: who asks for more room then has a line that did not fit.
+    /// Whether some lines of the headers have been written. If ureq then asks for output again, the next line did not
+    /// fit.
     in_head: bool,
     scratch: Vec<u8>,
     progress: bool,
 }
 
 impl GrowableBuffers {
-    /// The next `amount` bytes of the output are to be sent.
+    /// Adds the next `amount` bytes of the output to those that wait to be sent.
     pub fn hold(&mut self, amount: usize) {
         self.held += amount;
     }
 
-    /// What is to be sent.
+    /// The bytes that wait to be sent.
     pub fn held(&self) -> &[u8] {
         &self.output[..self.held]
     }
 
-    /// It has been sent.
+    /// Notes that these bytes were sent.
     pub fn mark_sent(&mut self) {
         self.held = 0;
     }
 
-    /// Before a wait: only input that is not consumed yet stays.
+    /// Before a wait: keeps only input that ureq has not consumed.
     pub fn release_idle(&mut self) {
         self.in_head = false;
         give_back(&mut self.output);
@@ -83,7 +85,7 @@ impl GrowableBuffers {
         MAX_INPUT_BYTES - (self.filled - self.consumed)
     }
 
-    /// Appends what fits; gives how much did.
+    /// Appends the bytes that fit, and returns their number.
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         self.make_room();
         let some = bytes.len().min(self.input.len() - self.filled);
@@ -140,7 +142,7 @@ impl Buffers for GrowableBuffers {
         self.progress = amount > 0;
         self.consumed += amount;
         if self.consumed == self.filled {
-            // The connection may be kept from now on, and others need the memory.
+            // The connection may be idle from now on, and other attempts need the memory.
             (self.consumed, self.filled) = (0, 0);
             give_back(&mut self.input);
         }

@@ -1,6 +1,6 @@
-//! The ureq agents, by where they lead. ureq looks at all idle connections of an agent twice a request, under a lock, and
-//! compares their URLs; so each agent here has one connection, and whoever sends borrows an agent. Lanes to one origin
-//! share those that are idle: a thousand accounts that push to one service need few connections to it.
+//! Connections to destinations, as ureq agents. Twice for each request, ureq looks at all idle connections of an agent
+//! under a lock and compares their URLs. So each agent here has one connection, and each run leases an agent. Lanes to
+//! one origin share idle agents, so a thousand accounts that send to one service need few connections.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -16,38 +16,39 @@ use super::tls::trust::Trust;
 use super::transport::TcpConnector;
 use crate::domain::target_url::TargetUrl;
 
-/// A connection that was idle for so long is closed, as in ureq's own pool.
+/// A connection is closed after it was idle for this long. ureq's own pool has the same limit.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// One that is so old is not used again, so that deliveries follow a name that leads elsewhere by now.
+/// A connection older than this is not used again. So deliveries follow a host name that leads to another address by
+/// now.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
-/// OriginPools that may be remembered before those that no lane leads to are looked for.
+/// Number of known origins below which nobody looks for unused ones.
 const MIN_SWEPT_ORIGINS: usize = 64;
 
 /// Connections of the whole engine.
 pub struct DestinationConnections {
     guard: GuardedResolver,
     trust: Trust,
-    /// It holds the roots of trust, so it is made once and only where somebody needs it.
+    /// Holds the trusted roots, so it is made once, and only when the first https destination needs it.
     tls: OnceLock<TlsConnector>,
-    origins: Mutex<OriginPool>,
+    origins: Mutex<OriginPools>,
 }
 
 #[derive(Default)]
-struct OriginPool {
-    known: HashMap<(String, Duration), Weak<Origin>>,
-    /// How many may be known before it is looked which are still used.
+struct OriginPools {
+    known: HashMap<(String, Duration), Weak<OriginPool>>,
+    /// Number of known origins at which the unused ones are removed.
     room: usize,
 }
 
 impl DestinationConnections {
-    /// None yet; they reach what `guard` lets through, and over https what `trust` vouches for.
+    /// No connections yet. `guard` says which addresses they may reach, and `trust` which certificates are trusted.
     pub fn new(guard: GuardedResolver, trust: Trust) -> Self {
         Self { guard, trust, tls: OnceLock::new(), origins: Mutex::default() }
     }
 
-    /// For a lane to `url`; the whole of an exchange may take `timeout`.
+    /// The connections of a lane to `url`. `timeout` is for a whole exchange.
     pub fn to(&self, url: &TargetUrl, timeout: Duration) -> LaneConnections {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (url.origin().to_owned(), timeout);
@@ -63,20 +64,20 @@ impl DestinationConnections {
         LaneConnections::of(origin)
     }
 
-    /// Closes what has been idle for long.
+    /// Closes connections that have been idle for [`IDLE`].
     pub fn sweep(&self, now: Instant) {
         let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let known: Vec<Arc<Origin>> = origins.known.values().filter_map(Weak::upgrade).collect();
+        let known: Vec<Arc<OriginPool>> = origins.known.values().filter_map(Weak::upgrade).collect();
         drop(origins);
         known.iter().for_each(|origin| origin.sweep(now));
     }
 
-    /// The same with connections that nobody shares, and so with none that is open yet.
+    /// Connections that are shared with nobody. None is open yet.
     pub fn isolated(&self, url: &TargetUrl, timeout: Duration) -> LaneConnections {
         LaneConnections::of(self.origin(url, timeout))
     }
 
-    fn origin(&self, url: &TargetUrl, timeout: Duration) -> Arc<Origin> {
+    fn origin(&self, url: &TargetUrl, timeout: Duration) -> Arc<OriginPool> {
         let config = Agent::config_builder()
             .proxy(None)
             .max_redirects(0)
@@ -90,17 +91,17 @@ impl DestinationConnections {
             .timeout_global(Some(timeout.max(Duration::from_millis(1))))
             .build();
         let tls = url.is_https().then(|| self.tls.get_or_init(|| TlsConnector::new(&self.trust)).clone());
-        Arc::new(Origin { config, tls, guard: self.guard.clone(), idle: Mutex::default() })
+        Arc::new(OriginPool { config, tls, guard: self.guard.clone(), idle: Mutex::default() })
     }
 }
 
 /// Agents whose connections lead to one origin.
-struct Origin {
+struct OriginPool {
     config: Config,
     /// `None` for plain HTTP.
     tls: Option<TlsConnector>,
     guard: GuardedResolver,
-    /// Those with a connection that nobody uses, the one that was used last at the end.
+    /// Idle agents that may have an open connection. The one that was used last is at the end.
     idle: Mutex<VecDeque<Idle>>,
 }
 
@@ -110,7 +111,7 @@ struct Idle {
     since: Instant,
 }
 
-impl Origin {
+impl OriginPool {
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,27 +138,28 @@ impl Origin {
     }
 }
 
-/// Agents for one lane.
+/// The agents of one lane.
 pub struct LaneConnections {
-    origin: Arc<Origin>,
+    origin: Arc<OriginPool>,
     lent: Mutex<InUse>,
 }
 
 #[derive(Default)]
 struct InUse {
-    /// Agents of this lane that are in use, by number.
+    /// Agents that the lane uses now, by number.
     agents: Vec<(u64, Agent)>,
     number: u64,
     ended: bool,
 }
 
 impl LaneConnections {
-    fn of(origin: Arc<Origin>) -> Self {
+    fn of(origin: Arc<OriginPool>) -> Self {
         Self { origin, lent: Mutex::default() }
     }
 
-    /// An agent that nobody else uses meanwhile. Where `shared`, it is the one of this origin that was used last, whose
-    /// connection is likeliest to be open; a lane that fails would only break the connections of others.
+    /// Leases an agent, which nobody else uses meanwhile. Where `shared`, takes the idle agent of this origin that was
+    /// used last, because its connection is most likely still open. A failing lane must not share: it would only break
+    /// the connections of others.
     pub fn lease(&self, shared: bool) -> Lease<'_> {
         let ended = self.lent().ended;
         let idle = if shared && !ended { self.origin.idle().pop_back() } else { None };
@@ -178,7 +180,7 @@ impl LaneConnections {
         Lease { agents: self, number, agent, born, connected }
     }
 
-    /// Cuts what is under way, and what would begin. Other lanes' agents go on.
+    /// Cancels the exchanges in progress, and those that would begin later. Agents of other lanes go on.
     pub fn shutdown(&self) {
         let agents: Vec<Agent> = {
             let mut lent = self.lent();
@@ -193,13 +195,13 @@ impl LaneConnections {
     }
 }
 
-/// A borrowed agent; it goes back when it is dropped.
+/// A leased agent, which is returned when the lease is dropped.
 pub struct Lease<'a> {
     agents: &'a LaneConnections,
     number: u64,
     agent: Agent,
     born: Instant,
-    /// Whether it may have a connection from an earlier exchange.
+    /// Whether the agent may have a connection from an earlier exchange.
     connected: Cell<bool>,
 }
 
@@ -209,12 +211,13 @@ impl Lease<'_> {
         &self.agent
     }
 
-    /// Before an exchange: whether there may be a connection from an earlier one, which the peer may have closed since.
+    /// Must be called before an exchange. Returns whether the agent may have a connection from an earlier exchange,
+    /// which the peer may have closed since.
     pub fn begin(&self) -> bool {
         self.connected.replace(false)
     }
 
-    /// After an exchange that went well, and so may have left a connection.
+    /// Must be called after an exchange that went well, which may have left a connection to use again.
     pub fn done(&self) {
         self.connected.set(true);
     }

@@ -1,5 +1,5 @@
-//! One HTTP exchange with a destination, and all of ureq: names, connections, TLS, the request and its answer. Nothing here
-//! knows of lanes or of the store.
+//! One HTTP exchange with a destination, and all of ureq: names, connections, TLS, the request and its response.
+//! Nothing here knows of lanes or of the store.
 
 pub mod attempt;
 pub mod buffers;

@@ -1,5 +1,6 @@
-//! Where a request may connect. ureq asks for every request, address literals included, and dials exactly what is
-//! answered: so there is no gap between the check and the use, and a name that changes its mind reaches nothing.
+//! Decides which addresses a request may connect to. ureq asks the resolver for every request, also where the host is
+//! an address, and dials exactly the addresses that are returned. So the address that is dialled is always one that was
+//! checked, even if the name leads to another address meanwhile.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,22 +15,22 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::domain::network::NetworkPolicy;
 
-/// A name's addresses are good for this long.
+/// Addresses of a name are used for this long, then the next request starts a new DNS lookup.
 const TTL: Duration = Duration::from_secs(30);
 
-/// A failed look-up is believed for this long.
+/// A failed DNS lookup is repeated after this time at the earliest.
 const FAILURE_TTL: Duration = Duration::from_secs(1);
 
-/// Look-ups under way at once: a hung name server must not pile up threads.
+/// Most DNS lookups in progress. Each has a thread, and a name server that hangs must not use up all threads.
 const MAX_LOOKUPS: usize = 32;
 
-/// Names that are remembered.
+/// Number of remembered names at which all finished ones are forgotten. Bounds memory.
 const MAX_NAMES: usize = 10_000;
 
-/// Addresses of a name that are used.
+/// Most addresses of one name that are used.
 const MAX_ADDRESSES: usize = 16;
 
-/// A name or literal leads to an address that deliveries must not reach.
+/// The host leads to an address that deliveries must not reach.
 #[derive(Debug)]
 pub struct RefusedAddress(String);
 
@@ -41,7 +42,7 @@ impl fmt::Display for RefusedAddress {
 
 impl std::error::Error for RefusedAddress {}
 
-/// Resolver that all lanes share.
+/// The resolver that all lanes share.
 #[derive(Clone)]
 pub struct GuardedResolver {
     policy: Arc<NetworkPolicy>,
@@ -55,12 +56,12 @@ impl fmt::Debug for GuardedResolver {
 }
 
 impl GuardedResolver {
-    /// Lets through what `policy` does.
+    /// A resolver that returns addresses which `policy` allows.
     pub fn new(policy: Arc<NetworkPolicy>) -> Self {
         Self::with(policy, |host| (host, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()))
     }
 
-    /// The same with a name service of one's own.
+    /// A resolver that looks up names with `find`.
     fn with(policy: Arc<NetworkPolicy>, find: impl Fn(&str) -> Found + Send + Sync + 'static) -> Self {
         let names = Names { state: Mutex::default(), changed: Condvar::new(), find: Box::new(find) };
         Self { policy, names: Arc::new(names) }
@@ -78,7 +79,7 @@ impl Resolver for GuardedResolver {
             Err(_) => self.names.look_up(host, timeout)?,
         };
         let mut resolved = self.empty();
-        // One bad address among good ones condemns the name: which one is dialled is up to chance.
+        // One forbidden address among allowed ones refuses the whole name, because any of them may be dialled.
         for address in addresses.into_iter().take(MAX_ADDRESSES) {
             if let Err(refused) = self.policy.check(address) {
                 return Err(ureq::Error::Other(Box::new(RefusedAddress(refused.to_string()))));
@@ -94,13 +95,13 @@ impl Resolver for GuardedResolver {
     }
 }
 
-/// What a name service answers.
+/// The result of a DNS lookup.
 type Found = std::io::Result<Vec<IpAddr>>;
 
 struct Names {
     state: Mutex<State>,
     changed: Condvar,
-    /// Asks the name service; may take long.
+    /// Makes the DNS lookup, which may take long.
     find: Box<dyn Fn(&str) -> Found + Send + Sync>,
 }
 
@@ -111,9 +112,10 @@ struct State {
 }
 
 enum Name {
-    /// With what was known before: old addresses are better than waiting, and are checked all the same.
+    /// A DNS lookup is in progress. Holds the addresses known before: using these is better than waiting, and they are
+    /// checked like all others.
     Running(Vec<IpAddr>),
-    /// Empty where the name does not resolve.
+    /// When a DNS lookup ended, and its addresses. No addresses mean that the name does not resolve.
     Known(Instant, Vec<IpAddr>),
 }
 
@@ -202,7 +204,7 @@ mod tests {
     }
 
     impl GuardedResolver {
-        /// Lets this much time pass for all that is known.
+        /// Makes all known addresses older by this much.
         fn age(&self, by: Duration) {
             for name in self.names.state.lock().unwrap().names.values_mut() {
                 if let Name::Known(at, _) = name {
@@ -211,7 +213,7 @@ mod tests {
             }
         }
 
-        /// Waits until no look-up is under way.
+        /// Waits until no DNS lookup is in progress.
         fn settle(&self) {
             let state = self.names.state.lock().unwrap();
             drop(self.names.changed.wait_while(state, |state| state.running > 0).unwrap());
@@ -236,14 +238,14 @@ mod tests {
         assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1);
 
         guard.age(Duration::from_secs(10));
-        // Whoever comes while it is asked anew dials the old address, and never one that was not checked.
+        // A request during the DNS lookup gets the old address or a refusal, and never an address that was not checked.
         let meanwhile = ask(&guard, "http://flip.test/");
         assert!(is_refused(&meanwhile) || meanwhile.is_ok_and(|found| found == public));
         guard.settle();
         assert!(is_refused(&ask(&guard, "http://flip.test/")));
         assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
 
-        // And back: an address that is refused is remembered no longer than any other.
+        // And back again: a refused address is remembered no longer than any other.
         now.lock().unwrap().clone_from(&public);
         guard.age(TTL);
         let _ = ask(&guard, "http://flip.test/");

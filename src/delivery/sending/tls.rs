@@ -1,5 +1,5 @@
-//! TLS to destinations: rustls on the product's own connections, so that all that [`Link`] does for plain HTTP holds for
-//! https too.
+//! TLS to destinations: rustls on top of our own connections. So all that [`HttpTransport`] does for plain HTTP holds
+//! for https too.
 
 pub mod error_text;
 pub mod trust;
@@ -24,15 +24,15 @@ use crate::domain::delivery::ErrorClass;
 use error_text::Notes;
 use trust::Trust;
 
-/// Records of TLS itself, such as tickets to resume with, that may come on a connection which nobody uses.
+/// Most reads of TLS's own records, such as session tickets, before an idle connection counts as not reusable.
 const UNASKED: usize = 8;
 
-/// Connects for `https`. Clones share what connections are resumed with.
+/// Connects for `https`. Clones share the sessions that can be resumed.
 #[derive(Clone)]
 pub struct TlsConnector(Arc<ClientConfig>);
 
 impl TlsConnector {
-    /// For servers whose certificates `trust` leads to.
+    /// A connector that accepts servers whose certificates `trust` leads to.
     pub fn new(trust: &Trust) -> Self {
         Self(trust.config())
     }
@@ -58,7 +58,7 @@ impl Connector<()> for TlsConnector {
 /// The name that the certificate must be for.
 fn server_name(uri: &Uri) -> Result<ServerName<'static>, Failure> {
     let host = uri.host().unwrap_or_default();
-    // An address of version 6 is in brackets, and a name may end in the root's dot; certificates have neither.
+    // A URL has brackets around an IPv6 address, and a host name may end in a dot. Certificates have neither.
     let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     ServerName::try_from(bare.to_owned()).map_err(|_| {
         let detail = format!("no certificate can be for the host `{host}`; give the URL a host name that DNS allows");
@@ -66,11 +66,11 @@ fn server_name(uri: &Uri) -> Result<ServerName<'static>, Failure> {
     })
 }
 
-/// A connection that nobody else can read.
+/// A TLS connection.
 pub struct TlsChannel {
     tls: ClientConnection,
     socket: Socket,
-    /// What the handshake showed.
+    /// What was noted in the handshake, to describe errors.
     notes: Notes,
 }
 
@@ -112,12 +112,12 @@ impl TlsChannel {
         }
     }
 
-    /// Why there is no handshake.
+    /// Why the handshake failed.
     fn refused(&mut self, error: io::Error, heard: bool) -> Failure {
-        // One that cannot be written to any more may have said why before.
+        // If writing failed because the connection broke, an alert that the peer sent before may say why.
         let said = if is_reset(&error) { self.feed(None).err() } else { None };
         let error = said.filter(|said| said.get_ref().is_some()).unwrap_or(error);
-        // It tells the peer what is wrong, where that is so.
+        // Tries to send the peer an alert about our own error, if there is one.
         let _ = self.push();
         match error.downcast::<Failure>() {
             Ok(failure) => failure,
@@ -125,7 +125,7 @@ impl TlsChannel {
         }
     }
 
-    /// Sends what TLS has made of what it was given.
+    /// Sends the records that TLS has ready.
     fn push(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Now(&mut self.socket)) {
@@ -137,7 +137,8 @@ impl TlsChannel {
         Ok(())
     }
 
-    /// Gives TLS what is there, or, where there is a time for it, what comes first; gives how much that was.
+    /// Reads records and gives them to TLS; returns the number of bytes. `left` is how long to wait for the first byte;
+    /// `None` means not at all.
     fn feed(&mut self, left: Option<Option<Duration>>) -> io::Result<usize> {
         let came = self.tls.read_tls(&mut In { socket: &mut self.socket, left })?;
         match self.tls.process_new_packets() {
@@ -152,14 +153,15 @@ impl TlsChannel {
             other => return other.map_err(closed),
         }
         self.feed(left)?;
-        // An answer to what came, as to a change of keys; if it cannot leave now it does with the next request.
+        // Sends TLS's own reply to what came, such as a change of keys. If that would wait, it is sent with the next
+        // request.
         let _ = self.push();
-        // Where it was nothing but TLS's own the caller looks at his time and asks again.
+        // If only records of TLS itself came, this returns `WouldBlock`. The caller checks its timeout and reads again.
         self.tls.reader().read(bytes).map_err(closed)
     }
 }
 
-/// An end without the word that TLS has for it.
+/// Describes an end of the connection without TLS's `close_notify`.
 fn closed(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::UnexpectedEof => io::Error::new(
@@ -222,7 +224,7 @@ impl fmt::Debug for TlsChannel {
     }
 }
 
-/// Writes that do not wait.
+/// Writes to the socket without waiting.
 struct Now<'a>(&'a mut Socket);
 
 impl io::Write for Now<'_> {
@@ -235,7 +237,7 @@ impl io::Write for Now<'_> {
     }
 }
 
-/// Reads that wait for so long, or not at all.
+/// Reads from the socket. `left` is how long to wait; `None` means not at all.
 struct In<'a> {
     socket: &'a mut Socket,
     left: Option<Option<Duration>>,

@@ -1,7 +1,6 @@
-//! Connections to destinations, with as few system calls as an exchange needs: ureq's own transport sends a request's
-//! head and body apart, sets both timeouts anew for every request and asks three times whether a kept connection is
-//! still open. No memory is held while the peer is waited for. Receivers that answer before they have read a request are
-//! heard (see [`Link::flush`]), and what ureq's parser refuses though HTTP allows it is mended (see `answers`).
+//! The connections that ureq uses, plain or TLS, with as few system calls as possible. ureq's own transport sends
+//! headers and body apart, sets both timeouts for every request, and asks three times whether a kept connection is
+//! open. What ureq's parser refuses although HTTP allows it is rewritten in `answers`.
 
 pub mod answers;
 pub mod chunks;
@@ -23,54 +22,55 @@ use connect::{connect, deadline};
 use failure::Failure;
 use socket::{Socket, is_reset, timed_out};
 
-/// Bytes that are read at once; on the stack, so that a thread that waits holds no other memory.
+/// Most bytes of one read. The buffer is on the stack, so that a thread that waits holds no other memory.
 const READ_BYTES: usize = 2 * 1024;
 
-/// Bytes of a request that are kept back for the rest of it.
+/// Bytes of a request that are held until the rest is ready, so that small requests are one packet.
 const HELD_BYTES: usize = 32 * 1024;
 
-/// One that says 2xx before it has read the request, and then takes nothing more of it for so long, will not take it.
+/// How long to go on sending to a receiver that already sent a 2xx response but takes no more bytes.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
 
-/// And this much of an attempt's time is left to read its answer.
+/// Time of an attempt that is kept for reading the response, however long the receiver takes no bytes.
 const READ_RESERVE: Duration = Duration::from_millis(100);
 
-/// A kept connection that the peer has closed shows it within one way there and back.
+/// A kept connection that the peer had closed fails within one round trip. A failure after this time does not count as
+/// stale.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
 
-/// A request of so many bytes is one packet on any network: the peer has taken all of it or nothing.
+/// A request up to this size is one packet on any network, so the peer has taken all of it or nothing.
 const PACKET_BYTES: u64 = 1_300;
 
-/// What requests and answers go over.
+/// What requests and responses go over: a socket, with or without TLS.
 pub trait Channel: fmt::Debug + Send + Sync + 'static {
-    /// Takes some of `bytes` and does not wait for it to leave. With none, sends on what it took before.
+    /// Takes some of `bytes` and does not wait until they are sent. With no bytes, sends what was taken before.
     ///
     /// # Errors
     /// `WouldBlock` where nothing more fits.
     fn send(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Whether something that it took has not left yet.
+    /// Whether bytes that were taken have not been sent yet.
     fn is_pending(&self) -> bool;
 
-    /// Reads what is there, or comes within about `left`; 0 at the end.
+    /// Reads what is there or comes within about `left`. Returns 0 at the end of the connection.
     ///
     /// # Errors
-    /// One that [`timed_out`] knows where nothing came.
+    /// An error for which [`timed_out`] is true where nothing came.
     fn receive(&mut self, bytes: &mut [u8], left: Option<Duration>) -> io::Result<usize>;
 
     /// Reads what is there.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is.
+    /// `WouldBlock` where nothing is there.
     fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize>;
 
-    /// Whether it is open and nothing came that nobody asked for.
+    /// Whether the connection is open and no unexpected bytes came.
     fn is_quiet(&mut self) -> bool;
 
-    /// What is below.
+    /// The socket below.
     fn socket(&mut self) -> &mut Socket;
 
-    /// Whether nobody else can read what goes over it.
+    /// Whether the bytes are encrypted.
     fn is_tls(&self) -> bool;
 }
 
@@ -117,33 +117,36 @@ impl Connector<()> for TcpConnector {
 }
 
 /// A connection as ureq uses it.
+///
+/// No memory is held while an attempt waits for the peer. A response that comes before the request was read is not
+/// lost, see [`HttpTransport::flush`].
 pub struct HttpTransport<C> {
     channel: C,
     buffers: GrowableBuffers,
     answers: Answers,
     exchange: Exchange,
-    /// Whether there was an exchange before.
+    /// Whether there was an earlier exchange.
     kept: bool,
 }
 
-/// One request and its answer.
+/// One request and its response.
 struct Exchange {
     began: Instant,
-    /// Bytes that had been sent before.
+    /// Bytes that the connection had sent before this exchange.
     sent_before: u64,
-    /// The request is out, as far as it will be.
+    /// The request is finished, as far as it will be sent.
     reading: bool,
-    /// The rest of the request is swallowed: nobody reads it.
+    /// The rest of the request is discarded, because nobody reads it.
     mute: bool,
-    /// What ended the writing, where it did not end well.
+    /// The error that ended the sending, if any.
     broken: Option<io::Error>,
-    /// Input came while the request was sent, and ureq has not been told of it.
+    /// Input came while the request was sent, and ureq does not know of it yet.
     fresh: bool,
-    /// What came was more than there is room for. The rest is lost.
+    /// More input came than fits into the buffer. The rest was dropped.
     overflown: bool,
     /// The peer sends nothing more.
     ended: bool,
-    /// What is wrong with what came last.
+    /// What is wrong with the input that came last.
     wrong: Option<Failure>,
 }
 
@@ -163,7 +166,7 @@ impl Exchange {
     }
 }
 
-/// What is left until `deadline`.
+/// The time that is left until `deadline`.
 fn left(deadline: Option<Instant>, reason: Timeout) -> Result<Option<Duration>, Error> {
     let Some(deadline) = deadline else { return Ok(None) };
     match deadline.saturating_duration_since(Instant::now()) {
@@ -173,7 +176,7 @@ fn left(deadline: Option<Instant>, reason: Timeout) -> Result<Option<Duration>, 
 }
 
 impl<C: Channel> HttpTransport<C> {
-    /// On a channel that is open.
+    /// A transport on an open channel.
     pub fn new(mut channel: C) -> Self {
         let exchange = Exchange::new(channel.socket().sent());
         let mut answers = Answers::default();
@@ -187,8 +190,9 @@ impl<C: Channel> HttpTransport<C> {
         self.answers.expect();
     }
 
-    /// Sends what is held. Where that fails, or would wait while an answer is there already, the peer will not read the
-    /// rest: it is swallowed, ureq goes on to read the answer, and the connection is not used again.
+    /// Sends the bytes that are held. If sending fails, or would wait although a response is there, the peer will not
+    /// read the rest. Then the rest is discarded, ureq goes on to read the response, and the connection is not used
+    /// again.
     fn flush(&mut self, timeout: NextTimeout) -> Result<(), Error> {
         let mut sent = 0;
         let (mut deadline_at, mut stuck) = (None, None);
@@ -211,10 +215,11 @@ impl<C: Channel> HttpTransport<C> {
         Ok(())
     }
 
-    /// Nothing can be sent, and nothing could be `since` then.
+    /// Waits because nothing can be sent, which has been so since `since`. Reads what the peer sends meanwhile.
     fn blocked(&mut self, deadline: Option<Instant>, since: Instant, reason: Timeout) -> Result<(), Error> {
         let left = if self.answers.is_final() {
-            // Who has said that he took it may still be reading; who has said anything else does not want it.
+            // A receiver that sent 2xx may still be reading the request. One that sent any other status does not want
+            // the rest.
             let takes = self.answers.status().is_some_and(|status| (200..300).contains(&status));
             let timeout = if takes { STUCK_AFTER.saturating_sub(since.elapsed()) } else { Duration::ZERO };
             let left = deadline.map_or(timeout, |deadline| {
@@ -234,7 +239,7 @@ impl<C: Channel> HttpTransport<C> {
         Ok(())
     }
 
-    /// Takes what the peer has sent while the request is not out yet.
+    /// Reads what the peer sends while the request is not finished.
     fn hear(&mut self) {
         let mut bytes = [0; READ_BYTES];
         let room = self.room();
@@ -245,7 +250,8 @@ impl<C: Channel> HttpTransport<C> {
                     self.stop_sending(ErrorKind::UnexpectedEof.into());
                 }
             }
-            // Far more than is kept of any answer; but who waits for it to be read may read on himself.
+            // The buffer is full, with far more than is kept of any response. Reading on and dropping the bytes helps a
+            // peer that sends all of its response before it reads the request.
             Ok(_) if room == 0 => self.exchange.overflown = true,
             Ok(some) => self.exchange.fresh |= self.take(&bytes[..some]),
             Err(error) if timed_out(&error) || error.kind() == ErrorKind::Interrupted => {}
@@ -261,12 +267,12 @@ impl<C: Channel> HttpTransport<C> {
         self.exchange.broken.get_or_insert(error);
     }
 
-    /// Bytes that may be read at once.
+    /// Most bytes that may be read at once.
     fn room(&self) -> usize {
         self.buffers.room().saturating_sub(MAX_HELD_BYTES).min(READ_BYTES)
     }
 
-    /// Takes input; gives whether any of it is for ureq.
+    /// Takes input; returns whether any of it is for ureq.
     fn take(&mut self, bytes: &[u8]) -> bool {
         let (buffers, mut some) = (&mut self.buffers, false);
         let taken = self.answers.take(bytes, &mut |bytes| {
@@ -281,11 +287,11 @@ impl<C: Channel> HttpTransport<C> {
     /// The peer sends nothing more.
     fn end(&mut self) -> Result<bool, Error> {
         self.exchange.ended = true;
-        // A body may end so; ureq knows whether this one does.
+        // A body may end with the connection. ureq knows whether this one may.
         if self.answers.has_head() { Ok(false) } else { Err(self.unanswered(&ErrorKind::UnexpectedEof.into()).into()) }
     }
 
-    /// The connection broke while an answer was waited for.
+    /// The connection broke while a response was awaited.
     fn broken(&mut self, error: io::Error) -> Error {
         self.exchange.ended = true;
         let error = match error.downcast::<Failure>() {
@@ -301,7 +307,7 @@ impl<C: Channel> HttpTransport<C> {
 
     fn unanswered(&mut self, error: &io::Error) -> Failure {
         let stale = self.is_stale();
-        // What came first is what was the matter.
+        // The first error is the real cause.
         let why = words(self.exchange.broken.as_ref().unwrap_or(error));
         let detail = if self.answers.has_begun() {
             format!("{why} before the answer's head was whole")
@@ -311,8 +317,8 @@ impl<C: Channel> HttpTransport<C> {
         Failure { stale, ..Failure::new(ErrorClass::Reset, detail) }
     }
 
-    /// Whether the peer had closed the connection before it took anything of the request. Where that cannot be known, one
-    /// that breaks at once is taken for it.
+    /// Whether the peer had closed the connection before it took anything of the request. If that cannot be known, a
+    /// request of at most [`HELD_BYTES`] counts as not taken.
     fn is_stale(&mut self) -> bool {
         let Exchange { began, sent_before, .. } = self.exchange;
         if !self.kept || self.answers.has_begun() || began.elapsed() > STALE_WITHIN {
@@ -327,10 +333,10 @@ impl<C: Channel> HttpTransport<C> {
     }
 }
 
-/// What happened to the connection.
+/// Describes for people what happened to the connection.
 fn words(error: &io::Error) -> String {
     match error.kind() {
-        // What carries words of its own says more.
+        // An error with a text of its own says more.
         _ if error.get_ref().is_some() => error.to_string(),
         ErrorKind::UnexpectedEof => "the connection was closed".to_owned(),
         _ => format!("the connection broke ({error})"),
@@ -346,7 +352,7 @@ impl<C: Channel> Transport for HttpTransport<C> {
         if self.exchange.reading {
             self.begin();
         }
-        // Head and body leave in one packet where they fit into one.
+        // Headers and body are sent in one packet if they fit into one.
         self.buffers.hold(amount);
         if self.buffers.held().len() < HELD_BYTES && !self.answers.is_final() { Ok(()) } else { self.flush(timeout) }
     }
@@ -372,7 +378,7 @@ impl<C: Channel> Transport for HttpTransport<C> {
         let mut bytes = [0; READ_BYTES];
         let room = self.room();
         if room == 0 {
-            // An input that is full ends.
+            // ureq sees the end of the input where the buffer is full.
             return Ok(false);
         }
         loop {

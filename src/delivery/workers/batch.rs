@@ -1,5 +1,5 @@
-//! Deliveries of one lane that one worker makes one after the other. Where a destination answers at once, handing over
-//! each by itself would cost more than sending it.
+//! A run: jobs of one lane that one worker makes one after the other, and what came of them. Handing over each job by
+//! itself would cost more than sending it, where a destination answers at once.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,7 +12,7 @@ use crate::domain::ids::DeliveryId;
 use crate::domain::time::Timestamp;
 use crate::store::FinishedAttempt;
 
-/// Whether an attempt was cut short, and why.
+/// Whether attempts are cancelled, and why.
 #[derive(Debug, Default)]
 pub struct Cancellation(AtomicU8);
 
@@ -20,7 +20,7 @@ impl Cancellation {
     const ROOM: u8 = 1;
     const STOP: u8 = 2;
 
-    /// Why it was, if it was.
+    /// Why they are cancelled; `None` where they are not.
     pub fn why(&self) -> Option<CancelReason> {
         match self.0.load(Ordering::Acquire) {
             Self::ROOM => Some(CancelReason::Room),
@@ -29,68 +29,68 @@ impl Cancellation {
         }
     }
 
-    /// Whether it was.
+    /// Whether they are cancelled.
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire) != 0
     }
 
-    /// To make room for others.
+    /// Cancels them because other lanes need the thread.
     pub fn for_room(&self) {
         self.0.store(Self::ROOM, Ordering::Release);
     }
 
-    /// Because the server stops.
+    /// Cancels them because the server stops.
     pub fn for_stop(&self) {
         self.0.store(Self::STOP, Ordering::Release);
     }
 }
 
-/// Why an attempt was cut short.
+/// Why an attempt is cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelReason {
-    /// Others have no room.
+    /// Other lanes need the thread.
     Room,
     /// The server stops.
     Stop,
 }
 
-/// What an attempt says of its lane.
+/// What an attempt says about the health of its lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthSignal {
     /// A success that took this long.
     Good(Duration),
-    /// A failure of the destination.
+    /// A failure of the destination, or one of the engine after which the lane must back off.
     Bad,
     /// Nothing about the destination.
     Nothing,
 }
 
-/// How a flight ended.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptResult {
-    /// What it says of the lane.
+    /// What the attempt says about the lane.
     pub health: HealthSignal,
-    /// Whether an outcome is on its way to the file; without one the delivery is no longer in hand.
+    /// Whether an outcome was kept for the file. Without an outcome the delivery is no longer in hand.
     pub outcome: bool,
 }
 
-/// A run that a worker makes.
+/// A run in an assignment, with all that its worker needs.
 pub struct AssignedRun {
-    /// Number of the flight.
+    /// Number of the run, given by the scheduler.
     pub number: u64,
-    /// What sends it.
+    /// The lane's client.
     pub client: Arc<Client>,
-    /// Its deliveries.
+    /// The jobs.
     pub run: Arc<Run>,
-    /// Whether the lane does not fail, and so may use a kept connection: where that breaks, its peer has probably closed it
-    /// before.
+    /// Whether the run may use a kept connection of its origin. A failing lane may not: it would break the connections
+    /// of healthy lanes.
     pub may_reuse_connection: bool,
 }
 
-/// What a worker has been given. The scheduler sees how far it is, and may take back what has not begun.
+/// Jobs that a worker was given. The scheduler sees the progress, and can take back the jobs that have not begun.
 pub struct Run {
     state: Mutex<State>,
-    /// Whether its attempts are cut short.
+    /// Whether the attempts of this run are cancelled.
     pub cut: Cancellation,
 }
 
@@ -104,38 +104,38 @@ struct State {
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Its worker is busy with others.
+    /// The worker has not begun: it is busy with another run, or has not been given a processor.
     NotStarted,
-    /// The attempt under way, or the last one, began then.
+    /// An attempt is in progress, or has ended as the last one so far. The attempt began at this time.
     Began(Timestamp),
-    /// Its worker is done with it.
+    /// The worker is done with the run, or the run was reclaimed.
     Done,
 }
 
-/// One of its attempts, ended.
+/// An attempt of a run that has ended.
 pub struct CompletedAttempt {
     /// The delivery.
     pub delivery: DeliveryId,
-    /// Bytes of the document that it held in memory.
+    /// Bytes of the document that the job held in memory.
     pub bytes: usize,
-    /// When it began.
+    /// When the attempt began, on the engine's clock.
     pub began: Timestamp,
-    /// How it ended.
+    /// The result.
     pub result: AttemptResult,
 }
 
 /// What came of a run.
 pub struct RunReport {
-    /// Its attempts.
+    /// Attempts that have ended.
     pub ended: Vec<CompletedAttempt>,
-    /// Their outcomes.
+    /// Outcomes that have not been passed to the store yet.
     pub finished: Vec<FinishedAttempt>,
-    /// What has not begun.
+    /// Jobs that have not begun.
     pub left: VecDeque<Job>,
 }
 
 impl Run {
-    /// Of these deliveries.
+    /// A run of these jobs, not begun.
     pub fn new(jobs: VecDeque<Job>) -> Self {
         let state = State { jobs, progress: Progress::NotStarted, finished: Vec::new(), ended: Vec::new() };
         Self { state: Mutex::new(state), cut: Cancellation::default() }
@@ -145,7 +145,7 @@ impl Run {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next delivery, which begins now.
+    /// Takes the next job, whose attempt begins at `now`.
     pub fn next(&self, now: Timestamp) -> Option<Job> {
         let mut state = self.state();
         let job = state.jobs.pop_front()?;
@@ -153,17 +153,17 @@ impl Run {
         Some(job)
     }
 
-    /// How far it is.
+    /// How far the run is.
     pub fn progress(&self) -> Progress {
         self.state().progress
     }
 
-    /// Takes back what has not begun.
+    /// Takes back the jobs that have not begun.
     pub fn recall(&self) -> VecDeque<Job> {
         std::mem::take(&mut self.state().jobs)
     }
 
-    /// Takes all of it back unless it has begun.
+    /// Takes back all jobs and ends the run; `None` if the run has begun.
     pub fn recall_whole(&self) -> Option<VecDeque<Job>> {
         let mut state = self.state();
         (state.progress == Progress::NotStarted).then(|| {
@@ -172,27 +172,35 @@ impl Run {
         })
     }
 
-    /// Keeps an outcome until the run ends; one write for all of them is cheaper.
+    /// Keeps an outcome until the run ends: one write for all of them is cheaper.
     pub fn finished(&self, finished: FinishedAttempt) {
         self.state().finished.push(finished);
     }
 
-    /// The outcomes so far.
+    /// Takes the outcomes that were kept so far.
     pub fn take_finished(&self) -> Vec<FinishedAttempt> {
         std::mem::take(&mut self.state().finished)
     }
 
-    /// An attempt has ended.
+    /// Notes an attempt that has ended.
     pub fn ended(&self, ended: CompletedAttempt) {
         self.state().ended.push(ended);
     }
 
-    /// The worker is done with it.
+    /// Notes that the worker is done with the run.
     pub fn done(&self) {
         self.state().progress = Progress::Done;
     }
 
-    /// What came of it, once its worker is done.
+    /// Bytes of documents that the run holds, without those of the attempt in progress.
+    #[cfg(test)]
+    pub fn held_bytes(&self) -> usize {
+        let state = self.state();
+        state.jobs.iter().map(Job::bytes).sum::<usize>()
+            + state.ended.iter().map(|attempt| attempt.bytes).sum::<usize>()
+    }
+
+    /// Takes what came of the run. To be called once its worker is done.
     pub fn result(&self) -> RunReport {
         let mut state = self.state();
         RunReport {

@@ -1,4 +1,5 @@
-//! Deliveries on a worker: read what is missing, send, decide what follows, keep the outcomes.
+//! What a worker does with its assignment: reads missing documents, sends, decides what follows, and keeps the
+//! outcomes. Outcomes are not written here: the scheduler passes them to the store.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,25 +20,26 @@ use crate::error::Unavailable;
 use crate::process::critical::panic_point;
 use crate::store::{FinishedAttempt, Store};
 
-/// What the workers share.
+/// What all workers share.
 pub struct WorkerContext {
-    /// Where missing documents come from, and outcomes go.
+    /// Where missing documents are read. The scheduler passes the outcomes to the same store.
     pub store: Store,
     /// The clock of due times.
     pub clock: Clock,
-    /// Counted here.
+    /// Where attempts are counted.
     pub metrics: Arc<EngineMetrics>,
-    /// To all destinations.
+    /// Connections to all destinations.
     pub connections: DestinationConnections,
-    /// The server's schedule.
+    /// The schedule for destinations that have none of their own.
     pub retry_schedule: RetrySchedule,
-    /// The server's timeout.
+    /// The timeout for destinations that have none of their own.
     pub timeout: Duration,
-    /// See [`FinishedAttempt`].
+    /// See [`FinishedAttempt::pause_after`].
     pub pause_after: Duration,
 }
 
-/// Makes what a worker was given, one after the other, until that takes too long.
+/// Makes the runs of an assignment one after the other. After [`MAX_BUSY`] no further run is begun, and the scheduler
+/// requeues its jobs.
 pub fn run_assignment(context: &WorkerContext, assignment: &[AssignedRun]) {
     let started = Instant::now();
     for (place, assigned) in assignment.iter().enumerate() {
@@ -48,7 +50,8 @@ pub fn run_assignment(context: &WorkerContext, assignment: &[AssignedRun]) {
     }
 }
 
-/// Makes the deliveries of a run, until one fails or it takes too long; the run keeps what comes of them.
+/// Makes the attempts of a run until one is not good, the run is cancelled, or the worker has been busy for
+/// [`MAX_BUSY`].
 fn send_run(context: &WorkerContext, assigned: &AssignedRun, started: Instant) {
     let run = &*assigned.run;
     let mut line = None;
@@ -72,7 +75,7 @@ fn send_run(context: &WorkerContext, assigned: &AssignedRun, started: Instant) {
     }
 }
 
-/// Sends `job`.
+/// Makes one attempt and keeps its outcome in `run`.
 fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) -> AttemptResult {
     let destination = line.destination();
     let cut = &run.cut;
@@ -81,26 +84,26 @@ fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) ->
         (Some(document), Some(step)) => (document.clone(), step),
         _ => match context.store.document(job.delivery, job.event) {
             Ok(Some(found)) => found,
-            // Cancelled or deleted meanwhile.
+            // The delivery was cancelled or deleted meanwhile.
             Ok(None) => return unsent,
-            // It has waited for that, and goes on waiting in the file.
+            // The read has already waited for memory. The delivery stays pending in the file and is read again later.
             Err(error) if error.is_unavailable(Unavailable::NoMemory) => return unsent,
             Err(error) => {
                 tracing::error!(delivery.id = %job.delivery, error = error.detail(), "cannot read the document");
-                // The lane backs off, else it would ask the file again at once.
+                // The lane must back off, else it would read the file again at once.
                 return AttemptResult { health: HealthSignal::Bad, outcome: false };
             }
         },
     };
     let request = Request { event: job.event, document: &document };
-    // A cut attempt ends like a broken connection.
+    // A cancelled attempt ends like a broken connection, and must not be repeated on a new one.
     let spare = |left| (!cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
     let sent = attempt::send(&request, line, &spare);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
             if let Outcome::NoAnswer(_) = attempt.outcome {
                 match cut.why() {
-                    // It is pending in the file and is sent again at the next start.
+                    // The delivery stays pending in the file and is sent again after the next start.
                     Some(CancelReason::Stop) => return unsent,
                     Some(CancelReason::Room) => {
                         attempt.outcome = Outcome::NoAnswer(ErrorClass::Cut);
@@ -150,7 +153,7 @@ fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) ->
     AttemptResult { health: said, outcome: true }
 }
 
-/// Sends a sample event to `destination` once, on a connection of its own, and records nothing.
+/// Sends a test event to `destination` once, on a connection of its own. Records nothing, counts nothing.
 pub fn test(context: &WorkerContext, destination: Destination, document: &[u8]) -> Attempt {
     let event = EventId(sequence_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
@@ -166,7 +169,7 @@ pub fn test(context: &WorkerContext, destination: Destination, document: &[u8]) 
     })
 }
 
-/// A client for one request, apart from the lane's own.
+/// A client with a connection of its own, for one request.
 fn spare_client(context: &WorkerContext, destination: Arc<Destination>, timeout: Duration) -> Client {
     Client::isolated(&context.connections, destination, timeout)
 }

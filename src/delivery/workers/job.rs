@@ -1,4 +1,4 @@
-//! A delivery as the engine has it in hand.
+//! A delivery as a lane has it in memory.
 
 use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, EventId};
@@ -8,18 +8,18 @@ use crate::domain::ids::{DeliveryId, EventId};
 pub struct Job {
     /// The delivery.
     pub delivery: DeliveryId,
-    /// The event it carries.
+    /// The event that is sent.
     pub event: EventId,
-    /// Failures of the schedule that are used up; `None` where the file has to be asked.
+    /// Failures of the retry schedule that are used up; `None` where the file must be read.
     pub step: Option<u32>,
-    /// The document; `None` where the file has to be asked.
+    /// The document; `None` where the file must be read.
     pub document: Option<Document>,
-    /// Asked for by hand: it passes holds and back-off.
+    /// A manual retry: the job ignores holds and back-off.
     pub urgent: bool,
 }
 
 impl Job {
-    /// Bytes of the document that it holds in memory.
+    /// Bytes of the document that the job holds in memory.
     pub fn bytes(&self) -> usize {
         self.document.as_ref().map_or(0, |document| document.len())
     }

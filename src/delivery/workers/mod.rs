@@ -1,5 +1,5 @@
-//! What runs on threads that may block: reads what is missing, sends, decides what follows, and keeps the outcomes. Who sends
-//! next is not decided here.
+//! Everything that runs on threads that may block: reads missing documents, sends, decides what follows, and keeps the
+//! outcomes. Who sends next is decided in `scheduler`, not here.
 
 pub mod batch;
 pub mod deliver;

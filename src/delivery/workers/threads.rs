@@ -1,5 +1,6 @@
-//! Threads that send. They are loops on a blocking pool of their own, so that database reads never wait for one; made
-//! as needed, gone after a while without work. The one that became idle last is woken first: its caches are warm.
+//! The worker threads, in a pool of their own, so that database reads never wait for a worker. Threads are made as
+//! needed and end after a time without work. The worker that became idle last is woken first, because its caches are
+//! warm.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,25 +12,25 @@ use tokio::runtime::Runtime;
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::process::priority::{self, Rank};
 
-/// A worker without work ends after this.
+/// A worker ends after this time without work.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// What a worker is given to do; it gets its own slot, to hand back.
+/// Work for a worker, called with the worker's slot. The work has to give the slot back.
 type Work = Box<dyn FnOnce(Arc<Slot>) + Send>;
 
-/// Work for which a thread was asked that has not begun.
+/// Work that was queued for a new thread and has not begun.
 type Starting = Arc<Mutex<VecDeque<Work>>>;
 
-/// The workers that wait, and the pool that makes more.
+/// The idle workers, and the pool that makes new ones.
 pub struct Workers {
     idle: Vec<Arc<Slot>>,
-    /// The operating system may refuse a thread; then the next worker that is free takes the work.
+    /// The operating system may refuse a thread. Then the next idle worker takes the work from here.
     starting: Starting,
-    /// The pool; `None` once it was ended.
+    /// The pool; `None` once it was stopped.
     runtime: Option<Runtime>,
 }
 
-/// Where a worker gets its next task.
+/// Where a worker waits, and through which it gets its next work.
 pub struct Slot {
     state: Mutex<State>,
     given: Condvar,
@@ -42,7 +43,7 @@ enum State {
 }
 
 impl Workers {
-    /// Room for `most` threads.
+    /// A pool of at most `most` threads.
     ///
     /// # Errors
     /// The operating system gives no thread.
@@ -56,8 +57,7 @@ impl Workers {
         Ok(Self { idle: Vec::new(), starting: Starting::default(), runtime: Some(runtime) })
     }
 
-    /// Gives `work` to an idle worker or to a new one. `work` must see to it that its slot
-    /// comes back through [`Workers::returned`].
+    /// Gives `work` to an idle worker or to a new one. `work` must return its slot through [`Workers::returned`].
     pub fn give(&mut self, work: impl FnOnce(Arc<Slot>) + Send + 'static) {
         let mut work: Work = Box::new(work);
         while let Some(slot) = self.idle.pop() {
@@ -75,7 +75,7 @@ impl Workers {
         let starting = Arc::clone(&self.starting);
         let start = || {
             runtime.spawn_blocking(move || {
-                // Whatever it was given would never come back.
+                // After a panic the slot and the work would be lost, so the process ends.
                 let _ends = EndsProcess("delivery worker");
                 priority::lower(Rank::Sending);
                 let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), given: Condvar::new() });
@@ -87,13 +87,13 @@ impl Workers {
                 }
             })
         };
-        // tokio panics where the operating system gives it no first thread.
+        // tokio panics if the operating system refuses the first thread of the pool.
         if catch_unwind(AssertUnwindSafe(start)).is_err() {
             tracing::error!("no thread to be had for an attempt; it waits for one");
         }
     }
 
-    /// A worker waits again.
+    /// A worker is idle again: gives it work that waits for a thread, or keeps it.
     pub fn returned(&mut self, slot: Arc<Slot>) {
         let waiting = locked(&self.starting).pop_front();
         match waiting.map(|work| slot.give(work)) {
@@ -103,7 +103,7 @@ impl Workers {
         }
     }
 
-    /// Forgets workers that ended, and asks again for a thread where work waits for one.
+    /// Forgets workers that have ended. Asks for a thread again if work waits for one.
     pub fn prune(&mut self) {
         if !locked(&self.starting).is_empty() {
             self.start_one();
@@ -111,7 +111,7 @@ impl Workers {
         self.idle.retain(|slot| !matches!(*locked(&slot.state), State::Ended));
     }
 
-    /// Ends the pool without waiting for threads that still send.
+    /// Stops the pool and does not wait for threads that are still sending.
     pub fn stop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -128,7 +128,16 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Slot {
-    /// Gives work to a worker that waits; back where it has ended.
+    /// A slot without a thread, for tests.
+    #[cfg(test)]
+    pub fn waiting() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::Waiting), given: Condvar::new() })
+    }
+
+    /// Gives work to an idle worker.
+    ///
+    /// # Errors
+    /// The worker has ended: the work comes back.
     fn give(&self, work: Work) -> Result<(), Work> {
         let mut state = locked(&self.state);
         if !matches!(*state, State::Waiting) {

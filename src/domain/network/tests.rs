@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What is not globally reachable, written down a second time, from the registries and not from the tables under test.
+/// Ranges that are not globally reachable, copied from the registries and not from the tables under test.
 const REFUSED: &[(&str, &str)] = &[
     ("0.0.0.0/32", "wildcard (unspecified)"),
     ("0.0.0.1/32", "\"this network\""),
@@ -61,7 +61,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("ff00::/8", "multicast"),
 ];
 
-/// Globally reachable, many of them next to a range that is not.
+/// Globally reachable ranges. Many are next to a range that is not.
 const GLOBAL: &[&str] = &[
     "1.0.0.0/8",
     "8.8.8.8/32",
@@ -141,7 +141,7 @@ fn pick(network: IpNet, bits: u128) -> IpAddr {
     }
 }
 
-/// Every form that carries `inner`, but for the mapped one.
+/// IPv6 addresses that contain `inner`, in every form except mapped and compatible.
 fn tunnels(inner: Ipv4Addr) -> Vec<Ipv6Addr> {
     let bits = u128::from(inner.to_bits());
     let public = u128::from(Ipv4Addr::new(8, 8, 8, 8).to_bits());
@@ -256,7 +256,7 @@ fn a_tunnel_is_opened_by_naming_it() {
 
 #[test]
 fn a_teredo_address_is_judged_by_its_server_and_by_its_client() {
-    // 65.54.227.120 and 192.0.2.45, the example of RFC 4380, whose client is in a documentation range.
+    // 65.54.227.120 and 192.0.2.45 are RFC 4380's example. The client is in a documentation range.
     assert_eq!(strict().check(ip("2001:0:4136:e378:8000:63bf:3fff:fdd2")).map_err(|r| r.range()), Err("documentation"));
     // Client 8.8.8.8: allowed with a public server, refused with a private one.
     assert_eq!(strict().check(ip("2001:0:4136:e378:8000:63bf:f7f7:f7f7")), Ok(()));
@@ -305,7 +305,7 @@ proptest! {
         let address = IpAddr::V4(Ipv4Addr::from_bits(bits));
         let special = REFUSED.iter().any(|(network, _)| net(network).contains(&address));
         let spared = GLOBAL.iter().any(|network| net(network).contains(&address));
-        // 192.0.0.0/24 is listed in pieces above; the rest of it is special as well.
+        // `REFUSED` lists 192.0.0.0/24 in parts. The rest of that range is special as well.
         let special = special || (net("192.0.0.0/24").contains(&address) && !spared);
         prop_assert_eq!(strict().check(address).is_err(), special);
     }
@@ -313,7 +313,7 @@ proptest! {
     #[test]
     fn any_ipv6_address_outside_global_unicast_that_carries_no_ipv4_is_refused(bits: u128) {
         let address = Ipv6Addr::from_bits(bits);
-        // Turning the first bit over leads out of 2000::/3.
+        // Inverting the first bit gives an address outside 2000::/3.
         let address = if GLOBAL_UNICAST.contains(&address) { Ipv6Addr::from_bits(bits ^ 1 << 127) } else { address };
         prop_assert!(strict().check(IpAddr::V6(address)).is_err());
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A form and what is kept of it under the default policy; `Err` holds a part of the message.
+/// A given URL, and what is stored for it under the default policy. `Err` holds a part of the message.
 type Row = (&'static str, Result<&'static str, &'static str>);
 
 const BEGIN: &str = "must begin with http";
@@ -23,7 +23,7 @@ const METADATA: &str = "a link-local (cloud metadata) address; start the server 
 const OPEN: &str = "--allow-network ";
 
 const CORPUS: &[Row] = &[
-    // Taken, and the one spelling that is kept.
+    // Accepted URLs, with their only stored spelling.
     ("http://example.com", Ok("http://example.com/")),
     ("https://example.com/", Ok("https://example.com/")),
     ("HTTP://EXAMPLE.COM/Path", Ok("http://example.com/Path")),
@@ -193,7 +193,7 @@ const CORPUS: &[Row] = &[
     ("http://example.com:80@127.0.0.1/", Err(USER)),
     ("http://a@b@example.com/", Err(USER)),
     ("http://@/", Err(USER)),
-    // What a lenient parser mends.
+    // What only a lenient parser accepts.
     (" http://example.com/", Err(SPACE)),
     ("http://example.com/ ", Err(SPACE)),
     ("http://example.com/a b", Err(SPACE)),
@@ -233,7 +233,7 @@ const CORPUS: &[Row] = &[
     ("http://local\u{ad}host/", Err("U+00AD")),
     ("http://local%C2%ADhost/", Err(LOCAL)),
     ("http://a。localhost/", Err(LOCAL)),
-    // This machine by number.
+    // This machine by address.
     ("http://127.0.0.1/", Err(LOOPBACK)),
     ("http://127.0.0.1:8080", Err(LOOPBACK)),
     ("https://127.0.0.1", Err(LOOPBACK)),
@@ -426,7 +426,7 @@ fn debug_and_messages_repeat_no_path_and_no_query() {
     assert_eq!(format!("{:?}", TargetUrl::from_stored("s3cr3t".to_owned())), "TargetUrl(/***)");
 }
 
-/// An IPv4 address in the notations that parsers of the web, and `inet_aton`, read.
+/// An IPv4 address in the notations that URL parsers and `inet_aton` accept.
 fn notations_v4(address: Ipv4Addr) -> Vec<String> {
     let bits = address.to_bits();
     let [a, b, c, d] = address.octets();
@@ -485,7 +485,7 @@ fn notations(address: IpAddr) -> Vec<String> {
     }
 }
 
-/// Addresses spread evenly over the special ranges (and beyond, for the other half).
+/// Addresses spread evenly over the special ranges, and over all addresses too.
 fn addresses() -> impl Strategy<Value = IpAddr> {
     const PREFIXES_V4: [(u32, u32); 12] = [
         (0, 8),

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// A crowd's steps run in so many parts, as they come: what waits for the whole of it lets one processor idle.
-pub const GROUP_CHUNKS: usize = 4;
+use super::limits::GROUP_CHUNKS;
 
 /// What a transaction that has begun waits for before it is committed.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct CommitGroup {
     /// So many steps.
     pub target: usize,

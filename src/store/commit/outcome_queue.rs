@@ -1,20 +1,20 @@
-//! Outcomes that wait, in the order in which they go.
+//! Outcomes that wait for the write thread.
 
 use std::collections::VecDeque;
 
 use crate::store::outcome::FinishedAttempt;
 
-/// Outcomes that wait.
+/// Two queues of outcomes.
 #[derive(Default)]
 pub struct OutcomeQueue {
-    /// Those of destinations that get what comes as it comes.
+    /// Outcomes of destinations without a backlog. They are recorded first.
     pub normal: VecDeque<FinishedAttempt>,
-    /// Those of destinations for which much waits anyway.
+    /// Outcomes of destinations with a backlog, where much waits anyway.
     pub low_priority: VecDeque<FinishedAttempt>,
 }
 
 impl OutcomeQueue {
-    /// How many wait.
+    /// How many outcomes wait.
     pub fn len(&self) -> usize {
         self.normal.len() + self.low_priority.len()
     }
@@ -24,12 +24,9 @@ impl OutcomeQueue {
         self.len() == 0
     }
 
-    /// At most `most`, of which at most `behind` are of destinations that are behind. Gives how many, and how many of those.
-    pub fn drain(&mut self, most: usize, low_priority: usize, to: &mut VecDeque<FinishedAttempt>) -> (usize, usize) {
-        let first = self.normal.len().min(most);
-        to.extend(self.normal.drain(..first));
-        let low_priority = self.low_priority.len().min(low_priority).min(most - first);
-        to.extend(self.low_priority.drain(..low_priority));
-        (first + low_priority, low_priority)
+    /// Moves the first outcomes of both queues to `to`: at most this many of each.
+    pub fn drain(&mut self, normal: usize, low_priority: usize, to: &mut VecDeque<FinishedAttempt>) {
+        to.extend(self.normal.drain(..normal.min(self.normal.len())));
+        to.extend(self.low_priority.drain(..low_priority.min(self.low_priority.len())));
     }
 }

@@ -1,107 +1,201 @@
-//! How many outcomes a transaction takes beside steps, whose callers wait for all of it. Where a large backlog is
-//! drained, its outcomes lie all over the file, and one may take as long as several steps.
+//! Decides when the write thread runs what waits, how much of it goes into one transaction, and when that is committed.
+//! Pure: time is an argument, and nothing here waits or locks. The waiting is done by `queue`.
 
 use std::time::{Duration, Instant};
 
-/// Most outcomes of one transaction.
-pub const MAX_OUTCOMES: usize = 512;
+use super::budget::OutcomeBudget;
+use super::group::CommitGroup;
+use super::limits::{
+    EARLY_COMMIT_PERCENT, EARLY_LINGER_FRACTION, LINGER_FRACTION, MANY_OUTCOMES, MANY_OUTCOMES_LINGER, MAX_GROUP,
+    MAX_LINGER, MAX_OUTCOMES, MIN_OUTCOMES, OUTCOMES_LINGER,
+};
 
-/// And fewest, where as many wait: also of those that others go before.
-pub const MIN_OUTCOMES: usize = 16;
-
-/// Outcomes beside the steps of a crowd may take so long, not counting the commit, which then takes longer as well.
-const OUTCOME_TIME_BESIDE_GROUP: Duration = Duration::from_micros(320);
-
-/// And beside the steps of a few.
-const OUTCOME_TIME_BESIDE_FEW: Duration = Duration::from_micros(1_500);
-
-/// So many steps in one transaction are of a crowd.
-const GROUP_MIN: usize = 8;
-
-/// Steps that came in the last moment are likely to be followed by others.
-const RECENT: Duration = Duration::from_millis(50);
-
-/// What the last transactions were like.
-#[derive(Debug, Default)]
-pub struct OutcomeBudget {
-    /// When one last had steps, and how many.
-    last_requests: Option<(Instant, usize)>,
-    /// Deliveries that its steps made.
-    created_last: usize,
-    /// How long an outcome takes (moving average, 1/8).
-    cost_ewma: Duration,
+/// What waits at a moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Waiting {
+    /// Write requests.
+    pub requests: usize,
+    /// Outcomes of destinations without a backlog.
+    pub normal: usize,
+    /// Outcomes of destinations with a backlog.
+    pub low_priority: usize,
+    /// When the oldest outcome arrived, if one waits.
+    pub outcomes_since: Option<Instant>,
 }
 
-impl OutcomeBudget {
-    /// Outcomes for which the next transaction has the time.
-    pub fn limit(&self, now: Instant) -> usize {
-        let time = match self.recent_requests(now) {
-            None => return MAX_OUTCOMES,
-            Some(requests) if requests < GROUP_MIN => OUTCOME_TIME_BESIDE_FEW,
-            Some(_) => OUTCOME_TIME_BESIDE_GROUP,
+impl Waiting {
+    fn outcomes(&self) -> usize {
+        self.normal + self.low_priority
+    }
+}
+
+/// When the write thread is to be woken before the time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wakeup {
+    /// Once this many write requests wait.
+    pub requests: usize,
+    /// Once this many outcomes wait.
+    pub outcomes: usize,
+}
+
+/// What the write thread does next, before a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Begin a transaction with what waits.
+    Run,
+    /// Nothing arrived in time.
+    Idle,
+    /// Wait until then, or for ever, or until the wake-up.
+    Wait(Option<Instant>, Wakeup),
+}
+
+/// What the write thread does next, inside a transaction that has run all it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Commit.
+    Commit,
+    /// Run what waits as well.
+    Run,
+    /// Wait for so long, or until this many write requests wait.
+    Wait(Duration, usize),
+}
+
+/// What a transaction takes of what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// Write requests.
+    pub requests: usize,
+    /// Outcomes of destinations without a backlog.
+    pub normal: usize,
+    /// Outcomes of destinations with a backlog.
+    pub low_priority: usize,
+}
+
+/// What the last transactions were like, and the one that is made now.
+#[derive(Debug, Default)]
+pub struct Pacing {
+    /// Learns what outcomes cost, and limits them.
+    pub budget: OutcomeBudget,
+    group: CommitGroup,
+    /// A group was answered just before this transaction, and is likely to return.
+    group_returns: bool,
+    /// Write requests of the last transaction that had some.
+    last_group_size: usize,
+    /// Whether the last transaction had write requests.
+    had_requests: bool,
+    /// Whether the last transaction had outcomes.
+    had_outcomes: bool,
+    /// When the last transaction began.
+    began_at: Option<Instant>,
+    /// How long the last transaction waited for further write requests.
+    lingered: Duration,
+}
+
+impl Pacing {
+    /// The last transaction is over, and its callers have their answers.
+    pub fn begin(&mut self, waiting: Waiting, now: Instant) {
+        let had_requests = std::mem::take(&mut self.had_requests);
+        let expected = match had_requests {
+            // Those who were answered now return, and others wait already.
+            true => self.last_group_size + waiting.requests,
+            false => self.last_group_size.max(waiting.requests),
         };
-        let in_time = time.as_nanos() / self.cost_ewma.as_nanos().max(1);
-        usize::try_from(in_time).unwrap_or(MAX_OUTCOMES).clamp(MIN_OUTCOMES, MAX_OUTCOMES)
+        let has_outcomes = std::mem::take(&mut self.had_outcomes) || waiting.outcomes() > 0;
+        let (target, fraction) = if has_outcomes {
+            (expected, LINGER_FRACTION)
+        } else {
+            ((expected * EARLY_COMMIT_PERCENT).div_ceil(100), EARLY_LINGER_FRACTION)
+        };
+        let took = self.began_at.take().map_or(Duration::ZERO, |at| now.duration_since(at));
+        let linger = took.saturating_sub(self.lingered).mul_f64(fraction).min(MAX_LINGER);
+        self.lingered = Duration::ZERO;
+        self.group_returns = self.budget.has_group(now);
+        self.group = CommitGroup::of(target.clamp(1, MAX_GROUP), linger);
     }
 
-    /// Deliveries that the last transaction with steps made. So many outcomes the next one takes in any case: else a backlog
-    /// would grow for no other reason.
-    pub fn created_last(&self) -> usize {
-        self.created_last
-    }
-
-    /// Whether a crowd was answered just now, and is likely to come again.
-    pub fn has_group(&self, now: Instant) -> bool {
-        self.recent_requests(now).is_some_and(|requests| requests >= GROUP_MIN)
-    }
-
-    fn recent_requests(&self, now: Instant) -> Option<usize> {
-        self.last_requests.filter(|(at, _)| now.duration_since(*at) < RECENT).map(|(_, requests)| requests)
-    }
-
-    /// A transaction with so many steps begins.
-    pub fn requests_begin(&mut self, now: Instant, requests: usize) {
-        self.last_requests = Some((now, requests));
-    }
-
-    /// The last transaction with steps made so many deliveries.
-    pub fn deliveries_created(&mut self, deliveries: usize) {
-        self.created_last = deliveries;
-    }
-
-    /// So many outcomes took so long.
-    pub fn observe(&mut self, outcomes: usize, time: Duration) {
-        if let Some(cost) = u32::try_from(outcomes).ok().and_then(|outcomes| time.checked_div(outcomes)) {
-            self.cost_ewma = (self.cost_ewma * 7 + cost) / 8;
+    /// What to do before a transaction. Outcomes alone begin one only while `outcomes_too`; `deadline` ends the wait.
+    pub fn next(&mut self, waiting: Waiting, outcomes_too: bool, deadline: Option<Instant>, now: Instant) -> Next {
+        self.group.on_arrival(waiting.requests, now);
+        let requests_due = match waiting.requests {
+            0 => None,
+            some if some >= self.group.chunk() => Some(now),
+            _ => self.group.deadline,
+        };
+        let linger = match waiting.outcomes() {
+            // While a group returns, outcomes run at once: the commit waits for the group.
+            _ if self.group_returns => Duration::ZERO,
+            ..MANY_OUTCOMES => OUTCOMES_LINGER,
+            MANY_OUTCOMES..MAX_OUTCOMES => MANY_OUTCOMES_LINGER,
+            _ => Duration::ZERO,
+        };
+        let outcomes_due = waiting.outcomes_since.filter(|_| outcomes_too).map(|since| since + linger);
+        let due = requests_due.into_iter().chain(outcomes_due).min();
+        if due.is_some_and(|due| due <= now) {
+            if waiting.requests == 0 {
+                self.group.deadline = Some(if self.group_returns { now + OUTCOMES_LINGER } else { now });
+            }
+            self.began_at = Some(now);
+            return Next::Run;
         }
+        if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
+            self.last_group_size = 0;
+            return Next::Idle;
+        }
+        let outcomes = match outcomes_due {
+            Some(_) => MAX_OUTCOMES,
+            None if outcomes_too => 1,
+            None => usize::MAX,
+        };
+        Next::Wait(due.or(deadline), Wakeup { requests: self.group.wanted(), outcomes })
+    }
+
+    /// What to do inside a transaction for which so many further write requests wait.
+    pub fn then(&mut self, requests: usize, stopping: bool, now: Instant) -> Then {
+        self.group.on_arrival(requests, now);
+        let chunk = self.group.chunk();
+        let left = self.group.deadline.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        if chunk == 0 || stopping || (left.is_zero() && requests == 0) {
+            Then::Commit
+        } else if left.is_zero() || requests >= chunk {
+            Then::Run
+        } else {
+            Then::Wait(left, self.group.wanted())
+        }
+    }
+
+    /// The transaction has waited for so long for further write requests.
+    pub fn waited(&mut self, time: Duration) {
+        self.lingered += time;
+    }
+
+    /// How long the transaction has waited in all.
+    pub fn lingered(&self) -> Duration {
+        self.lingered
+    }
+
+    /// What the transaction takes now of what waits.
+    pub fn take(&mut self, waiting: Waiting, now: Instant) -> Share {
+        let requests = waiting.requests.min(MAX_GROUP - self.group.taken);
+        self.group.taken += requests;
+        if requests > 0 {
+            self.had_requests = true;
+            self.last_group_size = self.group.taken;
+            self.budget.requests_begin(now, self.group.taken.max(self.group.target));
+        }
+        let fit = self.budget.limit(now);
+        let limit = fit.max(self.budget.created_last() + MIN_OUTCOMES).min(MAX_OUTCOMES);
+        self.group.outcomes = self.group.outcomes.min(limit);
+        // A backlog has the time that other outcomes leave.
+        let left = fit.saturating_sub(waiting.normal).max(MIN_OUTCOMES);
+        self.group.low_priority = self.group.low_priority.min(left);
+        let normal = waiting.normal.min(self.group.outcomes);
+        let low_priority = waiting.low_priority.min(self.group.low_priority).min(self.group.outcomes - normal);
+        self.had_outcomes |= normal + low_priority > 0;
+        self.group.outcomes -= normal + low_priority;
+        self.group.low_priority -= low_priority;
+        Share { requests, normal, low_priority }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn beside_steps_there_are_as_many_as_fit() {
-        let (mut budget, now) = (OutcomeBudget::default(), Instant::now());
-        (0..100).for_each(|_| budget.observe(10, Duration::from_micros(100)));
-        assert_eq!(budget.limit(now), MAX_OUTCOMES, "nobody waits");
-        budget.requests_begin(now, GROUP_MIN - 1);
-        let fit = budget.limit(now);
-        assert!((150..=155).contains(&fit), "{fit} of 10 µs in 1.5 ms");
-        budget.requests_begin(now, GROUP_MIN);
-        let fit = budget.limit(now);
-        assert!((32..=33).contains(&fit), "{fit} of 10 µs in 0.32 ms");
-        assert_eq!(budget.limit(now + RECENT), MAX_OUTCOMES, "nobody waits any more");
-    }
-
-    #[test]
-    fn some_are_taken_however_long_they_take() {
-        let (mut budget, now) = (OutcomeBudget::default(), Instant::now());
-        budget.observe(0, Duration::from_secs(1));
-        budget.observe(1, Duration::from_secs(1));
-        budget.requests_begin(now, GROUP_MIN);
-        assert_eq!(budget.limit(now), MIN_OUTCOMES);
-        assert!(budget.has_group(now) && !budget.has_group(now + RECENT));
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! What waits for the write thread: steps, whose callers wait for the commit, and outcomes of attempts, which nobody
-//! waits for. They queue apart, so that a backlog of outcomes never stands before an accepted event; and an outcome
-//! waits a little for a step whose commit it can share.
+//! What waits for the write thread: write requests, whose callers wait for the commit, and outcomes of attempts, for which
+//! nobody waits. They have queues of their own, so that a backlog of outcomes never stands in front of an accepted event.
+//! This file locks and waits; when and how much is decided by `pacing`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,61 +8,44 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::group::CommitGroup;
+use super::budget::OutcomeBudget;
+use super::limits::MAX_QUEUED;
 use super::outcome_queue::OutcomeQueue;
-use super::pacing::{self, OutcomeBudget};
+use super::pacing::{Next, Pacing, Then, Waiting, Wakeup};
 use super::write_request::WriteRequest;
 use crate::store::outcome::FinishedAttempt;
 
-/// Steps that may wait; a further one is refused with 503.
-const MAX_QUEUED: usize = 16_384;
-
-/// Most steps of one transaction.
-const MAX_GROUP: usize = 512;
-
-/// How long a transaction waits for those who were answered just now, as a part of the time that the last one took: else
-/// they come while this one is written, wait for the whole of it, and there are two crowds of half the size in turn. One
-/// that comes alone waits for nobody.
-const LINGER_FRACTION: f64 = 0.3;
-const MAX_LINGER: Duration = Duration::from_millis(4);
-
-/// Where no outcomes come, a crowd is served in two: so many of a hundred first, while the rest is on its way. Nothing else
-/// would be done while the disk syncs; outcomes come with deliveries, which are work enough.
-const EARLY_COMMIT_PERCENT: usize = 60;
-const EARLY_LINGER_FRACTION: f64 = 0.1;
-
-/// How long outcomes wait for a step that they can share a commit with.
-const OUTCOMES_LINGER: Duration = Duration::from_millis(3);
-
-/// Where so many come in that time they wait longer: the more go together, the more of them share a page.
-const MANY_OUTCOMES: usize = 48;
-const MANY_OUTCOMES_LINGER: Duration = Duration::from_millis(12);
-
-/// Why a step was not queued.
+/// Why a write request was not queued.
 pub enum QueueError {
-    /// Too many wait.
+    /// As many wait as may.
     Full,
     /// The write thread has ended.
     Closed,
 }
 
+/// Nothing that arrives wakes the thread: it is awake, or about to be.
+const AWAKE: Wakeup = Wakeup { requests: usize::MAX, outcomes: usize::MAX };
+
 struct State {
     requests: VecDeque<Box<dyn WriteRequest>>,
     outcomes: OutcomeQueue,
-    /// When the oldest outcome came.
+    /// When the oldest outcome arrived.
     outcomes_since: Option<Instant>,
+    /// The thread is to end, and to say so here.
     stop: Option<oneshot::Sender<()>>,
     closed: bool,
-    /// So many steps wake the thread.
-    requests_wanted: usize,
-    /// So many outcomes wake the thread.
-    outcomes_wanted: usize,
+    /// What wakes the thread.
+    wakeup: Wakeup,
 }
 
 impl State {
-    /// The thread is awake, or about to be: nobody needs to wake it.
-    fn disarm_wakeup(&mut self) {
-        (self.requests_wanted, self.outcomes_wanted) = (usize::MAX, usize::MAX);
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            requests: self.requests.len(),
+            normal: self.outcomes.normal.len(),
+            low_priority: self.outcomes.low_priority.len(),
+            outcomes_since: self.outcomes_since,
+        }
     }
 }
 
@@ -75,40 +58,36 @@ impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Option<Duration>) -> MutexGuard<'a, State> {
+        match time {
+            Some(time) => self.arrived.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
 }
 
-/// The end that callers have.
+/// The callers' end of the queue.
 #[derive(Clone)]
 pub struct CommitQueue(Arc<Inner>);
 
-/// The write thread's end; once it is gone everything is refused.
+/// The write thread's end of the queue. Once it is dropped, everything is refused.
 pub struct QueueReceiver {
-    shared: Arc<Inner>,
-    /// Steps of the last transaction that had some.
-    last_group_size: usize,
-    /// Whether the last transaction had some.
-    had_requests: bool,
-    /// Whether the last transaction had outcomes.
-    had_outcomes: bool,
-    /// When the last transaction began.
-    began_at: Option<Instant>,
-    /// How long it waited for further steps.
-    lingered: Duration,
-    group: CommitGroup,
-    budget: OutcomeBudget,
+    inner: Arc<Inner>,
+    pacing: Pacing,
 }
 
 /// What the write thread is to do.
 pub enum Work {
-    /// Write what it was given.
+    /// Write what was given.
     Run,
-    /// Nothing came in time.
+    /// Nothing arrived in time.
     Idle,
-    /// Write what it was given, which is all, and end.
+    /// Write what was given, which is all, and end.
     Stop(oneshot::Sender<()>),
 }
 
-/// An empty inbox, and its other end.
+/// An empty queue: both of its ends.
 pub fn queue() -> (CommitQueue, QueueReceiver) {
     let state = State {
         requests: VecDeque::new(),
@@ -116,29 +95,18 @@ pub fn queue() -> (CommitQueue, QueueReceiver) {
         outcomes_since: None,
         stop: None,
         closed: false,
-        requests_wanted: usize::MAX,
-        outcomes_wanted: usize::MAX,
+        wakeup: AWAKE,
     };
-    let shared = Arc::new(Inner { state: Mutex::new(state), arrived: Condvar::new() });
-    let receiver = QueueReceiver {
-        shared: Arc::clone(&shared),
-        last_group_size: 0,
-        had_requests: false,
-        had_outcomes: false,
-        began_at: None,
-        lingered: Duration::ZERO,
-        group: CommitGroup::of(0, Duration::ZERO),
-        budget: OutcomeBudget::default(),
-    };
-    (CommitQueue(shared), receiver)
+    let inner = Arc::new(Inner { state: Mutex::new(state), arrived: Condvar::new() });
+    (CommitQueue(Arc::clone(&inner)), QueueReceiver { inner, pacing: Pacing::default() })
 }
 
 impl CommitQueue {
-    /// Queues a step.
+    /// Queues a write request.
     ///
     /// # Errors
-    /// Too many wait, or the thread has ended.
-    pub fn push(&self, step: Box<dyn WriteRequest>) -> Result<(), QueueError> {
+    /// As many wait as may, or the thread has ended.
+    pub fn push(&self, request: Box<dyn WriteRequest>) -> Result<(), QueueError> {
         let mut state = self.0.state();
         if state.closed {
             return Err(QueueError::Closed);
@@ -146,13 +114,13 @@ impl CommitQueue {
         if state.requests.len() >= MAX_QUEUED {
             return Err(QueueError::Full);
         }
-        state.requests.push_back(step);
+        state.requests.push_back(request);
         self.wake(state);
         Ok(())
     }
 
-    /// Queues outcomes, of a destination that is `behind` or not. Their number is bounded by the deliveries in hand. A stopped
-    /// thread takes none: those deliveries are still pending in the file and are sent again.
+    /// Queues outcomes; those of a destination with a backlog have low priority. Their number is bounded by the deliveries in
+    /// hand. A thread that has ended takes none: those deliveries are still pending in the file, and are sent again.
     pub fn push_outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
         let mut state = self.0.state();
         if state.closed {
@@ -166,7 +134,7 @@ impl CommitQueue {
         self.wake(state);
     }
 
-    /// Lets the thread write what is queued and end; `done` is told.
+    /// Lets the thread write what is queued and end; then `done` gets a message.
     pub fn stop(&self, done: oneshot::Sender<()>) {
         let mut state = self.0.state();
         if !state.closed {
@@ -176,9 +144,9 @@ impl CommitQueue {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.requests.len() >= state.requests_wanted || state.outcomes.len() >= state.outcomes_wanted {
-            state.disarm_wakeup();
-            // Woken under the lock, the thread would at once wait for it.
+        if state.requests.len() >= state.wakeup.requests || state.outcomes.len() >= state.wakeup.outcomes {
+            state.wakeup = AWAKE;
+            // A thread that is woken while the lock is held would at once wait for the lock.
             drop(state);
             self.0.arrived.notify_one();
         }
@@ -186,12 +154,12 @@ impl CommitQueue {
 }
 
 impl QueueReceiver {
-    /// To be told what transactions were like.
+    /// Learns from transactions what outcomes cost.
     pub fn budget(&mut self) -> &mut OutcomeBudget {
-        &mut self.budget
+        &mut self.pacing.budget
     }
 
-    /// Waits for work until `deadline` and appends it to `steps` and `outcomes`. Outcomes alone are work only while
+    /// Waits for work until `deadline`, and appends it to `requests` and `outcomes`. Outcomes alone are work only while
     /// `outcomes_too`.
     pub fn next_work(
         &mut self,
@@ -200,24 +168,9 @@ impl QueueReceiver {
         requests: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) -> Work {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.state();
-        let began = Instant::now();
-        let crowded = self.budget.has_group(began);
-        // Whoever was answered just now, and whoever waits already.
-        let waiting = state.requests.len();
-        let answered = std::mem::take(&mut self.had_requests);
-        let all = if answered { self.last_group_size + waiting } else { self.last_group_size.max(waiting) };
-        let settles = std::mem::take(&mut self.had_outcomes) || !state.outcomes.is_empty();
-        let (enough, linger) = if settles {
-            (all, LINGER_FRACTION)
-        } else {
-            ((all * EARLY_COMMIT_PERCENT).div_ceil(100), EARLY_LINGER_FRACTION)
-        };
-        let since = self.began_at.take().map_or(Duration::ZERO, |at| began.duration_since(at));
-        let patience = since.saturating_sub(self.lingered).mul_f64(linger).min(MAX_LINGER);
-        self.lingered = Duration::ZERO;
-        self.group = CommitGroup::of(enough.clamp(1, MAX_GROUP), patience);
+        let inner = Arc::clone(&self.inner);
+        let mut state = inner.state();
+        self.pacing.begin(state.waiting(), Instant::now());
         loop {
             if let Some(done) = state.stop.take() {
                 state.closed = true;
@@ -226,128 +179,75 @@ impl QueueReceiver {
                 return Work::Stop(done);
             }
             let now = Instant::now();
-            let queued = state.requests.len();
-            self.group.on_arrival(queued, now);
-            let steps_due = match queued {
-                0 => None,
-                _ if queued >= self.group.chunk() => Some(now),
-                _ => self.group.deadline,
-            };
-            // Beside a crowd they run while it comes; the commit waits for it.
-            let at_once = crowded || state.outcomes.len() >= pacing::MAX_OUTCOMES;
-            let outcomes_due = state.outcomes_since.filter(|_| outcomes_too);
-            let linger = match state.outcomes.len() {
-                _ if at_once => Duration::ZERO,
-                ..MANY_OUTCOMES => OUTCOMES_LINGER,
-                _ => MANY_OUTCOMES_LINGER,
-            };
-            let outcomes_due = outcomes_due.map(|since| since + linger);
-            let due = steps_due.into_iter().chain(outcomes_due).min();
-            if due.is_some_and(|due| due <= now) {
-                if queued == 0 {
-                    self.group.deadline = Some(if crowded { now + OUTCOMES_LINGER } else { now });
+            match self.pacing.next(state.waiting(), outcomes_too, deadline, now) {
+                Next::Run => {
+                    self.take(&mut state, now, requests, outcomes);
+                    return Work::Run;
                 }
-                self.began_at = Some(now);
-                self.drain(&mut state, now, requests, outcomes);
-                return Work::Run;
-            }
-            if due.is_none() && deadline.is_some_and(|deadline| deadline <= now) {
-                self.last_group_size = 0;
-                return Work::Idle;
-            }
-            state.requests_wanted = self.group.wanted();
-            state.outcomes_wanted = match outcomes_due {
-                Some(_) => pacing::MAX_OUTCOMES,
-                None if outcomes_too => 1,
-                None => usize::MAX,
-            };
-            state = match due.or(deadline) {
-                Some(until) => {
-                    let wait = until.saturating_duration_since(now);
-                    shared.arrived.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+                Next::Idle => return Work::Idle,
+                Next::Wait(until, wakeup) => {
+                    state.wakeup = wakeup;
+                    state = inner.wait(state, until.map(|until| until.saturating_duration_since(now)));
                 }
-                None => shared.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            }
         }
     }
 
-    /// Waits for what else is to go with a transaction that has run all it was given. Where there is nothing left to wait
-    /// for it is to be committed.
+    /// Waits for what else goes into a transaction that has run all it was given. Gives false where the transaction is to be
+    /// committed; else more was appended.
     pub fn wait_for_group(
         &mut self,
         requests: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.state();
+        let inner = Arc::clone(&self.inner);
+        let mut state = inner.state();
         let began = Instant::now();
         let mut now = began;
-        let came = loop {
-            let queued = state.requests.len();
-            self.group.on_arrival(queued, now);
-            let part = self.group.chunk();
-            let left = self.group.deadline.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-            let over = left.is_zero();
-            if part == 0 || state.stop.is_some() || (over && queued == 0) {
-                break false;
+        let runs = loop {
+            match self.pacing.then(state.requests.len(), state.stop.is_some(), now) {
+                Then::Commit => break false,
+                Then::Run => break true,
+                Then::Wait(time, requests) => {
+                    state.wakeup = Wakeup { requests, ..AWAKE };
+                    state = inner.wait(state, Some(time));
+                    now = Instant::now();
+                }
             }
-            if over || queued >= part {
-                break true;
-            }
-            state.requests_wanted = self.group.wanted();
-            state = shared.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-            now = Instant::now();
         };
-        self.lingered += now - began;
-        if came {
-            self.drain(&mut state, now, requests, outcomes);
+        self.pacing.waited(now - began);
+        if runs {
+            self.take(&mut state, now, requests, outcomes);
         } else {
-            state.disarm_wakeup();
+            state.wakeup = AWAKE;
         }
-        came
+        runs
     }
 
-    /// How long the transaction has waited for what else is to go with it.
+    /// How long the transaction has waited for what else goes into it.
     pub fn lingered(&self) -> Duration {
-        self.lingered
+        self.pacing.lingered()
     }
 
-    fn drain(
+    fn take(
         &mut self,
         state: &mut State,
         now: Instant,
         requests: &mut Vec<Box<dyn WriteRequest>>,
         outcomes: &mut VecDeque<FinishedAttempt>,
     ) {
-        state.disarm_wakeup();
-        let some = state.requests.len().min(MAX_GROUP - self.group.taken);
-        requests.extend(state.requests.drain(..some));
-        self.group.taken += some;
-        if some > 0 {
-            self.had_requests = true;
-            self.last_group_size = self.group.taken;
-            self.budget.requests_begin(now, self.group.taken.max(self.group.target));
-        }
-        let fit = self.budget.limit(now);
-        // A backlog has the time that is left.
-        let left = fit.saturating_sub(state.outcomes.normal.len()).max(pacing::MIN_OUTCOMES);
-        self.group.outcomes = self
-            .group
-            .outcomes
-            .min(fit.max(self.budget.created_last() + pacing::MIN_OUTCOMES).min(pacing::MAX_OUTCOMES));
-        self.group.low_priority = self.group.low_priority.min(left);
-        let (some, low_priority) = state.outcomes.drain(self.group.outcomes, self.group.low_priority, outcomes);
-        self.had_outcomes |= some > 0;
-        self.group.outcomes -= some;
-        self.group.low_priority -= low_priority;
-        // Those that are left have waited long enough.
+        state.wakeup = AWAKE;
+        let share = self.pacing.take(state.waiting(), now);
+        requests.extend(state.requests.drain(..share.requests));
+        state.outcomes.drain(share.normal, share.low_priority, outcomes);
+        // Those that are left keep their time of arrival: they are due already.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
     }
 }
 
 impl Drop for QueueReceiver {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
+        let mut state = self.inner.state();
         state.closed = true;
         // Whoever waits for one of these learns that it will not be done.
         let (requests, stop) = (std::mem::take(&mut state.requests), state.stop.take());

@@ -1,4 +1,5 @@
-//! Accounts: making, reading, changing, hiding; and whose a token is.
+//! Creates, reads, changes and hides accounts, and finds the account of a token. The rows of a deleted account are
+//! removed in `maintenance/removal.rs`, not here.
 
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ use crate::store::handle::Store;
 use crate::store::memory::tokens::TokenChange;
 
 impl Store {
-    /// Makes an account, under a made id where none is given.
+    /// Creates an account. If `id` is `None`, an id is generated.
     ///
     /// # Errors
-    /// Conflict where the id or the e-mail address is taken.
+    /// Conflict if another account has the id or the e-mail address.
     pub async fn create_account(
         &self,
         id: Option<AccountId>,
@@ -59,10 +60,11 @@ impl Store {
             .await
     }
 
-    /// A page of accounts, oldest first; with `email` only the one with that address, case aside.
+    /// Returns a page of accounts, oldest first. With `email` the page has only the account with that address; upper
+    /// and lower case are the same.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable if the file cannot be read.
     pub async fn accounts(&self, page: PageRequest, email: Option<Email>) -> Result<Page<Account>> {
         self.readers
             .read_yielding(move |connection| {
@@ -81,7 +83,7 @@ impl Store {
             .await
     }
 
-    /// One account.
+    /// Returns one account.
     ///
     /// # Errors
     /// Not found.
@@ -89,18 +91,18 @@ impl Store {
         self.readers.read(move |connection| require(connection, &id)).await
     }
 
-    /// Sets all that a client may set.
+    /// Replaces all fields that a client may set.
     ///
     /// # Errors
-    /// Not found; conflict where the e-mail address is taken.
+    /// Not found; conflict if another account has the e-mail address.
     pub async fn replace_account(&self, id: AccountId, fields: AccountFields, now: Timestamp) -> Result<Account> {
         self.change_account(id, move |_| fields, now).await
     }
 
-    /// Sets what `patch` names.
+    /// Replaces only the fields that `patch` contains.
     ///
     /// # Errors
-    /// Not found; conflict where the e-mail address is taken.
+    /// Not found; conflict if another account has the e-mail address.
     pub async fn patch_account(&self, id: AccountId, patch: AccountPatch, now: Timestamp) -> Result<Account> {
         self.change_account(id, move |account| patch.apply(account), now).await
     }
@@ -132,8 +134,9 @@ impl Store {
             .await
     }
 
-    /// Hides an account: its e-mail address, id and token are free, its destinations stop. Its rows go in the
-    /// background ([`super::maintenance::Removal`]).
+    /// Hides an account and its destinations. The account's e-mail address, id and token can be used again at once, and
+    /// nothing more is sent to the destinations. [`Removal`](super::maintenance::removal::Removal) deletes the rows in
+    /// the background.
     ///
     /// # Errors
     /// Not found.
@@ -160,7 +163,8 @@ impl Store {
             .await
     }
 
-    /// Gives an account a new token; the one before works on for `grace`.
+    /// Gives an account a new token. The previous token is valid for `grace` longer; any token before that one ends
+    /// now.
     ///
     /// # Errors
     /// Not found.
@@ -201,13 +205,14 @@ impl Store {
             .await
     }
 
-    /// The account of a token that works at `now`; from memory.
+    /// Returns the account whose token is valid at `now`. Reads only memory, since every event that is sent asks this.
     pub fn account_by_token(&self, token: &TokenDigest, now: Timestamp) -> Option<AccountKey> {
         self.memory.tokens.owner(token, now)
     }
 }
 
-/// All tokens that work.
+/// Returns the tokens of all accounts that are not deleted. A previous token is included even if its grace is over:
+/// whoever looks a token up compares the time.
 pub fn tokens(connection: &Connection) -> Result<Vec<TokenChange>> {
     let mut prepared = connection
         .prepare("SELECT key, token_digest, old_token_digest, old_token_until FROM account WHERE deleted_at IS NULL")
@@ -231,7 +236,7 @@ fn find(connection: &Connection, id: &AccountId) -> Result<Option<Account>> {
     rows::first(connection, &query, [id.as_str()], rows::account)
 }
 
-/// An account that is not deleted, or not found.
+/// Returns an account that is not deleted, or the error "not found".
 pub fn require(connection: &Connection, id: &AccountId) -> Result<Account> {
     find(connection, id)?.ok_or_else(|| Error::not_found("account"))
 }
@@ -252,12 +257,13 @@ fn email_is_free(tx: &Transaction<'_>, fields: &AccountFields, but: Option<Accou
     }
 }
 
-/// Order key that a page in ascending order begins after.
+/// Returns the key after which a page in ascending order begins. Keys start at 1, so 0 is the first page.
 pub fn page_start(cursor: Option<Cursor>) -> i64 {
     cursor.map_or(0, |cursor| cursor.0)
 }
 
-/// A page of `limit` out of what was read, which is one more where there is a next page.
+/// Makes a page of at most `limit` items. The caller has read up to `limit + 1` items: the last one only shows that
+/// there is a next page.
 pub fn paginate<T>(mut items: Vec<T>, limit: u16, key: impl Fn(&T) -> i64) -> Page<T> {
     let more = items.len() > usize::from(limit);
     items.truncate(usize::from(limit));

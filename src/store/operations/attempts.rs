@@ -1,6 +1,6 @@
-//! The log of attempts. Most deliveries have one attempt, a success with a short answer: it is kept in the delivery's
-//! own row, whose page is written anyway. The table holds all others. One in the row is moved into the table before
-//! anything else is written over what it shares with the delivery.
+//! Writes and reads the log of attempts. Most deliveries have one attempt, a success with a short answer. Such an
+//! attempt is kept in the delivery's own row, whose page is written anyway; all others are rows of `attempt`. [`spill`]
+//! copies an attempt from the row into the table before the row gets other values.
 
 use rusqlite::Connection;
 
@@ -11,11 +11,14 @@ use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::outcome::FinishedAttempt;
 
-/// Longest body of an answer that is kept in the row; lists read past it.
+/// Longest body of an answer, in bytes, that is kept in the delivery's row. Lists read the pages of these rows, so
+/// longer bodies go into the table.
 const MAX_INLINE_BYTES: usize = 256;
 
-/// What is to be kept of a first attempt in its delivery's row, which has its time and its status anyway. `None` where
-/// it belongs into the table.
+/// Returns what the delivery's row keeps of the attempt. The row has the attempt's time and status anyway. `None` if
+/// the attempt belongs into the table.
+///
+/// The caller must check that this is the delivery's first attempt.
 pub fn inline(finished: &FinishedAttempt) -> Option<&Attempt> {
     finished.attempt.as_ref().filter(|attempt| {
         finished.verdict.next == Next::Succeeded
@@ -26,7 +29,8 @@ pub fn inline(finished: &FinishedAttempt) -> Option<&Attempt> {
     })
 }
 
-/// Moves the one in a delivery's row into the table; the columns in the row are the caller's to clear.
+/// Copies an attempt from its delivery's row into the table. The caller then clears or overwrites the columns in the
+/// row.
 pub fn spill(tx: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
     tx.run(
         "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, body, body_truncated)
@@ -37,7 +41,7 @@ pub fn spill(tx: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
     Ok(())
 }
 
-/// Adds one to the table.
+/// Adds one attempt to the table.
 pub fn log(tx: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt: &Attempt) -> Result<()> {
     tx.run(
         "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, detail, body, body_truncated)
@@ -57,12 +61,12 @@ pub fn log(tx: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt:
     Ok(())
 }
 
-/// How long an attempt took, as it is kept.
+/// How long an attempt took, in whole milliseconds, as the file stores it.
 pub fn duration_ms(attempt: &Attempt) -> u64 {
     u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// All of a delivery, oldest first.
+/// Returns all attempts of a delivery, oldest first.
 pub fn of(connection: &Connection, delivery: DeliveryId) -> Result<Vec<LoggedAttempt>> {
     rows::all(
         connection,

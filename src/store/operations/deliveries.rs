@@ -1,8 +1,9 @@
-//! Deliveries: lists with filters, one with its attempts, and cancelling.
+//! Deliveries: lists with filters, one delivery with its attempts, and cancelling. Sending again belongs in
+//! `replay.rs`.
 //!
-//! Lists are served from few indexes, newest first. One index leads; what it does not decide is checked row by row over
-//! a bounded walk, so that a page costs the same whatever the file holds. A page that the walk ends early has a cursor
-//! and fewer items.
+//! A list is newest first and is served from few indexes. One index leads; all other conditions are checked row by row.
+//! The number of rows is bounded, so a page costs the same whatever the file holds. A page that reaches this bound has
+//! a cursor and fewer items.
 
 use rusqlite::{Connection, params_from_iter};
 
@@ -17,29 +18,29 @@ use crate::store::error::sql;
 use crate::store::handle::Store;
 use crate::store::memory::Memory;
 
-/// Rows that one page looks at.
+/// Most rows of the leading index that one page reads. Bounds the time of a page whose filter matches few rows.
 const MAX_WALK_ROWS: usize = 20_000;
 
-/// Which deliveries are wanted; all conditions hold together.
+/// Which deliveries a list has. All conditions must be true.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
-    /// Of this account.
+    /// Deliveries of this account.
     pub account_id: Option<AccountId>,
-    /// For this destination.
+    /// Deliveries for this destination.
     pub destination_id: Option<DestinationId>,
-    /// Of this event.
+    /// Deliveries of this event.
     pub event_id: Option<EventId>,
-    /// In this state.
+    /// Deliveries in this state.
     pub state: Option<DeliveryState>,
-    /// Whose last attempt was answered with this status.
+    /// Deliveries whose last attempt was answered with this status.
     pub status_code: Option<u16>,
-    /// Whose event was received then or later.
+    /// Deliveries whose event was received at this time or later.
     pub since: Option<Timestamp>,
-    /// Whose event was received before.
+    /// Deliveries whose event was received before this time.
     pub until: Option<Timestamp>,
 }
 
-/// What of a filter indexes decide, with ids as keys.
+/// The conditions of a filter that the leading index or its rows can decide, with keys in place of public ids.
 struct Wanted {
     account: Option<i64>,
     destination: Option<ToDestination>,
@@ -48,27 +49,30 @@ struct Wanted {
     status: Option<u16>,
 }
 
-/// A destination whose deliveries are wanted: its events are those of its account with ids from its first on.
+/// The destination of a filter. The deliveries for a destination belong to events of its account with ids above
+/// `first_id`.
 struct ToDestination {
     key: i64,
     account: i64,
     first_id: i64,
 }
 
-/// The walk over the index that decides most: ids and what is needed to check the rest, newest first.
+/// A walk over the leading index, newest first. Each row has the id and the columns that [`Wanted::fits`] needs.
 struct Walk {
-    /// `?1` is the upper bound of the id, `?2` the lower, and from `?3` on what leads.
+    /// SQL. `?1` is the upper bound of the id (exclusive), `?2` the lower bound (inclusive); from `?3` on come the
+    /// values of `lead`.
     query: String,
     lead: Vec<i64>,
-    /// Nothing that is wanted has a lower id.
+    /// No delivery that matches has a lower id.
     from: i64,
 }
 
 impl Store {
-    /// A page of deliveries, newest first. It may hold fewer than asked for and still have a cursor.
+    /// Returns a page of deliveries, newest first. The page can have fewer items than its limit and still have a
+    /// cursor. An unknown account, destination or event has no deliveries.
     ///
     /// # Errors
-    /// Unavailable. An unknown account, destination or event has no deliveries.
+    /// Unavailable if the file cannot be read.
     pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
         let memory = std::sync::Arc::clone(&self.memory);
         self.readers
@@ -79,7 +83,7 @@ impl Store {
             .await
     }
 
-    /// One delivery with its attempts, oldest first.
+    /// Returns one delivery with its attempts, oldest attempt first.
     ///
     /// # Errors
     /// Not found.
@@ -93,10 +97,10 @@ impl Store {
             .await
     }
 
-    /// Gives a pending delivery up.
+    /// Cancels a pending delivery.
     ///
     /// # Errors
-    /// Not found; conflict where it is not pending.
+    /// Not found; conflict if the delivery is not pending.
     pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<Delivery> {
         let memory = std::sync::Arc::clone(&self.memory);
         self.writer
@@ -119,14 +123,14 @@ impl Store {
     }
 }
 
-/// A delivery whose account and destination are not deleted, or not found.
+/// Returns a delivery whose account and destination are not deleted, or the error "not found".
 pub fn require(connection: &Connection, id: DeliveryId, memory: &Memory) -> Result<Delivery> {
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     rows::first(connection, &query, [id.0], |row| rows::delivery(row, memory))?
         .ok_or_else(|| Error::not_found("delivery"))
 }
 
-/// `None` where an id leads nowhere, and so no delivery can match.
+/// Replaces public ids by keys. `None` if the account or destination does not exist, so that no delivery can match.
 fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wanted>> {
     let found = |result: Result<i64>| match result {
         Ok(key) => Ok(Some(key)),
@@ -168,7 +172,7 @@ impl Wanted {
                  WHERE {condition} v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC"
             )
         };
-        // The deliveries of an event have their ids in the order of their destinations' keys.
+        // An event's deliveries have ids in the order of their destinations' keys, so this order is that of the ids.
         if let Some(event) = self.event {
             let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
                  FROM delivery v INDEXED BY delivery_by_event
@@ -176,7 +180,8 @@ impl Wanted {
             return by(query.to_owned(), Some(event));
         }
         if let Some(destination) = &self.destination {
-            // Nearly every event has one for it; those that have none are counted too, so that the walk is bounded.
+            // Nearly every event of the account has a delivery for the destination. The left join also returns events
+            // without one: they count as rows read, so the walk stays bounded.
             let query = "SELECT coalesce(v.id, e.id), e.id, v.destination_key, v.state, v.status_code
                  FROM event e INDEXED BY event_by_account LEFT JOIN delivery v INDEXED BY delivery_by_event
                  ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
@@ -189,7 +194,7 @@ impl Wanted {
             return by(from_delivery("INDEXED BY delivery_by_status", condition), Some(i64::from(status)));
         }
         if let Some(account) = self.account {
-            // A delivery's id lies behind its event's and before the next event's, so this order is that of the ids.
+            // A delivery's id lies between its event's id and the next event's id, so this order is that of the ids.
             let query = "SELECT v.id, v.event_id, v.destination_key, v.state, v.status_code
                  FROM event e INDEXED BY event_by_account CROSS JOIN delivery v INDEXED BY delivery_by_event
                  ON v.event_id = e.id WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 AND v.id < ?1
@@ -219,7 +224,7 @@ fn list(
     let way = wanted.walk();
     let mut walk = connection.prepare_cached(&way.query).map_err(sql)?;
     let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
-    // An id's milliseconds are never before the time its event was received.
+    // The time in an id is never before the receipt of its event, so lower ids cannot match `since`.
     let from = filter.since.map_or(0, sequence_id).max(way.from);
     let params = [before, from].into_iter().chain(way.lead);
     let mut found = walk.query(params_from_iter(params)).map_err(sql)?;
@@ -233,7 +238,8 @@ fn list(
         walked += 1;
         let id: i64 = row.get(0).map_err(sql)?;
         last = Some(id);
-        // Cheaper than the whole row, which joins four tables: a walk may look at many that are too young.
+        // Checks `until` before the whole delivery is read, since that read joins four tables. A walk may pass many
+        // events that were received too late.
         let young = |until: Timestamp| -> rusqlite::Result<bool> {
             Ok(id >= sequence_id(until)
                 && received.query_row([row.get::<_, i64>(1)?], |row| rows::time(row, 0))? >= until)
@@ -242,7 +248,7 @@ fn list(
             continue;
         }
         let mut rows_of = one.query([id]).map_err(sql)?;
-        // Nothing where its destination or account is deleted and its rows are still going.
+        // No row if the destination or account is deleted, and removal has not reached this delivery yet.
         let Some(row) = rows_of.next().map_err(sql)? else { continue };
         let delivery = rows::delivery(row, memory).map_err(sql)?;
         if filter.account_id.as_ref().is_none_or(|account| *account == delivery.account_id)
@@ -255,7 +261,7 @@ fn list(
 }
 
 impl Wanted {
-    /// Whether a row of the walk fits what the row itself can tell.
+    /// Whether a row of the walk meets the conditions that its own columns can decide.
     fn fits(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<bool> {
         Ok(self.event.is_none_or(|event| row.get(1) == Ok(event))
             && self.destination.as_ref().is_none_or(|destination| row.get(2) == Ok(Some(destination.key)))

@@ -1,4 +1,5 @@
-//! Destinations: making, reading, changing, pausing, hiding.
+//! Creates, reads, changes, pauses and hides destinations. What an outcome changes on a destination is in
+//! `outcomes.rs`. The rows of a deleted destination are removed in `maintenance/removal.rs`.
 
 use std::sync::Arc;
 
@@ -21,10 +22,10 @@ const TABLES: &str =
     "destination d JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL WHERE d.deleted_at IS NULL";
 
 impl Store {
-    /// Makes a destination of an account; events from now on go there too.
+    /// Creates a destination of an account. Events that are accepted from now on are sent to it too.
     ///
     /// # Errors
-    /// Not found; conflict where the account has [`MOST_PER_ACCOUNT`].
+    /// Not found; conflict if the account has [`MAX_PER_ACCOUNT`] destinations.
     pub async fn create_destination(
         &self,
         account: AccountId,
@@ -62,10 +63,10 @@ impl Store {
             .await
     }
 
-    /// A page of an account's destinations, oldest first.
+    /// Returns a page of an account's destinations, oldest first.
     ///
     /// # Errors
-    /// Not found where the account is unknown.
+    /// Not found if the account does not exist.
     pub async fn destinations(&self, account: AccountId, page: PageRequest) -> Result<Page<Destination>> {
         self.readers
             .read_yielding(move |connection| {
@@ -84,7 +85,7 @@ impl Store {
             .await
     }
 
-    /// One destination.
+    /// Returns one destination.
     ///
     /// # Errors
     /// Not found.
@@ -92,15 +93,15 @@ impl Store {
         self.readers.read(move |connection| require(connection, &id)).await
     }
 
-    /// Every destination that is not deleted, for the engine's start.
+    /// Returns every destination that is not deleted, for the start of the engine.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable if the file cannot be read.
     pub fn all_destinations(&self) -> Result<Vec<Destination>> {
         self.readers.read_for_engine(all)
     }
 
-    /// Sets all that a client may set, for the next attempt on.
+    /// Replaces all fields that a client may set, from the next attempt on.
     ///
     /// # Errors
     /// Not found.
@@ -113,10 +114,10 @@ impl Store {
         self.change(id, move |tx, destination| change_fields(tx, destination, &fields, now)).await
     }
 
-    /// Sets what `patch` names, for the next attempt on.
+    /// Replaces only the fields that `patch` contains, from the next attempt on.
     ///
     /// # Errors
-    /// Not found; invalid where the headers together are.
+    /// Not found; invalid if the patched headers are not valid together.
     pub async fn patch_destination(
         &self,
         id: DestinationId,
@@ -130,7 +131,8 @@ impl Store {
         .await
     }
 
-    /// Hides a destination: it gets nothing any more. Its deliveries go in the background ([`super::maintenance::Removal`]).
+    /// Hides a destination: nothing more is sent to it. [`Removal`](super::maintenance::removal::Removal) deletes its
+    /// deliveries in the background.
     ///
     /// # Errors
     /// Not found.
@@ -145,7 +147,8 @@ impl Store {
             .await
     }
 
-    /// Stops deliveries to a destination; they go on queueing. One that is paused stays as it is.
+    /// Pauses deliveries to a destination manually. New deliveries are still created and wait. A destination that is
+    /// already paused keeps its reason and time.
     ///
     /// # Errors
     /// Not found.
@@ -153,7 +156,8 @@ impl Store {
         self.change(id, move |tx, destination| pause(tx, destination.key, PausedReason::Manual, now)).await
     }
 
-    /// Lets deliveries go again, without hold and with a clean record.
+    /// Resumes a destination: ends its pause and its hold, and clears the time since which it has been failing. Nothing
+    /// changes in the file if the destination is neither paused nor held.
     ///
     /// # Errors
     /// Not found.
@@ -169,7 +173,8 @@ impl Store {
         .await
     }
 
-    /// Lets deliveries go again after a success that no delivery had, if the destination is still held back until `held`.
+    /// Ends a hold after a success that belongs to no delivery, such as that of a test. Does so only if the hold still
+    /// ends at `held`.
     ///
     /// # Errors
     /// Not found.
@@ -182,7 +187,8 @@ impl Store {
             .await
     }
 
-    /// Gives a destination a new signing secret; the one before signs beside it for [`ROTATION_OVERLAP`].
+    /// Gives a destination a new signing secret. For [`ROTATION_OVERLAP`] requests are signed with the previous secret
+    /// too.
     ///
     /// # Errors
     /// Not found.
@@ -218,12 +224,12 @@ impl Store {
     }
 }
 
-/// Every destination that is not deleted.
+/// Returns every destination that is not deleted.
 pub fn all(connection: &Connection) -> Result<Vec<Destination>> {
     rows::all(connection, &format!("SELECT {} FROM {TABLES}", rows::DESTINATION), [], rows::destination)
 }
 
-/// Pauses an active destination.
+/// Pauses a destination that is not paused yet.
 pub fn pause(tx: &mut Transaction<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
     tx.run(
         "UPDATE destination SET paused_reason = ?2, paused_at = ?3, updated_at = ?3 WHERE key = ?1 AND paused_reason IS NULL",
@@ -232,7 +238,8 @@ pub fn pause(tx: &mut Transaction<'_>, key: DestinationKey, reason: PausedReason
     Ok(())
 }
 
-/// Tells the engine of a destination as it is now, by key; nothing where it is deleted.
+/// Publishes the destination to the engine as it is at this point of the transaction. Does nothing if the destination
+/// is deleted.
 pub fn publish(tx: &mut Transaction<'_>, key: DestinationKey) -> Result<()> {
     let query = format!("SELECT {} FROM {TABLES} AND d.key = ?1", rows::DESTINATION);
     if let Some(destination) = tx.row(&query, [key.0], rows::destination)? {
@@ -241,14 +248,15 @@ pub fn publish(tx: &mut Transaction<'_>, key: DestinationKey) -> Result<()> {
     Ok(())
 }
 
-/// Reads a destination back as it is now and tells the engine of it.
+/// Reads a destination after a change, publishes it to the engine, and returns it.
 fn publish_and_get(tx: &mut Transaction<'_>, id: &DestinationId) -> Result<Destination> {
     let destination = require(tx.connection(), id)?;
     tx.publish(Change::DestinationChanged(Arc::new(destination.clone())));
     Ok(destination)
 }
 
-/// Ends a hold until this time: what asked for it answers well by now. Another one that came meanwhile stays.
+/// Ends the hold that lasts until `held`, since the server that asked for it has answered with success. A hold with
+/// another end was set in the meantime and stays.
 pub fn lift(tx: &mut Transaction<'_>, key: DestinationKey, held: Timestamp) -> Result<()> {
     let query = "UPDATE destination SET held_until = NULL WHERE key = ?1 AND held_until = ?2";
     if tx.run(query, (key.0, held.millis()))? > 0 {
@@ -264,7 +272,7 @@ fn change_fields(
     now: Timestamp,
 ) -> Result<()> {
     if before.fields.url.origin() != fields.url.origin() {
-        // Another server has asked for no hold.
+        // The hold was asked for by the server at the old URL, and the new URL is another server.
         tx.run("UPDATE destination SET held_until = NULL WHERE key = ?1", [before.key.0])?;
     }
     set_fields(tx, before.key, fields, now)
@@ -288,7 +296,7 @@ fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &Destinatio
     Ok(())
 }
 
-/// A destination that is not deleted, or not found.
+/// Returns a destination that is not deleted, or the error "not found".
 pub fn require(connection: &Connection, id: &DestinationId) -> Result<Destination> {
     let query = format!("SELECT {} FROM {TABLES} AND d.destination_id = ?1", rows::DESTINATION);
     rows::first(connection, &query, [id.as_str()], rows::destination)?.ok_or_else(|| Error::not_found("destination"))

@@ -1,4 +1,5 @@
-//! What the engine reads: deliveries that are due, by destination, and their documents. Each is one indexed read.
+//! What the engine reads: deliveries that are due for a destination, and their documents. Every query here uses an
+//! index or a key. Nothing here decides who sends next.
 
 use std::collections::HashSet;
 
@@ -14,11 +15,13 @@ use crate::store::error::sql;
 use crate::store::handle::Store;
 use crate::store::memory::documents::{Documents, Lookup};
 
-/// Largest document that a claim brings along; a larger one is read when it is sent.
+/// Largest document, in bytes, that is read together with its delivery. A larger document is read when it is sent.
 const INLINE_PAYLOAD_BYTES: usize = 64 * 1024;
 
-/// Bytes of documents that all claims of one look bring along.
+/// Most bytes of documents that one read of due deliveries takes from the file. Documents that are already in memory do
+/// not count.
 const INLINE_PAYLOADS_BYTES: usize = 2 * 1024 * 1024;
+const _: () = assert!(INLINE_PAYLOAD_BYTES <= INLINE_PAYLOADS_BYTES, "the largest one must fit into a read");
 
 fn no_memory() -> Error {
     Error::unavailable(Unavailable::NoMemory, "There is no memory for the document now; see --memory.")
@@ -27,26 +30,28 @@ fn no_memory() -> Error {
 /// A delivery that is due.
 #[derive(Debug, Clone)]
 pub struct DueDelivery {
-    /// Its id.
+    /// The delivery's id.
     pub delivery: DeliveryId,
-    /// The event it carries.
+    /// The event that the delivery carries.
     pub event: EventId,
-    /// Failures of the schedule that are used up.
+    /// Failures of the retry schedule that are used up.
     pub step: u32,
-    /// The document, where it is small.
+    /// The document, if it is in memory or small enough to be read along. `None` if it must be read when it is sent.
     pub document: Option<Document>,
 }
 
-/// What a look at a destination's queue in the file found.
+/// What one read of a destination's queue in the file found.
 #[derive(Debug)]
 pub struct DueDeliveries {
-    /// Deliveries that are due, in due order.
+    /// Deliveries that are due: first up to half of the limit from the retries, then all others, each part in order of
+    /// due time.
     pub claims: Vec<DueDelivery>,
-    /// When the first one that was not taken is due, on the engine's clock; `None` where nothing more is pending.
+    /// When the first delivery that was left in the file is due, on the engine clock. `None` if nothing else is
+    /// pending.
     pub next_due: Option<Timestamp>,
 }
 
-/// One look at a destination's queue.
+/// One read of a destination's queue.
 struct DueScan<'a> {
     connection: &'a Connection,
     documents: &'a Documents,
@@ -57,10 +62,11 @@ struct DueScan<'a> {
 }
 
 impl DueScan<'_> {
-    /// Takes what is due from `from` on until there are `limit` claims; gives when the first is due that was not taken.
+    /// Adds deliveries that are due at `from` or later, until there are `limit` in all. Returns when the first delivery
+    /// that was left is due.
     fn scan(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
         let taken: HashSet<DeliveryId> = self.claims.iter().map(|claim| claim.delivery).collect();
-        // The index alone tells what is due: rows in hand are many, and each is on a page of its own, or two.
+        // Reads only the index first. Many deliveries are in hand, and the row of each is on a page or two of its own.
         let mut prepared = self
             .connection
             .prepare_cached(
@@ -88,13 +94,13 @@ impl DueScan<'_> {
         let mut read_bytes = 0;
         let claim = rows::first(
             self.connection,
-            // SQLite copies what it gives as a whole: not of a long document.
+            // SQLite copies a value as a whole when it returns one, so the query returns no long document.
             "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END
              FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
             (delivery.0, INLINE_PAYLOAD_BYTES.min(left)),
             |row| {
                 let (event, payload) = (EventId(row.get(0)?), row.get_ref(3)?.as_blob_or_null()?);
-                // Where there is no memory it is read when it is sent.
+                // Without memory for the document now, it is read when it is sent.
                 let read = || self.documents.read(event, payload?).ok();
                 let found = self.documents.find(event, row.get(2)?);
                 let document = found.or_else(|| read().inspect(|document| read_bytes = document.len()));
@@ -108,10 +114,10 @@ impl DueScan<'_> {
 }
 
 impl Store {
-    /// Up to `limit` deliveries of a destination that are due at `now` and not `in_hand`.
+    /// Returns up to `limit` deliveries of a destination that are due at `now` and not `in_hand`.
     ///
     /// # Errors
-    /// Unavailable where the file cannot be read.
+    /// Unavailable if the file cannot be read.
     pub fn due_deliveries(
         &self,
         destination: DestinationKey,
@@ -128,18 +134,19 @@ impl Store {
                 claims: Vec::new(),
                 brought: 0,
             };
-            // New deliveries are due at 0 and so come first; half is kept for retries, else they would starve at a
-            // destination that is always behind.
+            // New deliveries are due at 0 and so come first. Half of the limit goes to retries: at a destination with a
+            // lasting backlog they would otherwise never be sent.
             look.scan(1, limit / 2, in_hand)?;
             let next_due = look.scan(0, limit, in_hand)?;
             Ok(DueDeliveries { claims: look.claims, next_due })
         })
     }
 
-    /// When the first pending delivery of each of `destinations` is due; those with none are left out.
+    /// Returns when the first pending delivery of each of `destinations` is due, on the engine clock. Destinations with
+    /// none are left out.
     ///
     /// # Errors
-    /// Unavailable where the file cannot be read.
+    /// Unavailable if the file cannot be read.
     pub fn first_due(&self, destinations: &[DestinationKey]) -> Result<Vec<(DestinationKey, Timestamp)>> {
         self.readers.read_for_engine(|connection| {
             let mut due = Vec::new();
@@ -157,11 +164,11 @@ impl Store {
         })
     }
 
-    /// What is to be sent for a delivery, and how far its schedule is used up; `None` once it is no longer pending. Waits for
-    /// memory where the document is not there yet.
+    /// Returns a delivery's document, and how many failures of its retry schedule are used up. `None` if the delivery
+    /// is no longer pending. Blocks until there is memory, if the document is not in memory yet.
     ///
     /// # Errors
-    /// Unavailable where the file cannot be read; [`Unavailable::NoMemory`] where there was no memory in time.
+    /// Unavailable if the file cannot be read; [`Unavailable::NoMemory`] if there was no memory in time.
     pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
         let documents = &self.memory.documents;
         let looked = self.readers.read_for_engine(|connection| {
@@ -185,26 +192,27 @@ impl Store {
         }))
     }
 
-    /// Counts pending deliveries into the figure that commits move. To be called once, before anything is accepted.
+    /// Sets the number of pending deliveries in the metrics, which commits then keep up to date. Must be called once,
+    /// before anything is accepted.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable if the file cannot be read.
     pub fn load_pending(&self) -> Result<()> {
         let count = self.count_pending()?;
         self.memory.metrics.set_pending(count);
         Ok(())
     }
 
-    /// Counts pending deliveries once, for the figure that commits move from then on.
+    /// Counts the pending deliveries in the file.
     ///
     /// # Errors
-    /// Unavailable where the file cannot be read.
+    /// Unavailable if the file cannot be read.
     pub fn count_pending(&self) -> Result<i64> {
         self.readers.read_for_engine(count_pending)
     }
 }
 
-/// An event's document, read into the one place where it stays: a query would hold a copy of its own.
+/// Reads an event's document directly into the buffer where it stays. A query would hold a second copy.
 fn payload(connection: &Connection, event: EventId) -> Result<Option<Vec<u8>>> {
     if rows::first(connection, "SELECT 1 FROM event WHERE id = ?1", [event.0], |_| Ok(()))?.is_none() {
         return Ok(None);
@@ -215,7 +223,7 @@ fn payload(connection: &Connection, event: EventId) -> Result<Option<Vec<u8>>> {
     Ok(Some(payload))
 }
 
-/// How many deliveries are pending.
+/// Counts the pending deliveries in the file.
 pub fn count_pending(connection: &Connection) -> Result<i64> {
     let count = rows::first(
         connection,
@@ -232,7 +240,7 @@ mod tests {
     use crate::domain::event::IncomingEvent;
     use crate::store::operations::fixture::{Fixture, at};
 
-    /// Takes an event with a document of so many bytes; gives its delivery.
+    /// Sends an event with `document`. Returns the event and its first delivery.
     async fn push(fixture: &Fixture, document: &Document) -> (EventId, DeliveryId) {
         let event = IncomingEvent { account: fixture.account.key, payload: document.clone(), idempotency_key: None };
         let accepted = fixture.store.accept_event(event, false, at(1)).await.unwrap();

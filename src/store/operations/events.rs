@@ -1,4 +1,4 @@
-//! Events: taking them, and reading them back.
+//! Events: accepts them with their deliveries, and reads them. What follows an attempt is in `outcomes.rs`.
 
 use std::sync::Arc;
 
@@ -20,30 +20,30 @@ use crate::store::memory::Memory;
 use crate::store::memory::destination_cache::{AccountDestinations, CachedDestination};
 use crate::store::memory::first_attempts::Wait;
 
-/// Deliveries that one page of events may carry: an account may have 1,000 destinations.
+/// Deliveries after which a page of events ends. An account may have 1,000 destinations, so the last event can bring
+/// the page to 2,999.
 const MAX_LISTED_DELIVERIES: usize = 2_000;
 
-/// What came of an event that was sent in.
+/// What became of an event that was sent in.
 #[derive(Debug)]
 pub struct AcceptedEvent {
-    /// Its id.
+    /// The event's id; for a duplicate, the id of the first event.
     pub event_id: EventId,
-    /// Whose it is.
+    /// The account that the event belongs to.
     pub account_id: AccountId,
-    /// When it was received; for a duplicate, when the first was.
+    /// When the event was received; for a duplicate, when the first event was received.
     pub received_at: Timestamp,
-    /// Whether it is a repeat under an `Idempotency-Key`.
+    /// Whether the event repeats an earlier one with the same `Idempotency-Key`.
     pub duplicate: bool,
-    /// Its deliveries, where they were made just now. Those of a duplicate are to be read: see
-    /// [`Store::event_deliveries`].
+    /// The deliveries that were created. `None` for a duplicate: read its deliveries with [`Store::event_deliveries`].
     pub made: Option<MadeDeliveries>,
-    /// Resolves when every delivery whose destination is not paused has had its first attempt. Only where asked for, and
-    /// not for a duplicate: see [`Store::first_attempts`].
+    /// Resolves when every delivery has had its first attempt or no longer needs one, such as after a pause. `None` if
+    /// the caller did not ask to wait, and for a duplicate: see [`Store::first_attempts`].
     pub first_attempts: Option<oneshot::Receiver<()>>,
 }
 
-/// Deliveries that were made just now, one for each destination of the account; all of them are pending. However many they
-/// are, this is small: their answer may have to wait for memory.
+/// Deliveries that were just created: one for each destination of the account, all pending. The size of this value does
+/// not depend on their number, since the answer may have to wait for memory.
 #[derive(Debug)]
 pub struct MadeDeliveries {
     event: EventId,
@@ -53,12 +53,12 @@ pub struct MadeDeliveries {
 }
 
 impl MadeDeliveries {
-    /// How many they are.
+    /// How many deliveries there are.
     pub fn count(&self) -> usize {
         self.targets.all.len()
     }
 
-    /// Each as it is read later.
+    /// Each delivery as a later read would return it.
     pub fn iter(&self) -> impl Iterator<Item = Delivery> {
         self.targets.all.iter().zip(self.first..).map(|(target, number)| Delivery {
             id: DeliveryId(number),
@@ -77,12 +77,12 @@ impl MadeDeliveries {
 }
 
 impl Store {
-    /// Takes an event: on return it and its deliveries are on disk. With `wait` the answer has a receiver for the first
-    /// attempts.
+    /// Accepts an event. On return the event and its deliveries are on disk. With `wait` the answer has a receiver for
+    /// the first attempts.
     ///
     /// # Errors
-    /// Not found where the account is gone; invalid with code `idempotency_key_reused`; unavailable where storage cannot
-    /// take it, and then nothing of it was taken.
+    /// Not found if the account is deleted. Invalid with code `idempotency_key_reused`. Unavailable if the storage
+    /// cannot accept the event; then nothing of it is kept.
     pub fn accept_event(
         &self,
         event: IncomingEvent,
@@ -93,11 +93,11 @@ impl Store {
         self.writer.submit_payload(bytes, move |tx| insert_event(tx, event, wait, now))
     }
 
-    /// Resolves when every delivery of an event whose destination is not paused has had its first attempt. Asks the file, and
-    /// so is for duplicates; nothing of it is done on the write thread.
+    /// Resolves when every delivery of an event has had its first attempt. Deliveries of paused destinations are not
+    /// waited for. Reads the file, so that duplicates can be waited for too, and does not use the write thread.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable if the file cannot be read.
     pub async fn first_attempts(&self, event: EventId) -> Result<oneshot::Receiver<()>> {
         let unattempted = move |connection: &Connection| {
             rows::all(connection, UNATTEMPTED, [event.0], |row| {
@@ -107,16 +107,17 @@ impl Store {
         let deliveries = self.readers.read(unattempted).await?;
         let (done, first_attempts) = oneshot::channel();
         let key = self.memory.first_attempts.wait(Wait { event, deliveries, done });
-        // What was attempted meanwhile was told to nobody.
+        // An outcome that was recorded after the first read and before the wait existed did not reach the wait. So the
+        // file is read a second time.
         let left = self.readers.read(unattempted).await?;
         self.memory.first_attempts.keep_only(key, &left.into_iter().map(|(delivery, _)| delivery).collect());
         Ok(first_attempts)
     }
 
-    /// A page of an account's events, newest first.
+    /// Returns a page of an account's events, newest first.
     ///
     /// # Errors
-    /// Not found where the account is unknown.
+    /// Not found if the account does not exist.
     pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
         let memory = Arc::clone(&self.memory);
         self.readers
@@ -149,7 +150,7 @@ impl Store {
             .await
     }
 
-    /// One event with its document.
+    /// Returns one event with its document.
     ///
     /// # Errors
     /// Not found.
@@ -178,10 +179,10 @@ impl Store {
 }
 
 impl Store {
-    /// The deliveries of an event as they are now; none where it is unknown.
+    /// Returns the deliveries of an event as they are now. An unknown event has none.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable if the file cannot be read.
     pub async fn event_deliveries(&self, id: EventId) -> Result<Vec<Delivery>> {
         let memory = Arc::clone(&self.memory);
         self.readers.read(move |connection| deliveries_of(connection, id, &memory)).await
@@ -192,7 +193,7 @@ fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u
     Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get(2)?))
 }
 
-/// An event's deliveries in the order in which they were made, which is that of their destinations' keys.
+/// Returns an event's deliveries in the order in which they were created, which is that of their destinations' keys.
 pub fn deliveries_of(connection: &Connection, event: EventId, memory: &Memory) -> Result<Vec<Delivery>> {
     let query = format!(
         "SELECT {} FROM {} WHERE v.event_id = ?1 ORDER BY v.destination_key",
@@ -242,7 +243,8 @@ fn insert_event(
     let mut made = Vec::with_capacity(targets.all.len());
     let mut awaited = Vec::new();
     for (target, number) in targets.all.iter().zip(first + 1..) {
-        // Pages are filled to the brim, and would be split by outcomes that make rows longer: it is given the room.
+        // `zeroblob(16)` reserves 16 bytes. New rows fill a page completely, and recording the outcome makes a row
+        // longer: without the reserve the page would be split.
         tx.run(
             "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at, first_body)
              VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
@@ -266,6 +268,7 @@ fn insert_event(
     Ok(AcceptedEvent { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
 }
 
+/// Pending deliveries of the event `?1` without any attempt, whose destination is neither deleted nor paused.
 const UNATTEMPTED: &str =
     "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
      WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL
@@ -298,15 +301,15 @@ fn account_destinations(tx: &mut Transaction<'_>, account: AccountKey) -> Result
     Ok(targets)
 }
 
-/// The event that was taken under this key in the last 24 hours, if there is one; an error where its document differs.
-/// A key whose time is over is freed.
+/// Looks for an event that was accepted with the same key in the last 24 hours. The inner result is an error if that
+/// event's document differs. A key that is older is freed for the new event.
 fn find_idempotent(
     tx: &mut Transaction<'_>,
     incoming: &IncomingEvent,
     key: &IdempotencyKey,
     now: Timestamp,
 ) -> Result<Option<Result<(EventId, Timestamp)>>> {
-    // Equal bytes and equal digests are the same question; the bytes are here.
+    // Compares the documents byte by byte: both are at hand, so no digest is needed.
     let found = tx.row(
         "SELECT id, received_at, payload = ?3 FROM event WHERE account_key = ?1 AND idempotency_key = ?2",
         (incoming.account.0, key.as_str(), &*incoming.payload),

@@ -1,4 +1,4 @@
-//! A store with an account and a destination, for the tests of this floor.
+//! A store with one account and one destination, for the tests of `operations`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::open::StoreOptions;
 
-/// So many seconds after 1970.
+/// The time that is `second` seconds after 1970.
 pub fn at(second: u64) -> Timestamp {
     Timestamp::EPOCH.plus(Duration::from_secs(second))
 }
 
-/// The store and what is in it.
+/// The store and its rows.
 pub struct Fixture {
     pub store: Store,
     pub account: Account,
@@ -66,23 +66,23 @@ impl Fixture {
         self.folder.path().join("a.db")
     }
 
-    /// As when the server starts anew.
+    /// Closes the store and opens the file again, as a restart of the server does.
     pub async fn restart(self, now: Timestamp) -> Self {
         let path = self.path();
         self.store.close().await;
-        // With it goes the lock.
+        // Dropping the store releases the lock of the file.
         drop(self.store);
         let store = Store::open(&StoreOptions { path, now, memory: MemoryBudget::default() }, Box::new(drop)).unwrap();
         Self { store, ..self }
     }
 
-    /// Another destination of the account.
+    /// Creates another destination of the account.
     pub async fn another(&self, now: Timestamp) -> Destination {
         let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
         self.store.create_destination(account, fields, SigningSecret::generate(), now).await.unwrap()
     }
 
-    /// Takes an event; gives it and its first delivery.
+    /// Sends an event. Returns the event and its first delivery.
     pub async fn push(&self, now: Timestamp) -> (EventId, DeliveryId) {
         let payload = Document::from(b"{}".as_slice());
         let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None };
@@ -90,7 +90,7 @@ impl Fixture {
         (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
     }
 
-    /// Runs a step in a transaction of its own.
+    /// Runs `step` as a write request.
     pub async fn step<T: Send + 'static>(
         &self,
         step: impl FnOnce(&mut Transaction<'_>) -> Result<T> + Send + 'static,
@@ -98,7 +98,7 @@ impl Fixture {
         self.store.writer.submit(step).await
     }
 
-    /// The one value that a query gives.
+    /// Returns the only value of a query's first row.
     pub fn value<T: FromSql>(&self, query: &str) -> T {
         rusqlite::Connection::open(self.path()).unwrap().query_row(query, [], |row| row.get(0)).unwrap()
     }

@@ -1,6 +1,6 @@
-//! Who follows deliveries as they change (`GET /v1/deliveries/stream`). The write thread only notes ids, and only for
-//! those that follow; the follower reads the rows when it is ready for them. So a slow follower holds nobody up, and
-//! what it holds is bounded.
+//! Subscriptions to deliveries as they change (`GET /v1/deliveries/stream`). The write thread only notes ids, and only
+//! for subscribers. A subscriber reads the rows itself when it is ready. So a slow subscriber delays nobody, and what
+//! is kept for it is bounded.
 
 use std::sync::Arc;
 
@@ -11,44 +11,46 @@ use crate::error::Result;
 use crate::store::handle::Store;
 use crate::store::memory::followers::Subscriber;
 
-/// Which deliveries are followed; all conditions hold together.
+/// Which deliveries a subscriber gets. All conditions must be true.
 #[derive(Debug, Clone, Default)]
-pub struct Subscription {
-    /// Of this account.
+pub struct SubscriptionFilter {
+    /// Deliveries of this account.
     pub account_id: Option<AccountId>,
-    /// For this destination.
+    /// Deliveries for this destination.
     pub destination_id: Option<DestinationId>,
-    /// In this state after the change.
+    /// Deliveries that are in this state after the change.
     pub state: Option<DeliveryState>,
 }
 
-/// What changed since it was asked for last.
+/// What changed since the last call of [`Subscription::next`].
 #[derive(Debug)]
 pub struct ChangedDeliveries {
-    /// As they are now, in the order in which they changed first.
+    /// The deliveries as they are now, in the order of each one's first change.
     pub deliveries: Vec<Delivery>,
-    /// How many more changed than could be kept.
+    /// Changes that were counted but not kept, because too many deliveries were waiting to be read.
     pub skipped: u64,
 }
 
-/// A place among those that follow; given up with it.
-pub struct Follow {
+/// An open subscription. The number of subscriptions is bounded; dropping one makes room for another.
+pub struct Subscription {
     store: Store,
     follower: Arc<Subscriber>,
     state: Option<DeliveryState>,
 }
 
 impl Store {
-    /// Follows deliveries: notes each that is made, attempted, opened again by itself or cancelled from now on.
+    /// Opens a subscription, which notes each delivery that is created, attempted, opened again one by one, or
+    /// cancelled from now on. A delivery that [`Store::replay_destination`] opens again is noted only at its next
+    /// change.
     ///
     /// # Errors
-    /// Not found for an account or destination that does not exist; unavailable where too many follow already, or the
-    /// server stops.
-    pub async fn follow(&self, filter: Subscription) -> Result<Follow> {
-        // Before the destinations are read, so that none that is made meanwhile is missed.
+    /// Not found if the account or destination does not exist. Unavailable if there are too many subscribers, or the
+    /// server is stopping.
+    pub async fn follow(&self, filter: SubscriptionFilter) -> Result<Subscription> {
+        // Added before anything is read, so that no change is missed.
         let narrow = filter.account_id.is_some() || filter.destination_id.is_some();
         let follower = self.memory.followers.add(narrow)?;
-        let follow = Follow { store: self.clone(), follower, state: filter.state };
+        let follow = Subscription { store: self.clone(), follower, state: filter.state };
         if narrow {
             let again = filter.clone();
             let resolved = self.readers.read(move |connection| resolve(connection, &filter)).await?;
@@ -57,24 +59,26 @@ impl Store {
                 (noted.account, noted.destination) = (resolved.account, resolved.destination);
                 noted.only.get_or_insert_default().extend(resolved.keys);
             }
-            // What was deleted before it was known here, which would be told to nobody.
-            self.readers.read(move |connection| resolve(connection, &again)).await?;
+            // Until the account was set, a new destination of the account was not added, and a deletion did not end the
+            // subscription. The second read finds the one and fails for the other.
+            let resolved = self.readers.read(move |connection| resolve(connection, &again)).await?;
+            follow.follower.pending().only.get_or_insert_default().extend(resolved.keys);
         }
         Ok(follow)
     }
 }
 
-/// What a filter stands for.
+/// The keys that a filter stands for.
 struct Resolved {
-    /// The account whose new destinations are followed too.
+    /// The account whose new destinations are followed too. The subscription ends with this account.
     account: Option<AccountKey>,
-    /// The one destination.
+    /// The one destination of the filter. The subscription ends with this destination.
     destination: Option<DestinationKey>,
-    /// The destinations that there are.
+    /// The destinations that exist now and match.
     keys: Vec<DestinationKey>,
 }
 
-fn resolve(connection: &rusqlite::Connection, filter: &Subscription) -> Result<Resolved> {
+fn resolve(connection: &rusqlite::Connection, filter: &SubscriptionFilter) -> Result<Resolved> {
     let account = filter.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
     if let Some(id) = &filter.destination_id {
         let destination = destinations::require(connection, id)?;
@@ -88,12 +92,12 @@ fn resolve(connection: &rusqlite::Connection, filter: &Subscription) -> Result<R
     Ok(Resolved { account: Some(account.key), destination: None, keys })
 }
 
-impl Follow {
-    /// Waits until something has changed, and gives it, or nothing where none of it is in the state that is followed;
-    /// `None` once the server stops, or what is followed was deleted.
+impl Subscription {
+    /// Waits until something has changed, and returns the changed deliveries. The list is empty if no changed delivery
+    /// is in the wanted state. `None` if the server stops, or if the account or destination was deleted.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable if the file cannot be read.
     pub async fn next(&mut self) -> Result<Option<ChangedDeliveries>> {
         let (ids, skipped) = loop {
             let changed = self.follower.wake.notified();
@@ -113,7 +117,7 @@ impl Follow {
         let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
         let read = move |connection: &rusqlite::Connection| {
             let one = |id: &DeliveryId| rows::first(connection, &query, [id.0], |row| rows::delivery(row, &memory));
-            // One that was deleted meanwhile is left out.
+            // A delivery that was deleted in the meantime is left out.
             ids.iter().filter_map(|id| one(id).transpose()).collect::<Result<Vec<_>>>()
         };
         let mut deliveries = self.store.readers.read(read).await?;
@@ -122,7 +126,7 @@ impl Follow {
     }
 }
 
-impl Drop for Follow {
+impl Drop for Subscription {
     fn drop(&mut self) {
         self.store.memory.followers.remove(&self.follower);
     }

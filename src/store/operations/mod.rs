@@ -1,5 +1,6 @@
-//! The business steps and reads, by thing. Each is one transaction or one snapshot; how transactions are put together is for
-//! `commit`.
+//! The business steps and reads of the store, with all of the SQL for them: one file for each thing. A step is one
+//! write request, and a read is one snapshot, unless its comment says otherwise. How write requests are put together
+//! into transactions belongs in `commit`.
 
 pub mod accounts;
 pub mod attempts;

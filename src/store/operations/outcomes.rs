@@ -1,4 +1,5 @@
-//! The outcome of an attempt: logged, and its delivery moved on, in one step.
+//! Records the outcome of an attempt: logs the attempt, moves its delivery on, counts it and updates the destination,
+//! all in one transaction. What an outcome means is decided in `domain/delivery.rs`, not here.
 
 use std::time::Duration;
 
@@ -14,13 +15,16 @@ use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::outcome::FinishedAttempt;
 
-/// A delivery whose outcome cannot be recorded is looked at again after this.
+/// Time until the engine looks again for a delivery whose outcome cannot be recorded. Another refill of its destination
+/// can find the delivery earlier, since the file still has its old due time.
 const UNRECORDED_DELAY: Duration = Duration::from_secs(60);
 
-/// Times that the clock of an earlier run set further ahead than any schedule or hold reaches are of a wrong clock.
+/// Resets times that lie further ahead than any retry schedule or hold can reach. Such times come from an earlier run
+/// with a wrong clock. Due times become "at once", holds end, and `failing_since` becomes `now`.
 pub fn reset_future_times(connection: &rusqlite::Connection, now: Timestamp) -> Result<()> {
     let furthest = now.plus(MAX_DELAY.mul_f64(1.2)).millis();
-    // By destination, so that each is a look at the end of its queue and not one at everything that is pending.
+    // Searches by destination, so that each search starts at the end of one queue. A search over everything that is
+    // pending would take long.
     let due = "UPDATE delivery SET next_attempt_at = 0 WHERE id IN (
         SELECT v.id FROM destination d CROSS JOIN delivery v INDEXED BY delivery_due
         ON v.destination_key = d.key AND v.state = 0 AND v.next_attempt_at > ?1)";
@@ -33,24 +37,29 @@ pub fn reset_future_times(connection: &rusqlite::Connection, now: Timestamp) -> 
 }
 
 impl Store {
-    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
-    /// destination that is `behind`, for which much waits anyway, let others go first.
+    /// Queues the outcomes of attempts, to be recorded in a later transaction. While the disk is full, the outcomes
+    /// wait in memory. With `low_priority`, for a destination with a backlog, all other outcomes go first.
     pub fn finish_attempts(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
         self.writer.outcomes(finished, low_priority);
     }
 }
 
-/// Writes an outcome. That of a delivery or destination that was deleted meanwhile is dropped.
+/// Records an outcome. If the delivery or its destination was deleted in the meantime, the outcome is dropped.
 pub fn record(tx: &mut Transaction<'_>, finished: &mut FinishedAttempt) -> Result<()> {
     if !finished.failed_before {
         let written = write(tx, finished);
         finished.failed_before = written.as_ref().is_err_and(|error| error.kind() == Kind::Internal);
         return written;
     }
-    // Whatever is wrong with this one must not keep all others from being written for ever.
+    // This outcome has failed before, for a reason of its own. In a savepoint it cannot keep all other outcomes from
+    // being recorded.
     let mut failure = None;
     tx.with_savepoint(|tx| write(tx, finished).inspect_err(|error| failure = Some(error.clone())))?;
     if let Some(error) = failure {
+        if error.kind() != Kind::Internal {
+            // The disk is full, say: that is no fault of this outcome, and it is kept.
+            return Err(error);
+        }
         tracing::error!(delivery.id = %finished.delivery, error = error.detail(), "outcome cannot be recorded");
         publish(tx, finished, Some(finished.ended_at.plus(UNRECORDED_DELAY)));
     }
@@ -61,8 +70,8 @@ fn publish(tx: &mut Transaction<'_>, finished: &FinishedAttempt, due: Option<Tim
     tx.publish(Change::OutcomeRecorded { destination: finished.destination, delivery: finished.delivery, due });
 }
 
-/// What nearly all outcomes are: the first attempt of a pending delivery succeeded, and nothing was wrong with its
-/// destination. One statement writes it; gives whether it was that.
+/// Records what nearly all outcomes are: the first attempt of a pending delivery succeeded, and its destination was
+/// healthy. One statement is enough for such an outcome. Returns whether this was one.
 fn record_first_success(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<bool> {
     let Some(attempt) = attempts::inline(finished) else { return Ok(false) };
     if finished.held.is_some() || !tx.destinations().is_healthy(finished.destination) {
@@ -105,10 +114,11 @@ fn write(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
     };
     let before = DeliveryState::from_code(before).ok_or_else(|| Error::internal("a delivery has no known state"))?;
     let (state, due, step) = match finished.verdict.next {
-        // What arrived has arrived, though it was cancelled meanwhile.
+        // The destination has the event, even if the delivery was cancelled in the meantime.
         Next::Succeeded => (DeliveryState::Succeeded, None, None),
         _ if before != DeliveryState::Pending => (before, None, None),
-        // Opened again by hand while this attempt was under way: it is owed one from the beginning of the schedule.
+        // The delivery was opened again manually while this attempt was in progress. So the delivery's schedule has
+        // begun again, and the next attempt is due at once.
         _ if step_now < finished.step => (DeliveryState::Pending, Some(finished.ended_at), None),
         Next::Retry { at, step } => (DeliveryState::Pending, Some(at), Some(step)),
         Next::Exhausted => (DeliveryState::Exhausted, None, None),
@@ -160,7 +170,7 @@ fn count(tx: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryS
     }
 }
 
-/// Moves the destination's own record: how long it has been failing, its hold, its pause.
+/// Updates the destination: since when it has been failing, its hold, and its pause.
 fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
     let key = finished.destination;
     if finished.verdict.next == Next::Succeeded {
@@ -173,12 +183,13 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
         tx.destinations().insert_healthy(key);
         return Ok(());
     }
-    // Nothing was sent, or we cut it ourselves: neither says anything about the destination.
+    // No request was made, or this server cut the attempt: neither says anything about the destination.
     if finished.attempt.is_none() || finished.outcome == Outcome::NoAnswer(ErrorClass::Cut) {
         return Ok(());
     }
     if let Some(until) = finished.verdict.hold_until {
-        // What an attempt says that knew of the hold takes its place; of those that were under way together the longest goes.
+        // An attempt that knew of the present hold replaces it. Among attempts that were in progress together, the
+        // longest hold wins.
         tx.run(
             "UPDATE destination SET held_until =
              CASE WHEN held_until IS ?3 THEN ?2 ELSE max(coalesce(held_until, 0), ?2) END WHERE key = ?1",

@@ -1,5 +1,5 @@
-//! Whether events can be written to disk now. Only a write tells: a transaction that changes nothing also succeeds on a
-//! disk that takes nothing.
+//! Checks whether events can be written to disk now. Only a write can show this: a transaction that changes nothing
+//! succeeds even if the disk accepts nothing.
 
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use crate::store::file::schema::VERSION;
 use crate::store::handle::Store;
 
 impl Store {
-    /// Whether the write thread can commit what an event would be: it has room, and a page reaches the disk. Goes
-    /// through the same queue as everything else.
+    /// Checks whether the write thread could commit an event now: the disk has space beyond the reserve, and a page can
+    /// be written. The check goes through the same queue as all other write requests. A write that succeeded recently
+    /// is not repeated, since anybody may ask.
     ///
     /// # Errors
     /// Unavailable, with the reason.
@@ -24,7 +25,7 @@ impl Store {
                     return Err(disk_low());
                 }
                 if !proven {
-                    // The first page, as it is.
+                    // Writes the first page of the file without changing its content.
                     tx.run(&format!("PRAGMA user_version = {}", VERSION), [])?;
                 }
                 Ok(())

@@ -1,5 +1,6 @@
-//! Sending again by hand: one delivery, those of an event, or many of a destination. It is always the same delivery
-//! that is opened again, and its attempt log goes on.
+//! Sends deliveries again manually: one delivery, those of an event, or many of a destination. No new delivery is
+//! created: the same one is opened again, and its attempt log continues. Automatic retries are decided in
+//! `domain/delivery.rs`.
 
 use rusqlite::Connection;
 
@@ -12,27 +13,28 @@ use crate::store::change::Change;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 
-/// Events of the account that one read of a large replay looks at.
+/// Most events of the account that one read of a destination's replay looks at.
 const WALK_ROWS: usize = 1_000;
 
-/// Deliveries that one write step of it opens again. Whoever sends an event meanwhile waits for one such step.
+/// Most deliveries that one write request of a destination's replay opens again. Whoever sends an event meanwhile waits
+/// for at most one such write request.
 const REOPENED_PER_STEP: usize = 100;
 
 /// Which deliveries of a destination are to be sent again.
 #[derive(Debug, Clone)]
 pub struct ReplayFilter {
-    /// Whose event was received then or later.
+    /// Deliveries whose event was received at this time or later.
     pub since: Timestamp,
-    /// Whose event was received before.
+    /// Deliveries whose event was received before this time.
     pub until: Option<Timestamp>,
-    /// In this state only; pending ones are skipped anyway.
+    /// Only deliveries in this state. Pending ones are always skipped.
     pub state: Option<DeliveryState>,
-    /// Only count.
+    /// Only count the deliveries, and change nothing.
     pub dry_run: bool,
 }
 
 impl Store {
-    /// Sends a delivery again at once, whatever its state; a pending one does not wait for its time.
+    /// Sends a delivery again at once, whatever its state. A pending delivery does not wait for its due time.
     ///
     /// # Errors
     /// Not found.
@@ -48,7 +50,7 @@ impl Store {
             .await
     }
 
-    /// Sends every delivery of an event again that is not pending; gives their number.
+    /// Sends all deliveries of an event again that are not pending. Returns their number.
     ///
     /// # Errors
     /// Not found.
@@ -79,13 +81,14 @@ impl Store {
             .await
     }
 
-    /// Sends a destination's deliveries again that fit `filter`; gives their number. Pending ones are skipped. Goes in
-    /// steps, so that nobody else waits; all of it is on disk on return.
+    /// Sends a destination's deliveries that match `filter` again, and returns their number. Pending ones are skipped.
+    /// The work is split into many reads and write requests, so that no caller waits for the whole replay. On return
+    /// all changes are on disk.
     ///
     /// # Errors
     /// Not found.
     pub async fn replay_destination(&self, id: DestinationId, mut filter: ReplayFilter, now: Timestamp) -> Result<u64> {
-        // What arrives while it runs is not meant.
+        // Events that arrive while the replay runs are not part of it.
         filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
         let whose = id.clone();
         let last = self.readers.read(move |connection| newest_event(connection, &whose)).await?;
@@ -111,7 +114,8 @@ impl Store {
     }
 }
 
-/// Id of the newest event of the destination's account. A walk that went on to what comes meanwhile might never end.
+/// Returns the id of the newest event of the destination's account. The walk ends at this event: events that arrive
+/// during the walk could make the walk endless.
 fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<i64> {
     let destination = destinations::require(connection, destination)?;
     let newest = "SELECT max(id) FROM event INDEXED BY event_by_account WHERE account_key = ?1";
@@ -119,8 +123,8 @@ fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<
     Ok(newest.flatten().unwrap_or(i64::MIN))
 }
 
-/// Settled deliveries of a destination among the next [`WALKED`] events of its account from the id `from` on to `last`, and
-/// where to go on.
+/// Looks at the next [`WALK_ROWS`] events of the account, with ids from `from` to `last`. Returns the destination's
+/// deliveries that match and are not pending, and the id to continue with.
 fn walk(
     connection: &Connection,
     destination: &DestinationId,
@@ -153,7 +157,8 @@ fn walk(
     Ok((found.collect(), next))
 }
 
-/// Opens those of `deliveries` again that are still in `state`, or else in any but pending; gives their number.
+/// Opens those of `deliveries` again that are still in `state`; if `state` is `None`, all that are not pending. Returns
+/// their number.
 fn open_all_again(
     tx: &mut Transaction<'_>,
     destination: &DestinationId,
@@ -191,7 +196,7 @@ fn reopen(
     Ok(())
 }
 
-/// Pending, due at once, at the beginning of its schedule.
+/// Makes a delivery pending, due at once, at the beginning of its retry schedule.
 fn open_again(tx: &mut Transaction<'_>, delivery: DeliveryId) -> Result<()> {
     tx.run("UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0 WHERE id = ?1", [delivery.0])?;
     Ok(())

@@ -1,4 +1,5 @@
-//! Rows as domain values. What the file holds was parsed before it was written; what cannot be read is a broken file.
+//! Reads rows into domain values. All values were valid when they were written, so a value that cannot be read means a
+//! damaged file. Business rules do not belong here.
 
 use std::time::Duration;
 
@@ -25,18 +26,18 @@ pub const DESTINATION: &str = "d.key, d.destination_id, a.key, a.account_id, d.u
     d.retry_schedule, d.timeout_ms, d.max_concurrency, d.secret, d.old_secret, d.old_secret_until, d.paused_reason,
     d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at";
 
-/// Columns that [`delivery`] reads, of `delivery v JOIN event e JOIN destination d JOIN account a`.
+/// Columns that [`delivery`] reads, of the tables in [`DELIVERY_TABLES`].
 pub const DELIVERY: &str = "v.id, v.event_id, d.destination_id, a.account_id, v.state, v.attempt_count, v.status_code,
     v.error, v.next_attempt_at, e.received_at, v.last_attempt_at";
 
-/// The tables of [`DELIVERY`]; the order is fixed, so that the delivery leads. Deleted accounts and destinations are
-/// hidden.
+/// The tables of [`DELIVERY`]. `CROSS JOIN` fixes their order, so that SQLite starts with the delivery. Rows of deleted
+/// accounts and destinations are hidden.
 pub const DELIVERY_TABLES: &str = "delivery v
     CROSS JOIN event e ON e.id = v.event_id
     CROSS JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
     CROSS JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL";
 
-/// All rows of a query.
+/// Returns all rows of a query.
 pub fn all<T>(
     connection: &Connection,
     query: &str,
@@ -48,7 +49,7 @@ pub fn all<T>(
     rows.collect::<rusqlite::Result<_>>().map_err(sql)
 }
 
-/// The first row of a query, if there is one.
+/// Returns the first row of a query, or `None`.
 pub fn first<T>(
     connection: &Connection,
     query: &str,
@@ -58,7 +59,8 @@ pub fn first<T>(
     connection.prepare_cached(query).and_then(|mut prepared| prepared.query_row(params, read).optional()).map_err(sql)
 }
 
-/// A column that holds a domain value's text or number, or a broken file.
+/// Returns the value that a column was parsed into. `None` means that the file is damaged, and becomes an error with
+/// the column's number and type.
 fn parsed<T>(row: &Row<'_>, column: usize, value: Option<T>) -> rusqlite::Result<T> {
     value.ok_or_else(|| {
         let kind = row.get_ref(column).map_or(rusqlite::types::Type::Null, |value| value.data_type());
@@ -66,17 +68,17 @@ fn parsed<T>(row: &Row<'_>, column: usize, value: Option<T>) -> rusqlite::Result
     })
 }
 
-/// A column of milliseconds.
+/// Reads a column of milliseconds since 1970.
 pub fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_millis)
 }
 
-/// A column of milliseconds or NULL.
+/// Reads a column of milliseconds since 1970, or NULL.
 pub fn time_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
-/// Reads [`ACCOUNT`].
+/// Reads a row of [`ACCOUNT`].
 pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
         key: AccountKey(row.get(0)?),
@@ -90,7 +92,7 @@ pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-/// Reads [`DESTINATION`].
+/// Reads a row of [`DESTINATION`].
 pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
     let method: String = row.get(5)?;
     let headers: String = row.get(6)?;
@@ -129,7 +131,7 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
     })
 }
 
-/// Reads [`DELIVERY`]; due times are shown on the wall clock.
+/// Reads a row of [`DELIVERY`]. Due times are stored on the engine clock and returned on the wall clock.
 pub fn delivery(row: &Row<'_>, memory: &Memory) -> rusqlite::Result<Delivery> {
     let state = parsed(row, 4, DeliveryState::from_code(row.get(4)?))?;
     let error: Option<String> = row.get(7)?;
@@ -158,7 +160,7 @@ pub fn delivery(row: &Row<'_>, memory: &Memory) -> rusqlite::Result<Delivery> {
     })
 }
 
-/// Reads `number, at, duration_ms, status_code, error, detail, body, body_truncated` of an attempt.
+/// Reads an attempt from the columns `number, at, duration_ms, status_code, error, detail, body, body_truncated`.
 pub fn attempt(row: &Row<'_>) -> rusqlite::Result<LoggedAttempt> {
     let error: Option<String> = row.get(4)?;
     Ok(LoggedAttempt {

@@ -1,4 +1,4 @@
-//! Reading the tallies.
+//! Reads the tallies for `/v1/stats`. Writing them is done in `tally.rs`.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,10 +14,10 @@ use crate::store::handle::Store;
 const SUMS: &str = "SELECT start - start % ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted) FROM tally";
 
 impl Store {
-    /// Counts by bucket, earliest first; buckets in which nothing happened are there too.
+    /// Returns counts by bucket, earliest bucket first. Buckets without any count are included.
     ///
     /// # Errors
-    /// Not found where the account or the destination is unknown.
+    /// Not found if the account or the destination does not exist.
     pub async fn stats(&self, request: StatsRequest) -> Result<Vec<(Timestamp, Counts)>> {
         self.readers
             .read_yielding(move |connection| {
@@ -26,7 +26,8 @@ impl Store {
                 let account = request.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
                 let one =
                     request.destination_id.as_ref().map(|id| destinations::require(connection, id)).transpose()?;
-                // The last one may end after the last time that there is.
+                // Calculates with plain numbers: the last bucket may end after the latest time that a `Timestamp` can
+                // hold.
                 let starts = (0..).map(|n| since + n * width).take_while(|start| *start < until);
                 let mut buckets: BTreeMap<i64, Counts> = starts.map(|start| (start, Counts::default())).collect();
                 let keys = match (&account, &one) {

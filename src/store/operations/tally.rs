@@ -1,7 +1,8 @@
-//! Counts by destination and minute, kept while things happen, so that nobody counts rows to draw a chart.
+//! Writes counts by destination and minute while things happen, so that nobody counts rows to draw a chart.
 //!
-//! A commit that touches many destinations would change as many rows all over the table. It appends its counts to
-//! `tally_recent` instead, and those of many commits are added to the tallies together. Who reads the tallies adds these.
+//! A commit that touches many destinations would change as many rows, on pages all over the table. Such a commit
+//! appends its counts to `tally_recent` instead. Recent counts of many commits are later added to `tally` together.
+//! Whoever reads `tally` must also add what [`recent`] returns.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -15,16 +16,18 @@ use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::error::sql;
 
-/// Counts of so many destinations are added to their rows at once.
+/// Most buckets of one commit whose counts are added to their rows at once. With more buckets the counts go to
+/// `tally_recent`.
 const DIRECT_MAX: usize = 8;
 
-/// Rows of recent counts that may wait.
+/// Most rows of `tally_recent` that wait after a commit. Bounds what each read of statistics must add.
 const MAX_RECENT_ROWS: i64 = 64;
 
-/// Counts of one such row at most.
+/// Most counts in one row of `tally_recent`, which is then 12,000 bytes long.
 const ROW_COUNTS: usize = 250;
 
-/// Rows are added to the tallies until they are of so many buckets.
+/// Buckets after which one fold takes no further row of `tally_recent`. Also the most rows of `tally` that one
+/// statement of [`remove`] deletes.
 const FOLD_BUCKETS: usize = 1_000;
 
 /// Writes the counts of one commit.
@@ -37,7 +40,7 @@ pub fn write(tx: &mut Transaction<'_>, counts: HashMap<CountKey, Counts>) -> Res
         let bytes: Vec<u8> = some.iter().copied().flat_map(bytes).collect();
         tx.run("INSERT INTO tally_recent (counts) VALUES (?1)", [bytes])?;
     }
-    // As many go as come, so what waits stays bounded.
+    // Each commit folds as much as it needs to, so the number of waiting rows stays bounded.
     while waiting(tx)? > MAX_RECENT_ROWS {
         fold_recent(tx)?;
     }
@@ -45,12 +48,12 @@ pub fn write(tx: &mut Transaction<'_>, counts: HashMap<CountKey, Counts>) -> Res
 }
 
 fn waiting(tx: &mut Transaction<'_>) -> Result<i64> {
-    // The first ones go first, so there are no gaps.
+    // Rows are deleted from the lowest id on, so the ids have no gaps.
     let rows = "SELECT 1 + (SELECT max(id) FROM tally_recent) - (SELECT min(id) FROM tally_recent)";
     Ok(tx.row(rows, [], |row| row.get::<_, Option<i64>>(0))?.flatten().unwrap_or(0))
 }
 
-/// Adds the first recent counts to the tallies; gives whether some are left.
+/// Adds the oldest rows of recent counts to the tallies. Returns whether some are left.
 pub fn fold_recent(tx: &mut Transaction<'_>) -> Result<bool> {
     let (mut sums, mut last) = (BTreeMap::new(), None);
     {
@@ -71,6 +74,7 @@ pub fn fold_recent(tx: &mut Transaction<'_>) -> Result<bool> {
     Ok(waiting(tx)? > 0)
 }
 
+/// All rows of recent counts, oldest first.
 const RECENT: &str = "SELECT id, counts FROM tally_recent ORDER BY id";
 
 fn sum(sums: &mut BTreeMap<CountKey, Counts>, bytes: &[u8]) {
@@ -79,10 +83,10 @@ fn sum(sums: &mut BTreeMap<CountKey, Counts>, bytes: &[u8]) {
     }
 }
 
-/// The last of the recent counts.
+/// Id of the newest row of recent counts.
 pub const LAST_RECENT: &str = "SELECT max(id) FROM tally_recent";
 
-/// All recent counts.
+/// Returns the sums of all recent counts.
 pub fn recent(connection: &Connection) -> Result<BTreeMap<CountKey, Counts>> {
     let mut sums = BTreeMap::new();
     for bytes in rows::all(connection, RECENT, [], |row| row.get::<_, Vec<u8>>(1))? {
@@ -91,9 +95,10 @@ pub fn recent(connection: &Connection) -> Result<BTreeMap<CountKey, Counts>> {
     Ok(sums)
 }
 
-/// Numbers of a recent count: destination, bucket, and the four counts, each in eight bytes, little end first.
+/// Numbers that a recent count consists of: destination, bucket, and four counts. Each has eight bytes, little-endian.
 const NUMBERS: usize = 6;
 
+/// Bytes of one recent count.
 const BYTES: usize = 8 * NUMBERS;
 
 fn bytes(((destination, start), counts): (CountKey, Counts)) -> [u8; BYTES] {
@@ -122,7 +127,7 @@ fn read(bytes: &[u8]) -> (CountKey, Counts) {
     (key, Counts { accepted, succeeded, failed, exhausted })
 }
 
-/// Adds `counts` to a bucket; a destination that is gone by now is not counted.
+/// Adds `counts` to a bucket. Counts of a destination that has been removed are dropped.
 fn add(tx: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
     tx.run(
         "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
@@ -135,16 +140,16 @@ fn add(tx: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts)
     Ok(())
 }
 
-/// The first bucket that begins behind `?1` and before `?2`.
+/// The first bucket that begins after `?1` and before `?2`.
 pub const NEXT_START: &str =
     "SELECT start FROM tally INDEXED BY tally_by_time WHERE start > ?1 AND start < ?2 ORDER BY start LIMIT 1";
 
-/// The destination of that bucket.
+/// The destination of the first bucket that begins after `?1` and before `?2`.
 const NEXT_DESTINATION: &str =
     "SELECT destination_key FROM tally INDEXED BY tally_by_time WHERE start > ?1 AND start < ?2 ORDER BY start LIMIT 1";
 
-/// Merges the minutes of the hour that begins at `hour` into one bucket for each destination, as far as `time` goes. Gives
-/// how long it took.
+/// Merges the minutes of the hour that begins at `hour` into one bucket for each destination. Stops once `time` is
+/// over, but merges at least one destination. Returns how long it took.
 pub fn merge(tx: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     let end = hour + HOUR;
@@ -167,8 +172,8 @@ pub fn merge(tx: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Dura
     Ok(began.elapsed())
 }
 
-/// Removes buckets that begin before `before`, as far as `time` goes: of one destination after the other, since its rows lie
-/// together. Gives how long it took.
+/// Deletes buckets that begin before `before`, one destination after the other, since the rows of one lie together.
+/// Stops once `time` is over, but after at least one statement. Returns how long it took.
 pub fn remove(tx: &mut Transaction<'_>, before: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     while let Some(destination) = tx.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {

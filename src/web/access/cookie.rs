@@ -1,4 +1,5 @@
-//! The cookie of a session (RFC 6265bis).
+//! The cookie that keeps a browser's session token (RFC 6265bis). This file writes and reads the header values. Which
+//! sessions are open belongs in `sessions`.
 
 use poem::http::header::COOKIE;
 use poem::http::{HeaderMap, HeaderValue};
@@ -6,10 +7,11 @@ use poem::http::{HeaderMap, HeaderValue};
 use super::sessions::LIFETIME;
 use crate::domain::login::SessionToken;
 
-/// Values looked at in one request: more of one name nobody sends in earnest.
+/// How many values of the session cookie are read from one request. Further ones are ignored: honest browsers do not
+/// send that many.
 const MAX_COOKIE_VALUES: usize = 8;
 
-/// Its name and how browsers keep it.
+/// Name of the session cookie, and whether browsers send the cookie only over https.
 #[derive(Debug)]
 pub struct Cookie {
     name: String,
@@ -17,19 +19,21 @@ pub struct Cookie {
 }
 
 impl Cookie {
-    /// Browsers keep one jar for all ports of a host, so the name holds the port: two servers on one machine do not log
-    /// each other out. Behind https the prefix `__Host-` keeps other hosts of the domain from setting it.
+    /// The name holds the port, because browsers share cookies between all ports of a host. So two servers on one
+    /// machine do not log each other out.
+    ///
+    /// Behind https the name has the prefix `__Host-`, so that other hosts of the domain cannot set the cookie.
     pub fn new(port: u16, behind_https: bool) -> Self {
         let prefix = if behind_https { "__Host-" } else { "" };
         Self { name: format!("{prefix}data_pusher_{port}"), secure: behind_https }
     }
 
-    /// Value of `Set-Cookie` that begins a session.
+    /// Value of `Set-Cookie` that starts a session.
     pub fn set(&self, token: &SessionToken) -> HeaderValue {
         self.line(token.reveal(), LIFETIME.as_secs())
     }
 
-    /// Value of `Set-Cookie` that makes a browser forget it.
+    /// Value of `Set-Cookie` that makes a browser delete the cookie.
     pub fn cleared(&self) -> HeaderValue {
         self.line("", 0)
     }
@@ -42,7 +46,7 @@ impl Cookie {
         line
     }
 
-    /// What a request has under this name.
+    /// The values that a request has for this cookie, at most `MAX_COOKIE_VALUES`.
     pub fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a [u8]> {
         let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let values = pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"="));

@@ -1,4 +1,5 @@
-//! Slows down whoever tries out tokens. The right token is never slowed, so nobody can lock its owner out.
+//! Slows down clients that guess tokens. The right token is never slowed down, so a client that guesses cannot lock out
+//! the token's owner.
 
 use std::time::Duration;
 
@@ -8,14 +9,14 @@ use tokio::sync::Semaphore;
 
 use crate::web::problem::ApiError;
 
-/// How long a wrong try waits for its answer.
+/// How long a request with a wrong token waits for its response.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Wrong tries that wait at once, from whomever. More are turned away at once, so that they hold neither memory nor
-/// connections.
+/// Requests with a wrong token that may wait at once, over all clients. Further ones are refused without a wait, so
+/// that they hold neither memory nor connections.
 const WAITING: usize = 64;
 
-/// Places for wrong tries to wait in.
+/// Permits to wait, one for each request with a wrong token.
 #[derive(Debug)]
 pub struct FailedLoginLimiter(Semaphore);
 
@@ -26,7 +27,7 @@ impl Default for FailedLoginLimiter {
 }
 
 impl FailedLoginLimiter {
-    /// The answer to a wrong try, after its pause.
+    /// Returns the response to a wrong token: `refused` after the pause, or 429 where too many requests wait.
     pub async fn refuse(&self, refused: ApiError) -> ApiError {
         let Ok(_place) = self.0.try_acquire() else {
             let detail = "Too many wrong tokens are given at the moment.";

@@ -1,4 +1,5 @@
-//! The door of the admin API: the admin token for programs, sessions for browsers.
+//! Access to the admin API: the admin token for programs, sessions for browsers. Tokens of accounts are not checked
+//! here.
 
 pub mod cookie;
 pub mod login_attempts;
@@ -16,16 +17,16 @@ use login_attempts::FailedLoginLimiter;
 pub use sessions::SessionLifetime;
 use sessions::Sessions;
 
-/// What is said to whoever shows nothing at all.
+/// Detail of the 401 response to a request without a token and without a session.
 pub const UNAUTHORIZED: &str = "Send the admin token as `Authorization: Bearer TOKEN`, or log in with a browser at /.";
 
-/// What is said to whoever shows something that is no bearer token.
+/// Detail of the 401 response to an `Authorization` header that is not one bearer token.
 const NO_BEARER: &str = "The Authorization header must be one `Bearer TOKEN`, with the admin token.";
 
-/// What is said to whoever shows a bearer token that does not open.
+/// Detail of the 401 response to a wrong bearer token.
 const WRONG: &str = "The token in the Authorization header is wrong: it is not the admin token.";
 
-/// What a browser shows once, in place of a session.
+/// What a browser sends once, to get a session.
 pub enum Credential<'a> {
     /// The code of a login link.
     Code(&'a str),
@@ -33,25 +34,27 @@ pub enum Credential<'a> {
     Token(&'a str),
 }
 
-/// By what a request was let in.
+/// How a request was authenticated.
 #[derive(Debug)]
 pub enum AuthMethod {
     /// The admin token, which no browser sends by itself.
     Token,
-    /// A session, which browsers send with whatever a page asks for.
+    /// A session, whose cookie browsers send with every request that a page makes. So the caller must check the origin
+    /// too.
     Session(SessionLifetime),
 }
 
-/// What opens the admin API.
+/// Who may use the admin API.
 #[derive(Debug)]
 pub enum AdminAccess {
-    /// `--dev`: anyone on this machine; an `Authorization` header is ignored.
+    /// `--dev`: everybody on this machine. An `Authorization` header is ignored.
     Dev,
-    /// Whoever the door lets in.
+    /// Those who show the admin token or have a session.
     Token(AdminAuth),
 }
 
-/// Asks for the admin token, or for a session that it or a code opened.
+/// Admin authentication: accepts the admin token, or a session. A session is opened with the token or with a login
+/// code.
 #[derive(Debug)]
 pub struct AdminAuth {
     token: AdminToken,
@@ -62,15 +65,15 @@ pub struct AdminAuth {
 }
 
 impl AdminAuth {
-    /// A door that `token` opens, and codes of `codes`.
+    /// Accepts `token`, and login codes that `codes` has signed.
     pub fn new(token: AdminToken, codes: LoginKey, cookie: Cookie) -> Self {
         Self { token, codes, sessions: Sessions::default(), failed_logins: FailedLoginLimiter::default(), cookie }
     }
 
-    /// Lets a request in. A bearer token that is given decides; a session counts only without one.
+    /// Authenticates a request. Where there is a bearer token, the token decides. A session counts only without one.
     ///
     /// # Errors
-    /// 401; after a pause where a wrong token was given, and 429 where too many wrong ones pause already.
+    /// 401, after a pause where the token is wrong. 429 where too many requests with a wrong token wait already.
     pub async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<AuthMethod> {
         let refused = |detail| ApiError::unauthorized("Bearer", "unauthorized", detail);
         match bearer(headers) {
@@ -85,7 +88,7 @@ impl AdminAuth {
         }
     }
 
-    /// Whether the request comes with a session that is open.
+    /// Whether the request has the cookie of an open session.
     pub fn has_session(&self, headers: &HeaderMap, now: Timestamp) -> bool {
         self.session(headers, now).is_some()
     }
@@ -94,10 +97,11 @@ impl AdminAuth {
         self.cookie.values(headers).find_map(|token| self.sessions.find(token, now))
     }
 
-    /// Opens a session: value of `Set-Cookie`.
+    /// Opens a session and returns the value of `Set-Cookie`.
     ///
     /// # Errors
-    /// 401 for a wrong token and for a code that was used, is too old or of no link of this start; 429 as above.
+    /// 401 for a wrong token, and for a code that was used, has expired or is from an earlier start of the server. 429
+    /// as for [`authenticate`](Self::authenticate).
     pub async fn log_in(&self, given: Credential<'_>, now: Timestamp) -> ApiResult<HeaderValue> {
         let (opens, detail) = match given {
             Credential::Code(code) => (
@@ -113,14 +117,15 @@ impl AdminAuth {
         Err(self.failed_logins.refuse(ApiError::unauthorized("Bearer", "login_refused", detail)).await)
     }
 
-    /// Ends the session that a request comes with, if any: value of `Set-Cookie`.
+    /// Ends the session that the request has, if any, and returns the value of `Set-Cookie`.
     pub fn log_out(&self, headers: &HeaderMap) -> HeaderValue {
         self.cookie.values(headers).for_each(|token| self.sessions.close(token));
         self.cookie.cleared()
     }
 }
 
-/// The token of the one `Authorization: Bearer` header, if there is something in it. Other schemes are a proxy's business.
+/// The token of the `Authorization: Bearer` header. `None` where there is no such header, more than one, or an empty
+/// token. Other schemes are ignored: a proxy may use them.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
@@ -154,7 +159,7 @@ mod tests {
         Timestamp::from_millis(1_767_225_600_000)
     }
 
-    /// What a browser sends after `Set-Cookie`.
+    /// The cookie that a browser sends after it got `set_cookie`.
     fn kept(set_cookie: &HeaderValue) -> String {
         set_cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
     }
@@ -225,7 +230,7 @@ mod tests {
         let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
         assert!(auth.authenticate(&with("Bearer wrong"), now()).await.is_err());
         assert!(matches!(auth.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(AuthMethod::Token)));
-        // A proxy before the server may ask for a password of its own.
+        // A proxy in front of the server may ask for a password of its own.
         assert!(matches!(auth.authenticate(&with("Basic YTpi"), now()).await, Ok(AuthMethod::Session(_))));
     }
 }

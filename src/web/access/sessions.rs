@@ -1,5 +1,5 @@
-//! The sessions that are open, and the login codes that were used. Both are kept in memory only: a restart ends every
-//! session and makes every earlier code worthless.
+//! Open sessions, and login codes that were used. Both are kept only in memory. So a restart ends every session and
+//! makes every earlier code invalid.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,17 @@ use crate::domain::login::{SessionToken, VerifiedCode};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 
-/// How long a session lasts, used or not.
+/// How long a session lasts, whether it is used or not.
 pub const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3_600);
 
-/// Sessions at once; one more ends the oldest.
+/// Sessions that may be open at once. One more ends the oldest.
 const MAX_SESSIONS: usize = 100;
 
-/// Used codes that are remembered at once. More within a code's lifetime only the owner can make; they are refused.
+/// Used codes that are remembered at once. Only the owner can make more within a code's lifetime; further codes are
+/// refused.
 const MAX_USED_CODES: usize = 1_000;
 
-/// What is open and what was used.
+/// Open sessions and used codes.
 #[derive(Debug, Default)]
 pub struct Sessions(Mutex<State>);
 
@@ -35,11 +36,11 @@ struct State {
 struct Session {
     digest: TokenDigest,
     ends: Timestamp,
-    /// Dropped with the session; whoever holds the other end learns of it.
+    /// Dropped with the session, which wakes every [`SessionLifetime`] of the session.
     life: watch::Sender<()>,
 }
 
-/// How long a session goes on, for what goes on with it.
+/// How long a session lasts, for work that must end with the session.
 #[derive(Debug, Clone)]
 pub struct SessionLifetime {
     ends: Timestamp,
@@ -47,16 +48,16 @@ pub struct SessionLifetime {
 }
 
 impl SessionLifetime {
-    /// Resolves once the session has ended, however that is; `now` is the time.
+    /// Resolves when the session has ended, because of its age or for any other reason. `now` is the current time.
     pub async fn over(mut self, now: Timestamp) {
-        // Nothing is ever sent.
+        // Nothing is ever sent on this channel; only its end is awaited.
         let ended = async { while self.life.changed().await.is_ok() {} };
         let _ = tokio::time::timeout(self.ends.since(now), ended).await;
     }
 }
 
 impl Sessions {
-    /// Notes that a code is used; false if it was already.
+    /// Marks a code as used. Returns false if the code was used already, or if too many used codes are remembered.
     pub fn redeem(&self, code: &VerifiedCode, now: Timestamp) -> bool {
         let mut state = self.state();
         state.used.retain(|used| now < used.ends);
@@ -67,7 +68,7 @@ impl Sessions {
         fresh
     }
 
-    /// A new session.
+    /// Opens a session.
     pub fn open(&self, now: Timestamp) -> SessionToken {
         let token = SessionToken::generate();
         let mut state = self.state();
@@ -82,7 +83,7 @@ impl Sessions {
 
     /// The session of `token`, if it has not ended.
     pub fn find(&self, token: &[u8], now: Timestamp) -> Option<SessionLifetime> {
-        // Compared by digest, so that the time taken tells nothing that helps to guess a token.
+        // Digests are compared, so that the time of a comparison gives no help to guess a token.
         let digest = TokenDigest::of(token);
         let state = self.state();
         let session = state.open.iter().find(|session| session.digest == digest && now < session.ends)?;

@@ -1,11 +1,11 @@
-//! Whether a request's body is JSON by its headers (RFC 9110, 8.3).
+//! Checks by its headers whether a request's body is JSON (RFC 9110, 8.3). The body itself is not read here.
 
 use poem::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use poem::http::{HeaderMap, StatusCode};
 
 use crate::web::problem::{ApiError, ApiResult};
 
-/// Which media types an operation takes.
+/// Which media types an operation accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepts {
     /// `application/json`.
@@ -16,10 +16,10 @@ pub enum Accepts {
     AnyJson,
 }
 
-/// Checks type, charset and encoding of a body.
+/// Checks media type, charset and content encoding of a body.
 ///
 /// # Errors
-/// 415 that says what would be right.
+/// 415 with a detail that says what would be right.
 pub fn check(headers: &HeaderMap, accepts: Accepts) -> ApiResult<()> {
     let wrong = |detail: &str| Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     let mut types = headers.get_all(CONTENT_TYPE).iter();
@@ -53,7 +53,7 @@ fn is_json(given: &str, accepts: Accepts) -> bool {
     fits && parts.all(fits_charset)
 }
 
-/// What stands between semicolons outside quoted strings (RFC 9110, 5.6.4); `None` where a string does not end.
+/// Splits `given` at semicolons outside quoted strings (RFC 9110, 5.6.4). `None` where a quoted string does not end.
 fn parts(given: &str) -> Option<Vec<&str>> {
     let (mut parts, mut begin) = (Vec::new(), 0);
     let (mut quoted, mut escaped) = (false, false);
@@ -87,10 +87,10 @@ fn has_json_suffix(essence: &str) -> bool {
         && name.bytes().all(is_token)
 }
 
-/// Names of UTF-8, and of ASCII, which is a part of it (IANA's registry, and the Encoding standard for `utf8`).
+/// Names of UTF-8, and of ASCII, which is a subset of UTF-8: IANA's names, and `utf8` from the Encoding standard.
 const CHARSETS: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
-/// Whether a parameter is not a charset, or is one whose texts are UTF-8.
+/// Whether a parameter is no charset, or is a charset whose texts are valid UTF-8.
 fn fits_charset(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return true };
     if !name.trim().eq_ignore_ascii_case("charset") {
@@ -98,7 +98,7 @@ fn fits_charset(parameter: &str) -> bool {
     }
     let value = value.trim();
     let unquoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    // Within quotes any character may have a backslash before it.
+    // Inside quotes any character may have a backslash before it.
     let plain = unquoted.replace('\\', "");
     CHARSETS.iter().any(|known| known.eq_ignore_ascii_case(&plain))
 }

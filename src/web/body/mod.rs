@@ -1,5 +1,6 @@
-//! Reads a body up to a limit, by what really comes, and drains what is not wanted so that the answer can be read. A
-//! body has a deadline of its own: it is known here that it is still awaited, and the answer can say so.
+//! Reads request bodies within limits of size, time and memory. A refused body is drained, so that the client can read
+//! the response. The deadline of a body is kept here and not at the connection, because here the response can say that
+//! the body came too late.
 
 pub mod media_type;
 
@@ -15,34 +16,36 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::problem::{ApiError, ApiResult};
 use crate::domain::memory::{MemoryBudget, Reservation};
 
-/// Most that is drained of a body that is refused, beyond what a body may have: a sender that cannot write all of it may
-/// never read the answer.
+/// How much of a refused body is drained, in bytes, beyond the largest body that is allowed. A client that cannot write
+/// its whole body may never read the response.
 const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
-/// Longest that draining takes.
+/// How long draining a body may take at most.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Bodies that are drained at once. Draining is a courtesy to honest clients: where so many are refused, the connection
-/// is closed instead, so that nobody without a token holds many connections.
+/// Bodies that may be drained at once. Draining only helps honest clients. Where more bodies are refused at once, their
+/// connections are closed instead. So a client without a token cannot hold many connections.
 static DRAINS: Semaphore = Semaphore::const_new(256);
 
-/// Capacity to begin with, where a body does not say its length, and most that is believed where it does.
+/// Capacity in bytes that a body starts with: without a `Content-Length`, and at most with one. The capacity for a
+/// declared length has one byte more. So the first reservation is at most 4 KiB, which the memory budget counts as
+/// small.
 const INITIAL_CAPACITY: (usize, usize) = (1024, 4 * 1024 - 1);
 
-/// Each so many bytes that came of a body give it a second more.
+/// A body's deadline moves by one second for each so many bytes that have come. So a long body may take longer.
 const MIN_BYTES_PER_SECOND: usize = 8 * 1024;
 
-/// Once the server stops, what has not come of a body by then is not waited for.
+/// How long after the stop of the server bodies are still awaited.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// How long bodies may be, and how long they may take.
 #[derive(Debug, Clone)]
 pub struct BodyLimits {
-    /// Longest body.
+    /// Longest body, in bytes.
     pub bytes: usize,
-    /// For a body to come; longer ones get a second more for each 8 KiB that came.
+    /// Time for a body to come. Each 8 KiB that have come add one second.
     pub time: Duration,
-    /// Memory for all of them, and for what else is held for clients and destinations.
+    /// Memory budget for all bodies together, and for what else is held for clients and destinations.
     pub memory: MemoryBudget,
     /// True once the server stops.
     pub stopping: watch::Receiver<bool>,
@@ -55,12 +58,12 @@ enum ReadTimeout {
 }
 
 impl BodyLimits {
-    /// Bodies of at most `bytes`, each of which has `time` to come.
+    /// Bodies may have at most `bytes`, and each may take `time`.
     pub fn new(bytes: usize, time: Duration, memory: MemoryBudget, stopping: watch::Receiver<bool>) -> Self {
         Self { bytes, time, memory, stopping }
     }
 
-    /// What `read` gives, if it does so in time for a body that began then and of which so many bytes have come.
+    /// Runs `read` until the deadline of the body. The body began at `began`, and `came` bytes of it have come.
     async fn in_time<T>(&self, began: Instant, came: usize, read: impl Future<Output = T>) -> Result<T, ReadTimeout> {
         let earned = Duration::from_secs((came / MIN_BYTES_PER_SECOND) as u64);
         tokio::select! {
@@ -73,18 +76,18 @@ impl BodyLimits {
 
     async fn stop_grace(&self) {
         if self.stopping.clone().wait_for(|stopping| *stopping).await.is_err() {
-            // Nobody is left to stop it.
+            // The sender is gone without a stop, so no stop will come.
             std::future::pending::<()>().await;
         }
         sleep(STOP_GRACE).await;
     }
 }
 
-/// The whole body, and the memory that it takes.
+/// Reads the whole body, and returns the reservation for its memory too.
 ///
 /// # Errors
-/// 413 if it is longer than the limit; 400 if it breaks off; 408 if it takes too long; 503 if the server stops first, or
-/// holds as much as it has memory for.
+/// 413 if the body is longer than the limit, 400 if it breaks off, and 408 if it takes too long. 503 if the server
+/// stops before the end of the body, or if the memory budget is used up.
 pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiResult<(Vec<u8>, Reservation)> {
     let told = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|told| told > limits.bytes) {
@@ -95,7 +98,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
         refuse(body, headers, limits.bytes).await;
         return Err(no_memory());
     }
-    // One byte more than told, so that the end is seen without growing.
+    // One byte more than the declared length, so that the end is read without more capacity.
     let most = told.unwrap_or(limits.bytes) + 1;
     let first = told.map_or(INITIAL_CAPACITY.0, |told| told.min(INITIAL_CAPACITY.1) + 1);
     let Ok(mut held) = limits.memory.reserve(first) else {
@@ -117,7 +120,7 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
             Ok(Ok(_)) if bytes.len() == bytes.capacity() => {
                 let wanted = bytes.len().saturating_mul(2).min(most).max(bytes.len() + 1);
                 if held.grow_to(wanted).is_err() {
-                    // What came makes room for the others at once.
+                    // Free the memory before the drain, so that other bodies can use it at once.
                     drop((bytes, held));
                     drain(reader, limits.bytes).await;
                     return Err(no_memory());
@@ -135,7 +138,8 @@ pub async fn read(body: Body, headers: &HeaderMap, limits: &BodyLimits) -> ApiRe
 }
 
 impl ReadTimeout {
-    /// The connection goes with it: nobody knows where the next request on it would begin.
+    /// The error also closes the connection, because the rest of the body is unread. Where the next request would begin
+    /// is not known.
     fn error(&self, came: usize) -> ApiError {
         let error = match self {
             Self::Slow => {
@@ -154,7 +158,8 @@ impl ReadTimeout {
     }
 }
 
-/// Drains a body that is refused unread and may have `longest` bytes, unless its sender waits for `100 Continue` and so has not begun.
+/// Drains a body that is refused before it is read and may have `longest` bytes. A client that waits for `100 Continue`
+/// has not begun to send, so its body is not drained.
 pub async fn refuse(body: Body, headers: &HeaderMap, longest: usize) {
     if !headers.contains_key(EXPECT) && !body.is_empty() {
         drain(body.into_async_read(), longest).await;
@@ -173,7 +178,7 @@ async fn drain(mut reader: impl AsyncRead + Unpin, longest: usize) {
             }
         }
     };
-    // Whoever sends more, or slower, finds the connection closed.
+    // The connection of a client that sends more, or more slowly, is closed.
     let _ = tokio::time::timeout(DRAIN_TIMEOUT, all).await;
 }
 
@@ -182,7 +187,7 @@ fn too_large(limit: usize) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
 }
 
-/// More is held for clients than there is memory for.
+/// The error where the memory budget for clients is used up.
 pub fn no_memory() -> ApiError {
     let detail = "More is being sent at once than the server keeps in memory. Nothing was taken: send it again later.";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_much_at_once", detail)

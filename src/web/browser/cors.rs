@@ -1,5 +1,5 @@
-//! CORS (Fetch standard) for the origins that `--cors-origin` names, and for nobody else. Never with credentials: a page
-//! of another origin sends a token of its own and cannot ride on a session.
+//! CORS (Fetch standard) for the origins of `--cors-origin`, and for no others. Credentials are never allowed: a page
+//! of another origin must send a token of its own, and cannot use a session.
 
 use poem::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -10,14 +10,14 @@ use poem::{IntoResponse as _, Response};
 
 use crate::domain::origin::Origin;
 
-/// What operations read besides what every page may send.
+/// Request headers that operations read, besides those that every page may send.
 const ALLOWED_HEADERS: &str =
     "authorization, content-type, idempotency-key, prefer, cl-xtoken, cl-x-token, if-none-match, last-event-id";
 
-/// What clients read besides what every page may see.
+/// Response headers that clients read, besides those that every page may read.
 const EXPOSED_HEADERS: &str = "location, retry-after, preference-applied, www-authenticate, etag";
 
-/// The named origin that `headers` come from, if it is one.
+/// The allowed origin that the request comes from, if it comes from one.
 pub fn allowed_origin<'a>(friends: &'a [Origin], headers: &HeaderMap) -> Option<&'a Origin> {
     if friends.is_empty() {
         return None;
@@ -27,12 +27,12 @@ pub fn allowed_origin<'a>(friends: &'a [Origin], headers: &HeaderMap) -> Option<
     friends.iter().find(|friend| friend.as_str() == line)
 }
 
-/// Whether a browser asks before it sends the request that a page wants.
+/// Whether the request is a preflight: a browser asks before it sends the request that a page wants.
 pub fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to a preflight; whether the request itself is let in is decided when it comes.
+/// The response to a preflight. Access is not checked here, but when the request itself comes.
 pub fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -43,7 +43,7 @@ pub fn preflight() -> Response {
     response
 }
 
-/// Lets the friend's page read the answer; caches are told that others get another.
+/// Lets a page of the allowed origin `friend` read the response. `Vary` makes caches keep one response for each origin.
 pub fn answer(friend: Option<&Origin>, headers: &mut HeaderMap) {
     let varies = match headers.get(VARY).and_then(|value| value.to_str().ok()) {
         Some(already) => HeaderValue::try_from(format!("{already}, Origin")),

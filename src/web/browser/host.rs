@@ -1,5 +1,5 @@
-//! The `Host` header, which every request of HTTP/1.1 has once (RFC 9112, 3.2). Whoever passes requests on may go by
-//! another of two, or by what it makes of one that is none.
+//! Checks the `Host` header, which every HTTP/1.1 request must have exactly once (RFC 9112, 3.2). Where there are two,
+//! a proxy may use the other one. Where the value is not a host, a proxy may read it in another way.
 
 use std::net::Ipv6Addr;
 
@@ -10,10 +10,10 @@ use poem::{IntoResponse as _, Request, Response};
 use crate::web::body;
 use crate::web::problem::{ApiError, ApiResult};
 
-/// Checks a request's `Host`. HTTP/1.0 may lack it.
+/// Checks the `Host` header of a request. HTTP/1.0 requests may lack it.
 ///
 /// # Errors
-/// 400 that says what is wrong.
+/// 400 with a detail that says what is wrong.
 pub fn check(version: Version, headers: &HeaderMap) -> ApiResult<()> {
     let mut lines = headers.get_all(HOST).iter();
     let detail = match (lines.next(), lines.next()) {
@@ -23,19 +23,19 @@ pub fn check(version: Version, headers: &HeaderMap) -> ApiResult<()> {
         (None, _) => "A request of HTTP/1.1 must have a Host header.",
         (Some(_), Some(_)) => "A request must have one Host header, not several.",
     };
-    // Where the next request on it would begin is not to be guessed from one that nobody can trust.
+    // The request cannot be trusted, and so neither can the place where the next request on the connection would begin.
     let close = HeaderValue::from_static("close");
     Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_host", detail).with_header(CONNECTION, close))
 }
 
-/// The answer to a request that [`check`] refused.
+/// The response to a request that [`check`] refused.
 pub async fn refuse(mut request: Request, error: ApiError, shape: fn(&Uri, ApiError) -> ApiError) -> Response {
     let body = request.take_body();
     body::refuse(body, request.headers(), 0).await;
     shape(request.uri(), error).into_response()
 }
 
-/// Whether it is a `uri-host [ ":" port ]` (RFC 9110, 7.2; RFC 3986, 3.2.2), which may be empty.
+/// Whether `value` is `uri-host [ ":" port ]` (RFC 9110, 7.2; RFC 3986, 3.2.2). The host may be empty.
 fn is_host(value: &[u8]) -> bool {
     let Ok(value) = std::str::from_utf8(value) else { return false };
     let (fits, rest) = match value.strip_prefix('[').map(|rest| rest.split_once(']')) {
@@ -50,7 +50,7 @@ fn is_host(value: &[u8]) -> bool {
     fits && (rest.is_empty() || rest.starts_with(':')) && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `reg-name`; an IPv4 address is one too.
+/// Whether `name` is a `reg-name`. IPv4 addresses match too.
 fn is_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     while let Some(byte) = bytes.next() {
@@ -65,7 +65,7 @@ fn is_name(name: &str) -> bool {
     true
 }
 
-/// What stands within the brackets of an `IP-literal`.
+/// Whether `address` may stand inside the brackets of an `IP-literal`.
 fn is_address(address: &str) -> bool {
     let future = address.strip_prefix(['v', 'V']).and_then(|rest| rest.split_once('.'));
     future.map_or_else(
@@ -79,7 +79,7 @@ fn is_address(address: &str) -> bool {
     )
 }
 
-/// `unreserved` and `sub-delims`.
+/// Whether `byte` is one of `unreserved` or `sub-delims`.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }

@@ -1,4 +1,5 @@
-//! What browsers need to be told, and what pages of others must not do.
+//! Rules for browsers: the `Host` header, CORS, same-origin checks and security headers. Tokens and sessions belong in
+//! `access`.
 
 pub mod cors;
 pub mod host;
@@ -12,14 +13,15 @@ use self::same_origin::OriginPolicy;
 use super::problem::ApiError;
 use crate::domain::origin::Origin;
 
-/// The front of every answer: a look at `Host`, CORS for the origins that were named, and the headers that keep browsers safe.
+/// An endpoint with the browser rules around it: checks `Host`, does CORS for the allowed origins, and adds the
+/// security headers to every response.
 pub struct WithBrowserHeaders<E> {
     endpoint: E,
     allowed_origins: Vec<Origin>,
     shape: fn(&Uri, ApiError) -> ApiError,
 }
 
-/// Puts the front before `endpoint`, which never fails. What it refuses itself looks as `shape` makes it.
+/// Adds the browser rules to `endpoint`, which must not fail. `shape` converts the errors that are made here.
 pub fn with_browser_headers<E: Endpoint<Output = Response>>(
     endpoint: E,
     site: &OriginPolicy,
@@ -34,7 +36,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for WithBrowserHeaders<E> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let friend = cors::allowed_origin(&self.allowed_origins, request.headers());
         let mut response = match (host::check(request.version(), request.headers()), friend) {
-            // Boxed, since next to no request needs it.
+            // Boxed, because hardly any request needs this large future.
             (Err(error), _) => Box::pin(host::refuse(request, error, self.shape)).await,
             (Ok(()), Some(_)) if request.method() == Method::OPTIONS && cors::is_preflight(request.headers()) => {
                 cors::preflight()

@@ -1,5 +1,6 @@
-//! What a web page of somebody else must not do where the browser itself is the proof (a session) or none is asked for
-//! (`--dev`): reach the API under a name of its own (DNS rebinding) or change something across origins (CSRF).
+//! What web pages of other origins must not do to requests without a token. Such a request counts because of its
+//! session, or because `--dev` asks for no token. A foreign page must not reach the API under its own host name (DNS
+//! rebinding), and must not change anything across origins (CSRF).
 
 use std::net::IpAddr;
 
@@ -11,21 +12,21 @@ use crate::domain::origin::Origin;
 use crate::web::body::media_type::{self, Accepts};
 use crate::web::problem::{ApiError, ApiResult};
 
-/// Whose pages may do what.
+/// Which origins belong to this server, and which others may call it.
 #[derive(Debug, Clone, Default)]
 pub struct OriginPolicy {
     /// Where people reach this server, if not as localhost.
     pub public: Option<Origin>,
-    /// Origins whose pages may call it with a token of their own.
+    /// Origins whose pages may call the API with a token of their own.
     pub allowed_origins: Vec<Origin>,
 }
 
-/// For whom a request speaks that shows no token.
+/// Who sends a request that has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
-    /// `--dev`: whoever is on this machine. Pages of the origins that were named may call too.
+    /// `--dev`: everybody on this machine. Pages of the allowed origins may call too.
     Anyone,
-    /// A browser that has logged in, or is about to. Only the server's own pages may use that.
+    /// A browser that has logged in or is about to. Only the server's own pages may use the session.
     Browser,
 }
 
@@ -33,10 +34,10 @@ impl OriginPolicy {
     /// Checks a request that comes without a token.
     ///
     /// # Errors
-    /// 421 for a `Host` that is neither loopback nor the public URL's; 403 for a change that comes from a foreign page;
-    /// 415 for a body that a foreign page could send unasked.
+    /// 421 for a `Host` that is neither loopback nor the host of the public URL. 403 for a change that a foreign page
+    /// asks for. 415 for a body that a foreign page could send without a preflight.
     pub fn check(&self, caller: Caller, method: &Method, headers: &HeaderMap) -> ApiResult<()> {
-        // That there is no other has been looked at.
+        // That there is at most one `Host` header was checked before, in `host`.
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if !is_loopback(host) && !self.public.as_ref().is_some_and(|public| public.has_host(host)) {
             let detail = "Without a token the API is reached as localhost, 127.0.0.1 or under the name that the server \
@@ -61,7 +62,7 @@ impl OriginPolicy {
             let detail = "A page of another origin may not change anything here.";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
         }
-        // Forms can send some types across origins; JSON is none of them.
+        // HTML forms can send some media types across origins. JSON is not one of them.
         if has_body(headers) && headers.contains_key(CONTENT_TYPE) {
             media_type::check(headers, Accepts::MergePatch)?;
         }
@@ -125,7 +126,7 @@ mod tests {
     fn the_public_name_is_a_host_too_and_its_pages_are_ours() {
         let post = |host, origin| asked(&site(), Caller::Browser, Method::POST, &[("host", host), ("origin", origin)]);
         assert_eq!(post("push.example.com", "https://push.example.com"), 200);
-        // A proxy that asks as localhost.
+        // A proxy that sends its own request to localhost.
         assert_eq!(post("127.0.0.1:8080", "https://push.example.com"), 200);
         assert_eq!(post("push.example.com.evil.example", "https://push.example.com"), 421);
         assert_eq!(post("push.example.com", "https://push.example.com.evil.example"), 403);

@@ -1,11 +1,11 @@
-//! Headers that every answer has, so that no browser takes it for more than it is.
+//! Security headers of every response, so that no browser uses a response for more than it is meant for.
 
 use poem::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Those of every answer.
+/// Headers of every response.
 static ALWAYS: [(HeaderName, HeaderValue); 4] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -13,16 +13,16 @@ static ALWAYS: [(HeaderName, HeaderValue); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Those that a page may have said otherwise: an answer is data, loads nothing, and stays in no cache, as it may hold
-/// secrets.
+/// Headers of every response that does not set them itself. By default a response is data: it loads nothing, and no
+/// cache keeps it, because it may hold secrets.
 static UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Adds them.
+/// Adds the security headers.
 pub fn protect(headers: &mut HeaderMap) {
-    // At once, else it grows twice.
+    // Reserve once, because the map would grow twice otherwise.
     headers.reserve(ALWAYS.len() + UNLESS_SAID.len());
     for (name, value) in &ALWAYS {
         headers.insert(name, value.clone());

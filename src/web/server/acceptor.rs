@@ -1,4 +1,5 @@
-//! Accepts connections: as many as there may be, and whatever the system answers, without spinning.
+//! Accepts connections up to the limit of open connections. Errors of the operating system cause a pause and never a
+//! busy loop.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -16,17 +17,18 @@ use super::connections::{Ends, OpenConnections};
 use super::stream::WatchedStream;
 use crate::process::critical::panic_point;
 
-/// Between two looks for room, while every connection is being served or those that make room are being closed;
-/// meanwhile the kernel queues those that come.
+/// Pause before the next try to admit a connection or to accept one. The pause is made while every connection has a
+/// request in progress, or while connections are being closed. Meanwhile the kernel queues new connections.
 const FULL: Duration = Duration::from_millis(10);
 
-/// After an error that the next connection would meet too, such as too many open files, where nobody can make room.
+/// Pause after an error that the next connection would meet too, such as too many open files. The pause is made where
+/// no connection could be closed.
 const BROKEN: Duration = Duration::from_millis(50);
 
-/// Between two lines of the log about such errors.
+/// Least time between two log lines about such errors.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The listening socket.
+/// The listening socket, with a limit of open connections.
 pub struct BoundedAcceptor {
     listener: TcpListener,
     connections: Arc<OpenConnections>,
@@ -34,7 +36,7 @@ pub struct BoundedAcceptor {
 }
 
 impl BoundedAcceptor {
-    /// Accepts from `listener`.
+    /// Accepts connections from `listener`, as many as `connections` admits.
     pub fn new(listener: TcpListener, connections: Arc<OpenConnections>) -> Self {
         Self { listener, connections, complained: None }
     }
@@ -50,13 +52,13 @@ impl BoundedAcceptor {
         }
     }
 
-    /// Waits until accepting may work again.
+    /// Closes connections and waits until accepting may work again.
     async fn recover(&mut self, error: &io::Error) {
         if self.complained.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
             self.complained = Some(Instant::now());
             tracing::error!(%error, "connections cannot be accepted; those that wait longest are closed");
         }
-        // Those that were closed give their files back as soon as their tasks notice.
+        // Closed connections free their files only when their tasks notice.
         let pause = if self.connections.shed() > 0 { FULL } else { BROKEN };
         tokio::time::sleep(pause).await;
     }
@@ -74,7 +76,7 @@ impl Acceptor for BoundedAcceptor {
             panic_point("acceptor");
             match self.listener.accept().await {
                 Ok((stream, remote)) => {
-                    // Either fails only where the peer is already gone.
+                    // Either call fails only where the peer has gone already.
                     let (Ok(local), Ok(())) = (stream.local_addr(), stream.set_nodelay(true)) else { continue };
                     let ends = (local, remote);
                     let connection = self.admit(ends).await;
@@ -88,7 +90,7 @@ impl Acceptor for BoundedAcceptor {
     }
 }
 
-/// Both ends as the server passes them on with a request.
+/// Both ends of a connection, from the addresses that the server attaches to a request.
 pub fn ends(local: &LocalAddr, remote: &RemoteAddr) -> Option<Ends> {
     let socket = |address: &Addr| -> Option<SocketAddr> { address.as_socket_addr().copied() };
     Some((socket(&local.0)?, socket(&remote.0)?))

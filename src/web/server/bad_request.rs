@@ -1,5 +1,6 @@
-//! The answer to a head that cannot be read. hyper answers those itself, with a status and nothing else, before any
-//! endpoint sees them; here such an answer gets the body that every error has, and the peer the time to read it.
+//! The response to a request whose headers cannot be read. hyper refuses such a request before an endpoint sees it,
+//! with only a status. Here such a response is replaced by one with the body that every error has, and the client gets
+//! time to read the response.
 
 use std::io;
 use std::pin::Pin;
@@ -12,10 +13,10 @@ use tokio::net::TcpStream;
 use super::connection::MAX_HEAD_BYTES;
 use crate::web::problem::{MEDIA_TYPE, problem_body};
 
-/// Most that is thrown away of a request that is refused; more finds the connection closed.
+/// How much of a refused request is read and dropped, in bytes. After more the connection is closed.
 const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
-/// An answer on its way out, after which the connection ends.
+/// A response to a refused request. After the response the connection ends.
 #[derive(Debug)]
 pub struct ErrorReply {
     answer: Vec<u8>,
@@ -25,13 +26,13 @@ pub struct ErrorReply {
 }
 
 impl ErrorReply {
-    /// What is to be sent instead of `written`, if that is an error that hyper made.
+    /// The response to send instead of `written`, if `written` is an error response that hyper made.
     pub fn in_place_of(written: &[u8]) -> Option<Self> {
         let status = std::str::from_utf8(written.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
         status.parse().ok().filter(|status| (400..600).contains(status)).map(Self::of_status)
     }
 
-    /// The answer for `status`.
+    /// The response for `status`.
     pub fn of_status(status: u16) -> Self {
         let (code, detail) = match status {
             431 => ("head_too_long", format!("The request line and headers are longer than {MAX_HEAD_BYTES} bytes.")),
@@ -50,7 +51,7 @@ impl ErrorReply {
         Self { answer, sent: 0, ended: false, drained: 0 }
     }
 
-    /// Sends the answer.
+    /// Sends the response.
     pub fn poll_answer(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.answer.len() {
             let sent = ready!(Pin::new(&mut *stream).poll_write(context, &self.answer[self.sent..]))?;
@@ -62,8 +63,8 @@ impl ErrorReply {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends the answer, says that nothing more comes, and reads on until the peer has ended too: a connection that is
-    /// closed with something unread is reset, and the answer with it.
+    /// Sends the response, shuts down the sending side, and reads until the peer has ended too. A connection that is
+    /// closed with unread bytes is reset, and then the client may lose the response.
     pub fn poll(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_answer(stream, context))?;
         if !self.ended {

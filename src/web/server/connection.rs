@@ -1,23 +1,24 @@
-//! What one connection does now, since when, and for how long it may.
+//! The state of one connection: what the connection does now, since when, and until when it may. Which connections are
+//! open belongs in `connections`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-/// A kept-alive connection without a request: longer than the 60 s for which proxies usually keep theirs, so that the
-/// proxy closes first and never sends a request into a connection that is just being closed.
+/// How long a kept-alive connection may wait for its next request. Proxies usually keep theirs for 60 s. A longer time
+/// here lets the proxy close first, so that it never sends a request into a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// For the rest of a request that was refused by its head, so that the answer can be read.
+/// How long the rest of a refused request is read, so that the client can read the response.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// When the server stops: for what has begun to send a request to finish its head, and for streams to end by themselves.
+/// After the stop of the server: time to finish the headers of a request that has begun, and time for streams to end.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 
-/// Longest head of a request; hyper alone would buffer 400 KiB for each connection.
+/// Longest request line and headers together, in bytes. hyper alone would buffer 400 KiB for each connection.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// One connection, as its stream, its request and the sweeper share it.
+/// One connection. Its stream, its request and the sweeper share this state.
 #[derive(Debug)]
 pub struct Connection(Mutex<State>);
 
@@ -25,43 +26,43 @@ pub struct Connection(Mutex<State>);
 struct State {
     phase: Phase,
     since: Instant,
-    /// Bytes of the head that came so far.
+    /// Bytes of the current request's headers that have come.
     head: usize,
-    /// Since when the peer takes nothing of what is to be written.
+    /// Since when the peer reads nothing of what is to be written.
     blocked: Option<Instant>,
     closed: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// What it does.
+/// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is new, or has begun to send a head.
+    /// New, or has begun to send the headers of a request.
     Head,
-    /// A request whose head came is not yet answered.
+    /// The headers of a request have come, and the response is not complete.
     Request,
-    /// The answer to its request is a stream of events.
+    /// The response to the request is a stream of events.
     Stream,
-    /// All that was asked has been answered.
+    /// Every request on the connection has its response.
     Idle,
-    /// Its head was refused; the answer goes out and the rest is thrown away.
+    /// The request was refused by its headers. The response is being sent, and the rest of the request is dropped.
     Refused,
 }
 
 /// What a stream may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IoPermission {
-    /// Go on.
+    /// Read or write.
     Proceed,
-    /// Nothing: it was closed.
+    /// Nothing: the connection was closed.
     End,
-    /// Refuse: the head is too long (when it reads), or what is written answers no request (when it writes).
+    /// Refuse the request. For a read: the headers are too long. For a write: the bytes belong to no request.
     Refuse,
 }
 
 impl Connection {
-    /// A connection that was accepted `now`.
+    /// A connection that was accepted at `now`.
     pub fn new(now: Instant) -> Self {
         Self(Mutex::new(State {
             phase: Phase::Head,
@@ -78,19 +79,19 @@ impl Connection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asked before each read; [`close`](Self::close) wakes who asked.
+    /// Called before each read. [`close`](Self::close) wakes the task of the last call.
     pub fn may_read(&self, context: &Context<'_>) -> IoPermission {
         let mut state = self.state();
         wake_later(&mut state.reader, context);
         match state.phase {
             _ if state.closed => IoPermission::End,
-            // The server has seen all of it and still asks for more.
+            // hyper has seen all of these bytes and asks for more.
             Phase::Head if state.head >= MAX_HEAD_BYTES => IoPermission::Refuse,
             _ => IoPermission::Proceed,
         }
     }
 
-    /// Asked before each write; [`close`](Self::close) wakes who asked.
+    /// Called before each write. [`close`](Self::close) wakes the task of the last call.
     pub fn may_write(&self, context: &Context<'_>) -> IoPermission {
         let mut state = self.state();
         wake_later(&mut state.writer, context);
@@ -101,7 +102,7 @@ impl Connection {
         }
     }
 
-    /// `bytes` came.
+    /// Notes that `bytes` bytes have come.
     pub fn read(&self, bytes: usize, now: Instant) {
         let mut state = self.state();
         if state.phase == Phase::Idle {
@@ -112,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// The peer took something.
+    /// Notes that the peer accepted some bytes.
     pub fn wrote(&self, now: Instant) {
         let mut state = self.state();
         state.blocked = None;
@@ -121,40 +122,41 @@ impl Connection {
         }
     }
 
-    /// The peer takes nothing.
+    /// Notes that the peer accepts no more bytes now.
     pub fn blocked(&self, now: Instant) {
         self.state().blocked.get_or_insert(now);
     }
 
-    /// Its head is refused.
+    /// Notes that the request is refused by its headers.
     pub fn refused(&self, now: Instant) {
         let mut state = self.state();
         (state.phase, state.since) = (Phase::Refused, now);
     }
 
-    /// The head of a request is there.
+    /// Notes that the headers of a request are complete.
     pub fn begin(&self) {
         self.state().phase = Phase::Request;
     }
 
-    /// The answer to its request goes on as a stream of events.
+    /// Notes that the response is a stream of events.
     pub fn stream(&self) {
         self.state().phase = Phase::Stream;
     }
 
-    /// Its request is answered, or its client is gone.
+    /// Notes that the request has its response, or that its client has gone.
     pub fn end(&self, now: Instant) {
         let mut state = self.state();
         (state.phase, state.since, state.head) = (Phase::Idle, now, 0);
     }
 
-    /// Since when it has neither a request under way nor moved on; `None` while one is.
+    /// When the connection's current wait began. `None` while a request or its stream is in progress.
     pub fn waiting_since(&self) -> Option<Instant> {
         let state = self.state();
         (!matches!(state.phase, Phase::Request | Phase::Stream)).then_some(state.since)
     }
 
-    /// Whether it has had its time: `patience` for a head and for each piece of an answer, less once the server stops.
+    /// Whether the connection's time has passed. The headers of a request, and each write that the peer blocks, may
+    /// take `timeout`. Once the server stops, `STOP_GRACE` holds for all but requests in progress and blocked writes.
     pub fn is_overdue(&self, now: Instant, timeout: Duration, stopping: Option<Instant>) -> bool {
         let state = self.state();
         let passed = |since: Instant, allowed: Duration| now.saturating_duration_since(since) >= allowed;
@@ -172,7 +174,7 @@ impl Connection {
         last_call || passed(state.since, allowed)
     }
 
-    /// Ends it: its next read or write fails, and whoever waits for one is woken.
+    /// Closes the connection: its next read and write fail, and tasks that wait for one are woken.
     pub fn close(&self) {
         let mut state = self.state();
         state.closed = true;

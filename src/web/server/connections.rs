@@ -1,4 +1,4 @@
-//! All connections: how many there may be, which one is meant, and who has to go.
+//! All open connections: how many there may be, which connection a request belongs to, and which are closed first.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 
-/// Both ends of a connection: unique among those that are open.
+/// The two addresses of a connection, unique among open connections.
 pub type Ends = (SocketAddr, SocketAddr);
 
-/// Longest time between two looks for what is overdue.
+/// Longest time between two searches for overdue connections.
 const SWEEP: Duration = Duration::from_millis(250);
 
-/// When there are too many, this part of them goes at once, so that a flood does not pay for a look at all of them
-/// with every connection that comes.
+/// One part in so many of the allowed connections is closed at once when there are too many. So during a flood the
+/// search through all connections is not repeated for every new one.
 const SHED: usize = 64;
 
-/// The connections that are open.
+/// The open connections.
 #[derive(Debug)]
 pub struct OpenConnections {
     open: Mutex<Open>,
@@ -32,7 +32,7 @@ struct Open {
 }
 
 impl OpenConnections {
-    /// None yet, and never more than `most`.
+    /// No connections yet, and never more than `most`.
     pub fn new(most: usize, timeout: Duration) -> Self {
         Self { open: Mutex::default(), most, timeout }
     }
@@ -41,12 +41,12 @@ impl OpenConnections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often [`close_overdue`](Self::close_overdue) is to be called.
+    /// How often [`close_overdue`](Self::close_overdue) must be called.
     pub fn sweep_every(&self) -> Duration {
         (self.timeout / 4).clamp(Duration::from_millis(5), SWEEP)
     }
 
-    /// A new connection, if there is room.
+    /// Adds a connection. `None` where the limit is reached.
     pub fn admit(&self, ends: Ends, now: Instant) -> Option<Arc<Connection>> {
         let mut open = self.open();
         if open.all.len() >= self.most {
@@ -57,21 +57,21 @@ impl OpenConnections {
         Some(connection)
     }
 
-    /// The one between these ends.
+    /// The open connection between these two addresses.
     pub fn find(&self, ends: &Ends) -> Option<Arc<Connection>> {
         self.open().all.get(ends).cloned()
     }
 
-    /// Its stream is gone.
+    /// Removes a connection whose stream has ended.
     pub fn remove(&self, ends: &Ends, connection: &Arc<Connection>) {
         let mut open = self.open();
-        // It may have been closed from here, and its port be in use again.
+        // The connection may have been closed before, and a new one may have the same addresses.
         if open.all.get(ends).is_some_and(|known| Arc::ptr_eq(known, connection)) {
             open.all.remove(ends);
         }
     }
 
-    /// Closes those that have waited longest without a request under way. Returns how many.
+    /// Closes the connections that have waited longest without a request in progress. Returns how many were closed.
     pub fn shed(&self) -> usize {
         let mut open = self.open();
         let mut waiting: Vec<(Instant, Ends)> =
@@ -86,7 +86,7 @@ impl OpenConnections {
         shed.len()
     }
 
-    /// Closes those that have had their time.
+    /// Closes the connections whose time has passed.
     pub fn close_overdue(&self, now: Instant) {
         let mut open = self.open();
         let stopping = open.stopping;
@@ -99,7 +99,7 @@ impl OpenConnections {
         }
     }
 
-    /// From now on whoever has no request under way has only a moment.
+    /// Notes that the server stops: from now on, connections without a request in progress have only a short time.
     pub fn stop(&self, now: Instant) {
         self.open().stopping = Some(now);
     }

@@ -1,9 +1,9 @@
-//! Serves HTTP by an acceptor that nobody can block: every connection has a deadline for what it does now, and there
-//! are no more of them than the process has files and memory for.
+//! The HTTP server, with an acceptor that no client can block. Every connection has a deadline for what it does now,
+//! and there are no more connections than the process has files and memory for.
 //!
-//! hyper tells nobody when it waits for a head, so the two ends are watched: [`Guarded`](stream::Guarded) sees each
-//! read and write of a connection, and [`Tracked`] when its requests begin and end. Bodies have their own deadline,
-//! where they are read (`api::limit`), because there the answer can say so.
+//! hyper does not report when it waits for headers. So [`WatchedStream`](stream::WatchedStream) sees each read and
+//! write of a connection, and [`RequestTracker`] sees when its requests begin and end. Deadlines of bodies belong in
+//! [`web::body`](crate::web::body), where the response can say that the body is late.
 
 pub mod acceptor;
 pub mod bad_request;
@@ -29,13 +29,15 @@ use requests::RequestTracker;
 
 use crate::process::critical::{EndsProcess, panic_point};
 
-/// Connections that the kernel completes while nobody accepts: a burst must not wait for a repeated SYN.
+/// Connections that the kernel may complete before they are accepted. In a burst no client should have to repeat its
+/// SYN.
 const BACKLOG: u32 = 4_096;
 
-/// Most connections, whatever the limit of open files: one that sends half a head costs about 20 KB.
+/// Most connections, whatever the limit of open files is. A connection that has sent half of its headers costs about 20
+/// KB.
 const MAX_CONNECTIONS: u64 = 10_000;
 
-/// A server that takes requests.
+/// A running HTTP server.
 pub struct HttpServer {
     connections: Arc<OpenConnections>,
     server: JoinHandle<io::Result<()>>,
@@ -43,48 +45,49 @@ pub struct HttpServer {
     stop: oneshot::Sender<()>,
 }
 
-/// An address that is taken, and where nobody can connect yet.
+/// An address that is bound, but where no client can connect yet.
 pub struct Bound {
     socket: TcpSocket,
     address: SocketAddr,
 }
 
 impl Bound {
-    /// The address, with the port that was found where 0 was asked for.
+    /// The bound address. If port 0 was given, the system has chosen the port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// From now on connections are accepted.
+    /// Starts to listen: from now on clients can connect.
     ///
     /// # Errors
-    /// Those of the system: another process may listen there by now.
+    /// Errors of the system. Another process may listen at the address by now.
     pub fn listen(self) -> io::Result<TcpListener> {
         self.socket.listen(BACKLOG)
     }
 }
 
-/// Takes `address`.
+/// Binds `address`.
 ///
 /// # Errors
-/// Those of the system.
+/// Errors of the system.
 pub fn bind(address: SocketAddr) -> io::Result<Bound> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // As the standard library does: a port is free again right after a restart.
+    // As the standard library does, so that the port is free again right after a restart.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     let address = socket.local_addr()?;
     Ok(Bound { socket, address })
 }
 
-/// How many connections fit a limit of open files; the other half is for deliveries and the database.
+/// How many connections may be open under a limit of open files: half of the files. The other half is for deliveries
+/// and the database.
 pub fn max_connections(open_files: u64) -> usize {
     usize::try_from((open_files / 2).clamp(16, MAX_CONNECTIONS)).unwrap_or(16)
 }
 
 impl HttpServer {
-    /// Serves `routes` on `listener`, on at most `most` connections; a head, and each piece of an answer, may take
-    /// `patience`. A stop waits for requests under way for at most `grace`.
+    /// Serves `routes` on `listener`, with at most `most` connections. The headers of a request, and each part of a
+    /// response, may take `timeout`. A stop waits for requests in progress for at most `grace`.
     pub fn start(
         listener: TcpListener,
         routes: impl Endpoint<Output = Response> + 'static,
@@ -95,7 +98,7 @@ impl HttpServer {
         let connections = Arc::new(OpenConnections::new(most, timeout));
         let (stop, stopped) = oneshot::channel::<()>();
         let signal = async {
-            // A dropped sender stops it as well.
+            // A dropped sender stops the server as well.
             let _ = stopped.await;
         };
         let acceptor = BoundedAcceptor::new(listener, Arc::clone(&connections));
@@ -108,10 +111,10 @@ impl HttpServer {
         Self { server: tokio::spawn(server), sweeper: tokio::spawn(sweep(Arc::clone(&connections))), connections, stop }
     }
 
-    /// Takes no more connections, and ends once the requests under way have.
+    /// Stops accepting connections, and waits for the requests in progress.
     ///
     /// # Errors
-    /// The server broke earlier.
+    /// The server failed earlier.
     pub async fn stop(self) -> io::Result<()> {
         self.connections.stop(Instant::now());
         let _ = self.stop.send(());
@@ -121,7 +124,7 @@ impl HttpServer {
     }
 }
 
-/// Closes what is overdue.
+/// Closes overdue connections again and again.
 async fn sweep(connections: Arc<OpenConnections>) {
     let _ends = EndsProcess("watch over connections");
     let mut pause = tokio::time::interval(connections.sweep_every());

@@ -1,23 +1,24 @@
-//! HTTP/2 by prior knowledge (RFC 9113, 3.4). The framework's server would speak it where a connection begins so; this
-//! one is made and tested for HTTP/1 alone, so such a connection is refused like any other that begins with no HTTP/1.
+//! Detects HTTP/2 with prior knowledge (RFC 9113, 3.4). poem's server would switch to HTTP/2 on a connection that
+//! begins so. This server is built and tested for HTTP/1 only, so such a connection is refused, like any other that
+//! does not begin with HTTP/1.
 
-/// The method that begins HTTP/2 and that no request has (RFC 9113, 11.6).
+/// The method that begins HTTP/2. No request has this method (RFC 9113, 11.6).
 const METHOD: &[u8] = b"PRI ";
 
 /// What a connection begins with.
 #[derive(Debug)]
 pub enum Preface {
-    /// So many bytes of [`METHOD`] and nothing else.
+    /// The first so many bytes of [`METHOD`], and nothing else.
     Perhaps(usize),
-    /// A head of HTTP/1, or nonsense.
+    /// HTTP/1, or bytes that are no request.
     No,
 }
 
 impl Preface {
-    /// Nothing has come yet.
+    /// No byte has come yet.
     pub const NEW: Self = Self::Perhaps(0);
 
-    /// Whether with `bytes`, which came next, the connection has begun as HTTP/2.
+    /// Reads the next `bytes` of the connection. Returns whether the connection has now begun as HTTP/2.
     pub fn is_there(&mut self, bytes: &[u8]) -> bool {
         let Self::Perhaps(seen) = *self else { return false };
         let rest = &METHOD[seen..];

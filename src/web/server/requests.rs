@@ -1,4 +1,4 @@
-//! Tells each connection when its requests begin and end.
+//! Reports to each connection when its requests begin and end.
 
 use std::io;
 use std::pin::Pin;
@@ -13,10 +13,10 @@ use super::acceptor;
 use super::connection::Connection;
 use super::connections::OpenConnections;
 
-/// Media type of answers that go on until somebody has enough of them.
+/// Media type of responses that go on until the client or the server ends them.
 const EVENT_STREAM: &str = "text/event-stream";
 
-/// An endpoint whose requests are known to their connections.
+/// An endpoint that reports its requests to their connections.
 pub struct RequestTracker<E> {
     endpoint: E,
     connections: Arc<OpenConnections>,
@@ -47,7 +47,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for RequestTracker<E> {
     }
 }
 
-/// A request, until it is answered or its client is gone.
+/// Reports the end of a request when it is dropped.
 struct RequestGuard {
     connection: Arc<Connection>,
 }
@@ -65,7 +65,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// A body that keeps its request under way to its end.
+/// A response body that keeps its request in progress until the body ends.
 struct Streamed<R> {
     body: R,
     _under_way: RequestGuard,

@@ -1,4 +1,4 @@
-//! The bytes of one connection, watched.
+//! A TCP stream that reports its reads and writes to its connection, and ends when the connection is closed.
 
 use std::io;
 use std::pin::Pin;
@@ -14,16 +14,17 @@ use super::connection::{Connection, IoPermission};
 use super::connections::{Ends, OpenConnections};
 use super::preface::Preface;
 
-/// Status where a head is longer than it may be.
+/// Status where the headers of a request are too long.
 const HEAD_TOO_LONG: u16 = 431;
 
-/// Status where what comes is no HTTP/1.
+/// Status where the bytes are not HTTP/1.
 const NO_REQUEST: u16 = 400;
 
-/// Most bytes of one read. hyper's buffer of a connection grows with what reads give, to 400 KiB where they give all.
+/// Most bytes of one read. hyper's buffer of a connection grows with the size of reads. The buffer reaches 400 KiB with
+/// unlimited reads.
 const READ_BYTES: u64 = 16 * 1024;
 
-/// A TCP stream that ends when its connection is closed from elsewhere.
+/// A TCP stream that ends when another task closes its connection.
 pub struct WatchedStream {
     stream: TcpStream,
     ends: Ends,
@@ -34,7 +35,7 @@ pub struct WatchedStream {
 }
 
 impl WatchedStream {
-    /// Watches `stream` on behalf of `connection`.
+    /// Watches `stream` for `connection`.
     pub fn new(stream: TcpStream, ends: Ends, connection: Arc<Connection>, connections: Arc<OpenConnections>) -> Self {
         Self { stream, ends, connection, connections, preface: Preface::NEW, refusal: None }
     }
@@ -73,12 +74,12 @@ impl AsyncRead for WatchedStream {
                 }
                 return Poll::Ready(Ok(()));
             }
-            // The server never sees enough of it to begin.
+            // Hide these bytes, so that hyper does not begin HTTP/2.
             buffer.set_filled(before);
             this.refuse(ErrorReply::of_status(NO_REQUEST));
         }
         match &mut this.refusal {
-            // Then its end: the server has nothing to say to it.
+            // After the reply hyper reads the end of the stream, and has nothing to respond to.
             Some(refusal) => refusal.poll(&mut this.stream, context),
             None => Poll::Ready(Ok(())),
         }
@@ -121,7 +122,7 @@ impl AsyncWrite for WatchedStream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.refusal {
-            // Closed from elsewhere, it lingers no longer.
+            // Another task closed the connection, so the rest of the request is not drained.
             Some(_) if this.connection.may_read(context) == IoPermission::End => Poll::Ready(Err(closed())),
             Some(refusal) => refusal.poll(&mut this.stream, context),
             None => Pin::new(&mut this.stream).poll_shutdown(context),

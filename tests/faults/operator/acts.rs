@@ -1,4 +1,4 @@
-//! The operator of a random sequence: does things to the program and its files, and has the model follow.
+//! The operator of a random sequence: acts on the program and its files, and updates the model.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 /// Names that files and links get.
 pub const NAMES: [&str; 7] = ["x.db", "y.db", "with a space.db", "Größe.db", "it's.db", "soft.db", "softer.db"];
 
-/// Of the shell; the first can be read.
+/// Redirections of the shell. With the first two, standard error can be read.
 const STREAMS: [&str; 6] = ["", "", "2>&-", "2>/dev/full", ">&- 2>&-", "2>/dev/null"];
 
 pub struct Operator<'a> {
@@ -25,9 +25,9 @@ pub struct Operator<'a> {
     receiver: &'a Receiver,
     pub ledger: Ledger,
     pub model: Model,
-    /// The server, and the true name of its file.
+    /// The server that runs, and the real name of its file.
     pub running: Option<(Host, String)>,
-    /// What was done, for people.
+    /// What was done, for people to read.
     pub done: Vec<String>,
     pub counts: Counts,
 }
@@ -58,7 +58,7 @@ impl<'a> Operator<'a> {
         if from.is_empty() { None } else { Some(from[self.random.usize(..from.len())].clone()) }
     }
 
-    /// One thing, of those that can be done now.
+    /// Does one act of those that are possible now.
     pub fn acts(&mut self) {
         self.counts.acts += 1;
         match (self.running.is_some(), self.random.u8(..24)) {
@@ -85,7 +85,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Everything is there and whole.
+    /// Checks that every file is whole and holds what the model says.
     pub fn ends(&mut self) {
         if self.running.is_some() {
             self.stop();
@@ -97,7 +97,7 @@ impl<'a> Operator<'a> {
             if content.needs.is_some() && content.needs != log && !content.has_it {
                 continue;
             }
-            // A log that is not its own is nobody's to play.
+            // A file's log is played only with the file that it belongs to.
             let alone = self.path("alone.db");
             cp(&self.path(name), &alone);
             if content.needs.is_some() && !content.has_it {
@@ -116,7 +116,8 @@ impl<'a> Operator<'a> {
         self.start_on(&name);
     }
 
-    /// Starts it, and does what each line says until it is served, or there is nothing that helps.
+    /// Starts the server on `name`. If a start is refused, does what the line says, until a start is served or nothing
+    /// helps.
     pub fn start_on(&mut self, name: &str) {
         for _ in 0..6 {
             let to = self.model.leads_to(name);
@@ -145,7 +146,7 @@ impl<'a> Operator<'a> {
         panic!("what the lines say does not help");
     }
 
-    /// Where what it says cannot be read, it is also not known that another had its port.
+    /// Starts the server, and retries while the refusal cannot be read: another process may have taken its port.
     #[track_caller]
     fn served(start: &Start) -> Host {
         wait_until("it has a port", || match start.go() {
@@ -175,7 +176,7 @@ impl<'a> Operator<'a> {
             self.model.put(&new[0], copy);
             self.model.backups.push(new[0].clone());
         }
-        // Now it is the server's.
+        // From now on the log belongs to the running server.
         self.model.logs.remove(&name);
         self.running = Some((host, name));
     }
@@ -186,7 +187,7 @@ impl<'a> Operator<'a> {
         names.filter(|other| other.starts_with(&format!("{name}.v3-"))).collect()
     }
 
-    /// Whether there was something to do.
+    /// Does what a refusal says. Returns whether there was something to do.
     fn follows(&mut self, refused: Expected, name: &str, line: &str) -> bool {
         let log = with_ending(&self.path(name), "-wal");
         match refused {

@@ -1,8 +1,8 @@
-//! What a refusal says to do, done as an operator would: pasted into a shell.
+//! Does what a refusal advises, as an operator would: the command is pasted into a shell.
 
 use std::process::Command;
 
-/// Runs what begins with `word` in the line, as far as the last word that ends in `last`.
+/// Runs the command in the line that begins with `word`, up to the last word that ends in `last`.
 #[track_caller]
 fn paste(line: &str, word: &str, last: &str) {
     let from = line.find(&format!(" {word} ")).unwrap_or_else(|| panic!("no {word} in: {line}")) + 1;
@@ -14,13 +14,13 @@ fn paste(line: &str, word: &str, last: &str) {
     assert!(ran.status.success(), "{said:?}: {ran:?}");
 }
 
-/// Moves a log or journal aside.
+/// Runs the `mv` of the line, which moves a log or journal aside.
 #[track_caller]
 pub fn move_aside(line: &str) {
     paste(line, "mv", ".aside");
 }
 
-/// Says that there is no log.
+/// Runs the `touch` of the line, which tells the server that there is no log.
 #[track_caller]
 pub fn touch(line: &str) {
     paste(line, "touch", "-wal");

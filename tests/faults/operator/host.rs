@@ -1,4 +1,4 @@
-//! A server as an operator starts it: in a folder, by whatever name of the file, with whatever streams and limits.
+//! A server as an operator starts it: in a folder, by any name of the file, with any streams and limits.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,28 +16,28 @@ use crate::harness::{Client, DEADLINE, wait_until};
 /// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_data-pusher");
 
-/// How it is started.
+/// How a server is started.
 #[derive(Clone)]
 pub struct Start {
     folder: PathBuf,
     database: OsString,
-    /// Of the shell, after the command, such as `2>&-`.
+    /// Redirection of the shell behind the command, such as `2>&-`.
     redirection: String,
-    /// Words before the command; what they name becomes the command.
+    /// Words before the command. The program that they name runs the command.
     wrapper: Vec<String>,
     variables: Vec<(String, String)>,
     flags: Vec<String>,
 }
 
-/// One that listens, until it is dropped.
+/// A server that listens, killed on drop.
 pub struct Host {
     pub child: Child,
     pub address: SocketAddr,
-    /// What it says, unless it was told to say it elsewhere.
+    /// File of its standard error, unless that was redirected.
     said: PathBuf,
 }
 
-/// One that ended before it listened.
+/// A server that ended before it listened.
 #[derive(Debug)]
 pub struct Refusal {
     pub code: Option<i32>,
@@ -45,7 +45,7 @@ pub struct Refusal {
 }
 
 impl Start {
-    /// On a file as it is named from `folder`.
+    /// A start on a file that is named as seen from `folder`.
     pub fn on(folder: &Path, database: impl AsRef<OsStr>) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -77,7 +77,7 @@ impl Start {
         self
     }
 
-    /// Spawns it with what the caller makes of its streams.
+    /// Spawns the program. `streams` may change its standard streams.
     pub fn spawn(&self, address: SocketAddr, streams: impl FnOnce(&mut Command)) -> Child {
         let mut command = shell(&self.redirection, &self.wrapper);
         command.current_dir(&self.folder).args(["serve", "--dev", "--log-format", "json", "--listen"]);
@@ -90,13 +90,13 @@ impl Start {
         command.spawn().expect("a shell starts")
     }
 
-    /// Starts it; it listens or it ends.
+    /// Starts the server, and waits until it listens or ends.
     #[track_caller]
     pub fn go(&self) -> Result<Host, Refusal> {
         self.go_with(|_| {})
     }
 
-    /// The same with other streams.
+    /// Like `go`, with other streams.
     #[track_caller]
     pub fn go_with(&self, mut streams: impl FnMut(&mut Command)) -> Result<Host, Refusal> {
         static SAID: AtomicUsize = AtomicUsize::new(0);
@@ -110,20 +110,20 @@ impl Start {
             let mut host = Host { child, address, said };
             match host.wait_until_it_listens() {
                 Ok(()) => return Ok(host),
-                // Somebody was faster.
+                // Another process took the port first.
                 Err(refusal) if refusal.said.contains("cannot listen") => {}
                 Err(refusal) => return Err(refusal),
             }
         }
     }
 
-    /// Starts it, and it must listen.
+    /// Starts the server, which must listen.
     #[track_caller]
     pub fn served(&self) -> Host {
         self.go().unwrap_or_else(|refusal| panic!("it is refused: {refusal:?}"))
     }
 
-    /// Starts it, and it must be refused in one line, which is given.
+    /// Starts the server, which must refuse in one line. Returns that line.
     #[track_caller]
     pub fn refused(&self) -> String {
         match self.go() {
@@ -133,7 +133,7 @@ impl Start {
     }
 }
 
-/// The program with a redirection of the shell's.
+/// The program, run by a shell with this redirection.
 pub fn shell(redirection: &str, wrapper: &[String]) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("exec \"$@\" {redirection}")).arg("sh").args(wrapper).arg(PROGRAM);
@@ -146,8 +146,8 @@ pub fn shell(redirection: &str, wrapper: &[String]) -> Command {
     command
 }
 
-/// An address below those that the system gives to outgoing connections, and each but once in a while: sequences that run
-/// beside each other must not take each other's server for their own.
+/// A free address. The ports are below those that the system uses for outgoing connections, and each is used again only
+/// after 15,000 others. Otherwise two sequences that run at the same time could use each other's server.
 pub fn free_address() -> SocketAddr {
     const PORTS: u16 = 15_000;
     static NEXT: OnceLock<AtomicU16> = OnceLock::new();
@@ -181,7 +181,7 @@ impl Host {
         self.child.id()
     }
 
-    /// What it has said so far.
+    /// What the server has written to standard error so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.said).unwrap_or_default()).into_owned()
     }
@@ -201,24 +201,24 @@ impl Host {
     /// Sends a signal.
     pub fn signal(&self, signal: i32) {
         let id = i32::try_from(self.child.id()).expect("a process id");
-        // SAFETY: only sends a signal; the child is not yet waited for, so its id is still its own.
+        // SAFETY: only sends a signal. The child was not waited for, so its process id is not used again.
         assert_eq!(unsafe { libc::kill(id, signal) }, 0);
     }
 
-    /// Its status, once it has ended, which it must within `patience`.
+    /// The exit status. Fails the test if the process does not end within `timeout`.
     #[track_caller]
-    pub fn ended_within(&mut self, patience: Duration) -> ExitStatus {
-        let end = Instant::now() + patience;
+    pub fn ended_within(&mut self, timeout: Duration) -> ExitStatus {
+        let end = Instant::now() + timeout;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is a child") {
                 return status;
             }
-            assert!(Instant::now() < end, "it does not end within {patience:?}: {}", self.log());
+            assert!(Instant::now() < end, "it does not end within {timeout:?}: {}", self.log());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
 
-    /// A clean stop by this signal; gives what it has said.
+    /// Stops the server in order by this signal. Returns what was written to standard error.
     #[track_caller]
     pub fn stop(mut self, signal: i32) -> String {
         self.signal(signal);

@@ -1,4 +1,4 @@
-//! What was acknowledged, and what a file or a server has of it; copies and backups as people make them.
+//! What was acknowledged, and what a file or a server has of that. Copies and backups as people make them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ use crate::ledger::Ledger;
 /// Numbers of events.
 pub type Numbers = BTreeSet<u64>;
 
-/// Files that may stand beside a database.
+/// Endings of the files that may stand beside a database.
 pub const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Token of the account in files of earlier versions, and its SHA-256.
 const OLD_TOKEN: &str = "a token of version 3";
 const OLD_DIGEST: &str = "fd290f29c727f6aea628fe4611e6a5c6193462cec4f3240ca268ebd4b714a93c";
 
-/// Marks a file as ours: "DPsh".
+/// Application id of a data-pusher file: "DPsh".
 const APPLICATION_ID: i64 = 0x4450_7368;
 
-/// Sends `count` events, all of which must be taken; gives their numbers.
+/// Sends `count` events, which must all be accepted. Returns their numbers.
 #[track_caller]
 pub fn push(host: &Host, ledger: &Ledger, account: &NewAccount, count: usize) -> Numbers {
     let before = numbers(ledger);
@@ -38,12 +38,12 @@ pub fn push(host: &Host, ledger: &Ledger, account: &NewAccount, count: usize) ->
     new
 }
 
-/// Numbers of what was acknowledged so far.
+/// Numbers of the events that were acknowledged so far.
 pub fn numbers(ledger: &Ledger) -> Numbers {
     ledger.acknowledged().into_keys().collect()
 }
 
-/// What the server says that the account has.
+/// Numbers of the account's events according to the server.
 #[track_caller]
 pub fn served(client: &Client, account: &NewAccount) -> Numbers {
     let events = client.all(&format!("/v1/accounts/{}/events?limit=200", account.id));
@@ -51,7 +51,8 @@ pub fn served(client: &Client, account: &NewAccount) -> Numbers {
     events.iter().map(|event| number(&text(event, "event_id")).expect("a number")).collect()
 }
 
-/// What is in a file that nobody uses, and that must be whole; nothing is done to it or to its log.
+/// Numbers of the events in a file that no server uses. The file must be whole. A copy is read, so file and log do not
+/// change.
 #[track_caller]
 pub fn stored(database: &Path) -> Numbers {
     let folder = tempfile::tempdir().unwrap();
@@ -59,7 +60,7 @@ pub fn stored(database: &Path) -> Numbers {
     file::deliveries_by_event(&file::open_whole(&copy)).into_keys().collect()
 }
 
-/// A clean stop has left the file alone.
+/// Checks that a clean stop left no companion beside the file.
 #[track_caller]
 pub fn stands_alone(database: &Path) {
     for ending in COMPANIONS {
@@ -67,7 +68,7 @@ pub fn stands_alone(database: &Path) {
     }
 }
 
-/// Moves or copies a log that is there with its file.
+/// Moves or copies a file, and its log if there is one.
 pub fn with_log(from: &Path, to: &Path, act: fn(&Path, &Path)) {
     act(from, to);
     let [from, to] = [from, to].map(|path| with_ending(path, "-wal"));
@@ -76,12 +77,12 @@ pub fn with_log(from: &Path, to: &Path, act: fn(&Path, &Path)) {
     }
 }
 
-/// `cp`: over what stands there.
+/// `cp`: overwrites the file that stands there.
 pub fn cp(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap_or_else(|error| panic!("cp {} {}: {error}", from.display(), to.display()));
 }
 
-/// `mv`: in place of what stands there.
+/// `mv`: replaces the file that stands there.
 pub fn mv(from: &Path, to: &Path) {
     std::fs::rename(from, to).unwrap_or_else(|error| panic!("mv {} {}: {error}", from.display(), to.display()));
 }
@@ -106,14 +107,14 @@ pub fn back_up(from: &Path, to: &Path) {
     }
 }
 
-/// Whether a log holds anything of the time since it last began: its first frame has the salts of its header
+/// Whether a log holds frames since its last restart. If so, its first frame has the salts of its header
 /// (<https://sqlite.org/fileformat2.html>, section 4.1).
 pub fn holds_frames(log: &Path) -> bool {
     let bytes = std::fs::read(log).unwrap();
     matches!((bytes.get(16..24), bytes.get(40..48)), (Some(header), Some(frame)) if header == frame)
 }
 
-/// Has the server write lines: two for each time that its file is moved and moved back.
+/// Makes the server write log lines: two for each time that its file is moved away and back.
 #[track_caller]
 pub fn chatter(client: &Client, database: &Path, times: usize) {
     let away = with_ending(database, "-moved");
@@ -125,14 +126,14 @@ pub fn chatter(client: &Client, database: &Path, times: usize) {
     }
 }
 
-/// Waits until it says that it is ready, or is not: a transaction that had begun before it was so may answer once more.
+/// Waits until `/readyz` answers as `ready` says. A transaction that began before may still answer once in the old way.
 #[track_caller]
 pub fn is_ready(client: &Client, ready: bool) {
     let status = if ready { 200 } else { 503 };
     wait_until(&format!("/readyz answers {status}"), || (client.get("/readyz").status == status).then_some(()));
 }
 
-/// A file of version 3 with events of these numbers, as a clean stop left it; gives its account.
+/// Creates a file of version 3 with these events, as after a clean stop. Returns its account.
 pub fn of_version_3(database: &Path, events: &Numbers) -> NewAccount {
     let file = Connection::open(database).unwrap();
     let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
@@ -156,7 +157,7 @@ pub fn of_version_3(database: &Path, events: &Numbers) -> NewAccount {
     NewAccount { id: "acc_old".to_owned(), token: OLD_TOKEN.to_owned() }
 }
 
-/// The copy that the upgrade of a file of version 3 has left.
+/// The copy that the upgrade from version 3 left.
 #[track_caller]
 pub fn upgrades_copy(database: &Path) -> PathBuf {
     let beginning = format!("{}.v3-", database.file_name().unwrap().display());

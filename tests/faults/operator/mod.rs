@@ -1,6 +1,6 @@
-//! The operator's half of the campaign: what people do to the program, its files, names and streams, and not what the
-//! system does. Whatever they do, what was acknowledged is served, or one line says why not and what to do; and what that
-//! line says works.
+//! Faults that an operator causes: what people do to the program, its files, names and streams. After each act one of
+//! two things holds. Either what was acknowledged is served, or one line says why not and what to do, and doing so
+//! helps.
 
 mod acts;
 mod advice;

@@ -1,5 +1,5 @@
-//! What must be where: which file stands under which name, what it holds, which log it needs, and so whether a start is
-//! served or refused. It changes as the files do, and never asks them.
+//! A model of the folder: which file has which name, what each file holds, and which log it needs. So the model knows
+//! whether a start is served or refused. The model follows the acts and never reads the files.
 
 use std::collections::BTreeMap;
 
@@ -9,37 +9,37 @@ use crate::harness::client::NewAccount;
 /// A file, whatever names it has.
 pub type FileId = usize;
 
-/// What one server has left in its log.
+/// The log that one server has left.
 pub type LogId = usize;
 
-/// What is in a file together with the log that it needs.
+/// The events in a file together with the log that the file needs.
 #[derive(Debug, Clone)]
 pub struct Content {
     pub account: NewAccount,
     pub holds: Numbers,
-    /// The log without which it is not whole. A clean stop leaves none.
+    /// The log that the file needs to be whole. After a clean stop there is none.
     pub needs: Option<LogId>,
-    /// Somebody else has moved that log into it, and removed it.
+    /// Another program has copied that log into the file and removed the log.
     pub has_it: bool,
     pub is_old_version: bool,
 }
 
-/// What a start on a file comes to.
+/// What a start on a file must lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     Served,
-    /// A new file is made.
+    /// A new file is created.
     New,
-    /// The log beside it is another file's.
+    /// The log beside the file belongs to another file.
     ForeignLog,
-    /// The log that it needs is not beside it.
+    /// The log that the file needs is not beside it.
     NoLog,
-    /// There is a log, and no file.
+    /// There is a log, but no file.
     NoFile,
 }
 
 impl Expected {
-    /// What the line says, where it is refused.
+    /// Text that the refusal must contain; `None` if the start is served.
     pub fn says(self) -> Option<&'static str> {
         match self {
             Self::Served | Self::New => None,
@@ -50,29 +50,29 @@ impl Expected {
     }
 }
 
-/// The folder. Names are of files in it; soft links are names of names.
+/// The folder. A name leads to a file, a soft link leads to a name.
 #[derive(Debug, Default)]
 pub struct Model {
     pub files: BTreeMap<String, FileId>,
     pub contents: BTreeMap<FileId, Content>,
-    /// By the name of the file that they stand beside.
+    /// Logs, by the name of the file that each stands beside.
     pub logs: BTreeMap<String, LogId>,
     pub links: BTreeMap<String, String>,
-    /// Logs that a line had somebody move aside, and their names.
+    /// Logs that were moved aside because a line said so, with their names.
     pub asides: Vec<(LogId, String)>,
-    /// Copies and backups of any sort.
+    /// Names of copies and backups.
     pub backups: Vec<String>,
     next: usize,
 }
 
 impl Model {
-    /// A number that none had.
+    /// A number that was not used before.
     pub fn fresh(&mut self) -> usize {
         self.next += 1;
         self.next
     }
 
-    /// The name that a name leads to.
+    /// The name at the end of the soft links.
     pub fn leads_to(&self, name: &str) -> String {
         self.links.get(name).map_or_else(|| name.to_owned(), |target| self.leads_to(target))
     }
@@ -93,19 +93,19 @@ impl Model {
         }
     }
 
-    /// Whether nothing has this name.
+    /// Whether neither a file, a log nor a link has this name.
     pub fn is_free(&self, name: &str) -> bool {
         !self.files.contains_key(name) && !self.logs.contains_key(name) && !self.links.contains_key(name)
     }
 
-    /// A new file.
+    /// Adds a new file.
     pub fn put(&mut self, name: &str, content: Content) {
         let file = self.fresh();
         self.files.insert(name.to_owned(), file);
         self.contents.insert(file, content);
     }
 
-    /// `cp` of the file alone: over the one that stands there, which keeps its other names.
+    /// `cp` of the file without its log. A file that is overwritten keeps its other names.
     pub fn copied(&mut self, from: &str, to: &str) {
         let content = self.content(from).expect("it is there").clone();
         match self.files.get(to) {
@@ -114,14 +114,14 @@ impl Model {
         }
     }
 
-    /// `mv` of the file alone.
+    /// `mv` of the file without its log.
     pub fn moved(&mut self, from: &str, to: &str) {
         let file = self.files.remove(from).expect("it is there");
         self.files.insert(to.to_owned(), file);
         self.backups.retain(|name| name != from);
     }
 
-    /// A server has ended on it and left its log.
+    /// A server on this file was killed and left its log.
     pub fn killed(&mut self, name: &str) {
         let log = self.fresh();
         self.logs.insert(name.to_owned(), log);
@@ -130,7 +130,7 @@ impl Model {
         (content.needs, content.has_it) = (Some(log), false);
     }
 
-    /// A server has ended on it and left it alone.
+    /// A server on this file stopped and left no log.
     pub fn stopped(&mut self, name: &str) {
         self.logs.remove(name);
         let file = self.files[name];
@@ -138,9 +138,9 @@ impl Model {
         (content.needs, content.has_it) = (None, false);
     }
 
-    /// A name under which this log can be found, and whether it is of a file's log, rather than of one that was moved aside.
+    /// A name of this log, and whether the log stands beside a file. If not, it was moved aside.
     pub fn where_is(&self, log: LogId) -> Option<(String, bool)> {
-        let beside = self.logs.iter().find(|(_, id)| **id == log).map(|(name, _)| (format!("{name}-wal"), true));
-        beside.or_else(|| self.asides.iter().find(|(id, _)| *id == log).map(|(_, name)| (name.clone(), false)))
+        let of_file = self.logs.iter().find(|(_, id)| **id == log).map(|(name, _)| (format!("{name}-wal"), true));
+        of_file.or_else(|| self.asides.iter().find(|(id, _)| *id == log).map(|(_, name)| (name.clone(), false)))
     }
 }

@@ -1,5 +1,5 @@
-//! What is done to the files of a server that runs: it notices within a second, takes nothing from then on, says so once,
-//! goes on where all is put back, and does no harm to what stands there when it stops.
+//! Changes to the files of a running server. The server notices within a second, accepts nothing from then on, and says
+//! so once. The server goes on when all is put back. A stop does no harm to the files that stand there.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -16,24 +16,24 @@ use crate::harness::client::NewAccount;
 use crate::harness::{Receiver, wait_until};
 use crate::ledger::Ledger;
 
-/// It has noticed by then.
+/// Maximum time until the server notices.
 const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 
-/// At rest for so long, it would tidy its log.
+/// After this time at rest the server would truncate its log.
 const RESTS_FOR: Duration = Duration::from_millis(1_500);
 
-/// A server on `x.db`, and beside it `backup.db` of some time ago, `same.db` (another name of the file), and `other.db`
-/// of another server.
+/// A server on `x.db`. In its folder are also `backup.db`, an older copy; `same.db`, another name of the file; and
+/// `other.db` of another server.
 struct Case {
     folder: tempfile::TempDir,
     ledger: Ledger,
     account: NewAccount,
-    /// What the backup has.
+    /// Events in the backup.
     backed_up: Numbers,
     receiver: Receiver,
 }
 
-/// What is done, and how it is put back, if it can be.
+/// A change to the files, and how it is put back if that is possible.
 struct Act {
     what: &'static str,
     done: fn(&Case),
@@ -41,16 +41,16 @@ struct Act {
     after_stop: After,
 }
 
-/// What an operator finds after a stop while it was so.
+/// What an operator finds after a stop while the files are changed.
 #[derive(Clone, Copy, PartialEq)]
 enum After {
-    /// The file is under this name, and its log is where it was.
+    /// The file has this name, and its log is where it was.
     FileAt(&'static str),
-    /// The file is gone for good.
+    /// The file is lost.
     Gone,
-    /// This file's content stands there, as it was put there; its events are those of the backup.
+    /// The content of this backup stands there unchanged, with the events of the backup.
     Backup(&'static str),
-    /// All is in the file.
+    /// All events are in the file, and there is no log.
     Whole,
 }
 
@@ -190,13 +190,13 @@ impl Case {
         }
     }
 
-    /// How long it took to notice.
+    /// Runs one change. Returns how long the server took to notice.
     fn run(self, act: &Act, stops: bool) -> Duration {
         let host = Start::on(self.folder.path(), "x.db").served();
         keep::push(&host, &self.ledger, &self.account, 5);
         (act.done)(&self);
         let done = Instant::now();
-        // What is taken meanwhile goes to the file that it was, and its log.
+        // What is accepted until then goes to the original file and its log.
         let client = host.client();
         let took = wait_until("it is noticed", || {
             let sent = done.elapsed();
@@ -211,7 +211,7 @@ impl Case {
             assert_eq!(client.get("/readyz").problem(503)["code"], "storage_moved");
             std::thread::sleep(Duration::from_millis(50));
         }
-        // Each thing that is wrong is said once.
+        // Each problem is logged once.
         let said = |host: &Host| {
             let reasons = host
                 .log()

@@ -1,5 +1,5 @@
-//! One file by every name: links, detours, what SQLite would take for something else, and characters that a shell would.
-//! A second server is refused by whatever name it comes, and what was acknowledged is in a file.
+//! One file under many names: links, detours, names that SQLite would read as something else, and characters that a
+//! shell would interpret. A second server is refused under every name. What was acknowledged is in one file.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,7 +13,7 @@ use crate::campaign::Report;
 use crate::file::with_ending;
 use crate::ledger::Ledger;
 
-/// Names of new files, as they are given; each is a file in the folder.
+/// Names of new files as they are given. Each must create a file in the folder.
 const NAMES: [&str; 16] = [
     "plain.db",
     "./dot.db",
@@ -65,7 +65,7 @@ fn by_name(name: &OsStr) {
     host.kill();
     assert_eq!(stored(&path), numbers(&ledger));
 
-    // Nothing is there but the file and its log: no name was taken for a part of another.
+    // Only the file and its log are there: no part of the name was read as something else.
     let log = with_ending(&path, "-wal");
     mv(&log, &folder.path().join("log"));
     let missing = start.refused();
@@ -74,7 +74,7 @@ fn by_name(name: &OsStr) {
     assert_eq!(served(&host.client(), &account), numbers(&ledger));
     keep::push(&host, &ledger, &account, 1);
     host.kill();
-    // Whoever pastes what the line says makes a file of that very name.
+    // The command in the line creates a file of exactly that name.
     mv(&log, &folder.path().join("log"));
     advice::touch(&missing);
     assert_eq!(log.metadata().unwrap().len(), 0, "{missing}");
@@ -84,7 +84,7 @@ fn by_name(name: &OsStr) {
     assert_eq!(served(&host.client(), &account), numbers(&ledger));
     host.terminate();
     assert!(["-wal", "-shm"].iter().all(|ending| !with_ending(&path, ending).exists()));
-    // A log of another file, and what the line says of it.
+    // A log of another file, and the advice of the line.
     let other = Start::on(folder.path(), "another.db").served();
     other.client().create_account("bob");
     other.kill();
@@ -102,7 +102,7 @@ pub fn links_lead_to_one_file_with_one_log_and_one_server(_: &mut Report) {
     let path = |name: &str| folder.path().join(name);
     let on = |name: &str| Start::on(folder.path(), name);
     std::fs::create_dir(path("sub")).unwrap();
-    // It dangles at the first start; and links to links, and to folders.
+    // The first link leads nowhere until the first start. There are also links to links and to folders.
     symlink("x.db", path("soft.db")).unwrap();
     symlink(path("soft.db"), path("sub/softer.db")).unwrap();
     symlink(".", path("here")).unwrap();
@@ -124,7 +124,7 @@ pub fn links_lead_to_one_file_with_one_log_and_one_server(_: &mut Report) {
         host.kill();
         assert!(path("x.db-wal").exists() && !path("soft.db-wal").exists() && !path("sub/softer.db-wal").exists());
     }
-    // By its other name the file's log is not beside it.
+    // Under its other name the file has no log beside it.
     let line = on("hard.db").refused();
     assert!(line.contains("move the log there"), "{line}");
     mv(&path("x.db-wal"), &path("hard.db-wal"));
@@ -137,14 +137,14 @@ pub fn links_lead_to_one_file_with_one_log_and_one_server(_: &mut Report) {
     host.terminate();
     stands_alone(&path("hard.db"));
     assert_eq!(stored(&path("x.db")), numbers(&ledger));
-    // A link that leads nowhere, and one that leads to itself.
+    // Links that lead nowhere or to themselves, and names that are not files.
     symlink("no/such/folder/y.db", path("lost.db")).unwrap();
     symlink("loop.db", path("loop.db")).unwrap();
     for name in ["lost.db", "loop.db", "sub", "no/folder/x.db", "/dev/null"] {
         on(name).refused();
     }
     assert!(!path("no").exists());
-    // Where a link is turned to another file, the next start goes by it.
+    // After a link is changed to another file, the next start follows it.
     std::fs::remove_file(path("soft.db")).unwrap();
     symlink("z.db", path("soft.db")).unwrap();
     let host = on("soft.db").served();

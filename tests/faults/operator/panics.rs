@@ -1,5 +1,5 @@
-//! A panic of each thread and task: half a server would take events and deliver none. So the process ends at once, says which
-//! part it was, and has everything at the next start.
+//! A panic of each thread and task. A server without one of its parts would accept events and not deliver them. So the
+//! process ends at once, names the part, and has everything at the next start.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use crate::ledger::{Arrivals, Ledger};
 
 const CLIENTS: usize = 4;
 
-/// It has ended by then.
+/// Maximum time until the process has ended.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Of a process that a panic ended.
+/// Exit code of a process that ended by a panic.
 const PANICKED: i32 = 101;
 
-/// Where the program can be made to panic, and the part that it then names.
+/// Points at which the program can be made to panic, and the name of the part in the log.
 const POINTS: [(&str, &str); 10] = [
     ("writer", "write thread"),
     ("checkpointer", "checkpoint thread"),
@@ -34,7 +34,7 @@ const POINTS: [(&str, &str); 10] = [
     ("clock", "watch over the clock"),
 ];
 
-/// Some of them are passed once in two seconds at most, so that the panic may come late.
+/// Maximum time until a point is reached. Some points are reached only every two seconds.
 const MET_WITHIN: Duration = Duration::from_secs(4);
 
 pub fn a_panic_of_each_part_ends_the_process_and_loses_nothing(report: &mut Report) {
@@ -71,11 +71,11 @@ pub fn a_panic_of_the_log_s_thread_costs_lines_alone(report: &mut Report) {
     if !cfg!(debug_assertions) {
         return report.skip("only builds with debug assertions can be made to panic");
     }
-    // There is no thread for a second one.
+    // Only once: the thread does not start again.
     survives("log", 1, |case, client| keep::chatter(client, &case.folder.path().join("x.db"), 1));
 }
 
-/// A server, and what asks it for panics.
+/// A server, and the folder in which panics are requested.
 struct Case {
     folder: tempfile::TempDir,
     receiver: Receiver,
@@ -101,7 +101,7 @@ impl Case {
             .flags(&["--retry-schedule", "100ms"])
     }
 
-    /// From now on the next one that passes this point panics; gives when one has.
+    /// Requests a panic of whoever reaches this point next. Returns when somebody has reached it.
     fn panic_at(&self, point: &str, has_it_pass: impl FnOnce()) -> Instant {
         let asked = self.folder.path().join("panics").join(point);
         std::fs::write(&asked, "").unwrap();
@@ -112,7 +112,7 @@ impl Case {
         Instant::now()
     }
 
-    /// All is delivered, and all is there.
+    /// Checks that all is delivered and that all is in the file.
     fn is_whole(&self, host: Host) {
         let client = host.client();
         Arrivals::default().wait_for_all(&self.receiver, &self.ledger, &["/in"]);
@@ -129,12 +129,13 @@ impl Case {
     }
 }
 
-/// How long after the panic the process ended, and how many events were acknowledged.
+/// Requests a panic at a point. Returns how long after the panic the process ended, and how many events were
+/// acknowledged.
 fn ends(point: &str, part: &str) -> (Duration, usize) {
     let (case, mut host) = Case::new();
     let (client, gate) = (host.client(), Gate::default());
     if point == "refill" {
-        // Threads refill what a backlog has left in the file.
+        // A refill is needed only for a backlog that is not in memory.
         case.receiver.on("/in", Behaviour::Hold(gate.clone(), Reply::status(200)));
     }
     let took = case.ledger.under_load(&client, &case.account.token, CLIENTS, || {
@@ -156,7 +157,7 @@ fn ends(point: &str, part: &str) -> (Duration, usize) {
     (took, acknowledged)
 }
 
-/// It goes on, after so many panics of those whom `passes` has pass.
+/// Checks that the server goes on after `times` panics. `passes` makes something reach the point.
 fn survives(point: &str, times: usize, passes: impl Fn(&Case, &Client)) {
     let (case, mut host) = Case::new();
     let client = host.client();

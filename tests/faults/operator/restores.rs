@@ -1,5 +1,5 @@
-//! Every sort of backup, put back in every way after every sort of stop: what is served is what the backup holds or, with
-//! its own log, what was acknowledged; or one line says what to do, and that works.
+//! Every kind of backup, put back in every way after every kind of stop. Either the server serves what the backup
+//! holds, and with its own log what was acknowledged. Or one line says what to do, and doing so helps.
 
 use std::path::{Path, PathBuf};
 
@@ -32,19 +32,19 @@ enum Backup {
     UpgradesCopy,
 }
 
-/// How it is put back.
+/// How the backup is put back.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Way {
-    /// Over the file, in its place.
+    /// Copied over the file.
     Cp,
     Mv,
-    /// The file was moved away before; its log stays.
+    /// Copied to the name of the file, which was moved away. The file's log stays.
     CpBesideTheOld,
-    /// Under a name of its own.
+    /// Copied to another name.
     AnotherName,
 }
 
-/// What becomes of the old log.
+/// What happens to the old log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum OldLog {
     Left,
@@ -63,8 +63,8 @@ const BACKUPS: [Backup; 5] =
 const WAYS: [Way; 4] = [Way::Cp, Way::Mv, Way::CpBesideTheOld, Way::AnotherName];
 const OLD_LOGS: [OldLog; 2] = [OldLog::Left, OldLog::MovedAway];
 
-/// Combinations of the short form.
-const FEW: usize = 30;
+/// Number of combinations in the short form.
+const SHORT_COUNT: usize = 30;
 
 pub fn each_backup_put_back_in_each_way_after_each_stop_is_served_or_refused_in_a_line_that_helps(report: &mut Report) {
     let mut random = fastrand::Rng::with_seed(seed());
@@ -77,7 +77,7 @@ pub fn each_backup_put_back_in_each_way_after_each_stop_is_served_or_refused_in_
         }
     }
     random.shuffle(&mut all);
-    all.truncate(either(FEW, all.len()));
+    all.truncate(either(SHORT_COUNT, all.len()));
     let receiver = Receiver::start();
     let mut refused = 0;
     for (stop, backup, way, log) in &all {
@@ -97,13 +97,13 @@ struct Case {
     ledger: Ledger,
     account: NewAccount,
     backup: Backup,
-    /// What the backup holds.
+    /// Events in the backup.
     held: Numbers,
     host: Option<Host>,
 }
 
 impl Case {
-    /// A server that runs on `x.db`, and `backup.db` of some time ago.
+    /// A server on `x.db`, and an older `backup.db`.
     fn new(receiver: &Receiver, backup: Backup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -143,13 +143,13 @@ impl Case {
         self.folder.path().join(name)
     }
 
-    /// How many refusals there were.
+    /// Runs one combination. Returns the number of refusals.
     fn run(mut self, stop: Stop, way: Way, log: OldLog) -> usize {
         self.stop(stop);
         let (file, old_log) = (self.path("x.db"), with_ending(&self.path("x.db"), "-wal"));
         let killed = old_log.exists();
         assert_eq!(killed, !matches!(stop, Stop::Signal(_)), "{stop:?}");
-        // Killed right when its log began anew it has left all in the file.
+        // If the kill comes right after a restart of the log, all events are in the file and the log holds no frames.
         let holds_frames = killed && keep::holds_frames(&old_log);
         if log == OldLog::MovedAway && killed {
             mv(&old_log, &self.path("x.db-wal.old"));
@@ -162,7 +162,8 @@ impl Case {
         }
         let act = if way == Way::Mv { mv } else { cp };
         act(&backup, &place);
-        // With a log of its own, the one that stands there is forgotten in half of the cases.
+        // If the backup has its own log and another log was left there, the own log is first forgotten, except with
+        // `mv`.
         let forgets = has_own_log && log == OldLog::Left && way != Way::Mv;
         if has_own_log && !forgets {
             act(&with_ending(&backup, "-wal"), &with_ending(&place, "-wal"));
@@ -190,7 +191,8 @@ impl Case {
         refused
     }
 
-    /// The other thing that the line says: what the log holds is there with the file that it belongs to.
+    /// Follows the other advice of the line: puts back the file to which the log belongs, and checks that all is
+    /// served.
     fn put_the_other_file_back(&mut self, place: &Path) {
         let (aside, log) = (self.path("restored"), with_ending(place, "-wal"));
         let kept_log = self.path("kept-log");
@@ -203,13 +205,13 @@ impl Case {
         mv(&kept_log, &log);
     }
 
-    /// What the file had before it was carried forward.
+    /// Events that the file had before it was upgraded.
     fn old(&self) -> Numbers {
         if self.backup == Backup::UpgradesCopy { self.held.clone() } else { Numbers::new() }
     }
 
-    /// It is served and has these and, where the end came under load, what was sent then and not answered; and it goes on,
-    /// and then stands alone and is whole.
+    /// Checks that a start serves the expected events. After a kill under load there may be more: events that were sent
+    /// and not answered. Then checks that the server goes on, stops, and leaves the file whole and alone.
     #[track_caller]
     fn serves(&self, start: &Start, database: &Path, expected: &Numbers) {
         let host = start.served();

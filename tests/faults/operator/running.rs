@@ -25,7 +25,7 @@ impl Operator<'_> {
         self.model.killed(&name);
     }
 
-    /// What was sent and not answered may be there or not: what the file has then is what it must keep.
+    /// Events that were sent and not answered may be stored or not. What the file holds after the kill must stay.
     pub fn kill_under_load(&mut self) {
         let (host, name) = self.running.take().expect("it runs");
         self.says("kill -9 under load".to_owned());
@@ -47,7 +47,7 @@ impl Operator<'_> {
         self.model.killed(&name);
     }
 
-    /// A backup that SQLite makes.
+    /// Makes a backup with SQLite.
     pub fn back_up(&mut self) {
         let backup = format!("backup-{}", self.model.fresh());
         let (_, name) = self.running.as_ref().expect("it runs");
@@ -77,7 +77,7 @@ impl Operator<'_> {
         self.counts.refused += 1;
     }
 
-    /// Moves the file away under the server, which notices.
+    /// Moves the file of the running server away, and waits until the server notices.
     fn move_away(&mut self) -> String {
         let away = format!("away-{}", self.model.fresh());
         let (host, name) = self.running.as_ref().expect("it runs");
@@ -105,7 +105,8 @@ impl Operator<'_> {
         self.model.moved(&name, &away);
     }
 
-    /// Writes a backup over the file of the server: the operator wants that, and not what came after it.
+    /// Writes a backup over the file of the running server. The operator wants the backup, and gives up what came after
+    /// it.
     pub fn write_over(&mut self) {
         let (_, name) = self.running.as_ref().expect("it runs");
         let name = name.clone();
@@ -126,7 +127,7 @@ impl Operator<'_> {
         self.model.copied(&backup, &name);
     }
 
-    /// Removes log and index under the server, which saves what they hold as it stops.
+    /// Removes log or index under the running server, which saves what they hold when it stops.
     pub fn lose_the_log(&mut self) {
         let (host, name) = self.running.take().expect("it runs");
         let gone = self.choice(&["-wal", "-shm"]).expect("one of them");

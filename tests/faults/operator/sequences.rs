@@ -1,4 +1,4 @@
-//! Random sequences of what operators do, beside a model that knows what must be there.
+//! Random sequences of an operator's acts, compared with a model that knows what must be there.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,19 +6,19 @@ use super::acts::Operator;
 use crate::campaign::{Report, either, seed};
 use crate::harness::Receiver;
 
-/// Sequences of each form.
-const FEW: u64 = 30;
-const MANY: u64 = 600;
+/// Number of sequences in the short form and in the long form.
+const SHORT_COUNT: u64 = 30;
+const LONG_COUNT: u64 = 600;
 
-/// Acts of one.
+/// Number of acts in a sequence.
 const ACTS: std::ops::RangeInclusive<usize> = 6..=12;
 
-/// Sequences at one time: most of a sequence is waiting.
+/// Sequences that run at the same time, because a sequence mostly waits.
 const AT_ONCE: u64 = 3;
 
 pub fn random_sequences_of_acts_lose_nothing_and_each_refusal_helps(report: &mut Report) {
     let receiver = Receiver::start();
-    let count = either(FEW, MANY);
+    let count = either(SHORT_COUNT, LONG_COUNT);
     let share = |first: u64| {
         let receiver = &receiver;
         move || {
@@ -45,7 +45,7 @@ pub fn random_sequences_of_acts_lose_nothing_and_each_refusal_helps(report: &mut
     report.figure("lost", 0);
 }
 
-/// What came of sequences.
+/// Counts over all sequences.
 #[derive(Default)]
 pub struct Counts {
     pub acts: usize,
@@ -63,7 +63,8 @@ impl Counts {
     }
 }
 
-/// One sequence; where it falls, what was done is printed, and `FAULTS_SEED` with its seed does it again as the first one.
+/// Runs one sequence. If it fails, prints what was done; `FAULTS_SEED` with the printed seed runs it again as the first
+/// one.
 fn one(seed: u64, receiver: &Receiver) -> Counts {
     let mut random = fastrand::Rng::with_seed(seed);
     let acts = random.usize(ACTS);

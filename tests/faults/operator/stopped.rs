@@ -22,7 +22,7 @@ impl Operator<'_> {
         self.choice(&files)
     }
 
-    /// Puts a file of whatever sort where another one stood, or where none did.
+    /// Puts a file in the place of another one, or in a free place.
     pub fn restore(&mut self) {
         let backups: Vec<String> = self.model.files.keys().cloned().collect();
         let Some(backup) = self.choice(&backups) else { return self.start() };
@@ -65,7 +65,7 @@ impl Operator<'_> {
         self.says(format!("mv {from} {to}, {}", if with_log { "with its log" } else { "alone" }));
     }
 
-    /// A copy for later, as it is.
+    /// Copies a file and its log for later.
     pub fn copy_away(&mut self) {
         let Some(from) = self.any_file() else { return self.start() };
         let to = format!("copy-{}", self.model.fresh());
@@ -79,7 +79,7 @@ impl Operator<'_> {
         self.model.backups.push(to);
     }
 
-    /// Somebody looks into a file with another program, which moves the log into the file.
+    /// Another program opens a file, and SQLite then copies the log into the file.
     pub fn look(&mut self) {
         let looks = |name: &&String| self.model.expects(name) == Expected::Served;
         let files: Vec<String> = self.model.files.keys().filter(looks).cloned().collect();
@@ -104,7 +104,7 @@ impl Operator<'_> {
         self.says(format!("ln {from} {to}"));
     }
 
-    /// What it leads to may not be there.
+    /// The target of the link need not exist.
     pub fn link_soft(&mut self) {
         let Some(link) = self.free_name() else { return self.start() };
         let targets: Vec<String> =
@@ -126,15 +126,15 @@ impl Operator<'_> {
         self.start_on(&name);
     }
 
-    /// Where nothing can be written there is one line, or what is there is served and nothing else is taken; and nothing of
-    /// it is lost.
+    /// Starts the server where files cannot grow. Either the start is refused in one line, or the server serves what is
+    /// there and accepts nothing else. No event is lost.
     pub fn start_with_a_full_disk(&mut self) {
         let served_ones = |name: &&String| {
             self.model.expects(name) == Expected::Served && !self.model.content(name).is_some_and(|c| c.is_old_version)
         };
         let files: Vec<String> = self.model.files.keys().filter(served_ones).cloned().collect();
         let Some(name) = self.choice(&files) else { return self.start() };
-        // Of 512 bytes each; a file that is longer cannot be written behind that.
+        // In blocks of 512 bytes. A file that is longer cannot be written beyond this length.
         let blocks = self.choice(&[0, 8, 64, 100, 130, 160, 200, 240, 300]).expect("a limit");
         self.says(format!("start on {name} where files have at most {blocks} blocks"));
         let limit = format!("ulimit -f {blocks}; exec \"$@\"");
@@ -157,11 +157,11 @@ impl Operator<'_> {
                 }
                 self.done.push("it was served, and ended".to_owned());
             }
-            // What it says cannot be written either.
+            // With 0 blocks the line cannot be written either.
             Err(refusal) if blocks == 0 => assert_eq!(refusal.code, Some(1), "{refusal:?}"),
             Err(refusal) => self.done.push(refusal.line()),
         }
-        // Its log is there, or it stands alone.
+        // Either the file's log stands beside the file, or the file stands alone.
         let log = with_ending(&self.path(&name), "-wal");
         if log.exists() {
             self.model.killed(&name)

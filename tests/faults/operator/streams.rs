@@ -1,5 +1,5 @@
-//! Standard streams of every sort: whoever reads them may be gone, slow or stopped, and the disk behind them full. The server
-//! takes events, delivers them and stops in time whatever becomes of its lines.
+//! Standard streams of every kind. The reader may be gone, slow or stopped, and the disk behind the stream may be full.
+//! In every case the server accepts events, delivers them, and stops in time.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,13 +16,13 @@ use crate::campaign::{Durations, Report, either};
 use crate::harness::{Receiver, wait_until};
 use crate::ledger::{Arrivals, Ledger};
 
-/// Mounts a small file system, of which the log's lines take all that the database leaves.
+/// Mounts a small file system for the database and the log lines. The lines use all the space that the database leaves.
 const LOG_ON_THE_SAME_DISK: &str = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\" 2>\"$0\"/log";
 
-/// Time for what is under way at a stop; what it takes besides is small.
+/// Shutdown grace for attempts in progress. The rest of a stop takes little time.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Of the shell, for both streams.
+/// Redirections of the shell, for both streams.
 const REDIRECTIONS: [(&str, &str); 7] = [
     ("standard error is closed", "2>&-"),
     ("standard error is full", "2>/dev/full"),
@@ -69,7 +69,7 @@ pub fn lines_on_the_database_s_own_full_disk_cost_no_event(report: &mut Report) 
     });
     let lines = || std::fs::metadata(format!("{inside}/log")).unwrap().len();
     let seen = Path::new(&inside).join("x.db");
-    // As many lines as no page of the log has room for.
+    // More lines than fit into the free rest of a page.
     for _ in 0..20 {
         mv(&seen, &seen.with_extension("moved"));
         keep::is_ready(&client, false);
@@ -92,32 +92,32 @@ pub fn lines_on_the_database_s_own_full_disk_cost_no_event(report: &mut Report) 
     host.terminate();
 }
 
-/// Who reads the log.
+/// How the log is read.
 #[derive(Clone, Copy, PartialEq)]
 enum Reader {
-    /// After the first bytes.
+    /// The reader goes away after the first bytes.
     GoesAway,
-    /// Like `less` that somebody has stopped.
+    /// Nobody reads, like a `less` that was stopped.
     Stopped,
 }
 
-/// With standard error in a pipe.
+/// Starts the server with standard error in a pipe.
 fn with_pipe(start: &Start, reader: Reader) -> Host {
     let mut host = start.go_with(|command| _ = command.stderr(Stdio::piped())).expect("it listens");
     let mut pipe = host.child.stderr.take().expect("a pipe");
-    // SAFETY: only makes the pipe a short one.
+    // SAFETY: only makes the pipe's buffer small.
     assert!(unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, 4_096) } > 0);
     if reader == Reader::GoesAway {
         let mut some = [0; 64];
         assert!(pipe.read(&mut some).unwrap() > 0);
     } else {
-        // Nobody reads, and the pipe is there until the end.
+        // Nobody reads, and the pipe stays open until the end.
         host.child.stderr = Some(pipe);
     }
     host
 }
 
-/// It works with such a start; how long it took to stop.
+/// Checks that the server works after such a start. Returns how long the stop took.
 fn works(what: &str, go: impl FnOnce(Start) -> Host + std::panic::UnwindSafe) -> Duration {
     let result = std::panic::catch_unwind(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ fn works(what: &str, go: impl FnOnce(Start) -> Host + std::panic::UnwindSafe) ->
         let (client, receiver, ledger) = (host.client(), Receiver::start(), Ledger::default());
         let account = client.create_account("ada");
         client.create_destination(&account, &receiver.url("/a"), "POST", json!({}));
-        // More than a pipe takes; in the long form, more than may wait for it.
+        // More lines than the pipe holds; in the long form, more than the server keeps for the pipe.
         keep::chatter(&client, &database, either(60, 2_500));
         let mut arrivals = Arrivals::default();
         ledger.under_load(&client, &account.token, 4, || ledger.wait_for_more(either(100, 2_000)));
@@ -191,7 +191,7 @@ pub fn commands_end_with_a_sensible_code_whatever_becomes_of_what_they_say(repor
             count += 1;
         }
     }
-    // A start that is refused, wherever its line goes.
+    // A start that is refused, for several targets of its line.
     for redirection in ["2>&-", "2>/dev/full", ">&- 2>&-"] {
         let mut child = Start::on(folder.path(), "x.db").redirected(redirection).spawn(free_address(), |_| {});
         let ended = wait_until("it is refused", || child.try_wait().unwrap());
@@ -202,11 +202,11 @@ pub fn commands_end_with_a_sensible_code_whatever_becomes_of_what_they_say(repor
     report.figure("commands", count);
 }
 
-/// The exit code of the program itself, which never panics.
+/// The exit code of the program itself. Fails if the program panics.
 #[track_caller]
 fn ran(redirection: &str, arguments: &[&str], folder: &Path) -> i32 {
     let (code, said) = (folder.join("code"), folder.join("said"));
-    // A pipe's code would be that of its reader.
+    // The code of a pipe would be that of its last command.
     let line = format!("{{ \"$@\"; echo $? >{}; }} {redirection}", code.display());
     let of_program = shell("", &[]);
     let mut command = Command::new("sh");

@@ -8,29 +8,29 @@ use ureq::http;
 use super::wire::Fields;
 use super::{DEADLINE, wait_until};
 
-/// Where events go in.
+/// Path to which events are sent.
 pub const INCOMING: &str = "/server/incoming_data";
 
 /// A client of one server.
 #[derive(Clone)]
 pub struct Client {
     agent: ureq::Agent,
-    /// Where the server listens.
+    /// Address of the server.
     pub address: SocketAddr,
     admin_token: Option<String>,
 }
 
-/// An answer, whatever its status.
+/// An answer of any status.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What was asked, for failure messages.
+    /// The request, for failure messages.
     pub what: String,
     pub status: u16,
     pub headers: Fields,
     pub body: Vec<u8>,
 }
 
-/// An account with the token that was shown once.
+/// An account with its token, which is shown only once.
 #[derive(Debug, Clone)]
 pub struct NewAccount {
     pub id: String,
@@ -55,13 +55,13 @@ impl Client {
         Self { admin_token: token.map(str::to_owned), ..self.clone() }
     }
 
-    /// Any request; fails the test when no answer comes.
+    /// Sends any request. The test fails if no answer comes.
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Answer {
         self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// Any request, to a server that may be gone.
+    /// Sends any request to a server that may have ended.
     pub fn try_send(
         &self,
         method: &str,
@@ -123,7 +123,7 @@ impl Client {
         self.send(method, path, &[("content-type", "application/json")], Some(body.to_string().as_bytes()))
     }
 
-    /// A new account, named after `name`.
+    /// Creates an account named `name`.
     #[track_caller]
     pub fn create_account(&self, name: &str) -> NewAccount {
         let account = self
@@ -133,7 +133,7 @@ impl Client {
         NewAccount { id: text(&account, "account_id"), token: text(&account, "app_secret_token") }
     }
 
-    /// Id of a new destination.
+    /// Creates a destination and returns its id.
     #[track_caller]
     pub fn create_destination(&self, account: &NewAccount, url: &str, method: &str, headers: Value) -> String {
         let body = json!({"url": url, "http_method": method, "headers": headers});
@@ -141,26 +141,26 @@ impl Client {
         text(&self.post(&path, &body).expect(201).json(), "destination_id")
     }
 
-    /// One event, with whatever headers besides token and content type.
+    /// Sends one event, with `headers` besides token and content type.
     #[track_caller]
     pub fn push_with(&self, token: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.try_push(token, headers, body).unwrap_or_else(|error| panic!("POST {INCOMING}: {error}"))
     }
 
-    /// One event, to a server that may be gone.
+    /// Sends one event to a server that may have ended.
     pub fn try_push(&self, token: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
         let mut all = vec![("cl-xtoken", token), ("content-type", "application/json")];
         all.extend_from_slice(headers);
         self.with_admin_token(None).try_send("POST", INCOMING, &all, Some(body))
     }
 
-    /// What was answered for one event that was taken.
+    /// Sends one event, which must be accepted. Returns the answer.
     #[track_caller]
     pub fn push(&self, account: &NewAccount, body: impl AsRef<[u8]>) -> Value {
         self.push_with(&account.token, &[], body.as_ref()).expect(202).json()
     }
 
-    /// Id of the only delivery of one event that was taken.
+    /// Sends one event, which must be accepted and have one delivery. Returns the delivery's id.
     #[track_caller]
     pub fn push_one(&self, account: &NewAccount, body: impl AsRef<[u8]>) -> String {
         let accepted = self.push(account, body);
@@ -175,13 +175,13 @@ impl Client {
         self.get(&format!("/v1/deliveries/{id}")).expect(200).json()
     }
 
-    /// The delivery once it is in `state`.
+    /// Waits until the delivery is in `state`.
     #[track_caller]
     pub fn wait_for_state(&self, id: &str, state: &str) -> Value {
         self.wait_for_delivery(id, &format!("it is {state}"), |delivery| delivery["state"] == state)
     }
 
-    /// The delivery once it has had `count` attempts.
+    /// Waits until the delivery has had `count` attempts.
     #[track_caller]
     pub fn wait_for_attempts(&self, id: &str, count: u64) -> Value {
         self.wait_for_delivery(id, &format!("it has had {count} attempts"), |delivery| {
@@ -204,7 +204,7 @@ impl Client {
         }
     }
 
-    /// The destination once it is in `state`.
+    /// Waits until the destination is in `state`.
     #[track_caller]
     pub fn wait_for_destination(&self, id: &str, state: &str) -> Value {
         wait_until(&format!("destination {id} is {state}"), || {
@@ -213,7 +213,7 @@ impl Client {
         })
     }
 
-    /// Every item of a list, page by page.
+    /// All items of a list, from all its pages.
     #[track_caller]
     pub fn all(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
@@ -232,7 +232,7 @@ impl Client {
 }
 
 impl Answer {
-    /// This answer, if its status is as expected; else the test fails and says what came instead.
+    /// This answer if it has the expected status; otherwise the test fails and prints the answer.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{} answered {}: {}", self.what, self.status, self.text());
@@ -253,7 +253,7 @@ impl Answer {
         self.headers.get(name)
     }
 
-    /// The problem of an error answer (RFC 9457), after a look at its shape.
+    /// The problem (RFC 9457) of an error answer, after checks of its form.
     #[track_caller]
     pub fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{} answered {}: {}", self.what, self.status, self.text());

@@ -1,4 +1,4 @@
-//! What every test stands on: the real binary, a client for it, and a receiver that can misbehave.
+//! What every test uses: the real binary, a client, and a receiver that can misbehave.
 
 pub mod client;
 pub mod played;
@@ -14,10 +14,10 @@ pub use client::{Answer, Client};
 pub use receiver::{Behaviour, Gate, Receiver, Reply};
 pub use server::{Server, Setup};
 
-/// How long anything may take before a test gives up on it. Long, because it only ever decides that a test fails.
+/// Time after which a test gives up. Long, because this only decides that a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(40);
 
-/// Asks `question` until it gives something, and fails the test when it has not by the deadline.
+/// Asks `question` until it returns a value. Fails the test after [`DEADLINE`].
 #[track_caller]
 pub fn wait_until<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;

@@ -1,5 +1,5 @@
-//! A receiver whose every byte a test decides, on a network like real ones: small packets, small buffers. On plain loopback
-//! a request of a MiB fits into the buffers, and nobody notices that it is not read.
+//! A receiver whose every byte a test decides, on a network like a real one: with small packets and small buffers. On
+//! plain loopback a request of 1 MiB fits into the buffers, and nobody notices that the receiver does not read.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,29 +12,29 @@ use rustls::ServerConfig;
 use super::tls::Stream;
 use super::wire::{self, Fields};
 
-/// Bytes of a packet's data on most networks, less than that of loopback.
+/// Data bytes of a packet on most networks; fewer than on loopback.
 const PACKET: libc::c_int = 1_400;
 
-/// The receiver's buffer, which the system doubles.
+/// The receiver's buffer in bytes. The system doubles this value.
 const BUFFER: libc::c_int = 8 * 1024;
 
-/// A receiver that plays its part on each connection.
+/// A receiver that runs a test's function on each connection.
 pub struct Played {
     address: SocketAddr,
     tls: bool,
     requests: Arc<AtomicUsize>,
 }
 
-/// A connection of it.
+/// One connection of the receiver.
 pub struct Scene {
     stream: BufReader<Stream>,
-    /// Which it is, counted from 0.
+    /// Its number, counted from 0.
     pub nth: usize,
     requests: Arc<AtomicUsize>,
 }
 
 impl Played {
-    /// Each connection is played by `play` on a thread of its own, and closed when that ends.
+    /// Starts a receiver. Each connection is given to `play` on its own thread, and closed when `play` returns.
     pub fn start(tls: Option<Arc<ServerConfig>>, play: impl Fn(&mut Scene) + Send + Sync + 'static) -> Self {
         let (is_tls, requests) = (tls.is_some(), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&requests);
@@ -45,7 +45,7 @@ impl Played {
         Self { address, tls: is_tls, requests }
     }
 
-    /// The same with nothing but TCP, for what happens before there is any TLS.
+    /// The same over TCP only, for what happens before TLS begins.
     pub fn raw(play: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         set(&listener, libc::IPPROTO_TCP, libc::TCP_MAXSEG, PACKET);
@@ -65,7 +65,7 @@ impl Played {
         format!("http{}://{}{path}", if self.tls { "s" } else { "" }, self.address)
     }
 
-    /// Heads of requests that it has read.
+    /// Number of request heads that were read.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -80,7 +80,7 @@ pub fn set(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: 
 }
 
 impl Scene {
-    /// Reads a request's head; `None` where the peer has closed.
+    /// Reads a request's head; `None` if the peer has closed.
     pub fn head(&mut self) -> Option<Fields> {
         let (_, fields) = wire::read_head(&mut self.stream)?;
         self.requests.fetch_add(1, Ordering::SeqCst);
@@ -91,13 +91,13 @@ impl Scene {
         wire::read_body(&mut self.stream, fields)
     }
 
-    /// Reads a request to its end.
+    /// Reads a whole request.
     pub fn request(&mut self) -> Option<Vec<u8>> {
         let fields = self.head()?;
         self.body(&fields)
     }
 
-    /// Reads so much and no more.
+    /// Reads `bytes` bytes and no more.
     pub fn part(&mut self, bytes: usize) {
         let _ = self.stream.read_exact(&mut vec![0; bytes]);
     }
@@ -106,22 +106,22 @@ impl Scene {
         let _ = self.stream.get_mut().write_all(bytes.as_ref());
     }
 
-    /// Says nothing more, in order.
+    /// Ends the sending side in order.
     pub fn finish(&mut self) {
         self.stream.get_mut().finish();
     }
 
-    /// Ends the connection without the word that TLS has for it.
+    /// Ends the connection without TLS's close_notify.
     pub fn cut(&mut self) {
         self.stream.get_mut().cut();
     }
 
-    /// Closing sends RST.
+    /// Makes closing send RST.
     pub fn reset(&mut self) {
         self.stream.get_mut().reset();
     }
 
-    /// Reads nothing and says nothing until the peer closes: that is seen without reading what it has sent.
+    /// Waits until the peer closes, without reading or sending anything.
     pub fn wait_for_the_peer(&mut self) {
         #[cfg(target_os = "linux")]
         let events = libc::POLLRDHUP;

@@ -1,4 +1,4 @@
-//! A receiver that keeps what it gets, and can misbehave in each way that destinations in the field do.
+//! A receiver that keeps the requests it gets, and can misbehave in each way that real destinations do.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufReader, Read as _, Write as _};
@@ -12,7 +12,7 @@ use super::DEADLINE;
 use super::tls::{Handshake, Stream};
 use super::wire::{self, Fields};
 
-/// What it does with a request.
+/// What the receiver does with a request.
 #[derive(Clone)]
 pub enum Behaviour {
     Answer(Reply),
@@ -20,19 +20,19 @@ pub enum Behaviour {
     Hold(Gate, Reply),
     /// Never answers.
     Hang,
-    /// Head and body a byte at a time, without end.
+    /// Sends head and body without end, one byte every 20 ms.
     Drip,
-    /// A proper head, then a body without end, as fast as it is taken.
+    /// Sends a proper head, then a body without end, as fast as the peer reads.
     Endless,
-    /// RST in place of an answer.
+    /// Sends RST instead of an answer.
     Reset,
-    /// FIN in place of an answer.
+    /// Sends FIN instead of an answer.
     Close,
     /// Answers the first request of each connection, and resets the connection at the second.
     ResetWhenReused(Reply),
-    /// These bytes as they are, then FIN.
+    /// Sends these bytes as they are, then FIN.
     Raw(Vec<u8>),
-    /// The same, and over https without the word that TLS has for an end.
+    /// Sends these bytes, then FIN, over https without TLS's close_notify.
     Cut(Vec<u8>),
 }
 
@@ -44,14 +44,14 @@ pub struct Reply {
     body: Vec<u8>,
 }
 
-/// Closed until it is opened, once and for all that wait for it.
+/// Closed until `open` is called, which lets everybody pass who waits.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Which connection it came on, counted from 1.
+    /// Number of its connection, counted from 1.
     pub connection: usize,
     /// When its last byte had come.
     pub at: Instant,
@@ -60,7 +60,7 @@ pub struct Received {
     pub target: String,
     pub headers: Fields,
     pub body: Vec<u8>,
-    /// Of its connection, over https.
+    /// Handshake of its connection, over https.
     pub tls: Option<Handshake>,
 }
 
@@ -82,8 +82,8 @@ struct State {
     connections: usize,
     open: usize,
     rules: HashMap<String, VecDeque<Behaviour>>,
-    /// Requests to each path that are not answered yet, and the most that there were.
-    under_way: HashMap<String, (usize, usize)>,
+    /// By path: requests that are not answered yet, and their maximum so far.
+    in_progress: HashMap<String, (usize, usize)>,
     resets_connections: bool,
     ended: bool,
 }
@@ -148,7 +148,7 @@ impl Received {
 }
 
 impl Receiver {
-    /// Answers everything with 200 until it is told otherwise.
+    /// Starts a receiver that answers 200 to everything until a test changes that.
     pub fn start() -> Self {
         Self::start_on("127.0.0.1:0", None).expect("a free port")
     }
@@ -158,7 +158,7 @@ impl Receiver {
         Self::start_on("127.0.0.1:0", Some(config)).expect("a free port")
     }
 
-    /// The same by version 6 of the Internet protocol, where there is one.
+    /// The same over IPv6, where the machine has that.
     pub fn start_tls_v6(config: Arc<ServerConfig>) -> Option<Self> {
         Self::start_on("[::1]:0", Some(config)).ok()
     }
@@ -203,7 +203,7 @@ impl Receiver {
         self.url_at(&self.address.ip().to_string(), path)
     }
 
-    /// By this host, which must lead here.
+    /// URL at this host, which must lead to the receiver.
     pub fn url_at(&self, host: &str, path: &str) -> String {
         format!("http{}://{host}:{}{path}", if self.tls { "s" } else { "" }, self.port())
     }
@@ -212,12 +212,12 @@ impl Receiver {
         self.address.port()
     }
 
-    /// From now on, requests to `path` are treated so.
+    /// From now on, requests to `path` get this behaviour.
     pub fn on(&self, path: &str, behaviour: Behaviour) {
         self.script(path, vec![behaviour]);
     }
 
-    /// The next requests to `path` are treated so, one by one; the last goes for all that follow.
+    /// The next requests to `path` get these behaviours one by one. The last one stays.
     pub fn script(&self, path: &str, behaviours: Vec<Behaviour>) {
         self.shared.lock().rules.insert(path.to_owned(), behaviours.into());
     }
@@ -231,18 +231,18 @@ impl Receiver {
         self.shared.lock().connections
     }
 
-    /// Waits until every connection that was made to it so far has ended, and all that came on them is kept.
+    /// Waits until every connection so far has ended and its requests are kept.
     #[allow(dead_code, reason = "of the fault campaign")]
     #[track_caller]
     pub fn wait_for_the_end_of_all_connections(&self) {
-        // Connections are accepted in the order in which they were made: once this one has ended, all others are known.
+        // Connections are accepted in order. Once this last one has ended, all earlier ones are known.
         let mut last = TcpStream::connect(self.address).expect("it listens");
         last.shutdown(std::net::Shutdown::Write).expect("it is open");
         let _ = last.read(&mut [0]);
         drop(self.wait("the end of all connections", |state| state.open == 0));
     }
 
-    /// What came after the first `seen` requests.
+    /// Requests after the first `seen` ones.
     #[allow(dead_code, reason = "of the fault campaign")]
     pub fn requests_since(&self, seen: usize) -> Vec<Received> {
         self.shared.lock().requests[seen..].to_vec()
@@ -256,12 +256,12 @@ impl Receiver {
         self.shared.lock().to(path)
     }
 
-    /// The most requests to `path` that were under way at once. One counts until it is about to be answered.
+    /// Maximum number of requests to `path` in progress at once. A request counts until its answer begins.
     pub fn most_at_once(&self, path: &str) -> usize {
-        self.shared.lock().under_way.get(path).map_or(0, |(_, most)| *most)
+        self.shared.lock().in_progress.get(path).map_or(0, |(_, most)| *most)
     }
 
-    /// The requests to `path` once there are at least `count` of them.
+    /// Waits until there are at least `count` requests to `path`, and returns them.
     #[track_caller]
     pub fn wait_for(&self, path: &str, count: usize) -> Vec<Received> {
         let enough = |state: &State| state.requests.iter().filter(|request| request.path() == path).count() >= count;
@@ -328,7 +328,7 @@ impl Shared {
             let behaviour = {
                 let mut state = self.lock();
                 let behaviour = state.next_behaviour(&path);
-                let (now, most) = state.under_way.entry(path.clone()).or_default();
+                let (now, most) = state.in_progress.entry(path.clone()).or_default();
                 *now += 1;
                 *most = (*most).max(*now);
                 state.requests.push(request);
@@ -340,8 +340,8 @@ impl Shared {
                 Behaviour::Hang => drop(reader.get_mut().read(&mut [0])),
                 _ => {}
             }
-            // Before the answer: who has got it may send the next request at once.
-            self.lock().under_way.entry(path).and_modify(|(now, _)| *now -= 1);
+            // Before the answer, because a client that has its answer may send the next request at once.
+            self.lock().in_progress.entry(path).and_modify(|(now, _)| *now -= 1);
             if !behaviour.act(nth, reader.get_mut()) || closes {
                 return;
             }
@@ -350,7 +350,7 @@ impl Shared {
 }
 
 impl Behaviour {
-    /// Whether the connection can be used again.
+    /// Acts. Returns whether the connection can be used again.
     fn act(self, nth: usize, stream: &mut Stream) -> bool {
         match self {
             Self::Answer(reply) => reply.write(stream).is_ok(),
@@ -364,7 +364,7 @@ impl Behaviour {
             }
             Self::Drip => {
                 let head = b"HTTP/1.1 200 OK\r\nx-slow: yes\r\ncontent-length: 1000000\r\n\r\n";
-                // The pace is the fault that is played, it synchronises nothing.
+                // The slow pace is the fault itself; nothing is synchronised by this sleep.
                 for byte in head.iter().chain(std::iter::repeat(&b'.')) {
                     if stream.write_all(&[*byte]).is_err() {
                         break;

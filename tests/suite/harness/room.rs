@@ -1,4 +1,4 @@
-//! A server with receivers over http, and the same over https: what holds for one holds for the other.
+//! Runs a test with receivers over http, and again over https: both must behave in the same way.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::played::{Played, Scene};
 use super::tls::Authority;
 use super::{Client, Receiver, Server, Setup};
 
-/// A server that trusts the receivers in it.
+/// A server that trusts the receivers of the test.
 pub struct Room {
     pub client: Client,
     pub account: NewAccount,
@@ -55,14 +55,14 @@ impl Room {
         self.client.create_destination(&self.account, url, "POST", json!({}))
     }
 
-    /// A delivery after its first attempt; nothing else may be a destination of the account.
+    /// Sends an event and returns its delivery after the first attempt. The account must have one destination.
     #[track_caller]
     pub fn delivery(&self, body: &str) -> Value {
         let delivery = self.client.push_one(&self.account, body);
         self.client.wait_for_attempts(&delivery, 1)
     }
 
-    /// The same to a destination that is gone afterwards.
+    /// The same with a destination that exists only for this delivery.
     #[track_caller]
     pub fn delivery_to(&self, url: &str, body: &str) -> Value {
         let destination = self.destination(url);
@@ -72,19 +72,19 @@ impl Room {
     }
 }
 
-/// A document of about so many bytes.
+/// A JSON string of `bytes` characters.
 pub fn large(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes))
 }
 
-/// What people are told of a delivery's only attempt.
+/// The detail that people see of a delivery's only attempt.
 #[track_caller]
 pub fn detail(delivery: &Value) -> String {
     assert_eq!(delivery["attempts"].as_array().map(Vec::len), Some(1), "{delivery}");
     delivery["attempts"][0]["detail"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Fails unless the delivery ended so, with one attempt.
+/// Fails unless the delivery ended in this way, with one attempt.
 #[track_caller]
 pub fn ended(delivery: &Value, state: &str, status: impl Into<Value>, error: impl Into<Value>) {
     let attempt = &delivery["attempts"][0];

@@ -1,4 +1,4 @@
-//! The real binary on a free port, with a file of its own.
+//! The real binary, started on a free port with a file of its own.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ pub struct Setup {
     wrapper: Vec<String>,
 }
 
-/// A server that runs until it is dropped.
+/// A running server, killed on drop.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
@@ -32,7 +32,7 @@ pub struct Server {
     setup: Setup,
 }
 
-/// What a command that ended by itself left behind.
+/// The exit code and the output of a command that ended by itself.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -48,7 +48,7 @@ pub struct Log {
 }
 
 impl Setup {
-    /// A laptop: no admin token, loopback destinations.
+    /// As on a laptop, with `--dev`: no admin token, loopback destinations are allowed.
     pub fn dev() -> Self {
         Self { dev: true, ..Self::guarded() }
     }
@@ -81,7 +81,7 @@ impl Setup {
         self
     }
 
-    /// Starts through this command, which must end in replacing itself by the arguments that follow it.
+    /// Starts the server through this command, which must end by replacing itself with the arguments that follow.
     pub fn through(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
         self
@@ -91,7 +91,7 @@ impl Setup {
         &self.database
     }
 
-    /// A folder of the test's own, gone at its end.
+    /// The test's own folder, which is removed at the end.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -104,7 +104,7 @@ impl Setup {
             words.push("--dev".to_owned());
         }
         words.extend(["--database".to_owned(), self.database.display().to_string()]);
-        // A test that is about these gives its own.
+        // Defaults, unless the test gives its own values.
         for (flag, value) in [("--listen", "127.0.0.1:0"), ("--log-format", "json")] {
             let variable = format!("DATA_PUSHER_{}", flag[2..].to_uppercase().replace('-', "_"));
             if !self.flags.iter().any(|given| given == flag)
@@ -120,13 +120,13 @@ impl Setup {
         command
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts the server and waits until it listens.
     #[track_caller]
     pub fn start(&self) -> Server {
         self.try_start().unwrap_or_else(|log| panic!("it does not listen: {log:#?}"))
     }
 
-    /// Starts it; if it ends before it listens, what it said.
+    /// Starts the server. If it ends before it listens, returns its output.
     #[track_caller]
     pub fn try_start(&self) -> Result<Server, Vec<String>> {
         let mut child = self.command().spawn().expect("the binary starts");
@@ -141,14 +141,14 @@ impl Setup {
         Ok(Server { child, address, log, setup: self.clone() })
     }
 
-    /// Runs it to its end, which must come by itself.
+    /// Runs the server until it ends by itself.
     #[track_caller]
     pub fn run(&self) -> Ended {
         run(self.command())
     }
 }
 
-/// Runs the binary with just these arguments, to its end.
+/// Runs the binary with exactly these arguments, until it ends.
 #[track_caller]
 pub fn run_binary(arguments: &[&str]) -> Ended {
     let mut words = vec![env!("CARGO_BIN_EXE_data-pusher").to_owned()];
@@ -156,7 +156,7 @@ pub fn run_binary(arguments: &[&str]) -> Ended {
     run(command(&words))
 }
 
-/// Where the tests run under `nohup` their children would ignore this signal too.
+/// Lets a child be ended by SIGHUP, also where the tests run under `nohup`, whose children would ignore the signal.
 pub fn hears_of_hang_ups(command: &mut Command) {
     // SAFETY: between fork and exec only one system call is made, with plain numbers.
     unsafe {
@@ -193,7 +193,7 @@ fn run(mut command: Command) -> Ended {
     Ended { code: status.code(), stdout: out.to_end(), stderr: err.to_end() }
 }
 
-/// Its status, if it ends before the deadline.
+/// The exit status, if the process ends before the deadline.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
     let end = Instant::now() + DEADLINE;
     while Instant::now() < end {
@@ -211,7 +211,7 @@ impl Server {
         Client::new(self.address, token)
     }
 
-    /// What is in the file that the first start makes.
+    /// The admin token from the file that the first start creates.
     pub fn admin_token(&self) -> Option<String> {
         std::fs::read_to_string(self.admin_token_path()).ok().map(|text| text.trim().to_owned())
     }
@@ -220,7 +220,7 @@ impl Server {
         self.companion(".admin-token")
     }
 
-    /// The link that the start prints; a browser that follows it is logged in.
+    /// The link that the start prints. A browser that follows the link is logged in.
     #[track_caller]
     pub fn login_link(&self) -> String {
         let link = self.log.wait_for(|line| {
@@ -230,7 +230,7 @@ impl Server {
         link.unwrap_or_else(|| panic!("it prints no link: {:#?}", self.log.lines()))
     }
 
-    /// A file beside the database that has its name and this ending.
+    /// A file beside the database, with the database's name and this ending.
     pub fn companion(&self, ending: &str) -> PathBuf {
         PathBuf::from(format!("{}{ending}", self.setup.database.display()))
     }
@@ -243,7 +243,7 @@ impl Server {
         self.child.id()
     }
 
-    /// SIGKILL.
+    /// Kills the server by SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it is a child");
@@ -251,37 +251,37 @@ impl Server {
 
     pub fn signal(&self, signal: i32) {
         let id = i32::try_from(self.child.id()).expect("a process id");
-        // SAFETY: only sends a signal; the child is not yet waited for, so its id is still its own.
+        // SAFETY: only sends a signal. The child was not waited for, so its process id is not used again.
         assert_eq!(unsafe { libc::kill(id, signal) }, 0);
     }
 
-    /// Its exit code once it has ended.
+    /// Waits until the server has ended, and returns its exit code.
     #[track_caller]
     pub fn wait(&mut self) -> Option<i32> {
         let status = wait(&mut self.child).unwrap_or_else(|| panic!("it does not end: {:#?}", self.log.lines()));
         status.code()
     }
 
-    /// SIGTERM, and a clean end.
+    /// Stops the server by SIGTERM. The exit code must be 0.
     #[track_caller]
     pub fn terminate(&mut self) {
         self.signal(libc::SIGTERM);
         assert_eq!(self.wait(), Some(0), "{:#?}", self.log.lines());
     }
 
-    /// Whether it still runs.
+    /// Whether the server still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("it is a child").is_none()
     }
 
-    /// Starts anew on the same file, after an end of whatever kind.
+    /// Starts the server again on the same file, after an end of any kind.
     #[track_caller]
     pub fn start_again(&mut self) {
         let setup = self.setup.clone();
         self.start_again_as(&setup);
     }
 
-    /// Starts anew in another way.
+    /// Starts the server again with another setup.
     #[track_caller]
     pub fn start_again_as(&mut self, setup: &Setup) {
         assert!(!self.runs(), "it still runs");
@@ -299,7 +299,7 @@ impl Drop for Server {
     }
 }
 
-/// The address in the record that says where it listens. Libraries may have records of that name too.
+/// The address in the log record "listening". Libraries may write other records with that message.
 fn listening(line: &str) -> Option<SocketAddr> {
     let record: Value = serde_json::from_str(line).ok()?;
     let address = record["address"].as_str().filter(|_| record["message"] == "listening")?;
@@ -328,7 +328,7 @@ impl Log {
         self.lines.lock().unwrap().0.clone()
     }
 
-    /// Everything, once the streams have ended.
+    /// All output, once the streams have ended.
     fn to_end(&self) -> String {
         let all = self.lines.lock().unwrap();
         let (all, waited) = self.changed.wait_timeout_while(all, DEADLINE, |(_, open)| *open > 0).unwrap();
@@ -336,7 +336,8 @@ impl Log {
         all.0.join("\n")
     }
 
-    /// What `pick` makes of the first line that it wants; `None` when the streams end or the deadline passes first.
+    /// The result of `pick` on the first line for which it returns one. `None` if the streams end or the deadline
+    /// passes before.
     fn wait_for<T>(&self, pick: impl Fn(&str) -> Option<T>) -> Option<T> {
         let end = Instant::now() + DEADLINE;
         let mut all = self.lines.lock().unwrap();

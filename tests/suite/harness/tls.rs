@@ -1,4 +1,4 @@
-//! Authorities and certificates of a test's own, and connections that speak TLS with them.
+//! Authorities and certificates of the tests, and connections that speak TLS with them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,11 +15,11 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
-/// Signs certificates.
+/// An authority that signs certificates.
 pub struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
-    /// Between it and the root.
+    /// Certificates between this authority's and the root's.
     chain: Vec<CertificateDer<'static>>,
 }
 
@@ -30,11 +30,11 @@ pub struct Identity {
     key: Arc<PrivateKeyDer<'static>>,
 }
 
-/// How a connection was made secure.
+/// The result of a TLS handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake {
     pub version: ProtocolVersion,
-    /// The name that the client asked for.
+    /// Host name that the client asked for (SNI).
     pub name: Option<String>,
     pub resumed: bool,
 }
@@ -52,7 +52,7 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(params, key), chain: Vec::new() }
     }
 
-    /// One that this one has signed.
+    /// An intermediate authority, signed by this one.
     pub fn intermediate(&self, name: &str) -> Self {
         let (params, key) = authority(name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -64,14 +64,14 @@ impl Authority {
         self.certificate.pem()
     }
 
-    /// Its certificate in a file of this folder, as `--ca-file` takes it.
+    /// Writes the certificate to a file in this folder, for `--ca-file`.
     pub fn file(&self, folder: &Path) -> String {
         let path = folder.join("ca.pem");
         std::fs::write(&path, self.pem()).unwrap();
         path.display().to_string()
     }
 
-    /// For a server of these names or addresses.
+    /// A certificate for a server with these names or addresses.
     pub fn issue(&self, names: &[&str]) -> Identity {
         self.issue_with(names, |_| {})
     }
@@ -83,7 +83,7 @@ impl Authority {
         Identity::new(&certificate, &self.chain, &key)
     }
 
-    /// Its own certificate as a server's.
+    /// This authority's own certificate, used as a server's.
     pub fn as_server(&self) -> Identity {
         Identity::new(&self.certificate, &[], self.issuer.key())
     }
@@ -109,7 +109,7 @@ impl Identity {
         Self { chain, key: Arc::new(PrivatePkcs8KeyDer::from(key.serialize_der()).into()) }
     }
 
-    /// Signed by itself.
+    /// A certificate that is signed by its own key.
     pub fn self_signed(names: &[&str]) -> Self {
         let (params, key) = server(names);
         Self::new(&params.self_signed(&key).unwrap(), &[], &key)
@@ -124,7 +124,7 @@ impl Identity {
         self
     }
 
-    /// Speaks both versions.
+    /// A configuration for TLS 1.2 and 1.3.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config_of(&[&TLS12, &TLS13])
     }
@@ -139,7 +139,7 @@ impl Identity {
         Arc::new(config)
     }
 
-    /// Asks for a certificate that `authority` signed; takes none too, where it is `optional`.
+    /// A configuration that asks clients for a certificate of `authority`. If `optional`, clients may have none.
     pub fn config_that_asks(
         &self,
         version: &'static SupportedProtocolVersion,
@@ -168,7 +168,7 @@ fn pem(der: &CertificateDer<'_>) -> String {
 }
 
 impl Stream {
-    /// `None` where there is no handshake.
+    /// Accepts a connection, with a TLS handshake if there is a configuration. `None` if the handshake fails.
     pub fn accept(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> Option<Self> {
         let _ = stream.set_nodelay(true);
         let Some(config) = tls else { return Some(Self::Plain(stream)) };
@@ -176,7 +176,7 @@ impl Stream {
         let mut stream = stream;
         while connection.is_handshaking() {
             if connection.complete_io(&mut stream).is_err() {
-                // What it has to say of that is sent.
+                // The alert about the failure is sent.
                 let _ = connection.write_tls(&mut stream);
                 return None;
             }
@@ -202,7 +202,8 @@ impl Stream {
         }
     }
 
-    /// Says that nothing more comes, and waits for the peer to say it too: closing with unread input would be a RST.
+    /// Ends the sending side in order, and waits until the peer ends its side: closing with unread input would send
+    /// RST.
     pub fn finish(&mut self) {
         if let Self::Tls(stream) = self {
             stream.conn.send_close_notify();
@@ -211,13 +212,13 @@ impl Stream {
         self.cut();
     }
 
-    /// The same without the word that TLS has for it.
+    /// The same without TLS's close_notify.
     pub fn cut(&mut self) {
         let _ = self.tcp().shutdown(Shutdown::Write);
         let _ = self.read(&mut [0]);
     }
 
-    /// Makes closing send RST in place of FIN.
+    /// Makes closing send RST instead of FIN.
     pub fn reset(&self) {
         use std::os::fd::AsRawFd as _;
         let linger = libc::linger { l_onoff: 1, l_linger: 0 };
@@ -241,7 +242,7 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.write(bytes),
-            // Else what it has encrypted might wait for the next write.
+            // Otherwise encrypted bytes could wait for the next write.
             Self::Tls(stream) => stream.write(bytes).and_then(|some| stream.flush().map(|()| some)),
         }
     }

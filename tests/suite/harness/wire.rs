@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: for requests that no proper client would send, and for reading what the product sends.
+//! HTTP/1.1 by hand: sends requests that no proper client would send, and reads what the product sends.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use super::{Answer, DEADLINE};
 pub struct Fields(pub Vec<(String, String)>);
 
 impl Fields {
-    /// The value of the only line with this name; a repeated one fails the test.
+    /// The value of the only line with this name. The test fails if there are several.
     #[track_caller]
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut lines = self.0.iter().filter(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -20,16 +20,16 @@ impl Fields {
     }
 }
 
-/// A connection that has sent `bytes`; reading from it gives up at the deadline.
+/// A connection that has sent `bytes`. A read fails after the deadline.
 pub fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("the server takes connections");
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    // What is closed already need not take it.
+    // The server may have closed the connection already.
     let _ = stream.write_all(bytes);
     stream
 }
 
-/// First line and header lines; `None` when the peer closed before a whole head came.
+/// First line and header lines; `None` if the peer closed before the head was complete.
 pub fn read_head(stream: &mut impl BufRead) -> Option<(String, Fields)> {
     let mut lines = Vec::new();
     loop {
@@ -47,7 +47,7 @@ pub fn read_head(stream: &mut impl BufRead) -> Option<(String, Fields)> {
     Some((first, Fields(fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())))
 }
 
-/// The body that `fields` announce; `None` when the peer closed before its end.
+/// The body that `fields` announce; `None` if the peer closed before its end.
 pub fn read_body(stream: &mut impl BufRead, fields: &Fields) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     if fields.get("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
@@ -69,22 +69,22 @@ pub fn read_body(stream: &mut impl BufRead, fields: &Fields) -> Option<Vec<u8>> 
     Some(body)
 }
 
-/// Sends exactly `bytes` before anything is read. `None`: closed without an answer.
+/// Sends exactly `bytes` before anything is read. `None` if the server closed without an answer.
 pub fn send(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let stream = connect(address);
-    // A server that has seen enough may close while the rest is still being written; what it said counts.
+    // A server may answer and close while the rest is still being written. The answer counts.
     let _ = (&stream).write_all(bytes);
     answer(stream, bytes.starts_with(b"HEAD "))
 }
 
-/// Sends `bytes`, none of which may be turned away, and only then reads: what a simple client can do.
+/// Sends all of `bytes` before anything is read, as a simple client does. The test fails if they cannot all be sent.
 pub fn send_whole(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let stream = connect(address);
     (&stream).write_all(bytes).expect("everything that is sent is taken");
     answer(stream, false)
 }
 
-/// Sends `bytes` and ends its side of the connection, so that a body that is short is known to be so.
+/// Sends `bytes` and ends the sending side, so that the server sees where a body that is too short ends.
 pub fn send_and_finish(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let stream = connect(address);
     let _ = (&stream).write_all(bytes);
@@ -113,7 +113,7 @@ fn answer(stream: TcpStream, without_body: bool) -> Option<Answer> {
     Some(Answer { what: first, status, headers: fields, body })
 }
 
-/// A chunked body of one chunk for each part.
+/// A chunked body with one chunk for each part.
 pub fn chunked(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {

@@ -1,36 +1,35 @@
-//! What a lane makes of attempts that take far too long. A destination may leave one request unanswered and answer all
-//! others at once: the others must not wait for that one. It may as well have stopped answering: then each further
-//! attempt is one more thread that waits for nothing.
-//!
-//! A lane is *suspect* while an attempt is overdue and none that began later has succeeded. It then goes on with one
-//! attempt at a time, a *probe*, besides those that are overdue. A probe that hangs too makes the next one wait, and takes
-//! a larger part of the permits that all suspect lanes share, so that each of them has a few at most. A success clears it.
-
+//! What overdue attempts mean for a lane. A destination may leave one request unanswered and answer all others at once:
+//! then the others must not wait. Or the destination has stopped answering: then each further attempt is one more
+//! thread that waits in vain. A lane that may have stopped answering is *suspect*, and sends one probe at a time.
 
 use crate::delivery::limits::{
     MAX_PROBE_WAIT, PROBE_WAIT, PROBE_WEIGHT_HUNG, PROBE_WEIGHT_PROVEN, PROBE_WEIGHT_UNKNOWN, PROBE_WEIGHT_UNPROVEN,
 };
 use crate::domain::time::Timestamp;
 
-/// Attempts that are overdue, and what followed from them.
+/// The overdue attempts of a lane, and what follows from them.
+///
+/// A lane is suspect while an attempt is overdue and none that began later has succeeded. A suspect lane goes on with
+/// one attempt at a time, a *probe*, besides the overdue ones. A probe that is overdue too makes the next probe wait.
+/// The next probe also needs more free permits, so each suspect lane has a few at most. A success ends the suspicion.
 #[derive(Debug)]
 pub struct Suspicion {
-    /// When each of them began.
+    /// When each overdue attempt began.
     overdue: Vec<Timestamp>,
-    /// When the attempt began that began last of those that succeeded.
+    /// When the successful attempt began that began last.
     answered: Option<Timestamp>,
     /// When the lane became suspect, if it is.
     since: Timestamp,
-    /// Probes that are overdue themselves, since the last success.
+    /// Overdue probes since the last success.
     hung: u32,
-    /// No further probe before then.
+    /// No probe begins before this time.
     wait: Timestamp,
-    /// The last probe was answered.
+    /// Whether the last probe succeeded.
     proven: bool,
 }
 
 impl Default for Suspicion {
-    /// Nothing is known, and nothing hangs.
+    /// Nothing is known, and no attempt is overdue.
     fn default() -> Self {
         let (since, wait) = (Timestamp::EPOCH, Timestamp::EPOCH);
         Self { overdue: Vec::new(), answered: None, since, hung: 0, wait, proven: false }
@@ -38,28 +37,28 @@ impl Default for Suspicion {
 }
 
 impl Suspicion {
-    /// Whether the destination has probably stopped answering.
+    /// Whether the lane is suspect.
     pub fn is_on(&self) -> bool {
         self.overdue.iter().any(|began| self.answered.is_none_or(|answered| *began > answered))
     }
 
-    /// Attempts that are overdue.
+    /// Number of overdue attempts.
     pub fn hanging(&self) -> usize {
         self.overdue.len()
     }
 
-    /// Whether an attempt that began at `began` is older than what the destination has answered since.
+    /// Whether a later attempt than the one that began at `began` has succeeded.
     pub fn is_stale(&self, began: Timestamp) -> bool {
         self.answered.is_some_and(|answered| began < answered)
     }
 
-    /// No further probe before then, if that lies after `now`.
+    /// When the next probe may begin, if that is after `now`.
     pub fn waits_until(&self, now: Timestamp) -> Option<Timestamp> {
         (self.is_on() && self.wait > now).then_some(self.wait)
     }
 
-    /// What its next probe weighs among the permits of suspect lanes: a lane of weight `w` begins one only while `2 * w`
-    /// of them are free.
+    /// The weight of the next probe in the suspect pool. A probe of weight `w` begins only while `2 * w` permits of
+    /// that pool are free.
     pub fn weight(&self) -> usize {
         let base = match self.answered {
             None => PROBE_WEIGHT_UNKNOWN,
@@ -86,19 +85,20 @@ impl Suspicion {
     /// An attempt that began at `began` has succeeded.
     pub fn succeeded(&mut self, began: Timestamp) {
         if self.is_on() {
-            // The destination answers, if late.
+            // The destination does answer, although late.
             (self.hung, self.wait) = (0, Timestamp::EPOCH);
             self.proven |= began >= self.since;
         }
         self.answered = Some(self.answered.map_or(began, |answered| answered.max(began)));
     }
 
-    /// Attempts go to another server from now on. What hangs at the one before still takes threads.
+    /// Attempts go to another server from now on. Overdue attempts to the old server still use threads, so they are
+    /// kept.
     pub fn moved(&mut self) {
         *self = Self { overdue: std::mem::take(&mut self.overdue), ..Self::default() };
     }
 
-    /// An attempt that began at `began` and was overdue has ended.
+    /// An overdue attempt that began at `began` has ended.
     pub fn ended(&mut self, began: Timestamp) {
         if let Some(place) = self.overdue.iter().position(|at| *at == began) {
             self.overdue.swap_remove(place);

@@ -40,10 +40,10 @@ fn good() -> Lane {
     lane
 }
 
-/// Attempts that may hang of a lane, where nothing else hangs.
+/// Overdue attempts that one lane may have where no other lane has any.
 const MAY_HANG: usize = 128;
 
-/// How many attempts it may have under way at once, besides those that hang, where the server allows `most`.
+/// How many attempts the lane may have in progress besides overdue ones, where the server allows `most`.
 fn room(lane: &mut Lane, most: usize) -> usize {
     let before = lane.in_flight;
     lane.in_flight = lane.hanging();
@@ -241,7 +241,7 @@ fn a_lane_that_held_others_up_goes_alone_for_a_while_and_one_that_was_held_up_on
     assert_eq!(successes(&mut lane), Some(UNBUNDLED_SUCCESSES));
 }
 
-/// Lanes with endless work, and the pools between them; time goes by in steps of 10 ms.
+/// Lanes with endless work, and the pools that they share. Time goes by in steps of 10 ms.
 struct Play {
     pools: Pools,
     lanes: Vec<Lane>,
@@ -254,7 +254,7 @@ impl Play {
         self.lanes.iter().map(|lane| lane.in_flight).sum()
     }
 
-    /// All that may begin begins; what is answered by lanes for which `answers` holds is so at once, all else hangs.
+    /// Begins all attempts that may begin. Those of lanes for which `answers` is true succeed at once, all others hang.
     fn step(&mut self, now: i64, answers: impl Fn(usize, i64) -> bool) {
         for (lane, pool, began) in std::mem::take(&mut self.young) {
             if began + 50 > now {
@@ -266,7 +266,7 @@ impl Play {
                 self.pools.give(pool);
             }
         }
-        // One a step says enough.
+        // One success in each step is enough.
         let mut answered = HashSet::new();
         loop {
             let mut entries = Vec::new();
@@ -301,7 +301,7 @@ impl Play {
 fn six_hundred_lanes_that_hang_at_once_take_few_further_threads_and_leave_a_probe_to_one_that_answers() {
     let lanes = (0..601).map(|_| good()).collect();
     let mut play = Play { pools: Pools::default(), lanes, young: Vec::new() };
-    // The last one has left one request unanswered before, and answers all but one more.
+    // The last lane had one overdue attempt before. This lane answers all requests except one.
     hangs(&mut play.lanes[600], 10);
     play.lanes[600].succeeded(at(70), Duration::from_millis(1));
     let mut answered_at = None;

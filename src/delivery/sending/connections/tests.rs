@@ -11,12 +11,12 @@ fn to(connections: &DestinationConnections, url: &str) -> LaneConnections {
     connections.to(&TargetUrl::from_stored(url.to_owned()), SECOND)
 }
 
-/// Idle ones of its origin, and those it has in use.
+/// How many agents are idle for this lane's origin, and how many the lane uses.
 fn counts(agents: &LaneConnections) -> (usize, usize) {
     (agents.origin.idle().len(), agents.lent().agents.len())
 }
 
-/// An exchange that went well.
+/// An exchange that goes well.
 fn exchange(agents: &LaneConnections) {
     agents.lease(true).done();
 }
@@ -84,7 +84,7 @@ fn what_is_idle_for_long_is_closed_and_what_is_old_not_kept() {
 fn lanes_to_one_origin_share_what_is_idle_and_others_do_not() {
     let connections = connections();
     exchange(&to(&connections, "http://127.0.0.1:1/a"));
-    // As long as a lane leads there.
+    // No lane leads to the origin any more, so its idle connection is gone.
     assert!(!finds_a_connection(&to(&connections, "http://127.0.0.1:1/a")));
     let first = to(&connections, "http://127.0.0.1:1/a");
     exchange(&first);

@@ -1,4 +1,4 @@
-//! What a failed handshake means, and what a person has to do.
+//! Describes for people why a handshake failed, and what they have to do. Nothing here decides what is trusted.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,15 +15,16 @@ use crate::domain::time::Timestamp;
 
 const CA_FILE: &str = "`--ca-file` (DATA_PUSHER_CA_FILE)";
 
-/// Names of a certificate that are told.
+/// Most host names of a certificate that a description lists.
 const NAMES: usize = 3;
 
-/// What rustls does not tell of a handshake. It is made on one thread, and its parts are shared by all of them.
+/// What rustls does not return about a handshake. Its hooks belong to the shared configuration, so they leave notes for
+/// the thread that makes the handshake.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Why a chain leads to no root.
+    /// Why a chain leads to no trusted root.
     unknown: Option<String>,
-    /// A certificate of ours was asked for.
+    /// Whether the receiver asked for a client certificate.
     asked: bool,
 }
 
@@ -31,26 +32,27 @@ thread_local! {
     static SEEN: RefCell<Seen> = RefCell::default();
 }
 
-/// A connection's notes.
+/// What is known of a connection's handshake, to describe its errors.
 pub struct Notes {
     host: String,
-    /// Whether a certificate of ours was asked for, once that is known: other threads use the connection later.
+    /// Whether the receiver asked for a client certificate. `None` until the handshake is done; after that, other
+    /// threads use the connection.
     asked: Option<bool>,
 }
 
 impl Notes {
-    /// Of a handshake with this server, which begins on this thread now.
+    /// For a handshake with this host, which must begin on this thread now.
     pub fn of(name: &ServerName<'_>) -> Self {
         SEEN.take();
         Self { host: name.to_str().into_owned(), asked: None }
     }
 
-    /// The handshake is done. With TLS 1.3 the receiver may refuse it even then.
+    /// The handshake is done. With TLS 1.3 the receiver can still refuse it afterwards.
     pub fn done(&mut self) {
         self.asked = Some(SEEN.with_borrow(|seen| seen.asked));
     }
 
-    /// What an error of TLS means.
+    /// Describes an error of TLS.
     pub fn words(&self, error: &Error) -> String {
         let host = &self.host;
         match error {
@@ -73,7 +75,7 @@ impl Notes {
         }
     }
 
-    /// The receiver has ended it for this reason.
+    /// Describes an alert with which the receiver ended the connection.
     fn alert(&self, alert: AlertDescription) -> String {
         use AlertDescription as Is;
         let host = &self.host;
@@ -106,7 +108,7 @@ fn old_version() -> String {
     "the receiver speaks no version of TLS from 1.2 on; give it TLS 1.2 or 1.3".to_owned()
 }
 
-/// What is wrong with a certificate.
+/// Describes what is wrong with a certificate.
 fn certificate(error: &CertificateError, host: &str) -> String {
     use CertificateError as Is;
     match error {
@@ -143,19 +145,19 @@ fn certificate(error: &CertificateError, host: &str) -> String {
     }
 }
 
-/// The day of a certificate's time.
+/// The time of a certificate as text.
 fn day(at: UnixTime) -> String {
     let millis = i64::try_from(at.as_secs()).unwrap_or_default().saturating_mul(1_000);
     Timestamp::from_millis(millis).to_string()
 }
 
-/// A name as people write it, of `DnsName("example.com")`.
+/// The host name in `DnsName("example.com")`, as people write it.
 fn bare(name: &str) -> &str {
     let inside = name.split_once('(').map_or(name, |(_, rest)| rest.trim_end_matches(')'));
     inside.trim_matches('"')
 }
 
-/// Why a chain leads to no root, for whoever tells of it next on this thread.
+/// Notes why a chain leads to no trusted root. The next description on this thread uses the note.
 pub fn note_unknown(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) {
     let why = EndEntityCert::try_from(end_entity).map_or_else(
         |_| format!("the receiver's certificate cannot be read; see {CA_FILE}"),
@@ -183,11 +185,11 @@ pub fn note_unknown(end_entity: &CertificateDer<'_>, intermediates: &[Certificat
     SEEN.with_borrow_mut(|seen| seen.unknown = Some(why));
 }
 
-/// The common name, or the organization, in an encoded name.
+/// The common name in an encoded name, or else the organization.
 fn common_name(name: &[u8]) -> Option<String> {
     let find = |kind: u8| {
         let at = name.windows(5).position(|window| window == [0x06, 0x03, 0x55, 0x04, kind])? + 5;
-        // A string of a kind that is ASCII or UTF-8, and short.
+        // The value must be a short string whose type is ASCII or UTF-8.
         let (0x0c | 0x13 | 0x16, length @ 1..=127) = (*name.get(at)?, *name.get(at + 1)?) else { return None };
         let text = std::str::from_utf8(name.get(at + 2..at + 2 + usize::from(length))?).ok()?;
         Some(text.chars().filter(|character| !character.is_control()).take(64).collect())
@@ -195,7 +197,7 @@ fn common_name(name: &[u8]) -> Option<String> {
     find(0x03).or_else(|| find(0x0a))
 }
 
-/// Gives no certificate, and notes that one was asked for.
+/// Gives no client certificate, and notes that one was asked for.
 #[derive(Debug)]
 pub struct NoCertificate;
 
@@ -210,7 +212,7 @@ impl ResolvesClientCert for NoCertificate {
     }
 }
 
-/// The time is up.
+/// The handshake reached its timeout.
 pub fn too_slow(heard: bool) -> Failure {
     let where_ = if heard { "the receiver stopped in the middle of it" } else { NOTHING };
     Failure::new(ErrorClass::Timeout, format!("no TLS handshake within the time: {where_}"))

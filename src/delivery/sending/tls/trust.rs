@@ -1,4 +1,4 @@
-//! Whose certificates are believed: those that lead to Mozilla's roots, or to one that the operator names.
+//! Which certificates are trusted: those that lead to Mozilla's roots, or to a root that the operator names.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 
 use super::error_text;
 
-/// Bytes of a file with certificates. All of Mozilla's are 230 KB.
+/// Most bytes of a file with certificates. All of Mozilla's roots take 230 KB.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Servers with which connections are resumed; one takes up to 8 tickets of a few KB.
+/// Most servers whose sessions are kept to be resumed. One server takes up to 8 tickets of a few KB each.
 const MAX_RESUMED_SESSIONS: usize = 256;
 
-/// Roots besides Mozilla's.
+/// Trusted roots besides Mozilla's.
 #[derive(Clone, Default)]
 pub struct Trust(Arc<[CertificateDer<'static>]>);
 
@@ -30,7 +30,7 @@ impl fmt::Debug for Trust {
 }
 
 impl Trust {
-    /// The certificates in these files.
+    /// Reads the certificates in these files.
     ///
     /// # Errors
     /// One line that says which file cannot be used, and why.
@@ -42,14 +42,15 @@ impl Trust {
         Ok(Self(all.into()))
     }
 
-    /// For connections to servers that they vouch for. What cannot be used was refused when it was loaded.
+    /// The TLS configuration for servers whose certificates lead to these roots. Roots that cannot be used were already
+    /// refused by [`Trust::load`].
     pub fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         roots.add_parsable_certificates(self.0.iter().cloned());
         let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        // Both fail only for a provider without ciphers, or without a single root.
+        // These fail only for a provider without ciphers, or without any root.
         let (Ok(verifier), Ok(versions)) = (verifier, versions) else {
             unreachable!("ring has ciphers, Mozilla roots")
         };
@@ -82,7 +83,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(found)
 }
 
-/// The check by rustls, and nothing less. Of a chain that leads nowhere it notes why, which rustls does not tell.
+/// Checks certificates by rustls and nothing less. Notes why a chain leads to no root, because rustls does not say
+/// that.
 #[derive(Debug)]
 struct Explained(Arc<WebPkiServerVerifier>);
 

@@ -1,37 +1,38 @@
-//! What a connection brings, made such that ureq reads it: interim answers (1xx) go, which it refuses where they have
-//! fields, and chunked bodies are rewritten (see `chunks`). All else passes as it is, so that ureq judges it.
+//! Rewrites the bytes of responses so that ureq can read them. Interim responses (1xx) are removed, because ureq
+//! refuses those that have header fields. Chunked bodies are rewritten, see `chunks`. Everything else passes unchanged,
+//! and ureq judges it.
 
 use super::chunks::{self, Chunks, NotChunked};
 
-/// Bytes of a head up to the end of its status: `HTTP/1.1 200`.
+/// Bytes of a response up to the end of its status: `HTTP/1.1 200`.
 const STATUS_END: usize = 12;
 
-/// How every head begins.
+/// How every response begins.
 const BEGINNING: &[u8] = b"HTTP/1.";
 
-/// Most bytes that one call gives in excess of what it was given.
+/// Most bytes by which the output of one call can be longer than its input.
 pub const MAX_HELD_BYTES: usize = STATUS_END + chunks::MAX_HELD_BYTES;
 
-/// Bytes of a field's line that are looked at; one that matters is shorter.
+/// Bytes of a header line that are looked at. Any line that matters is shorter.
 const LINE: usize = 256;
 
-/// Bytes behind an answer without a body that are passed over before the next one.
+/// Most bytes after a response without a body that are skipped before the next response.
 const MAX_LATE_BYTES: usize = 64 * 1024;
 
-/// The answers on one connection, one for each request.
+/// The responses on one connection, one for each request.
 #[derive(Debug, Default)]
 pub struct Answers {
     state: State,
-    /// First bytes of a head of which it is not known yet what it is.
+    /// First bytes of a response, until its kind is known.
     start: [u8; STATUS_END],
     known: usize,
-    /// Whether anything of an answer to the request came.
+    /// Whether any byte of a response to the request came.
     begun: bool,
-    /// Of the answer itself, not of interim ones.
+    /// Status of the final response, not of interim ones.
     status: Option<u16>,
-    /// Whether the answer before was one that must have no body.
+    /// Whether the previous response was one that must have no body.
     after_bodyless: bool,
-    /// Bytes that came late and belong to the answer before.
+    /// Bytes that came too late and belong to the previous response.
     late: usize,
     spoilt: bool,
     head: Head,
@@ -39,29 +40,29 @@ pub struct Answers {
 
 #[derive(Debug, Default)]
 enum State {
-    /// In the first bytes of a head.
+    /// In the first bytes of a response.
     #[default]
     Start,
-    /// In a head of 1xx.
+    /// In the headers of an interim response.
     Interim,
-    /// In the head of the answer.
+    /// In the headers of the final response.
     Head,
-    /// Behind it.
+    /// After the headers.
     Body,
-    /// Behind it, chunked.
+    /// After the headers, in a chunked body.
     Chunked(Chunks),
-    /// It is not HTTP/1.
+    /// The input is not HTTP/1.
     Foreign,
 }
 
-/// Where in a head it is, and what of it matters.
+/// Position in the headers, and what was found in them.
 #[derive(Debug, Default)]
 struct Head {
-    /// Whether the line has something.
+    /// Whether the current line is not empty.
     filled: bool,
-    /// The line, where it may matter.
+    /// The current line, if it may matter.
     line: Vec<u8>,
-    /// Whether it is HTTP/1.0, which has no chunks.
+    /// Whether the response is HTTP/1.0, which has no chunks.
     old: bool,
     chunked: bool,
 }
@@ -74,10 +75,10 @@ impl Answers {
         (self.known, self.begun, self.status, self.late) = (0, false, None, 0);
     }
 
-    /// Takes what came, and gives what ureq is to see of it.
+    /// Takes input, and gives `emit` what ureq must see of it.
     ///
     /// # Errors
-    /// A body is not chunked though its head says so.
+    /// The body is not chunked although its headers say so.
     pub fn take(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(&[u8])) -> Result<(), NotChunked> {
         while !bytes.is_empty() {
             match &mut self.state {
@@ -110,10 +111,10 @@ impl Answers {
         Ok(())
     }
 
-    /// One more of a head's first bytes.
+    /// Takes one of the first bytes of a response.
     fn begin(&mut self, byte: u8, emit: &mut impl FnMut(&[u8])) {
         if self.known == 0 && matches!(byte, b'\r' | b'\n') {
-            // Ahead of a head they say nothing (RFC 9112, 2.2).
+            // Line ends before a response mean nothing (RFC 9112, 2.2).
             return;
         }
         let expected = BEGINNING.get(self.known).is_none_or(|expected| *expected == byte);
@@ -126,7 +127,7 @@ impl Answers {
         }
         self.start[self.known] = byte;
         self.known += 1;
-        // Behind an answer without a body, a letter may still be of what came late.
+        // After a response without a body, the first letters may still belong to a body that came too late.
         self.begun |= !self.after_bodyless || self.known >= BEGINNING.len();
         if !expected {
             (self.state, self.begun) = (State::Foreign, true);
@@ -153,34 +154,34 @@ impl Answers {
             if self.head.chunked && !self.head.old && !bodyless { State::Chunked(Chunks::new()) } else { State::Body };
     }
 
-    /// Whether anything of the answer came, an interim one included.
+    /// Whether any byte of a response came, also of an interim one.
     pub fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether the answer itself is there, or something that is none.
+    /// Whether the final response has begun, or something that is not HTTP/1.
     pub fn is_final(&self) -> bool {
         !matches!(self.state, State::Start | State::Interim)
     }
 
-    /// Whether its head is whole.
+    /// Whether the headers of the final response are complete.
     pub fn has_head(&self) -> bool {
         matches!(self.state, State::Body | State::Chunked(_))
     }
 
-    /// Its status, as soon as that is there.
+    /// Status of the final response, as soon as it is known.
     pub fn status(&self) -> Option<u16> {
         self.status
     }
 
-    /// Whether something came that no answer accounts for.
+    /// Whether bytes came that belong to no response.
     pub fn is_spoilt(&self) -> bool {
         self.spoilt
     }
 }
 
 impl Head {
-    /// Takes what is of the head; gives how much that was, and whether it ended there.
+    /// Takes the bytes that belong to the headers. Returns how many they are, and whether the headers end there.
     fn take(&mut self, bytes: &[u8], matters: bool) -> (usize, bool) {
         let mut taken = 0;
         while let Some(end) = bytes[taken..].iter().position(|byte| *byte == b'\n') {
@@ -195,7 +196,7 @@ impl Head {
         (bytes.len(), false)
     }
 
-    /// A piece of a line.
+    /// Takes a piece of a line.
     fn add(&mut self, piece: &[u8], matters: bool) {
         let begins = !self.filled && self.line.is_empty();
         self.filled |= piece.iter().any(|byte| *byte != b'\r');
@@ -218,19 +219,19 @@ impl Head {
     }
 }
 
-/// The status in a head's first bytes.
+/// The status in the first bytes of a response.
 fn status(start: &[u8; STATUS_END]) -> Option<u16> {
     let digits = start.strip_prefix(BEGINNING).and_then(|rest| rest.get(1..))?.strip_prefix(b" ")?;
     let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Whether another answer follows: 101 ends HTTP on the connection, so none follows that.
+/// Whether another response follows. None follows 101, which ends HTTP on the connection.
 fn is_interim(status: u16) -> bool {
     (100..200).contains(&status) && status != 101
 }
 
-/// Whether an answer has no body, whatever its head says.
+/// Whether a response has no body, whatever its headers say.
 fn is_bodyless(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }

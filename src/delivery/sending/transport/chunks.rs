@@ -1,16 +1,17 @@
-//! Chunked bodies, made such that ureq reads them. It takes a line with a chunk's size up to 20 bytes, while extensions may
-//! be of any length (RFC 9112, 7.1.1). Data pass as they are; lines with sizes lose their extensions and leading zeros,
-//! and the fields behind the last chunk go. Nothing is held but a few numbers, however the bytes are cut into reads.
+//! Rewrites chunked bodies so that ureq can read them. ureq accepts a line with a chunk's size only up to 20 bytes,
+//! while extensions may have any length (RFC 9112, 7.1.1). Data pass unchanged. Lines with sizes lose extensions and
+//! leading zeros, and the trailing fields are removed.
 
 use std::fmt;
 
-/// Bytes of an answer that may be extensions and trailing fields, so that one who sends them for ever is not read for ever.
+/// Most bytes of extensions and trailing fields in one response. A receiver that sends them without end is not read for
+/// ever.
 const MAX_ASIDE_BYTES: usize = 1024 * 1024;
 
-/// Most bytes that one call gives in excess of what it was given: a size whose digits came before.
+/// Most bytes by which the output of one call can be longer than its input: a size whose digits came in earlier calls.
 pub const MAX_HELD_BYTES: usize = 16;
 
-/// What came is not a chunked body.
+/// The input is not a chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotChunked(&'static str);
 
@@ -22,11 +23,11 @@ impl fmt::Display for NotChunked {
 
 impl std::error::Error for NotChunked {}
 
-/// A chunked body under way.
+/// The position in a chunked body. Only a few numbers are kept, however the bytes are divided into reads.
 #[derive(Debug)]
 pub struct Chunks {
     state: State,
-    /// Of the chunk whose line is read.
+    /// Size of the chunk whose line is being read.
     size: u64,
     /// Bytes so far that are neither data nor a size.
     aside: usize,
@@ -36,28 +37,28 @@ pub struct Chunks {
 enum State {
     /// In a chunk's size.
     Size { begun: bool },
-    /// Behind it, up to the end of the line.
+    /// After the size, before the end of its line.
     Extension { cr: bool },
-    /// So many bytes of the chunk are to come.
+    /// In the data, of which this many bytes are still to come.
     Data(u64),
-    /// Behind them.
+    /// After the data, before the end of the line.
     DataEnd { cr: bool },
-    /// In a line behind the last chunk.
+    /// In a line after the last chunk.
     Trailer { empty: bool, cr: bool },
-    /// At the end.
+    /// After the end of the body.
     Done,
 }
 
 impl Chunks {
-    /// At its beginning.
+    /// At the beginning of a body.
     pub fn new() -> Self {
         Self { state: State::Size { begun: false }, size: 0, aside: 0 }
     }
 
-    /// Takes what came next, and gives what ureq is to see of it. What comes behind the end is given as it is.
+    /// Takes input, and gives `emit` what ureq must see of it. Bytes after the end of the body pass unchanged.
     ///
     /// # Errors
-    /// It is not a chunked body.
+    /// The input is not a chunked body.
     pub fn take(&mut self, mut bytes: &[u8], emit: &mut impl FnMut(&[u8])) -> Result<(), NotChunked> {
         while let Some((&first, rest)) = bytes.split_first() {
             if let State::Data(left) = self.state {
@@ -124,7 +125,7 @@ impl Chunks {
                 self.aside()?;
                 State::Trailer { empty: false, cr: false }
             }
-            // Taken care of by the caller.
+            // The caller handles these states.
             (State::Data(_) | State::Done, _) => self.state,
         })
     }
@@ -145,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes out where it goes in cut at these places, and whether it was all right to its end.
+    /// The output for input that is divided at `cuts`, and whether all of the input was valid.
     fn rewritten(wire: &[u8], cuts: &[usize]) -> (Vec<u8>, Result<(), NotChunked>) {
         let (mut chunks, mut out) = (Chunks::new(), Vec::new());
         for piece in pieces(wire, cuts) {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     prop_compose! {
-        /// A chunk's size line as it may be written, and the data, which may look like size lines.
+        /// A chunk's size line as it may be written, and its data, which may look like size lines.
         fn chunk()(
             data in prop_oneof![
                 prop::collection::vec(any::<u8>(), 1..40),

@@ -1,4 +1,4 @@
-//! Connects: to the addresses that the guard let through, in their order.
+//! Connects to the addresses that the resolver allowed, in their order. Addresses are not checked here.
 
 use std::io;
 use std::net::TcpStream;
@@ -12,17 +12,17 @@ use super::failure::Failure;
 use super::socket::{Socket, is_reset, timed_out};
 use crate::domain::delivery::ErrorClass;
 
-/// When it is over.
+/// When the timeout ends; `None` without a timeout.
 pub fn deadline(timeout: &NextTimeout) -> Option<Instant> {
     timeout.not_zero().map(|after| Instant::now() + *after)
 }
 
-/// A connection to the first address that takes one.
+/// Connects to the first address that accepts a connection.
 pub fn connect(details: &ConnectionDetails<'_>) -> Result<Socket, Error> {
     let deadline = deadline(&details.timeout);
     let mut failure = None;
     for (place, address) in details.addrs.iter().enumerate() {
-        // One that does not answer must leave time for those behind it.
+        // An address that does not answer must leave time for the following ones.
         let others = u32::try_from(details.addrs.len() - place).unwrap_or(u32::MAX);
         let connected = match deadline {
             Some(deadline) => match deadline.saturating_duration_since(Instant::now()) {

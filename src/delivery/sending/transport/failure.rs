@@ -1,4 +1,4 @@
-//! Why a connection failed, in the words of this product; ureq carries it through.
+//! Why a connection failed, in our own classes and texts. ureq passes the error on unchanged.
 
 use std::fmt;
 
@@ -7,21 +7,22 @@ use crate::domain::delivery::ErrorClass;
 /// Why a connection failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Its class.
+    /// The class of the error.
     pub class: ErrorClass,
-    /// What happened, for people, and what to do where that is known. Holds no secret.
+    /// What happened, for people, and what to do where that is known. Contains no secret.
     pub detail: String,
-    /// Whether the peer had closed a kept connection before it took the request. That says nothing about the destination.
+    /// Whether the peer had closed a kept connection before it took the request. That says nothing about the
+    /// destination.
     pub stale: bool,
 }
 
 impl Failure {
-    /// Of this class.
+    /// A failure of this class, not stale.
     pub fn new(class: ErrorClass, detail: impl Into<String>) -> Self {
         Self { class, detail: detail.into(), stale: false }
     }
 
-    /// What a failed exchange is about, if it is one of these.
+    /// The failure inside an error of ureq, if there is one.
     pub fn of(error: &ureq::Error) -> Option<&Self> {
         match error {
             ureq::Error::Other(inner) => inner.downcast_ref(),

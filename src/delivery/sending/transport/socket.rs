@@ -1,4 +1,5 @@
-//! A connected socket: writes that do not wait, reads that wait for a bounded time, and what the peer's system has taken.
+//! A connected socket: writes that do not wait, reads that wait for a limited time, and how much the peer's system has
+//! confirmed. HTTP and TLS are above, not here.
 
 use std::io::{self, ErrorKind, Read as _};
 use std::net::TcpStream;
@@ -6,15 +7,17 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A system call may last so much longer than it should; setting its timeout costs a call of its own.
+/// How much later than its timeout a read may end. A smaller difference is not worth the system call that sets the
+/// timeout again.
 const TOLERANCE: Duration = Duration::from_millis(20);
 
-/// A timeout of a socket: what was last set.
+/// The timeout that a socket was last given.
 #[derive(Debug, Default)]
 struct SocketTimeout(Option<Duration>);
 
 impl SocketTimeout {
-    /// Sees to it that the next call ends about in time. Ending early is no harm: it is made again.
+    /// Makes sure that the next call ends about in time. A call that ends early does no harm, because the caller
+    /// repeats it.
     fn limit(
         &mut self,
         left: Option<Duration>,
@@ -32,7 +35,7 @@ impl SocketTimeout {
     }
 }
 
-/// Whether a call ended because its time was up, or because it was not to wait.
+/// Whether a call ended because its time was up, or because it must not wait.
 pub fn timed_out(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock)
 }
@@ -46,14 +49,14 @@ pub fn is_reset(error: &io::Error) -> bool {
 /// A connection to a peer.
 #[derive(Debug)]
 pub struct Socket {
-    /// Shared with ureq, which can shut it down from another thread.
+    /// Shared with ureq, which can shut down the stream from another thread.
     stream: Arc<TcpStream>,
     reading: SocketTimeout,
     sent: u64,
 }
 
 impl Socket {
-    /// Of this stream.
+    /// A socket on this stream.
     pub fn new(stream: Arc<TcpStream>) -> Self {
         Self { stream, reading: SocketTimeout::default(), sent: 0 }
     }
@@ -63,10 +66,10 @@ impl Socket {
         self.sent
     }
 
-    /// Sends what fits into the system's buffers now.
+    /// Sends the bytes that fit into the system's buffers now.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing does; what broke the connection otherwise.
+    /// `WouldBlock` where nothing fits, else the error that broke the connection.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let sent = self.send_now(bytes)?;
         if sent == 0 && !bytes.is_empty() {
@@ -79,13 +82,13 @@ impl Socket {
     /// Reads what is there, or what comes first within about `left`.
     ///
     /// # Errors
-    /// One that [`timed_out`] knows where nothing came, maybe before its time.
+    /// An error for which [`timed_out`] is true where nothing came, perhaps a little early.
     pub fn receive(&mut self, bytes: &mut [u8], left: Option<Duration>) -> io::Result<usize> {
         self.reading.limit(left, |left| self.stream.set_read_timeout(left))?;
         (&*self.stream).read(bytes)
     }
 
-    /// Whether the connection is open, and its peer has sent nothing that nobody asked for.
+    /// Whether the connection is open and the peer has sent no unexpected bytes.
     pub fn is_reusable(&self) -> bool {
         is_quiet(&self.stream)
     }
@@ -94,7 +97,7 @@ impl Socket {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const QUIETLY: libc::c_int = libc::MSG_NOSIGNAL;
 
-/// The standard library has turned the signal off for this socket.
+/// Here the standard library has already turned the signal off for the socket.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const QUIETLY: libc::c_int = 0;
 
@@ -109,7 +112,7 @@ impl Socket {
     /// Reads what is there.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is.
+    /// `WouldBlock` where nothing is there.
     pub fn receive_now(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let (file, flags) = (self.stream.as_raw_fd(), libc::MSG_DONTWAIT);
         // SAFETY: the file is open as long as `stream` lives, and `bytes` is writable for its length.
@@ -117,11 +120,11 @@ impl Socket {
         usize::try_from(came).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Waits until something can be sent or, where `input`, something is there to read; at most for `left`. Gives whether
-    /// there is something to read.
+    /// Waits until something can be sent or, where `input`, something can be read. Waits at most `left`, and returns
+    /// whether something can be read.
     ///
     /// # Errors
-    /// The system's.
+    /// The error of the system.
     pub fn wait(&mut self, input: bool, left: Option<Duration>) -> io::Result<bool> {
         let events = if input { libc::POLLIN | libc::POLLOUT } else { libc::POLLOUT };
         let mut polled = libc::pollfd { fd: self.stream.as_raw_fd(), events, revents: 0 };
@@ -139,16 +142,17 @@ impl Socket {
 fn is_quiet(stream: &TcpStream) -> bool {
     let mut byte = 0_u8;
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    // SAFETY: the file is open as long as `stream` lives, and `byte` is a valid place for one byte.
+    // SAFETY: the file is open as long as `stream` lives, and `byte` is valid for writing one byte.
     let came = unsafe { libc::recv(stream.as_raw_fd(), (&raw mut byte).cast(), 1, flags) };
     came < 0 && io::Error::last_os_error().kind() == ErrorKind::WouldBlock
 }
 
 impl Socket {
-    /// Bytes that the peer's system has confirmed, the connection's own one included; `None` where nobody knows.
+    /// Bytes that the peer's system has confirmed, including one for the beginning of the connection; `None` where that
+    /// is not known.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn confirmed(&self) -> Option<u64> {
-        /// Where the kernel's `struct tcp_info` has `tcpi_bytes_acked`; that of `libc` ends before it.
+        /// Where the kernel's `struct tcp_info` has `tcpi_bytes_acked`. The struct of `libc` ends before that.
         const PLACE: std::ops::Range<usize> = 120..128;
         let mut info = [0_u8; 256];
         let mut length = libc::socklen_t::try_from(info.len()).ok()?;
@@ -161,7 +165,7 @@ impl Socket {
         info[PLACE].try_into().ok().map(u64::from_ne_bytes)
     }
 
-    /// Bytes that the peer's system has confirmed; `None` where nobody knows.
+    /// Bytes that the peer's system has confirmed; `None` where that is not known.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub fn confirmed(&self) -> Option<u64> {
         None
@@ -208,7 +212,7 @@ mod tests {
         assert!(quiet.is_reusable());
         let (spoken_to, mut peer) = pair();
         peer.write_all(b"x").unwrap();
-        // Arrives before it is looked at.
+        // Waits until the byte has arrived.
         spoken_to.stream.peek(&mut [0]).unwrap();
         assert!(!spoken_to.is_reusable());
         let (left, peer) = pair();
@@ -242,7 +246,7 @@ mod tests {
         let sent = socket.send(&[0; 256 * 1024]).unwrap();
         io::copy(&mut (&mut peer).take(sent as u64), &mut io::sink()).unwrap();
         peer.write_all(b"x").unwrap();
-        // Its packet confirms what came before.
+        // The packet with this byte confirms what came before.
         assert_eq!(socket.receive(&mut [0], seconds(20)).unwrap(), 1);
         assert!(socket.confirmed().unwrap() >= sent as u64 + before);
     }

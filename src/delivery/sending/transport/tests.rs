@@ -28,7 +28,7 @@ fn kept() -> (HttpTransport<Socket>, TcpStream) {
     (link, peer)
 }
 
-/// Sends a request of so many bytes, as ureq does.
+/// Sends a request of this many bytes, as ureq does.
 fn send(link: &mut HttpTransport<Socket>, mut bytes: usize) -> Result<(), Error> {
     while bytes > 0 {
         let some = link.buffers().tmp_and_output().1.len().min(bytes);
@@ -38,7 +38,7 @@ fn send(link: &mut HttpTransport<Socket>, mut bytes: usize) -> Result<(), Error>
     Ok(())
 }
 
-/// What comes of a request of so many bytes.
+/// The failure of a request of this many bytes.
 fn fails(link: &mut HttpTransport<Socket>, bytes: usize) -> Failure {
     send(link, bytes).expect("what nobody reads is swallowed");
     let Err(Error::Other(error)) = link.await_input(soon()) else { panic!("it has no answer") };

@@ -35,7 +35,7 @@ fn no_list_sorts_or_scans_a_table_that_its_order_does_not_come_from() {
 }
 
 impl Fixture {
-    /// Events of a destination's deliveries as pages of `limit` list them, and the number of pages.
+    /// Reads all pages of `limit` items. Returns the events of the deliveries listed, and the number of pages.
     async fn listed(&self, filter: &DeliveryFilter, limit: u16) -> (Vec<EventId>, usize) {
         let (mut found, mut pages, mut cursor) = (Vec::new(), 0, None);
         loop {
@@ -58,7 +58,7 @@ async fn a_destinations_deliveries_are_listed_from_its_making_on() {
     }
     let destination = fixture.another(at(100)).await.id;
     let mut expected = Vec::new();
-    // The clock goes back meanwhile.
+    // The clock goes back in between.
     for second in [100, 50, 101, 101, 300] {
         expected.insert(0, fixture.push(at(second)).await.0);
     }

@@ -1,7 +1,9 @@
-//! What goes in the background: rows of deleted accounts and destinations, events past their retention, old tallies, and
-//! pages given back to the file system. Each is a loop of its own with turns of its own, so that none keeps another from
-//! its work. A turn does at most a few milliseconds of the write thread's time, and a read decides before whether there is
-//! anything to do, so that an idle server does not write.
+//! Background work: rows of deleted accounts and destinations, events past their retention, old tallies, and free
+//! pages. Each kind has a loop and turns of its own, so that none delays another. A turn first reads whether there is
+//! anything to do, so an idle server does not write. Its write requests take a few milliseconds of the write thread
+//! each, so that callers do not wait long.
+//!
+//! The loops themselves are in `app`. What callers wait for does not belong here.
 
 pub mod pace;
 pub mod removal;

@@ -1,26 +1,30 @@
-//! How much fits into a step of a given time.
+//! How much background work fits into one write request, and how long to wait after it.
 
 use std::time::Duration;
 
-/// Until the next turn where there was nothing to do.
+/// Time until the next turn of a loop that found nothing to do.
 pub const IDLE: Duration = Duration::from_secs(2);
 
-/// A step on the write thread may take so long: whoever sends in meanwhile waits for it.
+/// Time on the write thread that one write request of background work is sized for. Callers who send events wait that
+/// long. Retention ends a write request only after twice the time that the request was sized for.
 pub const STEP_TIME: Duration = Duration::from_millis(3);
 
-/// How long to wait after a step that took so long: three quarters of the write thread's time stay for others.
+/// Returns how long to wait after a write request that took `took`: three times as long, and at least 1 ms. So three
+/// quarters of the write thread's time stay for others.
 pub fn after(took: Duration) -> Duration {
     (3 * took).max(Duration::from_millis(1))
 }
 
-/// Fewest and most items of a step, whatever was measured.
+/// Fewest items of one write request, whatever was measured: one slow measurement must not stop the work.
 const MIN_ITEMS: usize = 256;
+/// Most items of one write request, whatever was measured.
 const MAX_ITEMS: usize = 16_384;
+const _: () = assert!(MIN_ITEMS <= MAX_ITEMS, "items are clamped between them");
 
-/// What an item is taken for before any was measured.
+/// Estimate of the time for one item before anything was measured.
 const AT_FIRST: Duration = Duration::from_micros(20);
 
-/// How long an item takes (moving average, 1/4).
+/// How long one item takes, as a moving average with a weight of 1/4 for the newest value.
 #[derive(Debug)]
 pub struct Pace {
     each: Duration,
@@ -33,13 +37,13 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Items that fit into `time`.
+    /// Returns how many items fit into `time`.
     pub fn fit(&self, time: Duration) -> usize {
         let fit = time.as_nanos() / self.each.as_nanos().max(1);
         usize::try_from(fit).unwrap_or(MAX_ITEMS).clamp(MIN_ITEMS, MAX_ITEMS)
     }
 
-    /// So many took so long.
+    /// Adds a measurement: `items` items took `time`. Zero items change nothing.
     pub fn observe(&mut self, items: usize, time: Duration) {
         if let Some(each) = u32::try_from(items).ok().and_then(|items| time.checked_div(items)) {
             self.each = (self.each * 3 + each) / 4;

@@ -1,4 +1,5 @@
-//! Rows of deleted accounts and destinations, which are hidden already.
+//! Removes the rows of deleted accounts and destinations in the background. The accounts and destinations were hidden
+//! before, in `accounts.rs` and `destinations.rs`.
 
 use std::time::Duration;
 
@@ -11,39 +12,40 @@ use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::operations::rows;
 
-/// Rows that one step deletes (and what cascades from them).
+/// Most rows that one write request deletes, not counting rows that cascade from them. Bounds how long callers wait.
 pub const MAX_ROWS: usize = 50;
 
-/// Events that one turn looks at.
+/// Most events that one turn reads to find a destination's deliveries.
 pub const SCAN_ROWS: usize = 200;
 
-/// Between two turns while there is something to do.
+/// Time between two turns while there is something to remove.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Where the removal of a deleted destination's deliveries goes on.
+/// How far the removal of one deleted destination's deliveries has come.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Removal {
     destination: i64,
-    /// Events behind this one are still to be looked at.
+    /// Events with ids above this one have not been read yet.
     event: i64,
-    /// And none behind this one: those that came later do not go there.
+    /// Id of the account's newest event when the removal began. Later events have no delivery for the destination, so
+    /// the removal ends here.
     last: i64,
 }
 
-/// What there is to do.
+/// What a turn has to do.
 enum Due {
     Nothing,
     Account(i64),
-    /// The destination, how far its removal is after these deliveries, and they.
+    /// Key of the destination, the position after these deliveries, and the deliveries to delete.
     Destination(i64, Removal, Vec<i64>),
 }
 
 impl Store {
-    /// One turn of the removal of what was deleted: some rows of an account, or else of a destination. Gives the time until
-    /// the next turn.
+    /// Runs one turn: deletes some rows of a deleted account or, if there is none, of a deleted destination. Returns
+    /// the time until the next turn.
     ///
     /// # Errors
-    /// Unavailable; it is done later.
+    /// Unavailable if the store cannot be read or written; a later turn tries again.
     pub async fn remove_deleted(&self, removal: &mut Removal) -> Result<Duration> {
         let from = *removal;
         match self.readers.read(move |connection| from.due(connection)).await? {
@@ -53,7 +55,8 @@ impl Store {
                 for some in deliveries.chunks(MAX_ROWS) {
                     let some = some.to_vec();
                     let pending = self.writer.submit_with_savepoint(move |tx| remove_deliveries(tx, some)).await?;
-                    // Nothing of their events may be pending any more.
+                    // Perhaps no other delivery of their events is pending now, so retention must look at these events
+                    // again.
                     self.memory.late.outcome_recorded(pending);
                 }
                 if to.event >= to.last {
@@ -85,7 +88,7 @@ impl Removal {
         })
     }
 
-    /// The next deliveries of the destination `key`, and how far the removal is then.
+    /// Reads the next deliveries of the destination `key`. Returns the position after them, and the deliveries.
     fn look(self, connection: &Connection, key: i64) -> Result<(Self, Vec<i64>)> {
         let mut to = self;
         if self.destination != key {
@@ -101,15 +104,18 @@ impl Removal {
     }
 }
 
+/// Where the removal of the destination `?1` begins and ends: its first possible id, and the account's newest event.
 const BOUNDS: &str = "SELECT d.first_id, coalesce((SELECT max(e.id) FROM event e INDEXED BY event_by_account
      WHERE e.account_key = d.account_key), 0) FROM destination d WHERE d.key = ?1";
 
+/// The account's next `?4` events after `?2` up to `?3`, each with its delivery for the destination `?1`, if it has
+/// one.
 pub const OF_DESTINATION: &str = "SELECT e.id, v.id FROM destination d
      CROSS JOIN event e INDEXED BY event_by_account ON e.account_key = d.account_key AND e.id > ?2 AND e.id <= ?3
      LEFT JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id AND v.destination_key = ?1
      WHERE d.key = ?1 ORDER BY e.id LIMIT ?4";
 
-/// Gives those that were pending.
+/// Deletes these deliveries. Returns those that were pending.
 fn remove_deliveries(tx: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<Vec<i64>> {
     let mut pending = Vec::new();
     for delivery in deliveries {
@@ -120,7 +126,7 @@ fn remove_deliveries(tx: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<V
     Ok(pending)
 }
 
-/// Gives whether it was pending.
+/// Deletes a delivery. Returns whether it was pending.
 fn remove_delivery(tx: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
     let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
     let was_pending = tx.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
@@ -129,25 +135,28 @@ fn remove_delivery(tx: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
     Ok(was_pending)
 }
 
-/// Some tallies of a deleted destination whose deliveries are gone, or itself.
+/// Deletes some tallies of a deleted destination that has no deliveries any more. If there are no tallies, deletes the
+/// destination itself.
 fn remove_empty_destination(tx: &mut Transaction<'_>, key: i64) -> Result<()> {
     let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
         (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
     if tx.run(tallies, (key, MAX_ROWS))? == 0 {
-        // The schema's trigger then looks for deliveries in no event.
+        // Deleting the destination fires a trigger that looks for deliveries in events above `first_id`. No event has
+        // an id above `i64::MAX`, so the trigger finds nothing to read.
         tx.run("UPDATE destination SET first_id = ?2 WHERE key = ?1", (key, i64::MAX))?;
         tx.run("DELETE FROM destination WHERE key = ?1", [key])?;
     }
     Ok(())
 }
 
-/// Some rows of a deleted account: its events with their deliveries, then its destinations, then itself.
+/// Deletes some rows of a deleted account: first its events with their deliveries, then its destinations, and last the
+/// account.
 fn remove_from_account(tx: &mut Transaction<'_>, key: i64) -> Result<()> {
     let events = "SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 ORDER BY id LIMIT ?2";
     let events: Vec<i64> = rows::all(tx.connection(), events, (key, MAX_ROWS), |row| row.get(0))?;
     let mut room = MAX_ROWS;
     for event in &events {
-        // An account may have 1,000 destinations.
+        // An event can have 1,000 deliveries, one for each destination of its account.
         let some = "SELECT id FROM delivery WHERE event_id = ?1 LIMIT ?2";
         let some: Vec<i64> = rows::all(tx.connection(), some, (event, room), |row| row.get(0))?;
         room -= some.len();

@@ -1,6 +1,7 @@
-//! Events past their retention go with their deliveries and attempts, oldest first. Each event is looked at once: what
-//! stays because a delivery is pending is come back for when that is settled ([`Late`](crate::store::memory::late::Late)), and
-//! what stays because of its `Idempotency-Key` by a second walk a day behind.
+//! Deletes events past their retention, with their deliveries and attempts, oldest first. Each event is looked at once.
+//! An event that stays because a delivery is pending is looked at again once that delivery's outcome is recorded
+//! ([`Late`](crate::store::memory::late::Late)). An event that stays because of its `Idempotency-Key` is found by a
+//! second walk, one day behind. How events are found is in `walk.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -15,86 +16,93 @@ use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::memory::late::LateEvents;
 
-/// Until the next turn where all that was old is gone and more grows old: the more go together, the more share a page.
+/// Time until the next turn after one that deleted all that was old. More events grow old meanwhile: the more are
+/// deleted together, the more of them share a page.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Retention is behind when it is so much later than it should be. Then its steps are twice as long and half of the write
-/// thread's time is its own: the file must not grow without end.
+/// Retention is behind if it is later than this. Then the write requests of retention are sized for twice
+/// [`STEP_TIME`], and retention takes half of the write thread's time. Otherwise the file could grow without bound.
 const BEHIND: Duration = Duration::from_secs(5);
 
-/// Deliveries settled late that one turn looks up.
+/// Most deliveries with a late outcome that one turn looks up.
 const LATE: usize = 1_000;
 
-/// Deliveries of one event: an account may have 1,000 destinations. Their ids are this close behind the event's.
+/// Most deliveries of one event, since an account may have 1,000 destinations. A delivery's id is at most this much
+/// above its event's id.
 const MAX_DELIVERIES: i64 = 1_000;
+const _: () = assert!(MAX_DELIVERIES >= crate::domain::destination::MAX_PER_ACCOUNT as i64, "one for each destination");
 
-/// Events of a clock that was set back that one turn looks up.
+/// Most events from the time of a clock that was set back that one turn looks at.
 const OUT_OF_ORDER: usize = 200;
 
-/// Between two walks over these, where the last one found nothing: twice as long each time. They are rare, and those that
-/// are left are pending or have a key.
+/// Longest time between two walks over events from the time of a clock that was set back. The time doubles from
+/// [`IDLE`] on after each walk that found nothing. Such events are rare, and those that are left are pending or have a
+/// valid key.
 const MAX_REST: Duration = Duration::from_secs(300);
 
-/// A clock that goes back by no more than this is taken for one that stands still.
+/// If the clock goes back by at most this, retention treats it as standing still. A larger step makes the walks begin
+/// again.
 const JITTER: Duration = Duration::from_secs(60);
 
-/// Where retention stands.
+/// The state of retention between two turns.
 #[derive(Debug)]
 pub struct Retention {
     at: Position,
     pace: Pace,
-    /// When the last turn was.
+    /// The time that the last turn worked with, which goes back only if the clock was set back by more than [`JITTER`].
     now: Timestamp,
-    /// It is late, and so does more.
+    /// Retention is late, and so takes more time; see [`BEHIND`].
     behind: bool,
-    /// The last step failed: it must not fail others' work, and so is tried apart.
+    /// The last write request failed. The next one runs in a savepoint, so that it cannot fail the transaction of other
+    /// callers.
     failed: bool,
     out_of_order: OutOfOrder,
 }
 
-/// How far the walks are.
+/// How far the walks have come.
 #[derive(Debug, Clone)]
 struct Position {
-    /// Deliveries that were settled late.
+    /// Deliveries whose outcome was recorded, or that were deleted, after the walks had passed their events; ascending.
     late: Vec<i64>,
-    /// All events below were looked at when no key of theirs held any more.
+    /// All events with lower ids were looked at when they were old and no key of theirs was valid.
     keyed: i64,
-    /// All events below were looked at when they were old.
+    /// All events with lower ids were looked at when they were old.
     plain: i64,
-    /// The last one that was looked at among those of a clock that was set back; `None` while they are not looked at.
+    /// Position of the walk over events from the time of a clock that was set back. `None` while this walk rests.
     out_of_order: Option<Place>,
 }
 
-/// When those of a clock that was set back are walked over.
+/// When the next walk over events from the time of a clock that was set back begins.
 #[derive(Debug)]
 struct OutOfOrder {
     due: Instant,
     rest: Duration,
-    /// Whether the walk that goes on has taken any.
+    /// Whether the present walk has found an event to delete.
     found: bool,
 }
 
-/// What a turn found to do.
+/// What the read of one turn found.
 struct Looked {
-    /// First those of late deliveries, then those by id.
+    /// What to delete: first events of late deliveries, then events by id, then those of a clock that was set back.
     pieces: Vec<Piece>,
     late: usize,
     keyed: usize,
     plain: usize,
-    /// Where the walks are when all of it is done.
+    /// Where the walks are once all pieces are deleted.
     next: Position,
     more: bool,
     took: Duration,
 }
 
-/// What a step has done.
+/// What one write request has done.
 struct Done {
-    /// So many of the first pieces are gone.
+    /// How many pieces were deleted, counted from the first one.
     pieces: usize,
     rows: usize,
     took: Duration,
 }
 
+/// Position before all events of a clock that was set back.
 const BEGINNING: Option<Place> = Some((i64::MIN, 0));
 
 impl Default for Retention {
@@ -112,14 +120,14 @@ impl Default for Retention {
 }
 
 impl Store {
-    /// One turn of retention: looks for what was received longer than `retention` before `now`, and deletes some of it.
-    /// Gives the time until the next turn.
+    /// Runs one turn of retention: finds events that were received more than `retention` before `now`, and deletes some
+    /// of them. Returns the time until the next turn.
     ///
     /// # Errors
-    /// Unavailable; it is done later.
+    /// Unavailable if the store cannot be read or written; a later turn tries again.
     pub async fn expire(&self, state: &mut Retention, retention: Duration, now: Timestamp) -> Result<Duration> {
         let age = Age::at(state.begin(now, Instant::now()), retention);
-        // An event is old though its deliveries have ids of the next millisecond.
+        // An event below `age.end()` can have deliveries with ids above that, as many as its account has destinations.
         self.memory.late.passed(age.end().saturating_add(MAX_DELIVERIES));
         state.take(self.memory.late.take());
         let (at, step) = (state.at.next_turn(), if state.behind { 2 * STEP_TIME } else { STEP_TIME });
@@ -129,7 +137,7 @@ impl Store {
         if !looked.pieces.is_empty() {
             let pieces = looked.pieces.clone();
             let work = move |tx: &mut Transaction<'_>| take(tx, &pieces, 2 * step);
-            // In a savepoint each page is copied before it is changed.
+            // In a savepoint SQLite copies each page before it changes the page, so this is done only after a failure.
             let result = if state.failed {
                 self.writer.submit_with_savepoint(work).await
             } else {
@@ -144,10 +152,10 @@ impl Store {
 }
 
 impl Retention {
-    /// Gives the time that this turn is for.
+    /// Begins a turn. Returns the time that the turn must work with.
     fn begin(&mut self, now: Timestamp, instant: Instant) -> Timestamp {
         if self.now.since(now) > JITTER {
-            // The clock was set back. What was old is not any more, and will be later.
+            // The clock was set back. Events that were old are not old any more, so the walks begin again.
             (self.at.keyed, self.at.plain) = (0, 0);
             self.now = now;
         }
@@ -165,13 +173,13 @@ impl Retention {
             self.at.late.dedup();
         }
         if let Some(from) = noted.again_from {
-            // Its event has a lower id, but by no more than the number of its deliveries.
+            // The event's id is lower than the delivery's, but by no more than the number of deliveries.
             let from = from - MAX_DELIVERIES;
             (self.at.keyed, self.at.plain) = (self.at.keyed.min(from), self.at.plain.min(from));
         }
     }
 
-    /// Moves the walks to behind what is done; gives the time until the next turn.
+    /// Ends a turn: moves the walks to the first piece that is not deleted yet. Returns the time until the next turn.
     fn end(&mut self, looked: &Looked, done: &Done, age: Age, now: Instant) -> Duration {
         let (late, keyed) = (looked.late, looked.late + looked.keyed);
         let plain = keyed + looked.plain;
@@ -205,7 +213,7 @@ impl Retention {
 }
 
 impl Position {
-    /// As much of it as one turn looks at.
+    /// Returns the part of this position that one turn looks at.
     fn next_turn(&self) -> Self {
         let late = self.late.iter().take(LATE).copied().collect();
         Self { late, ..*self }
@@ -242,8 +250,8 @@ const DELETE_DELIVERIES: &str = "DELETE FROM delivery WHERE id > ?1 AND id < ?2"
 
 const DELETE_EVENTS: &str = "DELETE FROM event WHERE id >= ?1 AND id < ?2";
 
-/// Takes pieces until `time` is over, but at least one, and none in which something is pending: a replay may have opened it
-/// since the look.
+/// Deletes pieces until `time` is over, but at least one. Stops at a piece with a pending delivery: a replay may have
+/// opened it again since the read.
 fn take(tx: &mut Transaction<'_>, pieces: &[Piece], time: Duration) -> Result<Done> {
     let began = Instant::now();
     let mut done = Done { pieces: 0, rows: 0, took: Duration::ZERO };

@@ -1,6 +1,6 @@
-//! Pages that deleted rows leave are used again by new ones. What is not needed any more is given back to the file system:
-//! what has stayed free for a while, and is not likely to be used again soon. Else a file at full load would be made
-//! shorter page by page only to grow again.
+//! Returns free pages of the file to the file system. New rows use free pages again, so only pages that stayed free for
+//! some seconds are returned. Pages that were needed again after a return are kept for some minutes. Without this a
+//! file under full load would shrink page by page and then grow again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,37 +11,40 @@ use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::operations::rows;
 
-/// Pages given back at once; between two times a step looks at its time.
+/// Pages that one statement returns. Between two statements the write request checks its time.
 const AT_ONCE: usize = 64;
 
-/// A few free pages are soon used again.
+/// Free pages that are always kept, since a few are soon used again. Fewer than this above what is kept are not
+/// returned either.
 const KEPT: usize = 256;
 
-/// Pages that were free at each of so many looks, of the last one each [`IDLE`], have stayed free for a while.
+/// Reads at which a page must have been free before it is returned. There is one read in each [`IDLE`], so this is
+/// about 6 s.
 const LOOKS: usize = 4;
 
-/// What was needed again is forgotten by half in about so many looks (ten minutes).
+/// At each read 1/512 of the pages that were returned, and of those needed again, is forgotten. Half is forgotten after
+/// about 355 reads, which take 12 minutes.
 const FORGET: usize = 512;
 
-/// How the free pages go.
+/// What is known of the free pages.
 #[derive(Debug, Default)]
 pub struct Space {
-    /// Free pages at the last looks.
+    /// Free pages at each of the last reads, oldest first.
     free: VecDeque<usize>,
-    /// Pages of the file at the last look.
+    /// Pages of the file at the last read, less those that were returned since.
     pages: usize,
-    /// Pages that were given back and not needed again so far.
+    /// Pages that were returned and have not been needed again so far.
     given: usize,
-    /// Pages to be kept besides, since as many were given back and needed again.
+    /// Pages to keep in addition to [`KEPT`], since that many were returned and then needed again.
     needed: usize,
 }
 
 impl Store {
-    /// One turn: looks for free pages that are not needed, and gives them back in small steps. Gives the time until the next
-    /// turn.
+    /// Runs one turn: finds free pages that are not needed, and returns them in small write requests. Returns the time
+    /// until the next turn.
     ///
     /// # Errors
-    /// Unavailable; it is done later.
+    /// Unavailable if the store cannot be read or written; a later turn tries again.
     pub async fn vacuum(&self, space: &mut Space) -> Result<Duration> {
         let (free, pages) = self
             .readers
@@ -66,8 +69,8 @@ impl Store {
     }
 }
 
-/// Gives back about `surplus` pages, as far as time goes and while more than `kept` are free; gives how many, and how long it
-/// took.
+/// Returns about `surplus` pages to the file system, until [`STEP_TIME`] is over or only `kept` are free. The result is
+/// the number of pages returned, and the time taken.
 fn shorten(tx: &mut Transaction<'_>, surplus: usize, kept: usize) -> Result<(usize, Duration)> {
     let began = Instant::now();
     let pages = |tx: &Transaction<'_>| tx.row("PRAGMA page_count", [], |row| row.get::<_, usize>(0));
@@ -85,7 +88,7 @@ fn shorten(tx: &mut Transaction<'_>, surplus: usize, kept: usize) -> Result<(usi
 }
 
 impl Space {
-    /// Notes that `free` of the file's `pages` are free; gives how many can be given back.
+    /// Notes that `free` of the file's `pages` are free. Returns how many of them can be returned.
     fn look(&mut self, free: usize, pages: usize) -> usize {
         let again = pages.saturating_sub(self.pages).min(self.given);
         self.given -= again;
@@ -146,7 +149,7 @@ mod tests {
     #[test]
     fn what_was_given_back_and_needed_again_is_kept_for_a_time() {
         let (mut space, mut pages) = (Space::default(), 100_000);
-        // Each 20 looks all that is free is used, and later free again.
+        // Every 20 reads all free pages are used, and later they are free again.
         let mut given = Vec::new();
         for turn in 0..2_000 {
             let free = if turn % 20 == 0 { 0 } else { pages - 50_000 };
@@ -160,7 +163,7 @@ mod tests {
         }
         let sum = |turns: &[usize]| turns.iter().sum::<usize>();
         assert!(sum(&given[..20]) > 40_000);
-        // In each such time a part of what is kept is forgotten, and tried again.
+        // In each such period a part of what is kept is forgotten, and returned again.
         assert!(sum(&given[40..]) / 98 < sum(&given[..20]) / 20, "{}", sum(&given[40..]) / 98);
     }
 }

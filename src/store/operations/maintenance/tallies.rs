@@ -1,5 +1,5 @@
-//! Counts by destination and time: recent ones are added to their rows, old minutes are merged into hours, and what is
-//! older than the retention goes.
+//! Background work on the tallies: adds recent counts to their rows, merges old minutes into hours, and deletes what is
+//! older than the retention. The statements themselves are in `operations/tally.rs`.
 
 use std::time::Duration;
 
@@ -12,40 +12,43 @@ use crate::error::Result;
 use crate::store::handle::Store;
 use crate::store::operations::{rows, tally};
 
-/// Tallies older than this are merged into hours; and none younger goes, however short the retention is, so that charts of
-/// the last day are whole.
+/// Age from which minutes are merged into hours. No tally that is younger is deleted, however short the retention is,
+/// so that charts of the last day are complete.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Where the work on the tallies stands.
+/// The state of the work on the tallies between two turns.
 #[derive(Debug, Default)]
 pub struct Tallies {
-    /// The last of the recent counts at the look before.
+    /// Id of the last row of recent counts at the previous turn.
     recent: Option<i64>,
     merged: Option<Merged>,
 }
 
-/// How far minutes were merged into hours.
+/// How far minutes have been merged into hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Merged {
-    /// Those of hours before this were to be merged. When the next hour is over it begins anew: counts may have come late.
+    /// End of the time whose minutes are to be merged. After each full hour the work begins again from the first
+    /// bucket, since counts may have come late.
     before: i64,
-    /// Up to this hour it is done; `None` before the first.
+    /// The search for minutes continues after this time. All is done once this equals `before`; `None` before the first
+    /// search.
     to: Option<i64>,
 }
 
-/// What a turn found to do.
+/// What the read of one turn found.
 struct Due {
     recent: Option<i64>,
     old: bool,
-    /// An hour with minutes that are to be merged; `None` where there is none.
+    /// Beginning of an hour with minutes that are to be merged. `None` if there is none.
     hour: Option<i64>,
 }
 
 impl Store {
-    /// One turn on the tallies at `now`, where events are kept for `retention`. Gives the time until the next turn.
+    /// Runs one turn on the tallies at `now`, where events are kept for `retention`. Returns the time until the next
+    /// turn.
     ///
     /// # Errors
-    /// Unavailable; it is done later.
+    /// Unavailable if the store cannot be read or written; a later turn tries again.
     pub async fn maintain_tallies(&self, state: &mut Tallies, retention: Duration, now: Timestamp) -> Result<Duration> {
         let before = whole_hours(now.minus(A_DAY));
         let gone = whole_hours(now.minus(retention.max(A_DAY)));
@@ -56,7 +59,7 @@ impl Store {
         state.recent = due.recent;
         let mut more = false;
         let mut took = Duration::ZERO;
-        // Where more come it is done with them.
+        // While new counts come, `tally::write` adds the oldest ones to the tallies.
         if quiet {
             more = self.writer.submit_with_savepoint(tally::fold_recent).await?;
         }
@@ -66,7 +69,8 @@ impl Store {
         }
         if let Some(hour) = due.hour {
             took += self.writer.submit_with_savepoint(move |tx| tally::merge(tx, hour, STEP_TIME)).await?;
-            // It is looked at again, for what is left of it.
+            // The next turn continues one hour earlier, and so looks at this hour again: time may have ended before all
+            // was merged.
             state.merged = Some(Merged { before, to: Some(hour - HOUR) });
             more = true;
         } else if !due.old {
@@ -75,7 +79,11 @@ impl Store {
         Ok(if more { after(took) } else { IDLE })
     }
 
-    /// Adds all recent counts to the tallies, so that a file that nobody uses has nothing else to be read.
+    /// Adds all recent counts to the tallies. Done at the stop, so that the counts in the closed file are all in
+    /// `tally`.
+    ///
+    /// # Errors
+    /// Unavailable if the store cannot be read or written.
     pub async fn fold_all_recent(&self) -> Result<()> {
         while self.readers.read(last_recent).await?.is_some() {
             self.writer.submit_with_savepoint(tally::fold_recent).await?;
@@ -87,7 +95,7 @@ impl Store {
 fn look(connection: &Connection, gone: i64, merged: Merged, known: bool) -> Result<Due> {
     let recent = last_recent(connection)?;
     let old = rows::first(connection, tally::NEXT_START, (i64::MIN, gone), |_| Ok(()))?.is_some();
-    // What is old goes first; then it need not be merged.
+    // Old tallies are deleted first, so that they need not be merged.
     let done = known && merged.to == Some(merged.before);
     let hour = if old || done { None } else { next_hour(connection, merged)? };
     Ok(Due { recent, old, hour })
@@ -97,8 +105,8 @@ fn last_recent(connection: &Connection) -> Result<Option<i64>> {
     Ok(rows::first(connection, tally::LAST_RECENT, [], |row| row.get(0))?.flatten())
 }
 
-/// The first hour with minutes that are to be merged. Goes from one hour to the next by one look into the index each,
-/// however many counts an hour has.
+/// Returns the first hour with minutes that are to be merged. Goes from one hour to the next with one index search
+/// each, however many counts an hour has.
 fn next_hour(connection: &Connection, merged: Merged) -> Result<Option<i64>> {
     let mut from = merged.to.unwrap_or(i64::MIN);
     while let Some(start) = rows::first(connection, tally::NEXT_START, (from, merged.before), |row| row.get(0))? {
@@ -111,7 +119,7 @@ fn next_hour(connection: &Connection, merged: Merged) -> Result<Option<i64>> {
     Ok(None)
 }
 
-/// Beginning of the hour of `at`.
+/// Returns the beginning of the hour that contains `at`.
 fn whole_hours(at: Timestamp) -> i64 {
     at.millis() - at.millis().rem_euclid(HOUR)
 }

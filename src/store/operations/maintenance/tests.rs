@@ -15,7 +15,7 @@ use crate::store::operations::rows;
 
 pub const RETENTION: Duration = Duration::from_secs(1_000);
 
-/// Where all background work stands, but for free space.
+/// The state of all background work except the return of free pages.
 #[derive(Default)]
 pub struct Upkeep {
     pub removal: Removal,
@@ -24,14 +24,14 @@ pub struct Upkeep {
 }
 
 impl Fixture {
-    /// Takes an event, and calls its delivery off so that nothing of it is pending.
+    /// Sends an event and cancels its first delivery, so that nothing of it is pending.
     pub async fn settled(&self, now: Timestamp) -> EventId {
         let (event, delivery) = self.push(now).await;
         self.store.cancel_delivery(delivery).await.unwrap();
         event
     }
 
-    /// Does all background work that there is at `now`.
+    /// Runs all background work that is due at `now`.
     pub async fn keep_up(&self, upkeep: &mut Upkeep, now: Timestamp) {
         while self.store.remove_deleted(&mut upkeep.removal).await.unwrap() < IDLE {}
         upkeep.retention.make_due();
@@ -64,13 +64,13 @@ async fn a_deleted_destination_goes_with_its_deliveries_and_no_others() {
         fixture.push(at(1)).await;
     }
     let [first, second] = [fixture.another(at(1)).await, fixture.another(at(1)).await];
-    // More than one look, and than one step.
+    // More events than one turn reads, and more than one write request deletes.
     let after = SCAN_ROWS + MAX_ROWS + 1;
     for _ in 0..after {
         fixture.push(at(2)).await;
     }
     fixture.store.delete_destination(second.id.clone(), at(3)).await.unwrap();
-    // One more is deleted meanwhile, which goes before it.
+    // Another destination is deleted in the meantime. The one with the lower key is removed first.
     assert!(fixture.store.remove_deleted(&mut upkeep.removal).await.unwrap() < IDLE);
     assert!(fixture.deliveries(&second) > 0);
     fixture.store.delete_destination(first.id.clone(), at(3)).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_deleted_destination_goes_though_its_account_goes_on() {
 async fn a_deleted_account_goes_with_all_it_has() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    // More deliveries of one event than a step removes.
+    // More deliveries of one event than one write request deletes.
     for _ in 0..MAX_ROWS + 1 {
         fixture.another(at(1)).await;
     }

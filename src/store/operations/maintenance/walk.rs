@@ -1,5 +1,6 @@
-//! Which events are old enough to go, found in a snapshot. An event's deliveries have the ids right behind its own, so
-//! events in a row and all their deliveries are one range of ids in two tables, and go without a look-up for each.
+//! Finds the events that retention may delete, in a read snapshot. An event's deliveries have the ids right after its
+//! own. So events in a row, with all of their deliveries, are one range of ids in two tables. Retention deletes such a
+//! range without a search for each delivery. Nothing is written here; `retention.rs` deletes.
 
 use rusqlite::Connection;
 
@@ -9,52 +10,53 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::operations::rows;
 
-/// Events that go together at most; between two such pieces a step looks at its time.
+/// Most events of one piece. Between two pieces a write request checks its time.
 const IN_A_PIECE: usize = 64;
 
-/// The same where the number of their deliveries was not looked at: one may have 1,000.
+/// Most events of one piece if the number of their deliveries is not known: one event may have 1,000.
 const IN_A_BLIND_PIECE: usize = 4;
 
-/// Events in a row that go, with all their deliveries: ids from `first` on and below `end`.
+/// Events in a row that can be deleted with all of their deliveries: ids from `first` on and below `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
     /// Id of the first event.
     pub first: i64,
-    /// Id of the event behind the last one; where there is none, an id behind its deliveries.
+    /// Id of the event after the last one. If there is none, an id above all deliveries of the last one.
     pub end: i64,
     events: usize,
 }
 
 #[cfg(test)]
 impl Piece {
-    /// One event.
+    /// A piece of one event.
     pub fn of(first: i64, end: i64) -> Self {
         Self { first, end, events: 1 }
     }
 }
 
-/// Which events retention takes.
+/// How old an event must be to be deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct Age {
-    /// Those that were received before this.
+    /// Only events received before this time.
     pub before: Timestamp,
-    /// But not later than this where they have an `Idempotency-Key`, which would go with them.
+    /// An event with an `Idempotency-Key` must also have been received at this time or before. Deleting an event
+    /// deletes its key, which is valid for 24 hours.
     pub keyed_until: Timestamp,
 }
 
 impl Age {
-    /// At `now`, where events are kept for `retention`.
+    /// The limits at `now`, where events are kept for `retention`.
     pub fn at(now: Timestamp, retention: std::time::Duration) -> Self {
         Self { before: now.minus(retention), keyed_until: keys_over(now) }
     }
 
-    /// Below this id all events are old, and none has a key that still holds.
+    /// All events below this id are old, and none has a key that is still valid.
     pub fn keyed_end(self) -> i64 {
-        // A key is over at `keyed_until` itself.
+        // An event that was received exactly at `keyed_until` has no valid key any more, hence 1 ms more.
         sequence_id(self.before.min(self.keyed_until.plus(std::time::Duration::from_millis(1))))
     }
 
-    /// Below this id all events are old. An id's time is never before that of its event's receipt.
+    /// All events below this id are old: the time in an id is never before the receipt of its event.
     pub fn end(self) -> i64 {
         sequence_id(self.before)
     }
@@ -64,7 +66,7 @@ impl Age {
     }
 }
 
-/// Time of receipt and id: a place among the events of a clock that was set back.
+/// Time of receipt in milliseconds, and id: a position among the events of a clock that was set back.
 pub type Place = (i64, i64);
 
 struct Row {
@@ -77,38 +79,45 @@ fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row { id: row.get(0)?, received: row.get(1)?, keyed: row.get(2)? })
 }
 
+/// The first event with the id `?1` or a higher one.
 pub const FIRST: &str = "SELECT id FROM event NOT INDEXED WHERE id >= ?1 ORDER BY id LIMIT 1";
 
+/// The delivery that follows the first `?2` deliveries with ids above `?1`.
 pub const NTH_DELIVERY: &str = "SELECT id FROM delivery NOT INDEXED WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2";
 
+/// The first `?3` events with ids from `?1` on and below `?2`.
 pub const BY_ID: &str = "SELECT id, received_at, idempotency_key IS NOT NULL FROM event NOT INDEXED
      WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
 
+/// The event of the delivery `?1`: the last event with a lower id.
 pub const OF_DELIVERY: &str = "SELECT id, received_at, idempotency_key IS NOT NULL FROM event NOT INDEXED
      WHERE id < ?1 ORDER BY id DESC LIMIT 1";
 
+/// Events received more than a minute before the time in their id. The first condition is that of the partial index,
+/// which SQLite must recognise.
 pub const OUT_OF_ORDER: &str =
     "SELECT id, received_at, idempotency_key IS NOT NULL FROM event INDEXED BY event_out_of_order
      WHERE received_at < (id >> 21) - 60000 AND (received_at, id) > (?1, ?2) AND received_at < ?3
      ORDER BY received_at, id LIMIT ?4";
 
-/// Pending deliveries in a range of ids. What is settled by success is not in this index, and the second condition says
-/// so to SQLite.
+/// Pending deliveries in a range of ids. Succeeded ones are not in this partial index, and SQLite uses the index only
+/// if the query repeats the condition `state <> 1`.
 pub const PENDING: &str = "SELECT id FROM delivery INDEXED BY delivery_unsettled
      WHERE state = 0 AND state <> 1 AND id > ?1 AND id < ?2 ORDER BY id";
 
-/// What a walk found.
+/// What one walk by id found.
 #[derive(Debug, Default)]
 pub struct RetentionCursor {
-    /// What goes, in the walk's order.
+    /// What can be deleted, in the order of the walk.
     pub pieces: Vec<Piece>,
-    /// The walk goes on with this id.
+    /// Id from which the walk continues.
     pub next: i64,
-    /// Whether it has not come to its end.
+    /// Whether the walk has not reached its end yet.
     pub more: bool,
 }
 
-/// Walks by id from `from` on to below `end`, over about `rows` events and deliveries, and at least one event.
+/// Walks by id from `from` on to below `end`. Looks at up to about `rows` events and as many deliveries, but at least
+/// at one event.
 pub fn by_id(connection: &Connection, from: i64, end: i64, age: Age, rows: usize) -> Result<RetentionCursor> {
     let first = rows::first(connection, FIRST, [from], |row| row.get(0))?;
     let Some(first) = first.filter(|first| *first < end) else {
@@ -134,7 +143,7 @@ pub fn by_id(connection: &Connection, from: i64, end: i64, age: Age, rows: usize
     Ok(walked)
 }
 
-/// The events of `deliveries`, which are ascending, where nothing of them is pending any more.
+/// Returns the events of `deliveries` that are old and have no pending delivery. `deliveries` must be ascending.
 pub fn of_deliveries(connection: &Connection, deliveries: &[i64], age: Age) -> Result<Vec<Piece>> {
     let mut pieces = Vec::new();
     let mut looked = None;
@@ -147,8 +156,9 @@ pub fn of_deliveries(connection: &Connection, deliveries: &[i64], age: Age) -> R
     Ok(pieces)
 }
 
-/// Walks over up to `events` that were received more than a minute before their id's time, since the clock had gone back:
-/// by time of receipt and id, from behind `from` on. Gives what goes, and where to go on; `None` at the end.
+/// Walks over up to `events` events that were received more than a minute before the time in their id. The clock had
+/// gone back when these events came. The walk goes by time of receipt and id, after `from`. Returns what can be
+/// deleted, and where to continue; `None` at the end.
 pub fn out_of_order(
     connection: &Connection,
     from: Place,
@@ -174,12 +184,13 @@ fn look_at(connection: &Connection, event: &Row, age: Age, pieces: &mut Vec<Piec
     Ok(())
 }
 
-/// Whether a delivery with an id between these is pending.
+/// Whether a delivery with an id above `first` and below `end` is pending.
 pub fn is_pending(connection: &Connection, first: i64, end: i64) -> Result<bool> {
     Ok(rows::first(connection, PENDING, (first, end), |_| Ok(()))?.is_some())
 }
 
-/// Id of the event behind this one; where there is none, an id behind the last delivery, which is this one's if it has any.
+/// Returns the id of the event after this one. If there is none, returns an id above the last delivery, which belongs
+/// to this event if the event has any.
 fn behind(connection: &Connection, event: i64) -> Result<i64> {
     if let Some(next) = rows::first(connection, FIRST, [event + 1], |row| row.get(0))? {
         return Ok(next);
@@ -188,7 +199,8 @@ fn behind(connection: &Connection, event: i64) -> Result<i64> {
     Ok(last.flatten().map_or(event, |last| last.max(event)) + 1)
 }
 
-/// Adds an event to the last piece where it is right behind that.
+/// Adds an event to the last piece if it follows directly and the piece has fewer than `most` events. Otherwise begins
+/// a new piece.
 fn join(pieces: &mut Vec<Piece>, first: i64, end: i64, most: usize) {
     match pieces.last_mut() {
         Some(last) if last.end == first && last.events < most => {

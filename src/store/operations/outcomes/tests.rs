@@ -7,7 +7,7 @@ use crate::store::operations::fixture::Fixture;
 const NOW: Timestamp = Timestamp::EPOCH;
 
 impl Fixture {
-    /// An attempt of `delivery` that was answered so at `second`.
+    /// An attempt of `delivery` that was answered with `status` and `body` at `second`.
     fn answered(&self, delivery: DeliveryId, second: u64, status: u16, body: &[u8]) -> FinishedAttempt {
         let at = NOW.plus(Duration::from_secs(second));
         let outcome = Outcome::Answer { status, retry_after: None };
@@ -37,7 +37,7 @@ impl Fixture {
         self.step(move |tx| Ok(tx.destinations().is_healthy(key))).await.unwrap()
     }
 
-    /// As after an outcome of another delivery that succeeded.
+    /// Makes the destination healthy by the success of another delivery.
     async fn make_sound(&self) {
         let (_, other) = self.push(NOW).await;
         self.settle(self.answered(other, 0, 200, b"")).await;
@@ -52,7 +52,7 @@ impl Fixture {
         self.value("SELECT count(*) FROM attempt")
     }
 
-    /// All of a delivery's row, but for its own id and its event's.
+    /// All columns of a delivery's row except its own id and its event's.
     fn row(&self, delivery: DeliveryId) -> String {
         self.value(&format!(
             "SELECT concat_ws(' ', destination_key, state, step, attempt_count, next_attempt_at,
@@ -143,7 +143,7 @@ async fn an_outcome_without_an_attempt_leaves_the_first_one_as_it_was() {
     let (read, attempts) = fixture.store.delivery(delivery).await.unwrap();
     assert_eq!((read.attempt_count, read.status_code, read.error), (1, None, Some(ErrorClass::UrlTooLong)));
     assert_eq!((attempts.len(), attempts[0].status_code, attempts[0].error), (1, Some(200), None));
-    // The next is its second, though nothing was ever wrong with the destination.
+    // The next attempt is the second one, though the destination has never failed.
     fixture.store.retry_delivery(delivery).await.unwrap();
     fixture.settle(fixture.answered(delivery, 3, 204, b"")).await;
     assert_eq!(fixture.attempts(delivery).await.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2]);
@@ -155,7 +155,7 @@ async fn one_statement_writes_what_the_general_way_does() {
     let mut written = Vec::new();
     for sound in [false, true] {
         let (_, plain) = fixture.push(NOW).await;
-        // Its URL was too long until somebody changed it.
+        // Its URL was too long until somebody changed the URL.
         let (_, reopened) = fixture.push(NOW).await;
         let mut unsent = fixture.answered(reopened, 0, 200, b"");
         (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
@@ -224,7 +224,7 @@ async fn what_is_rolled_back_was_never_sound() {
             assert!(tx.destinations().is_healthy(finished.destination));
             Err::<(), _>(Error::unavailable(why, "undone"))
         };
-        // The first undoes a savepoint, the other the whole transaction.
+        // The first error rolls back to a savepoint, the second one rolls back the whole transaction.
         let failed = if why == Unavailable::Io {
             fixture.step(step).await
         } else {
@@ -236,7 +236,7 @@ async fn what_is_rolled_back_was_never_sound() {
     assert!(!fixture.is_failing());
 }
 
-/// What the destination is held back until, in seconds.
+/// When the destination's hold ends, in seconds.
 fn held(fixture: &Fixture) -> Option<u64> {
     fixture.value::<Option<u64>>("SELECT held_until FROM destination").map(|millis| millis / 1_000)
 }

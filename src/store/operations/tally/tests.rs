@@ -4,16 +4,16 @@ use crate::domain::time::Timestamp;
 use crate::store::operations::fixture::Fixture;
 use std::time::Duration;
 
-/// Destinations that are no few.
+/// More destinations than are counted in their rows at once.
 const MANY: usize = DIRECT_MAX + 1;
 
-/// Beginning of some minute.
+/// The beginning of some minute.
 fn at() -> Timestamp {
     Timestamp::from_millis(7 * MINUTE)
 }
 
 impl Fixture {
-    /// So many destinations beside the one it has.
+    /// Creates this many destinations besides the one of the fixture.
     async fn destinations(&self, number: usize) -> Vec<DestinationKey> {
         self.step(move |tx| {
             (0..number)
@@ -31,7 +31,7 @@ impl Fixture {
         .unwrap()
     }
 
-    /// A commit in which something was made for each of these.
+    /// Commits a transaction in which one delivery is created for each of these destinations.
     async fn commit(&self, destinations: &[DestinationKey]) {
         let destinations = destinations.to_vec();
         self.step(move |tx| {
@@ -42,7 +42,7 @@ impl Fixture {
         .unwrap();
     }
 
-    /// What charts show as made.
+    /// How many created deliveries the charts show.
     async fn shown(&self) -> u64 {
         let end = at().plus(Duration::from_secs(60));
         let request = StatsRequest::new(None, None, Timestamp::EPOCH, end, Duration::from_secs(60)).unwrap();

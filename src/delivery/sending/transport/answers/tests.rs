@@ -4,7 +4,7 @@ use super::*;
 
 const WHOLE: &[usize] = &[];
 
-/// What ureq sees of an answer whose bytes come cut at these places.
+/// What ureq sees of a response whose bytes come in pieces, divided at `cuts`.
 fn seen(answers: &mut Answers, wire: &[u8], cuts: &[usize]) -> (Vec<u8>, bool) {
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (wire.len() + 1)).collect();
     cuts.extend([0, wire.len()]);

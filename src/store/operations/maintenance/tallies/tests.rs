@@ -27,7 +27,7 @@ const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
 impl Fixture {
-    /// One that was made in the minute of `now`, for the first destination.
+    /// Counts one delivery as created in the minute of `now`, for the first destination.
     async fn counted(&self, now: Timestamp) {
         let key = self.destination.key;
         let count = move |tx: &mut Transaction<'_>| {
@@ -42,7 +42,7 @@ impl Fixture {
         while self.store.maintain_tallies(tallies, retention, now).await.unwrap() < IDLE {}
     }
 
-    /// Beginnings of the buckets in seconds, and their counts.
+    /// Beginnings of the buckets in seconds, and their counts of created deliveries.
     fn buckets(&self) -> Vec<(u64, u64)> {
         let file = Connection::open(self.path()).unwrap();
         let buckets = "SELECT start / 1000, accepted FROM tally ORDER BY destination_key, start";
@@ -86,7 +86,7 @@ async fn what_is_older_than_the_retention_goes_but_a_day_stays() {
     fixture.tend(&mut tallies, 2 * DAY, at(3 * DAY)).await;
     let left = fixture.buckets();
     assert_eq!((left.len(), left[0]), (48, (DAY, 1)));
-    // However short the retention is.
+    // The last day stays, however short the retention is.
     fixture.tend(&mut tallies, 1, at(3 * DAY)).await;
     let left = fixture.buckets();
     assert_eq!((left.len(), left[0]), (24, (2 * DAY + 60, 1)));

@@ -10,11 +10,11 @@ use crate::store::operations::maintenance::tests::Upkeep;
 
 mod random;
 
-/// More than one look and one step.
+/// More events than one turn reads and than one write request deletes.
 const MANY: usize = 300;
 
 impl Retention {
-    /// As after a rest.
+    /// Makes the walk over events of a clock that was set back due at once.
     pub fn make_due(&mut self) {
         self.out_of_order.due = Instant::now();
     }
@@ -39,7 +39,7 @@ fn all_looks_go_by_an_index_in_its_order() {
         let plan: Vec<String> =
             explain.query_map(nulls, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect();
         assert_eq!(plan[0], expected);
-        // What cascades.
+        // The other lines are for rows that cascade.
         assert!(plan.iter().all(|line| line.starts_with("SEARCH")), "{plan:?}");
     }
 }
@@ -71,7 +71,7 @@ async fn what_is_pending_stays_until_it_is_settled() {
 }
 
 impl Fixture {
-    /// As [`push`](Self::push), [`MANY`] times.
+    /// Calls [`push`](Self::push) [`MANY`] times.
     async fn push_many(&self, now: Timestamp) -> Vec<(EventId, DeliveryId)> {
         let mut pending = Vec::with_capacity(MANY);
         for _ in 0..MANY {
@@ -80,7 +80,7 @@ impl Fixture {
         pending
     }
 
-    /// As [`settled`](Self::settled), under an `Idempotency-Key`.
+    /// Does what [`settled`](Self::settled) does, with an `Idempotency-Key`.
     async fn settled_under(&self, key: &str, now: Timestamp) -> EventId {
         let accepted = self.repeat(key, now).await;
         assert!(!accepted.duplicate);
@@ -116,7 +116,7 @@ async fn an_event_stays_until_its_key_is_over_though_its_retention_is() {
 async fn keys_that_still_hold_keep_nothing_behind_them() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
-    // More than one look.
+    // More events than one turn reads.
     for number in 0..MANY {
         fixture.settled_under(&number.to_string(), at(100)).await;
     }
@@ -167,7 +167,7 @@ async fn a_clock_that_was_far_ahead_for_a_while_keeps_nothing_longer() {
         fixture.store.cancel_delivery(*delivery).await.unwrap();
     }
     fixture.keep_up(&mut upkeep, at(2_000)).await;
-    // It says of itself that it was received in a year.
+    // The event that is left was received a year later, by the clock of that moment.
     assert_eq!(fixture.events(), [ahead.0]);
     fixture.keep_up(&mut upkeep, at(year + 1_001)).await;
     assert!(fixture.events().is_empty());
@@ -178,7 +178,7 @@ async fn a_clock_that_went_back_a_little_keeps_an_event_for_that_much_longer() {
     let fixture = Fixture::new().await;
     let mut upkeep = Upkeep::default();
     let first = fixture.settled(at(100)).await;
-    // Its id is of the same second as the first one's.
+    // Its id has the same second as the id of the first event.
     fixture.settled(at(60)).await;
     assert_eq!(fixture.value::<u64>("SELECT count(*) FROM event WHERE received_at < (id >> 21) - 60000"), 0);
     fixture.keep_up(&mut upkeep, at(1_099)).await;
@@ -265,7 +265,7 @@ async fn where_too_many_are_settled_late_retention_walks_again() {
     for (_, delivery) in &pending[1..] {
         fixture.store.cancel_delivery(*delivery).await.unwrap();
     }
-    // As if these had not been kept.
+    // As if there had been too many of these to keep.
     let again_from = fixture.store.memory.late.take().deliveries.first().copied();
     upkeep.retention.take(LateEvents { deliveries: Vec::new(), again_from });
     fixture.keep_up(&mut upkeep, at(2_000)).await;

@@ -1,4 +1,4 @@
-//! Random files and what may happen to them: after enough turns exactly what should be left is left.
+//! Random sequences of operations. After enough turns the file must contain exactly the events that should be left.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use crate::domain::ids::DeliveryId;
 use crate::store::operations::maintenance::tests::RETENTION;
 use crate::store::operations::rows;
 
-/// Times are whole numbers of these and what retention compares them to is not, so that the minute by which an event may
-/// stay longer makes no difference.
+/// Seconds. Events are received at whole multiples of this, and retention looks half of it later. So the minute by
+/// which an event may stay longer makes no difference.
 const GRAIN: i64 = 100;
 
 #[derive(Debug, Clone)]
 enum Happening {
-    /// So many grains pass; the clock may be set back.
+    /// This many grains pass. A negative number sets the clock back.
     Time(i64),
-    /// An event with deliveries in these states, of which the settled ones have so many attempts.
+    /// An event with deliveries in these states. Those that are not pending have this many attempts.
     Event { keyed: bool, states: Vec<i64>, attempts: usize },
-    /// The n-th pending delivery is called off.
+    /// The n-th pending delivery is cancelled.
     Settle(usize),
-    /// The n-th settled delivery is opened again.
+    /// The n-th delivery that is not pending is opened again.
     Reopen(usize),
     /// The n-th destination is deleted.
     Delete(usize),
-    /// The server starts anew, as far as retention goes.
+    /// Retention starts again without its state, as after a restart of the server.
     Restart,
-    /// Some of the work.
+    /// One turn of retention.
     Turn,
-    /// All of it.
+    /// Turns of all background work until nothing is left to do.
     Turns,
 }
 
@@ -53,7 +53,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct Known {
     received: i64,
     keyed: bool,
-    /// Whether each is pending, by id, with its destination.
+    /// By id: whether the delivery is pending, and the index of its destination.
     deliveries: BTreeMap<i64, (bool, usize)>,
 }
 
@@ -77,7 +77,7 @@ impl Play {
         Self { fixture, destinations, upkeep: Upkeep::default(), known: BTreeMap::new(), now: 10_000, keys: 0 }
     }
 
-    /// Between two grains.
+    /// The time between two grains.
     fn looks_at(&self) -> Timestamp {
         Timestamp::from_millis((self.now * GRAIN + GRAIN / 2) * 1_000)
     }
@@ -200,7 +200,7 @@ proptest! {
                 play.happens(happening).await;
             }
             play.turns().await;
-            // In the end all of it is settled, and old beyond any clock that there was.
+            // In the end no delivery is pending, and all events are older than any time the clock has had.
             while let Some((event, delivery)) = play.nth(0, true) {
                 play.fixture.store.cancel_delivery(DeliveryId(delivery)).await.unwrap();
                 play.known.get_mut(&event).unwrap().deliveries.get_mut(&delivery).unwrap().0 = false;

@@ -1,0 +1,180 @@
+//! `data-pusher serve`: its flags, their environment variables and defaults. The doc comments are the help text.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+use ipnet::IpNet;
+
+use super::values::{boolean, file, max_body, memory, network, origin, retention, schedule, timeout};
+use crate::app::{Config, LogFormat};
+use crate::delivery::Trust;
+use crate::domain::duration;
+use crate::domain::origin::Origin;
+use crate::domain::rate::Rate;
+use crate::domain::retry::RetrySchedule;
+use crate::domain::secret::AdminToken;
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address to listen on
+    #[arg(long, env = "DATA_PUSHER_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// Database file; made where there is none
+    #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
+    database: PathBuf,
+
+    /// Token of the admin API; without one, the first start makes one and keeps it in DATABASE.admin-token
+    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    admin_token: Option<String>,
+
+    /// File that holds the token of the admin API
+    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+
+    /// For a laptop: no admin token, destinations on loopback allowed; listens on loopback only
+    #[arg(long, env = "DATA_PUSHER_DEV", value_parser = boolean)]
+    dev: bool,
+
+    /// Where people reach the server, if not at --listen, such as `https://push.example.com` behind a reverse proxy
+    #[arg(long, env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
+    public_url: Option<Origin>,
+
+    /// Origin whose pages may call the API with a token of their own, such as `https://app.example.com` (repeatable)
+    #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
+    cors_origin: Vec<Origin>,
+
+    /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
+    #[arg(long, env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
+    allow_network: Vec<IpNet>,
+
+    /// File with certificates (PEM) of authorities that https destinations may have theirs from, besides Mozilla's (repeatable)
+    #[arg(long, env = "DATA_PUSHER_CA_FILE", value_delimiter = ',', value_name = "FILE", value_parser = file)]
+    ca_file: Vec<PathBuf>,
+
+    /// Attempts under way at once, over all destinations
+    #[arg(long, env = "DATA_PUSHER_WORKERS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    workers: u16,
+
+    /// Attempts under way at once to one destination
+    #[arg(long, env = "DATA_PUSHER_DESTINATION_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    destination_concurrency: u16,
+
+    /// Time for one attempt, from look-up to the end of the answer
+    #[arg(long, env = "DATA_PUSHER_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    timeout: Duration,
+
+    /// Delays between attempts; when they are used up the delivery is exhausted. With `--retry-schedule=` there are none,
+    /// and each delivery is tried once
+    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = schedule)]
+    retry_schedule: RetrySchedule,
+
+    /// Pause a destination after nothing but failures for this long
+    #[arg(long, env = "DATA_PUSHER_PAUSE_AFTER", default_value = "5d", value_parser = duration::parse)]
+    pause_after: Duration,
+
+    /// Largest request body, such as 1MiB, 1MB or 1048576
+    #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value = "1MiB", value_name = "SIZE", value_parser = max_body)]
+    max_body: usize,
+
+    /// Memory for documents and answers, all of them together; what does not fit waits in the file or is answered 503
+    #[arg(long, env = "DATA_PUSHER_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = memory)]
+    memory: usize,
+
+    /// Time for a request's head, then for its body (a second more for each 8 KiB), then for each piece of the answer
+    #[arg(long, env = "DATA_PUSHER_REQUEST_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    request_timeout: Duration,
+
+    /// Events that one account may send, such as 100/s or 6000/m, all of them at once if need be; no limit by default
+    #[arg(long, env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
+    account_rate: Option<Rate>,
+
+    /// Keep events, deliveries, attempts and the counts of charts for this long; events with a pending delivery stay, those
+    /// with an Idempotency-Key and the counts stay for 24 hours at least
+    #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
+    retention: Duration,
+
+    /// How log lines look
+    #[arg(long, env = "DATA_PUSHER_LOG_FORMAT", default_value = "auto")]
+    log_format: LogFormat,
+
+    /// At the end, wait this long for attempts under way
+    #[arg(long, env = "DATA_PUSHER_SHUTDOWN_GRACE", default_value = "30s", value_parser = duration::parse)]
+    shutdown_grace: Duration,
+}
+
+impl Serve {
+    /// Of the two ways to give an admin token: a flag wins over the other way's variable, as it does over its own.
+    pub fn choose_token(&mut self, matches: &ArgMatches) -> Result<(), String> {
+        use ValueSource::{CommandLine, EnvVariable};
+        match (matches.value_source("admin_token"), matches.value_source("admin_token_file")) {
+            (Some(CommandLine), Some(CommandLine)) => {
+                Err("--admin-token and --admin-token-file are both given; give one of them".to_owned())
+            }
+            (Some(EnvVariable), Some(EnvVariable)) => {
+                Err("DATA_PUSHER_ADMIN_TOKEN and DATA_PUSHER_ADMIN_TOKEN_FILE are both set; set one of them".to_owned())
+            }
+            (Some(CommandLine), _) => {
+                self.admin_token_file = None;
+                Ok(())
+            }
+            (_, Some(CommandLine)) => {
+                self.admin_token = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The settings of the server.
+    ///
+    /// # Errors
+    /// One line that says which flags do not go together, or which file cannot be read.
+    pub fn config(self) -> Result<Config, String> {
+        if self.dev && !self.listen.ip().is_loopback() {
+            return Err(format!(
+                "--dev listens on loopback only, and {} is not; drop --dev or listen on 127.0.0.1",
+                self.listen
+            ));
+        }
+        if self.dev && (self.admin_token.is_some() || self.admin_token_file.is_some()) {
+            return Err("--dev needs no admin token; give one or the other".to_owned());
+        }
+        let given = match (&self.admin_token, &self.admin_token_file) {
+            (Some(token), _) => Some(AdminToken::parse(token)?),
+            (None, Some(path)) => Some(token_in(path)?),
+            (None, None) => None,
+        };
+        Ok(Config {
+            listen: self.listen,
+            database: self.database,
+            admin_token: given,
+            dev: self.dev,
+            public_url: self.public_url,
+            cors_origins: self.cors_origin,
+            allow_network: self.allow_network,
+            trust: Trust::load(&self.ca_file)?,
+            workers: usize::from(self.workers),
+            destination_concurrency: usize::from(self.destination_concurrency),
+            timeout: self.timeout,
+            retry_schedule: self.retry_schedule,
+            pause_after: self.pause_after,
+            max_body: self.max_body,
+            memory: self.memory,
+            request_timeout: self.request_timeout,
+            account_rate: self.account_rate,
+            retention: self.retention,
+            log_format: self.log_format,
+            shutdown_grace: self.shutdown_grace,
+        })
+    }
+}
+
+fn token_in(path: &Path) -> Result<AdminToken, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read the admin token from {}: {error}", path.display()))?;
+    AdminToken::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
+}
