@@ -1,4 +1,5 @@
-//! Who gets in: the admin token, and the token of an account.
+//! Who may call the API: the extractors of the admin token and of an account's token, with their security schemes.
+//! Checking the admin token and sessions is in `web/access`. Account tokens are looked up in `store`.
 
 use std::sync::Arc;
 
@@ -16,22 +17,23 @@ use crate::web::access::{AdminAccess, AuthMethod};
 use crate::web::browser::same_origin::Caller;
 use crate::web::problem::{ApiError, ApiResult};
 
-/// Name of the admin token's scheme in the document.
+/// Name of the admin token's security scheme in the OpenAPI document.
 pub const ADMIN_SCHEME: &str = "adminToken";
 
-/// Name of the account token's scheme in the document.
+/// Name of the account token's security scheme in the OpenAPI document.
 pub const APP_SCHEME: &str = "appToken";
 
-/// The header of an account's token.
+/// Header in which a client sends its account's token.
 pub const TOKEN_HEADER: &str = "CL-XTOKEN";
 
-/// Implementations in the field drift to this name, so it is taken too.
+/// Second name of [`TOKEN_HEADER`]. Some existing implementations use this name, so it is accepted too.
 pub const TOKEN_HEADER_ALIAS: &str = "CL-X-TOKEN";
 
-/// Proof that the caller may use the admin API. An operation that takes it first reads nothing before.
+/// Proof that the caller may use the admin API. If this is an operation's first argument, nothing is read before the
+/// check.
 #[derive(Debug)]
 pub struct Admin {
-    /// The session that let the caller in, and when that was; none for who shows the token each time.
+    /// The session that let the caller in, and the time of that check. `None` with the admin token and under `--dev`.
     session: Option<(SessionLifetime, Timestamp)>,
 }
 
@@ -53,7 +55,8 @@ impl Admin {
         Ok(Self { session })
     }
 
-    /// Resolves once the caller may not use it any more: what goes on for long ends then.
+    /// Resolves when the caller may no longer use the admin API, so that a long response can end then. Without a
+    /// session this never resolves.
     pub async fn over(self) {
         match self.session {
             Some((life, since)) => life.over(since).await,
@@ -69,8 +72,10 @@ impl<'a> ApiExtractor<'a> for Admin {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let description =
-            "The admin token. Under `--dev` none is asked for, and a browser that has logged in needs none.";
+        let description = "The admin token of the server, sent as `Authorization: Bearer TOKEN`. In Swagger UI \
+                           enter the token alone, without `Bearer`. If you gave the server no admin token, it \
+                           created one in the file `DATABASE.admin-token`, such as `data-pusher.db.admin-token`. \
+                           Under `--dev`, and in a browser that has logged in at `/login`, no token is needed.";
         registry.create_security_scheme(ADMIN_SCHEME, scheme("http", description, None, Some("bearer")));
     }
 
@@ -88,25 +93,26 @@ impl<'a> ApiExtractor<'a> for Admin {
     }
 }
 
-/// Digest of the account token that came, if exactly one did. Whose it is the handler asks the store.
+/// Digest of the account token in the request, if exactly one token was sent. The handler asks the store which account
+/// the token belongs to.
 #[derive(Debug)]
 pub struct AccountToken(pub Result<TokenDigest, NoToken>);
 
-/// Why an account token is none.
+/// Why a request has no valid account token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoToken {
-    /// There is no header for it.
+    /// No token header was sent.
     Missing,
-    /// The header is there, and nothing in it.
+    /// The header is there, but empty.
     Empty,
-    /// Several came that are not the same.
+    /// Several headers were sent, and their values differ.
     Several,
-    /// It is of no account.
+    /// No account has this token.
     Unknown,
 }
 
 impl AccountToken {
-    /// Both header names count; two that differ are none.
+    /// Reads the token under both header names. Values that differ are an error.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(TOKEN_HEADER).iter().chain(headers.get_all(TOKEN_HEADER_ALIAS));
         let Some(first) = lines.next().map(|line| line.as_bytes()) else { return Self(Err(NoToken::Missing)) };
@@ -118,7 +124,7 @@ impl AccountToken {
 }
 
 impl NoToken {
-    /// What is said to who sent it; never the token.
+    /// The text for the client, which never contains the token.
     pub fn detail(self) -> &'static str {
         match self {
             Self::Missing => "There is no token: send the app secret token of an account in the CL-XTOKEN header.",
@@ -145,7 +151,9 @@ impl<'a> ApiExtractor<'a> for AccountToken {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        let description = "The app secret token of the account whose data it is.";
+        let description = "The app secret token of an account. Send the account's app secret token in the CL-XTOKEN \
+                           header. In Swagger UI: Authorize, appToken. The token is only shown in the response that \
+                           created the account or rotated its token.";
         registry.create_security_scheme(APP_SCHEME, scheme("apiKey", description, Some(TOKEN_HEADER), None));
     }
 

@@ -1,4 +1,5 @@
-//! What the API works with.
+//! The context that all handlers and extractors share: the store, the settings and the ports to the engine. Nothing
+//! that belongs to one request is kept here.
 
 use std::sync::Arc;
 
@@ -11,24 +12,24 @@ use crate::web::access::AdminAccess;
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
 
-/// What handlers and extractors work with; `app` makes it.
+/// What handlers and extractors need. `app` creates the one instance.
 pub struct ApiContext {
     /// The database.
     pub store: Store,
-    /// What opens the admin API.
+    /// How callers of the admin API prove who they are.
     pub access: Arc<AdminAccess>,
-    /// Whose pages may do what.
+    /// Which web pages may call the API.
     pub origins: OriginPolicy,
-    /// Where deliveries may go.
+    /// Addresses to which deliveries may be sent.
     pub network: Arc<NetworkPolicy>,
-    /// How long bodies may be and take.
+    /// Limits of request bodies: size, time and memory.
     pub bodies: BodyLimits,
-    /// Events that each account may send.
+    /// Maximum rate of events for each account; `None` means no limit.
     pub account_rate: Option<Rate>,
-    /// Sends test deliveries.
+    /// Sends test requests to destinations, outside the queue.
     pub test_sender: Arc<dyn SendTest>,
-    /// Writes `/metrics`.
+    /// Creates the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// The wall clock.
+    /// Reads the wall clock.
     pub clock: fn() -> Timestamp,
 }

@@ -1,4 +1,5 @@
-//! Whatever the framework answers by itself becomes a [`Problem`](crate::web::problem::Problem), and so does a panic.
+//! Turns every error of the framework into a [`Problem`](crate::web::problem::Problem), and every panic into a 500.
+//! Errors of handlers are problems already, and pass unchanged.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::operations::send_event;
 use super::paths::Paths;
 use crate::web::problem::{ApiError, MEDIA_TYPE};
 
-/// The endpoint that answers 500 where `endpoint` panics.
+/// An endpoint that responds with 500 when `endpoint` panics.
 pub fn catch_panics(endpoint: impl Endpoint<Output = Response> + 'static) -> impl Endpoint<Output = Response> {
     endpoint
         .with(CatchPanic::new().with_handler(|_| {
@@ -21,12 +22,12 @@ pub fn catch_panics(endpoint: impl Endpoint<Output = Response> + 'static) -> imp
         .map_to_response()
 }
 
-/// Shapes every error of `endpoint`.
+/// Wraps `endpoint`, so that each of its errors is a problem.
 pub fn with_problem_errors<E: Endpoint<Output = Response>>(endpoint: E, paths: Arc<Paths>) -> WithProblemErrors<E> {
     WithProblemErrors { endpoint, paths }
 }
 
-/// An endpoint whose every error is a problem.
+/// An endpoint whose errors are all problems.
 pub struct WithProblemErrors<E> {
     endpoint: E,
     paths: Arc<Paths>,
@@ -46,7 +47,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for WithProblemErrors<E> {
     }
 }
 
-/// The error as clients of the path expect it: the data handler's have titles of their own.
+/// The error with the title that clients of this path expect: the data handler has titles of its own.
 pub fn with_contract_title(uri: &Uri, error: ApiError) -> ApiError {
     if uri.path() == send_event::PATH { send_event::with_contract_title(error) } else { error }
 }

@@ -1,8 +1,9 @@
-//! The HTTP API: wire types, thin handlers, and the document that describes them. A handler authenticates, converts, calls one
-//! thing and converts back; its arguments are parsed before it runs. What pages for browsers share with it is in `web`.
+//! The HTTP API: wire types, thin handlers, and the OpenAPI document that describes them. A handler authenticates,
+//! converts, calls one function and converts back; its arguments are parsed before it runs. Rules belong in `domain`,
+//! SQL in `store`, and what browser pages share with the API in `web`.
 //!
-//! Floors: `routes` → {`document`, `errors`, `docs`} → `operations` → {`model`, `request`, `responses`, `auth`} → {`paths`,
-//! `context`, `tags`}. This file only says what `app` sees.
+//! Imports go down these floors: `routes` → {`document`, `errors`, `docs`} → `operations` → {`model`, `request`,
+//! `responses`, `auth`} → {`paths`, `context`, `tags`}. This file only says what `app` may use.
 
 mod auth;
 mod context;

@@ -1,16 +1,16 @@
-//! What is known of each path: its methods, for `Allow`, and its query parameters, so that a misspelt filter is refused
-//! instead of ignored. Read from the operations' descriptions, because the document made of them is large, and only wanted
-//! when somebody asks for it.
+//! What is known of each path: its methods, for the `Allow` header, and its query parameters. With these a misspelt
+//! filter is refused and not ignored. The data comes from the descriptions of the operations. The OpenAPI document is
+//! not used, because it is large and is only built when somebody asks for it.
 
 use poem::http::{Method, Uri};
 use poem_openapi::registry::{MetaApi, MetaOperation, MetaParamIn};
 
 use crate::web::problem::{ApiError, ApiResult};
 
-/// A path outside the document, and its methods.
+/// A path that is not in the OpenAPI document, and its methods.
 pub type Undocumented = (&'static str, &'static [&'static str]);
 
-/// The paths of the API.
+/// The paths of the API and of the pages beside it.
 pub struct Paths(Vec<Path>);
 
 struct Path {
@@ -24,7 +24,7 @@ struct Operation {
 }
 
 impl Paths {
-    /// Those of operations that are described, and a few beside them.
+    /// The paths of the described operations, and a few undocumented paths.
     pub fn new(described: Vec<MetaApi>, undocumented: impl IntoIterator<Item = Undocumented>) -> Self {
         let described = described.into_iter().flat_map(|api| api.paths).map(|path| Path {
             segments: segments(&path.path),
@@ -44,18 +44,18 @@ impl Paths {
             path.segments.len() == given.len()
                 && path.segments.iter().zip(&given).all(|(segment, given)| fits(segment, given))
         });
-        // A literal segment goes before a parameter, as in the router.
+        // A literal segment wins over a parameter, as in the router.
         matching.min_by_key(|path| path.segments.iter().filter(|segment| segment.starts_with('{')).count())
     }
 
-    /// The query parameters of an operation of the path, if it has that one.
+    /// Query parameters of an operation; `None` if the path does not have this method.
     #[cfg(test)]
     pub fn query(&self, method: &str, path: &str) -> Option<&[String]> {
         let operation = |operation: &&Operation| operation.method.eq_ignore_ascii_case(method);
         Some(&self.find(path)?.operations.iter().find(operation)?.query)
     }
 
-    /// Value of `Allow` for `path`.
+    /// Value of the `Allow` header for `path`. `GET` also allows `HEAD`.
     pub fn allowed(&self, path: &str) -> String {
         let mut methods = Vec::new();
         for operation in self.find(path).into_iter().flat_map(|path| &path.operations) {
@@ -67,10 +67,10 @@ impl Paths {
         methods.join(", ")
     }
 
-    /// Refuses query parameters that the operation does not have, and such as come twice.
+    /// Refuses query parameters that the operation does not have, and parameters that are given twice.
     ///
     /// # Errors
-    /// 400 that names them.
+    /// 400 that names the first such parameter.
     pub fn check_query(&self, method: &Method, uri: &Uri) -> ApiResult<()> {
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else { return Ok(()) };
         let Some(path) = self.find(uri.path()) else { return Ok(()) };

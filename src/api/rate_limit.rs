@@ -1,4 +1,5 @@
-//! Holds each account to the rate that `--account-rate` gives it.
+//! Limits how many events each account may send (`--account-rate`). The token buckets themselves are in
+//! `domain/rate.rs`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,15 +11,15 @@ use crate::domain::ids::AccountKey;
 use crate::domain::rate::{Buckets, Rate};
 use crate::web::problem::{ApiError, ApiResult};
 
-/// What accounts may still send.
+/// How much each account may still send.
 pub struct RateLimiter {
     buckets: Option<Mutex<Buckets<AccountKey>>>,
-    /// Times of the buckets count from here; the wall clock may be set.
+    /// Start of the buckets' time. The wall clock is not used, because somebody may set it.
     start: Instant,
 }
 
 impl RateLimiter {
-    /// Lets through `rate` of each account, or everything.
+    /// Allows `rate` for each account; without a rate, everything.
     pub fn new(rate: Option<Rate>) -> Self {
         Self { buckets: rate.map(|rate| Mutex::new(Buckets::new(rate))), start: Instant::now() }
     }
@@ -26,7 +27,7 @@ impl RateLimiter {
     /// Counts one request of `account`.
     ///
     /// # Errors
-    /// 429 if there were too many.
+    /// 429 if the account has sent too many.
     pub fn admit(&self, account: AccountKey) -> ApiResult<()> {
         let Some(buckets) = &self.buckets else { return Ok(()) };
         let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,9 +35,9 @@ impl RateLimiter {
     }
 }
 
-/// Also the example in the document.
+/// The 429 response. `document/errors.rs` repeats its text as an example.
 pub fn too_many(wait: Duration) -> ApiError {
-    // Never too early: a part of a second counts as a whole one.
+    // Rounded up to a whole second, so that a client never comes back too early.
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let detail = format!("This account sends too fast. Nothing was taken: send it again in {seconds} s.");
     ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)

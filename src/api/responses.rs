@@ -1,4 +1,5 @@
-//! Answers of handlers: JSON with a status of its own, written once, without a tree in between.
+//! Responses of handlers: JSON with a status, written once and without a tree of values in between. A large response
+//! reserves part of the memory that all clients share ([`Bounded`]). Errors belong in `web/problem.rs`.
 
 use std::marker::PhantomData;
 
@@ -19,46 +20,46 @@ use crate::store::Store;
 use crate::web::body;
 use crate::web::problem::{ApiError, ApiResult};
 
-/// 200.
+/// A 200 response with JSON.
 pub struct OkJson<T>(pub T);
 
-/// 200, of something that may be long: its JSON was made where that delays nobody who sends events.
+/// A 200 response whose JSON may be long. The JSON is written where this does not delay senders of events.
 pub struct Long<T> {
     bytes: Vec<u8>,
     of: PhantomData<fn() -> T>,
 }
 
-/// 201 and where it is.
+/// A 201 response with the path of what was created.
 pub struct Created<T> {
-    /// What was made.
+    /// What was created.
     pub body: T,
-    /// Its path.
+    /// Path of what was created, for the `Location` header.
     pub location: String,
 }
 
-/// 202: it will be done.
+/// A 202 response: the request is accepted and will be carried out.
 pub struct AcceptedJson<T>(pub T);
 
-/// 204.
+/// A 204 response, which has no body.
 pub struct NoContent;
 
-/// Room for an answer to begin with: an event's receipt with a delivery.
+/// Initial capacity of a response in bytes: enough for the receipt of an event with one delivery.
 const TYPICAL_BYTES: usize = 512;
 
-/// Longer answers take part of the memory that all clients share, until they are sent: who reads slowly, or nothing, holds
-/// them for long.
+/// Responses longer than this many bytes reserve shared memory until they are sent. A client that reads slowly, or not
+/// at all, would otherwise hold much memory for a long time.
 const LARGE_BYTES: usize = 32 * 1024;
 
-/// Marks an answer for [`Bounded`].
+/// Marks a response for which [`Bounded`] must reserve memory.
 #[derive(Debug, Clone, Copy)]
 struct Large;
 
-/// Writes `body`.
+/// A response with `body` as JSON.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     json_in(None, status, body)
 }
 
-/// Writes `body`, for which `memory` was reserved.
+/// A response with `body` as JSON. `memory`, if given, was reserved for this response.
 pub fn json_in(memory: Option<Reservation>, status: StatusCode, body: &impl Serialize) -> Response {
     let bytes = match written(memory.as_ref().map_or(TYPICAL_BYTES, Reservation::bytes), body) {
         Ok(bytes) => bytes,
@@ -79,23 +80,24 @@ fn written(room: usize, body: &impl Serialize) -> ApiResult<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An answer for which no memory was reserved: [`Bounded`] does so where it is large.
+/// A response for which no memory was reserved. If the response is large, [`Bounded`] reserves memory later.
 fn unreserved(status: StatusCode, bytes: Vec<u8>) -> Response {
     let response = Response::builder().status(status).content_type("application/json");
     if bytes.len() > LARGE_BYTES { response.extension(Large).body(bytes) } else { response.body(bytes) }
 }
 
 impl<T: Serialize> Long<T> {
-    /// Reads, makes the answer of what was found, and writes it; both in turns that give way to whoever sends events.
+    /// Reads, builds the response from what was found, and writes the JSON. Both steps run in turns that give way to
+    /// senders of events.
     ///
     /// # Errors
-    /// Those of the read.
+    /// Those of `read`; internal if the JSON cannot be written.
     pub async fn made<S: Send + 'static>(
         store: &Store,
         read: impl Future<Output = Result<S>>,
         make: impl FnOnce(S) -> T + Send + 'static,
     ) -> ApiResult<Self> {
-        // Over both: what was read waits for its answer, and takes no part of the memory that is bounded.
+        // Held over both steps: what was read waits here for its JSON, and is not counted in the shared memory.
         let _turn = store.answer_permit().await?;
         let found = read.await?;
         let bytes = store.run_yielding(move || written(TYPICAL_BYTES, &make(found))).await??;
@@ -103,7 +105,7 @@ impl<T: Serialize> Long<T> {
     }
 }
 
-/// A body that gives its memory back once it is sent, or its connection gone.
+/// A body that gives its memory back when it is sent, or when its connection is closed.
 fn held(bytes: impl AsRef<[u8]> + Send + 'static, memory: Reservation) -> Body {
     struct Held<B>(B, #[expect(dead_code, reason = "given back when it is dropped")] Reservation);
     impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
@@ -114,14 +116,14 @@ fn held(bytes: impl AsRef<[u8]> + Send + 'static, memory: Reservation) -> Body {
     Body::from(Bytes::from_owner(Held(bytes, memory)))
 }
 
-/// An endpoint whose large answers take part of the memory that all clients share.
+/// An endpoint whose large responses reserve part of the memory that all clients share.
 pub struct Bounded<E> {
     endpoint: E,
     memory: MemoryBudget,
 }
 
 impl<E> Bounded<E> {
-    /// Bounds the answers of `endpoint`.
+    /// Wraps `endpoint`; large responses reserve from `memory`.
     pub fn new(endpoint: E, memory: MemoryBudget) -> Self {
         Self { endpoint, memory }
     }
@@ -135,7 +137,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Bounded<E> {
         if response.extensions_mut().remove::<Large>().is_none() {
             return Ok(response);
         }
-        // It was made in one piece, and is not copied.
+        // The body was written in one piece, so nothing is copied here.
         let bytes = response.take_body().into_bytes().await.map_err(|_| ApiError::internal())?;
         match self.memory.reserve(bytes.len()) {
             Ok(memory) => {
@@ -147,7 +149,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Bounded<E> {
     }
 }
 
-/// What the document says of an answer. Where no description is given, the one of its schema will do.
+/// Describes a response in the OpenAPI document. An empty `description` stands for the description of the schema.
 pub fn described<T: Type>(status: StatusCode, description: &'static str) -> MetaResponse {
     MetaResponse {
         description,
@@ -158,12 +160,12 @@ pub fn described<T: Type>(status: StatusCode, description: &'static str) -> Meta
     }
 }
 
-/// Schema of an answer that is plain text.
+/// Schema of a plain-text response.
 pub fn text_schema(example: &str) -> MetaSchemaRef {
     MetaSchemaRef::Inline(Box::new(MetaSchema { example: Some(example.into()), ..MetaSchema::new("string") }))
 }
 
-/// A header of an answer.
+/// Describes a response header in the OpenAPI document.
 pub fn header(name: &str, description: &str, required: bool) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
@@ -226,12 +228,12 @@ macro_rules! api_response {
 api_response!(OkJson, StatusCode::OK, []);
 api_response!(Long, StatusCode::OK, []);
 api_response!(AcceptedJson, StatusCode::ACCEPTED, []);
-api_response!(Created, StatusCode::CREATED, [header("Location", "Path of what was made.", true)]);
+api_response!(Created, StatusCode::CREATED, [header("Location", "Path of the created resource.", true)]);
 
 impl ApiResponse for NoContent {
     fn meta() -> MetaResponses {
         let response = MetaResponse {
-            description: "It is gone.",
+            description: "Deleted. The response has no body.",
             status: Some(StatusCode::NO_CONTENT.as_u16()),
             status_range: None,
             content: Vec::new(),

@@ -1,4 +1,5 @@
-//! Puts the API together: the operations, the pages beside them, and what every request passes on its way.
+//! Builds the whole HTTP surface: the operations, the pages beside them, and the layers that every request passes.
+//! Handlers belong in `operations`, not here.
 
 use std::sync::Arc;
 
@@ -14,15 +15,15 @@ use super::responses::Bounded;
 use super::{document, errors};
 use crate::web::browser;
 
-/// Pages that are served beside the API; `app` has them.
+/// Pages that are served beside the API. `app` provides them, because `api` does not know `dashboard`.
 pub struct Pages<P> {
-    /// Their handlers, each hidden from the document.
+    /// Handlers of the pages, all hidden from the OpenAPI document.
     pub api: P,
-    /// Their paths.
+    /// Paths and methods of the pages.
     pub paths: &'static [Undocumented],
 }
 
-/// The whole HTTP surface: errors shaped, panics caught.
+/// The whole HTTP surface. Every error becomes a problem (RFC 9457), and a panic becomes a 500.
 pub fn routes<P: OpenApi + 'static>(
     context: ApiContext,
     pages: Pages<P>,

@@ -1,20 +1,20 @@
-//! The chapters of the document.
+//! The groups of operations in the OpenAPI document. Their order is set in `document/normalise.rs`, not here.
 
 use poem_openapi::Tags;
 
-/// Each operation belongs to one.
+/// A group of operations. Each operation belongs to exactly one group.
 #[derive(Tags)]
 pub enum Tag {
-    /// Whose data it is: accounts and their app secret tokens.
+    /// Accounts and their app secret tokens. An account owns destinations and events.
     Accounts,
-    /// Where an account's events go, and how.
+    /// URLs to which an account's events are sent, with HTTP method and headers.
     Destinations,
-    /// The data handler, which takes an account's JSON.
+    /// Sending JSON documents for an account, with the account's app secret token.
     Data,
-    /// What became of each event at each destination.
+    /// One event for one destination: state, attempts, retry and cancel.
     Deliveries,
-    /// What was received.
+    /// The JSON documents that were accepted, with their deliveries.
     Events,
-    /// The server itself.
+    /// Health, statistics and metrics of the server.
     Operations,
 }

@@ -1,4 +1,5 @@
-//! What a commit changed, told to the engine after it is on disk and before anybody is answered.
+//! What a commit changed. The write thread passes the changes to the engine after the commit is on disk, and before any
+//! caller is answered.
 
 use std::sync::Arc;
 
@@ -10,51 +11,51 @@ use crate::domain::time::Timestamp;
 /// An accepted event and the deliveries made for it.
 #[derive(Debug)]
 pub struct NewEvent {
-    /// Its id.
+    /// Id of the event.
     pub id: EventId,
-    /// The bytes as they came.
+    /// The bytes of the document, exactly as they were received.
     pub payload: Document,
-    /// One for each destination of the account.
+    /// One delivery for each destination of the account.
     pub deliveries: Vec<(DeliveryId, DestinationKey)>,
 }
 
 /// One thing that a commit changed.
 #[derive(Debug)]
 pub enum Change {
-    /// A new event.
+    /// An event was accepted.
     Accepted(NewEvent),
-    /// The outcome of an attempt is on disk; `due` is when the delivery is tried again, if it is.
+    /// The outcome of an attempt is on disk, or the store has given up recording it; see `operations/outcomes.rs`.
     OutcomeRecorded {
-        /// Its destination.
+        /// Destination of the delivery.
         destination: DestinationKey,
         /// The delivery.
         delivery: DeliveryId,
-        /// On the engine's clock.
+        /// When the delivery is tried again, on the engine clock. `None` if it is not.
         due: Option<Timestamp>,
     },
-    /// The connection was opened anew after a failure: these are all destinations, and what is pending for them is to be
-    /// looked at again.
+    /// The connection was opened again after a failure. These are all destinations; the engine reads again what is
+    /// pending for them.
     Reloaded(Vec<Destination>),
-    /// A destination was made or changed, paused or resumed.
+    /// A destination was created, changed, paused or resumed.
     DestinationChanged(Arc<Destination>),
-    /// A destination was deleted, by itself or with its account.
+    /// A destination was deleted, alone or together with its account.
     DestinationDeleted(DestinationKey),
-    /// An account was deleted; each of its destinations is told of by itself.
+    /// An account was deleted. Each of its destinations has a [`Change::DestinationDeleted`] of its own.
     AccountDeleted(AccountKey),
-    /// A delivery is to be sent at once, past holds and back-off.
+    /// A delivery is to be sent at once, without waiting for holds or back-off.
     RetryNow {
-        /// Its destination.
+        /// Destination of the delivery.
         destination: DestinationKey,
         /// The delivery.
         delivery: DeliveryId,
-        /// The event it carries.
+        /// The event that the delivery carries.
         event: EventId,
     },
-    /// Many deliveries of a destination were opened again; it is to go on past holds and back-off.
+    /// Many deliveries of a destination were opened again. They are sent without waiting for holds or back-off.
     Reopened(DestinationKey),
     /// A pending delivery was cancelled.
     Cancelled {
-        /// Its destination.
+        /// Destination of the delivery.
         destination: DestinationKey,
         /// The delivery.
         delivery: DeliveryId,
@@ -62,7 +63,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// How many deliveries it brought.
+    /// How many deliveries this change created.
     pub fn deliveries_made(&self) -> usize {
         match self {
             Self::Accepted(event) => event.deliveries.len(),
@@ -71,5 +72,5 @@ impl Change {
     }
 }
 
-/// Who is told of changes; called on the write thread, in commit order.
+/// Receives the changes of a commit. The write thread calls the observer in commit order.
 pub type Observer = Box<dyn Fn(Vec<Change>) + Send>;

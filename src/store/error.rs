@@ -1,15 +1,16 @@
-//! What a failure of the database means to who asked for something.
+//! What a failure of the database means to the caller of a store function. Errors of a start that cannot open the file
+//! are in `file/error.rs`.
 
 use rusqlite::ErrorCode;
 
 use crate::error::{Error, Kind, Unavailable};
 
-/// What is refused below the reserve.
+/// The error for an event while free disk space is below the reserve.
 pub fn disk_low() -> Error {
     Error::unavailable(Unavailable::DiskLow, "Disk space is below the reserve; send it again when there is room.")
 }
 
-/// What a failure of SQLite means to a caller.
+/// Converts an error of SQLite to what the caller gets.
 pub fn sql(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
@@ -29,12 +30,12 @@ pub fn sql(error: rusqlite::Error) -> Error {
     }
 }
 
-/// More waits than the write thread takes.
+/// The error for a caller that finds the queue of the write thread full.
 pub fn full() -> Error {
     Error::unavailable(Unavailable::QueueFull, "More arrives than the disk takes; send it again later.")
 }
 
-/// The write thread has ended, or is about to.
+/// The error for a caller while the server stops.
 pub fn stopping() -> Error {
     Error::unavailable(Unavailable::Stopping, "The server is stopping; send it again later.")
 }

@@ -1,4 +1,4 @@
-//! The handle that the rest of the program has of the database. What it does for others stands in `operations`.
+//! The handle by which the rest of the program uses the database. Business steps are in `operations`, not here.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -13,54 +13,56 @@ use super::memory::Memory;
 use super::memory::write_metrics::WriteMetricsSnapshot;
 use crate::error::Result;
 
-/// The database. Clones share it.
+/// The database. Clones share one write thread and the same connections.
 #[derive(Clone)]
 pub struct Store {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
     pub(super) memory: Arc<Memory>,
     pub(super) thread: Arc<Mutex<Option<JoinHandle<()>>>>,
-    /// Held until the last connection is closed.
+    /// The locked file. Every clone keeps it, since the lock must outlive the last connection.
     pub(super) held: Arc<HeldFile>,
 }
 
 impl Store {
-    /// A turn for a long read and its answer, which few have at a time. To be held until the answer is made.
+    /// Waits for the right to make one long answer. Few callers have that right at a time, since no budget counts what
+    /// they hold. The caller keeps the permit until the answer is made.
     ///
     /// # Errors
-    /// Never; it is the semaphore's that is never closed.
+    /// Internal if the semaphore were closed, which never happens.
     pub async fn answer_permit(&self) -> Result<OwnedSemaphorePermit> {
         self.readers.answer_permit().await
     }
 
-    /// Runs `work` that belongs to a long read, such as the making of its answer, on a thread that may block: in its turn,
-    /// so that whoever sends events goes first.
+    /// Runs `work` that belongs to a long read, such as making its answer, on a thread that may block. While events
+    /// come in, one such work runs at a time, so that senders of events go first.
     ///
     /// # Errors
-    /// Internal where it panicked.
+    /// Internal if `work` panicked.
     pub async fn run_yielding<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         self.readers.run_yielding(work).await
     }
 
-    /// The one true path of the file; its companions lie beside it.
+    /// The canonical path of the file. Companion files lie beside that path.
     pub fn path(&self) -> &Path {
         self.held.path()
     }
 
-    /// Looks whether the file is still where it was, and is still what this process has written; from then on, or until it
-    /// is there again, all is refused. A log that another program has begun gets a mark. To be called now and then.
+    /// Checks that the file is still at its path and still holds what this process wrote. If not, every read and write
+    /// is refused: until the file is back, or for good if its content was replaced. A WAL that another program has
+    /// started gets a mark. The caller repeats this check at intervals.
     pub async fn check_file(&self) {
         let held = Arc::clone(&self.held);
         let look = tokio::task::spawn_blocking(move || {
-            // What is wrong is in the log, and in each answer.
+            // The problem is in a log line, and every later answer reports it.
             let _ = held.watch_content();
             held.wants_mark()
         });
         match look.await {
-            // It goes before whatever is written next.
+            // An empty write request: the write thread commits a mark before it.
             Ok(true) => drop(self.writer.submit(|_| Ok(())).await),
             Ok(false) => {}
-            // Not waited for any longer, or it panicked.
+            // The task was cancelled, or it panicked.
             Err(error) => {
                 if error.is_panic() {
                     std::panic::resume_unwind(error.into_panic());
@@ -69,18 +71,19 @@ impl Store {
         }
     }
 
-    /// Figures of the write thread.
+    /// Metrics of the write thread.
     pub fn write_metrics(&self) -> WriteMetricsSnapshot {
         self.memory.metrics.read()
     }
 
-    /// Notes how far the wall clock is before the engine's, in milliseconds: due times are kept on the engine's clock
-    /// and shown on the wall's.
+    /// Sets how far the wall clock is ahead of the engine clock, in milliseconds. Due times are kept on the engine
+    /// clock and shown on the wall clock.
     pub fn set_clock_skew(&self, millis: i64) {
         self.memory.set_skew(millis);
     }
 
-    /// Ends all waits for first attempts, since no attempt begins any more, and all that follow deliveries.
+    /// Ends all waits for first attempts and all subscriptions to deliveries. The server stops, and no attempt begins
+    /// any more.
     pub fn end_waits(&self) {
         self.memory.first_attempts.end();
         self.memory.followers.end();

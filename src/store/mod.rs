@@ -1,8 +1,9 @@
-//! All of SQL: one write thread with group commit, a pool of read-only connections, and the business steps that run on
-//! them. Every function that changes something gives its answer after the commit's fsync.
+//! The store: everything that reads or writes the database. It holds all of SQL, the one write thread with group
+//! commit, the pools of read-only connections, and the business steps. A function that changes something returns only
+//! after the fsync of its commit.
 //!
-//! Floors, imports going down only: `open` → `write_thread` → `operations` → `handle` → `commit` → `memory` → `file` →
-//! {`change`, `outcome`, `error`}. This file only says what other floors of the program see.
+//! Imports go down only: `open` → `write_thread` → `operations` → `handle` → `commit` → `memory` → `file` → {`change`,
+//! `outcome`, `error`}. This file only lists what other floors may use; no code belongs here.
 
 mod change;
 mod commit;

@@ -1,4 +1,4 @@
-//! Opens and closes the database: the one place that knows all of its parts.
+//! Opens and closes the database. Only this file knows all parts of the store; rules and SQL do not belong here.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,23 +16,25 @@ use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
-/// What the store is told at start.
+/// What [`Store::open`] needs.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The database file.
+    /// Path of the database file.
     pub path: PathBuf,
-    /// The clock's time at start: due times beyond what it allows are of a clock that was wrong.
+    /// The engine clock at start. A due time further ahead than any schedule allows comes from a clock that was wrong,
+    /// and is reset.
     pub now: Timestamp,
-    /// For documents that deliveries carry.
+    /// Budget for the documents of events that are in memory.
     pub memory: MemoryBudget,
 }
 
 impl Store {
-    /// Opens the file, makes or migrates its schema and starts the write thread. `observer` is told of every commit's
-    /// changes on that thread.
+    /// Opens the file, creates or migrates its schema, and starts the write thread. That thread calls `observer` with
+    /// the changes of every commit.
     ///
     /// # Errors
-    /// One line that says why the file cannot be used: held by another server, foreign, damaged, not writable.
+    /// Says in one line why the file cannot be used: another server holds the file, or it is foreign, damaged or not
+    /// writable.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
         let held = Arc::new(opening::hold(&options.path)?);
         let (connection, marker) = opening::open(&held, options.now)?;
@@ -48,18 +50,18 @@ impl Store {
         Ok(Self { writer, readers, memory, thread: Arc::new(Mutex::new(Some(thread))), held })
     }
 
-    /// Writes what is queued and closes the file. Steps that come later are refused.
+    /// Writes what is queued and closes the file. Later write requests are refused.
     pub async fn close(&self) {
         if let Err(error) = self.fold_all_recent().await {
             tracing::warn!(error = error.detail(), "recent counts are added to the tallies after the next start");
         }
         let readers = self.readers.clone();
-        // What goes wrong there is in the log.
+        // A read that does not end in time is already in a log line.
         let _ = tokio::task::spawn_blocking(move || readers.close()).await;
         self.writer.stop().await;
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // The thread has said that it is done.
+            // The thread has answered the stop and ends at once.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }

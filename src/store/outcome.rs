@@ -1,4 +1,5 @@
-//! What came of an attempt, as it is handed to the write thread.
+//! The outcome of one attempt, as the write thread gets it. Rules on what follows from an outcome are in
+//! `domain/delivery.rs`.
 
 use std::time::Duration;
 
@@ -6,29 +7,30 @@ use crate::domain::delivery::{Attempt, Outcome, Transition};
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 
-/// An attempt that has ended, and what follows.
+/// An attempt that has ended, its outcome, and what follows.
 #[derive(Debug)]
 pub struct FinishedAttempt {
     /// The delivery.
     pub delivery: DeliveryId,
-    /// Its destination.
+    /// Destination of the delivery.
     pub destination: DestinationKey,
-    /// The request that was made; `None` where none was (a GET's URL that is too long).
+    /// The request that was made. `None` if none was sent, for example because the URL of a GET is too long.
     pub attempt: Option<Attempt>,
-    /// What came of it, or why none was made.
+    /// What came of the attempt, or why no request was sent.
     pub outcome: Outcome,
-    /// Until when the destination was held back, as far as the attempt knew when it began; that may be over.
+    /// End of the destination's hold, as known when the attempt began. That time may be past.
     pub held: Option<Timestamp>,
-    /// Failures of the schedule that were used up when it began.
+    /// How many failures of the retry schedule were used up when the attempt began.
     pub step: u32,
-    /// What follows; times on the engine's clock.
+    /// What follows for the delivery and its destination. Times are on the engine clock.
     pub verdict: Transition,
-    /// The end of the attempt on the engine's clock.
+    /// End of the attempt, on the engine clock.
     pub ended_at: Timestamp,
-    /// The end of the attempt on the wall clock.
+    /// End of the attempt, on the wall clock.
     pub wall: Timestamp,
-    /// A destination with nothing but failures for this long is paused.
+    /// A destination that has only failed for this long is paused.
     pub pause_after: Duration,
-    /// Writing it has failed for a reason of its own; then it is tried once more apart from others.
+    /// Whether recording this outcome failed before, for a reason of its own. The next try then runs in a savepoint, so
+    /// that other outcomes are not blocked.
     pub failed_before: bool,
 }

@@ -1,4 +1,5 @@
-//! Pages about the API: Swagger UI, and the document itself, which does not list them.
+//! Pages about the API: Swagger UI, and the OpenAPI document as JSON and YAML. The document does not list these pages.
+//! Pages that show the server's data belong in `dashboard`.
 
 pub mod swagger;
 
@@ -11,14 +12,14 @@ use super::document;
 use super::paths::Undocumented;
 use crate::web::static_page::{Page, StaticPage, serve};
 
-/// Their paths.
+/// Paths and methods of the pages.
 pub const PATHS: [Undocumented; 3] = [("/docs", &["GET"]), ("/openapi.json", &["GET"]), ("/openapi.yaml", &["GET"])];
 
 static SWAGGER_UI: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::html(&swagger::html()));
 static JSON: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::text("application/json", &document::json()));
 static YAML: LazyLock<StaticPage> = LazyLock::new(|| StaticPage::text("application/yaml", &document::yaml()));
 
-/// The pages.
+/// Serves the pages.
 pub struct DocsApi;
 
 #[OpenApi]

@@ -1,9 +1,10 @@
-//! Swagger UI over the document.
+//! The Swagger UI page: the page of poem-openapi with our document and a few replacements. Text about an operation
+//! belongs in the operation, not here.
 
 use crate::api::document;
 use crate::web::static_page::ICON;
 
-/// Beside Swagger UI's own. There is one server, which nobody needs to choose.
+/// Style rules in addition to those of Swagger UI. The choice of a server is hidden, because there is only one.
 const STYLE: &str = "\
 body { margin: 0; }
 #door { max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; box-sizing: border-box; text-align: right;
@@ -12,8 +13,8 @@ body { margin: 0; }
 .swagger-ui .information-container .info { margin: 16px 0 32px; }
 .swagger-ui .scheme-container .servers-title, .swagger-ui .scheme-container .servers { display: none; }";
 
-/// Replacements that make poem-openapi's Swagger UI page a good one: a name, an icon, a way to log in, authorisation that
-/// survives a reload, forms that are open from the start, and schemas that are not.
+/// Replacements in the Swagger UI page of poem-openapi. They add a title, an icon, a link to log in, and authorisation
+/// that survives a reload. Forms are open from the start, and schemas are closed.
 fn mended() -> [(&'static str, String); 4] {
     let head = format!(
         "<title>Data Pusher API</title>\n    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
@@ -35,10 +36,10 @@ fn mended() -> [(&'static str, String); 4] {
     ]
 }
 
-/// The page, with our document inside, so that it needs nothing else.
+/// The page with our document inside, so that the browser loads nothing else.
 pub fn html() -> String {
     let (page, raw) = document::swagger_ui();
-    // No text of the document can end the script that it stands in.
+    // With `<` escaped, no text of the document can end the script around it.
     let document = document::json().replace('<', "\\u003c");
     let page = page.replacen(&raw, document.trim_end(), 1);
     mended().iter().fold(page, |page, (from, to)| page.replacen(from, to, 1))

@@ -1,4 +1,5 @@
-//! Which errors each operation lists, and an example of each.
+//! Which errors each operation lists in the OpenAPI document, with an example of each. The run-time errors are created
+//! elsewhere; an example here only repeats their text.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +10,7 @@ use crate::web::access;
 use crate::web::problem::{ApiError, FieldFault, MEDIA_TYPE};
 use poem::http::StatusCode;
 
-/// Operations that can clash with what is there.
+/// Operations that can conflict with existing data, with the `code` and `detail` of the example.
 const CLASHES: [(&str, &str, &str); 5] = [
     ("createAccount", "email_taken", "Another account has this e-mail address."),
     ("replaceAccount", "email_taken", "Another account has this e-mail address."),
@@ -18,10 +19,10 @@ const CLASHES: [(&str, &str, &str); 5] = [
     ("cancelDelivery", "not_pending", "Only a pending delivery can be cancelled."),
 ];
 
-/// Operations whose 503 a client must know how to handle.
+/// Operations that list 503 separately, because a client must handle it.
 const STORING: [&str; 2] = ["sendEvent", "getReadiness"];
 
-/// Lists the errors of the operation at `path`.
+/// Adds the errors of the operation at `path`.
 pub fn add(path: &str, operation: &mut Map<String, Value>) {
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
     let has_body = operation.contains_key("requestBody");
@@ -38,38 +39,47 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     };
     if has_body {
         let detail = "The body is not one JSON document: expected `,` or `}` at line 1 column 17.";
-        error(400, "It cannot be read.", "malformed_json", detail);
+        error(400, "The body is not one JSON document, or the request is malformed.", "malformed_json", detail);
     } else if let Some(detail) = unreadable {
-        error(400, "A query parameter cannot be read.", "invalid_parameter", detail);
+        error(400, "A query parameter is unknown, repeated or has a wrong value.", "invalid_parameter", detail);
     }
     if is_data {
-        error(401, "The token is missing or of no account.", "invalid_token", NoToken::Missing.detail());
+        let description = "The token is missing or wrong. Send the account's app secret token in the CL-XTOKEN \
+                           header. In Swagger UI: Authorize, appToken.";
+        error(401, description, "invalid_token", NoToken::Missing.detail());
     } else if is_secured {
         error(401, "The admin token is missing or wrong.", "unauthorized", access::UNAUTHORIZED);
     }
     if path.contains('{') {
         let what = path.split('{').nth(1).and_then(|rest| rest.split_once("_id}")).map_or("thing", |(what, _)| what);
-        error(404, "There is nothing with this id.", "not_found", &format!("There is no {what} with this id."));
+        error(404, "Nothing exists with this id.", "not_found", &format!("There is no {what} with this id."));
     }
     if let Some((_, code, detail)) = CLASHES.iter().find(|(operation, ..)| *operation == id) {
-        error(409, "It clashes with what is there.", code, detail);
+        error(409, "The request conflicts with existing data; `code` says how.", code, detail);
     }
     if has_body {
         let detail = "Only 17 bytes of the body came in time. Nothing was taken: send it again, and faster.";
-        error(408, "The body took too long.", "request_timeout", detail);
-        error(413, "The body is too long.", "payload_too_large", "The body is longer than 1048576 bytes.");
+        error(408, "The body arrived too slowly. Nothing was stored.", "request_timeout", detail);
+        error(
+            413,
+            "The body is longer than `--max-body` allows (1 MiB by default).",
+            "payload_too_large",
+            "The body is longer than 1048576 bytes.",
+        );
         let detail = "The body must be `application/json` in UTF-8.";
-        error(415, "The body is not JSON by its headers.", "unsupported_media_type", detail);
+        let description = "The headers do not say that the body is plain JSON. With curl, add `-H 'Content-Type: \
+                           application/json'`.";
+        error(415, description, "unsupported_media_type", detail);
         if is_data {
             let detail = "This Idempotency-Key came with another body within the last 24 hours.";
-            error(422, "The Idempotency-Key came with another body.", "idempotency_key_reused", detail);
+            error(422, "The Idempotency-Key was used with another body.", "idempotency_key_reused", detail);
             let detail = "This account sends too fast. Nothing was taken: send it again in 1 s.";
-            error(429, "More than `--account-rate` allows.", "rate_limited", detail);
+            error(429, "The account sends more than `--account-rate` allows.", "rate_limited", detail);
         } else {
             let detail = "email: must be an e-mail address such as ada@example.com";
             error(
                 422,
-                "The body is well formed, but not valid; `errors` lists every fault.",
+                "The body is JSON, but some values are not valid. `errors` lists all of them.",
                 "validation_failed",
                 detail,
             );
@@ -77,11 +87,11 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     }
     if STORING.contains(&id.as_str()) {
         let detail = "The disk is full; send it again when there is room.";
-        error(503, "It cannot be stored now; `Retry-After` says when to try again.", "storage_full", detail);
+        error(503, "Events cannot be stored now. `Retry-After` says when to try again.", "storage_full", detail);
     }
     let unexpected = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "PUT is not allowed here.");
-    errors.push(("4XX".to_owned(), "Another refusal.", unexpected));
-    errors.push(("5XX".to_owned(), "The server failed; what was asked may be asked again.", ApiError::internal()));
+    errors.push(("4XX".to_owned(), "Any other error of the request; `code` says which.", unexpected));
+    errors.push(("5XX".to_owned(), "The server failed. The same request may be sent again.", ApiError::internal()));
 
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     responses.remove("4XX");
@@ -91,7 +101,7 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
     }
 }
 
-/// What is said of `yesterday` as the value of this query parameter.
+/// Example `detail` of the error for this query parameter, if its value is `yesterday`.
 fn unreadable(parameter: &str) -> Option<&'static str> {
     match parameter {
         "limit" => Some("The query parameter `limit` is wrong: must be a whole number from 1 to 200."),
@@ -105,7 +115,7 @@ fn unreadable(parameter: &str) -> Option<&'static str> {
     }
 }
 
-/// A problem is listed under plain JSON too: some generators read types only there.
+/// A problem is also listed as plain JSON, because some generators read types only there.
 fn response(description: &str, mut error: ApiError) -> Value {
     if error.problem.code == "validation_failed" {
         let fault = FieldError::new("email", "must be an e-mail address such as ada@example.com");
@@ -116,8 +126,16 @@ fn response(description: &str, mut error: ApiError) -> Value {
         json!({"description": description, "content": {MEDIA_TYPE: content, "application/json": content}});
     let header = |description: &str, example: &str| json!({"description": description, "required": true, "schema": {"type": "string"}, "example": example});
     match error.problem.status {
-        401 => response["headers"] = json!({"WWW-Authenticate": header("The scheme that is asked for.", "Bearer")}),
-        429 | 503 => response["headers"] = json!({"Retry-After": header("Seconds to wait before trying again.", "1")}),
+        401 => {
+            response["headers"] = json!({
+                "WWW-Authenticate": header("The authentication scheme that the server expects.", "Bearer"),
+            });
+        }
+        429 | 503 => {
+            response["headers"] = json!({
+                "Retry-After": header("Number of seconds to wait before sending the request again.", "1"),
+            });
+        }
         _ => {}
     }
     response

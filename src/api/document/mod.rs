@@ -1,5 +1,5 @@
-//! The OpenAPI document: what poem-openapi derives from the code, brought into the form that clients' generators like by
-//! one step ([`normalise`]).
+//! The OpenAPI document: poem-openapi derives a document from the code, and one step ([`normalise`]) changes its form
+//! for client generators. Text that an operation can carry belongs in the operation, not here.
 
 pub mod callback;
 pub mod errors;
@@ -24,15 +24,27 @@ use super::operations::Operations;
 pub const TITLE: &str = "Data Pusher";
 
 const DESCRIPTION: &str = "\
-Receives JSON for an account and pushes it to every destination of that account, and does not lose what it said it took.
+Data Pusher receives JSON for an account and sends it to all of that account's destinations. Once the server has
+responded with 2xx, the data is safe on disk.
 
-An **account** has **destinations**. Each JSON document sent to the data handler with the account's app secret token is an
-**event**; it makes one **delivery** for each destination, and each delivery one or more **attempts**. Delivery is at least
-once and its order is not promised; a repeat keeps its `webhook-id`.
+First steps:
 
-Every error is an RFC 9457 problem with a stable `code`.";
+1. Create an **account**. The response contains its app secret token, which is not shown again.
+2. Create a **destination** of the account: a URL with HTTP method and headers.
+3. Send a JSON document to `POST /server/incoming_data`. Send the account's app secret token in the CL-XTOKEN header. In
+   Swagger UI: Authorize, appToken.
+4. List the deliveries to see what happened.
 
-/// The operations without anything behind them: enough to describe them.
+Each accepted document is an **event**. An event creates one **delivery** for each destination of the account. For a
+delivery the server makes one or more **attempts**; each attempt is one HTTP request. Delivery is at least once, and the
+order is not promised. If an event arrives twice, both requests have the same `webhook-id`.
+
+Operations under `/v1`, and `/metrics`, need the admin token. In Swagger UI: Authorize, adminToken; or log in at
+`/login`. Under `--dev` no admin token is needed.
+
+Every error is a problem (RFC 9457) with a stable `code`.";
+
+/// The operations with nothing behind them, which is enough to describe them.
 struct DocumentOnly;
 
 impl OpenApi for DocumentOnly {
@@ -55,21 +67,21 @@ fn document_only() -> OpenApiService<DocumentOnly, ()> {
         .server("/")
 }
 
-/// The document, made anew: a server that nobody asks for it does without its memory.
+/// Creates the document anew, so that a server needs no memory for a document that nobody reads.
 fn make() -> Value {
     let mut document = serde_json::from_str(&document_only().spec()).unwrap_or_default();
     normalise::normalise(&mut document);
     document
 }
 
-/// The document, once for all tests.
+/// The document, created once for all tests.
 #[cfg(test)]
 pub fn value() -> &'static Value {
     static VALUE: std::sync::LazyLock<Value> = std::sync::LazyLock::new(make);
     &VALUE
 }
 
-/// The document as JSON for people, with a line feed at its end.
+/// The document as indented JSON, with a line feed at its end.
 pub fn json() -> String {
     format!("{:#}\n", make())
 }
@@ -79,7 +91,7 @@ pub fn yaml() -> String {
     yaml::write(&make())
 }
 
-/// poem-openapi's Swagger UI page over a document of no operations, and that document as it stands in the page.
+/// The Swagger UI page of poem-openapi for a document without operations, and that document as it stands in the page.
 pub fn swagger_ui() -> (String, String) {
     let empty = OpenApiService::new((), TITLE, env!("CARGO_PKG_VERSION"));
     (empty.swagger_ui_html(), empty.spec())

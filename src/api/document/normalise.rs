@@ -1,16 +1,17 @@
-//! The one step between poem-openapi's document and ours.
+//! The one step from the document of poem-openapi to ours. Texts that an operation can carry belong in the operation,
+//! not here.
 
 use serde_json::{Map, Value, json};
 
 use super::{callback, errors, schemas};
 
-/// Chapters in the order in which a newcomer needs them.
+/// Groups of operations, in the order in which a newcomer needs them.
 const TAGS: [&str; 6] = ["Accounts", "Destinations", "Data", "Deliveries", "Events", "Operations"];
 
-/// Header names that poem-openapi writes in capitals.
+/// Header names in their usual spelling; poem-openapi writes them in capitals.
 const HEADERS: [&str; 4] = ["Idempotency-Key", "Prefer", "Location", "Preference-Applied"];
 
-/// Brings `document` into form.
+/// Brings `document` into the form that client generators expect.
 pub fn normalise(document: &mut Value) {
     document["openapi"] = "3.0.3".into();
     if let Some(tags) = document["tags"].as_array_mut() {
@@ -55,9 +56,9 @@ fn normalise_operation(path: &str, operation: &mut Map<String, Value>, component
 
 fn normalise_parameter(parameter: &mut Value) {
     let Some(members) = parameter.as_object_mut() else { return };
-    // What it says is the default.
+    // poem-openapi writes the value that is the default anyway.
     members.remove("explode");
-    // Swagger UI fills examples in, and so would filter by ids that nobody has.
+    // Swagger UI fills in examples, and would then filter by ids that do not exist.
     members.get_mut("schema").and_then(Value::as_object_mut).map(|schema| schema.remove("example"));
     if members.get("in") == Some(&"header".into()) {
         let name = members.get("name").and_then(Value::as_str).map(header_name);
@@ -65,12 +66,12 @@ fn normalise_parameter(parameter: &mut Value) {
     }
 }
 
-/// `name` as people write it.
+/// `name` in its usual spelling.
 fn header_name(name: &str) -> String {
     HEADERS.iter().find(|right| right.eq_ignore_ascii_case(name)).map_or(name, |right| right).to_owned()
 }
 
-/// The schema that the first media type of a body or response refers to.
+/// The schema to which the first media type of a body or response refers.
 fn schema<'a>(part: &Value, components: &'a Value) -> Option<&'a Value> {
     let media_type = part["content"].as_object()?.values().next()?;
     components.get(media_type["schema"]["$ref"].as_str()?.rsplit('/').next()?)
@@ -78,7 +79,7 @@ fn schema<'a>(part: &Value, components: &'a Value) -> Option<&'a Value> {
 
 fn described(part: &Value, components: &Value) -> String {
     let description = schema(part, components).and_then(|schema| schema["description"].as_str());
-    description.unwrap_or("It is done.").replace('\n', " ")
+    description.unwrap_or("The request succeeded.").replace('\n', " ")
 }
 
 /// Gives every media type the example of its schema.

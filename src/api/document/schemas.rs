@@ -1,4 +1,5 @@
-//! Schemas: standard formats, whole bounds, and the difference between what is sent and what is answered.
+//! Brings the schemas of the document into form: standard formats, whole bounds, and different rules for requests and
+//! responses. Descriptions belong at the types, not here.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +8,10 @@ use serde_json::{Map, Value, json};
 /// Bounds that poem-openapi writes as floats.
 const BOUNDS: [&str; 4] = ["minimum", "maximum", "multipleOf", "default"];
 
-/// Formats of its own making, and the standard ones that hold the same numbers.
+/// Formats that only poem-openapi knows, and the standard formats that hold the same numbers.
 const FORMATS: [(&str, &str); 3] = [("uint16", "int32"), ("uint32", "int64"), ("uint64", "int64")];
 
-/// Brings every schema of the document into form.
+/// Brings every schema of the document into the form that client generators expect.
 pub fn normalise(document: &mut Value) {
     walk(document, &mut tidy);
     let sent = reachable(document, &|operation| vec![&operation["requestBody"]]);
@@ -21,7 +22,7 @@ pub fn normalise(document: &mut Value) {
             schema.remove("title");
             if sent.contains(name) {
                 schema.insert("additionalProperties".to_owned(), false.into());
-                // Null would clear a field in a merge patch; what an example does not give it leaves out.
+                // In a merge patch null would clear a field, so an example leaves out what it does not set.
                 if let Some(example) = schema.get_mut("example").and_then(Value::as_object_mut) {
                     example.retain(|_, value| !value.is_null());
                 }
@@ -32,7 +33,7 @@ pub fn normalise(document: &mut Value) {
     }
 }
 
-/// Calls `change` for each object inside `value`, innermost first.
+/// Calls `change` for each object inside `value`, innermost first. Examples are left alone.
 fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(members) => {
@@ -58,15 +59,15 @@ fn tidy(object: &mut Map<String, Value>) {
     if object.get("deprecated") == Some(&false.into()) {
         object.remove("deprecated");
     }
-    // A described reference: generators trip over `allOf` around an enumeration, and the schema that is referred to is
-    // described itself.
+    // A reference with a description of its own. Generators fail on `allOf` around an enumeration, so only the
+    // reference stays. The schema behind the reference has a description itself.
     let reference = object.get("allOf").and_then(|all| all[0].get("$ref")).cloned();
     if let Some(reference) = reference {
         *object = Map::from_iter([("$ref".to_owned(), reference)]);
     }
 }
 
-/// An answer always has every field; those that were optional may be null.
+/// A response always has every field. Fields that were optional may be null.
 fn answer(schema: &mut Map<String, Value>) {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else { return };
@@ -78,7 +79,7 @@ fn answer(schema: &mut Map<String, Value>) {
     schema.insert("required".to_owned(), Value::Array(names));
 }
 
-/// Names of the schemas that are used, however deep, below the parts of operations that `parts` picks.
+/// Names of the schemas that are used, at any depth, in the parts of operations that `parts` picks.
 pub fn reachable(document: &Value, parts: &dyn Fn(&Value) -> Vec<&Value>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let paths = document["paths"].as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! The rules that the document keeps, for clients' generators and for people.
+//! Tests of the rules that the document keeps, for client generators and for people.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ fn callbacks() -> Vec<&'static Map<String, Value>> {
         .collect()
 }
 
-/// Names of keys that are doubled in an object of `value`.
+/// Names of keys that stand twice in an object of `value`.
 fn doubled(value: &Json) -> Vec<&str> {
     match value {
         Json::Object(members) => {
@@ -45,7 +45,7 @@ fn doubled(value: &Json) -> Vec<&str> {
     }
 }
 
-/// Calls `see` with every object of the document outside of examples, and with its place.
+/// Calls `see` with the place and the members of each object. Examples are left out.
 fn visit(place: &str, value: &Value, see: &mut impl FnMut(&str, &Map<String, Value>)) {
     match value {
         Value::Object(members) => {
@@ -194,7 +194,7 @@ fn deliveries_are_described_as_a_callback() {
 
 #[test]
 fn no_key_is_doubled_before_or_after_normalising() {
-    // A map would keep the last of two and hide that poem-openapi lost one.
+    // A map would keep only the last of two keys, and so hide that poem-openapi lost one.
     for text in [document_only().spec(), json()] {
         assert_eq!(doubled(&serde_json::from_str(&text).unwrap()), [""; 0]);
     }
@@ -205,7 +205,7 @@ fn no_key_is_doubled_before_or_after_normalising() {
 fn formats_types_and_bounds_are_those_of_openapi_3_0() {
     let formats = ["int32", "int64", "float", "double", "date", "date-time", "email", "uri", "byte", "binary"];
     let types = ["string", "integer", "number", "boolean", "array", "object"];
-    // Of OpenAPI 3.1 and later drafts of JSON Schema.
+    // Words of OpenAPI 3.1 and of later drafts of JSON Schema.
     let later = [
         "const",
         "$defs",

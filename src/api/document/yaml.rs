@@ -1,5 +1,5 @@
-//! Writes JSON as YAML 1.2 in block style. Every string is quoted as in JSON, of whose escapes YAML's are a superset, so
-//! nothing can be misread as a number, a boolean or a date.
+//! Writes JSON as YAML 1.2 in block style. Every string value is quoted as in JSON, so that no reader mistakes a string
+//! for a number, a boolean or a date. YAML accepts all escapes of JSON.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ pub fn write(value: &Value) -> String {
     text.trim_start().to_owned()
 }
 
-/// Writes what follows a key or a dash, up to and with the line's end.
+/// Writes what follows a key or a dash, including the end of the line.
 fn node(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(members) if !members.is_empty() => {
@@ -42,7 +42,7 @@ fn indent(text: &mut String, depth: usize) {
     text.extend(std::iter::repeat_n("  ", depth));
 }
 
-/// Plain where nobody could take it for anything but a string.
+/// Writes a key, without quotes if no reader can mistake it for anything but a string.
 fn key(text: &mut String, name: &str) {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')

@@ -1,4 +1,5 @@
-//! Objects about accounts.
+//! Request and response objects about accounts, and their conversion from and to `domain`. The rules for their fields
+//! belong in `domain/account.rs`.
 
 use std::time::Duration;
 
@@ -17,81 +18,82 @@ use crate::domain::secret::AppToken;
 use crate::domain::time::Timestamp;
 use crate::web::body::media_type::Accepts;
 
-/// Longest time that the old token works on after a rotation, in seconds: a week.
+/// Longest overlap time after a rotation in seconds: a week. The old token keeps working for the overlap time.
 const MAX_GRACE_SECONDS: u64 = 604_800;
 
-/// A new account.
+/// Fields of a new account.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct AccountCreate {
-    /// Unique e-mail address, case aside.
+    /// E-mail address of the account. Each account needs a different address (not case-sensitive).
     pub email: Email,
-    /// Name; 1 to 200 characters after trimming.
+    /// Name of the account: 1 to 200 characters. White space at both ends is removed.
     pub account_name: AccountName,
-    /// Web site: an absolute http or https URL.
+    /// Website of the account: an absolute http or https URL. The server only stores the URL, and never calls it.
     #[oai(nullable)]
     pub website: Option<Website>,
-    /// Id of your own choice, but not `.` or `..`; made if it is not given.
+    /// Id of the account, if you want to choose one, but not `.` or `..`. If not given, the server creates an id.
     #[oai(nullable, validator(pattern = "^[A-Za-z0-9._-]{1,64}$"))]
     pub account_id: Option<String>,
 }
 
-/// All that can be changed of an account; what is not given is cleared.
+/// All fields of an account that can be set. Optional fields that are not given are cleared.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct AccountReplace {
-    /// Unique e-mail address, case aside.
+    /// E-mail address of the account. Each account needs a different address (not case-sensitive).
     pub email: Email,
-    /// Name; 1 to 200 characters after trimming.
+    /// Name of the account: 1 to 200 characters. White space at both ends is removed.
     pub account_name: AccountName,
-    /// Web site: an absolute http or https URL.
+    /// Website of the account: an absolute http or https URL. The server only stores the URL, and never calls it.
     #[oai(nullable)]
     pub website: Option<Website>,
 }
 
-/// A change of an account (RFC 7396 merge patch); what is not given stays as it is.
+/// Changes to an account (RFC 7396 merge patch). Fields that are not given do not change.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct AccountUpdate {
-    /// Unique e-mail address, case aside.
+    /// E-mail address of the account. Each account needs a different address (not case-sensitive).
     pub email: Option<Email>,
-    /// Name; 1 to 200 characters after trimming.
+    /// Name of the account: 1 to 200 characters. White space at both ends is removed.
     pub account_name: Option<AccountName>,
-    /// Web site: an absolute http or https URL; `null` clears it.
+    /// Website of the account: an absolute http or https URL. `null` removes the website.
     #[oai(nullable)]
     pub website: Option<Website>,
 }
 
-/// How to rotate a token.
+/// Settings for the rotation of an account's token. The body may be left out.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct TokenRotation {
-    /// For so many seconds the old token works on; 0 if it is not given.
+    /// Overlap time in seconds, in which the old token keeps working. The default is 0: the old token stops working at
+    /// once.
     #[oai(nullable, validator(minimum(value = "0"), maximum(value = "604800")))]
     pub grace_seconds: Option<u32>,
 }
 
-/// An account: whose data it is.
+/// An account: the owner of destinations and events.
 #[derive(Debug, Clone, Object, Serialize)]
 #[oai(example)]
 pub struct Account {
-    /// Its id.
+    /// Id of the account.
     pub account_id: AccountId,
-    /// Unique e-mail address, case aside.
+    /// E-mail address of the account. Each account needs a different address (not case-sensitive).
     pub email: Email,
-    /// Name.
+    /// Name of the account.
     pub account_name: AccountName,
-    /// Web site.
+    /// Website of the account; null if none was given.
     pub website: Option<Website>,
-    /// Last four characters of the app secret token.
+    /// Last four characters of the account's app secret token.
     pub app_secret_token_hint: String,
-    /// When it was made.
+    /// Time when the account was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change of the account.
     pub updated_at: Timestamp,
 }
 
-/// An account with its app secret token, which is shown this one time.
+/// An account with its new app secret token. The token is not shown again.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct AccountWithToken {
@@ -99,7 +101,8 @@ pub struct AccountWithToken {
     #[oai(flatten)]
     #[serde(flatten)]
     pub account: Account,
-    /// The app secret token. Keep it: it is shown this one time.
+    /// App secret token for the CL-XTOKEN header of `POST /server/incoming_data`. Store the token now, because the
+    /// server does not show it again.
     pub app_secret_token: String,
 }
 
@@ -107,17 +110,17 @@ pub struct AccountWithToken {
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct AccountPage {
-    /// The accounts.
+    /// Accounts of this page.
     pub items: Vec<Account>,
-    /// Leads to the next page; null at the end.
+    /// `cursor` for the next page; null on the last page.
     pub next_cursor: Option<Cursor>,
 }
 
-/// What [`AccountCreate`] is read into.
+/// What [`AccountCreate`] is converted into.
 pub struct NewAccount {
-    /// The id, if one was chosen.
+    /// The id, if the client chose one.
     pub id: Option<AccountId>,
-    /// Everything else.
+    /// All other fields.
     pub fields: AccountFields,
 }
 
@@ -160,7 +163,7 @@ impl FromBody for AccountUpdate {
 }
 
 impl FromBody for TokenRotation {
-    /// The grace.
+    /// The overlap time.
     type Parsed = Duration;
 
     const MAY_BE_MISSING: bool = true;
@@ -186,7 +189,7 @@ impl From<domain::account::Account> for Account {
 }
 
 impl AccountWithToken {
-    /// `account`, with the token that it has just got.
+    /// `account` with the token that was just created for it.
     pub fn new(account: domain::account::Account, token: &AppToken) -> Self {
         Self { account: account.into(), app_secret_token: token.reveal().to_owned() }
     }

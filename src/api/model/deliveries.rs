@@ -1,4 +1,4 @@
-//! Objects about deliveries and their attempts.
+//! Responses about deliveries and their attempts. What follows an attempt is decided in `domain/delivery.rs`.
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -14,28 +14,31 @@ use crate::domain::time::Timestamp;
 #[derive(Debug, Clone, Object, Serialize)]
 #[oai(example)]
 pub struct Delivery {
-    /// Its id.
+    /// Id of the delivery.
     pub delivery_id: DeliveryId,
-    /// The event that it carries, and the `webhook-id` of each attempt.
+    /// Id of the event, which is also the `webhook-id` of each request.
     pub event_id: EventId,
-    /// Where it goes.
+    /// Id of the destination that gets the delivery.
     pub destination_id: DestinationId,
-    /// Whose event it is.
+    /// Id of the account that owns the event.
     pub account_id: AccountId,
-    /// Where it stands.
+    /// State of the delivery.
     pub state: DeliveryState,
-    /// Requests made so far.
+    /// Number of HTTP requests made so far for the delivery.
     pub attempt_count: u32,
-    /// HTTP status of the last attempt; null if no answer came.
+    /// HTTP status of the last attempt; null if no response came.
     #[oai(validator(minimum(value = "100"), maximum(value = "999")))]
     pub status_code: Option<u16>,
-    /// Why the last attempt failed, in one word such as `timeout`, `connect`, `dns`, `tls`, `reset` or `status`.
+    /// Why the last attempt failed, as one word; null if it succeeded or none was made. The words are `status` (a
+    /// response other than 2xx), `timeout`, `connect`, `dns`, `tls`, `refused_address`, `reset`, `invalid_response`,
+    /// `invalid_request`, `url_too_long` and `cut` (the server itself stopped the attempt).
     pub error: Option<String>,
-    /// When it is tried next; only while pending. A paused or held destination may make it wait longer.
+    /// Time of the next attempt; null unless the delivery is pending. The attempt comes later if the destination is
+    /// paused or delayed.
     pub next_attempt_at: Option<Timestamp>,
-    /// When its event was received.
+    /// Time when the event was received.
     pub created_at: Timestamp,
-    /// When its last attempt began.
+    /// Time when the last attempt began; null before the first attempt.
     pub last_attempt_at: Option<Timestamp>,
 }
 
@@ -43,22 +46,23 @@ pub struct Delivery {
 #[derive(Debug, Clone, Object, Serialize)]
 #[oai(example)]
 pub struct Attempt {
-    /// 1 for the first of its delivery.
+    /// Number of the attempt: 1 for the first attempt of a delivery.
     pub number: u32,
-    /// When it began.
+    /// Time when the attempt began.
     pub at: Timestamp,
-    /// How long it took, in milliseconds.
+    /// Duration of the attempt in milliseconds.
     pub duration_ms: u64,
-    /// HTTP status; null if no answer came.
+    /// HTTP status of the response; null if no response came.
     #[oai(validator(minimum(value = "100"), maximum(value = "999")))]
     pub status_code: Option<u16>,
-    /// Why it failed, in one word; null for a success.
+    /// Why the attempt failed, as one word such as `timeout`; null if the attempt succeeded.
     pub error: Option<String>,
-    /// Why it failed, for people, and what was wrong with the body of an answer that counts all the same.
+    /// Why the attempt failed, explained for people. Also present if only the body of a response was faulty, and its
+    /// status still counts.
     pub detail: Option<String>,
-    /// The first 16 KiB of the answer's body, as text.
+    /// First 16 KiB of the response body, as text.
     pub response_body: String,
-    /// Whether the answer's body was longer than that.
+    /// True if the response body was longer than 16 KiB.
     pub response_body_truncated: bool,
 }
 
@@ -70,7 +74,7 @@ pub struct DeliveryDetail {
     #[oai(flatten)]
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// Its attempts, oldest first.
+    /// Attempts of the delivery, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
@@ -78,17 +82,17 @@ pub struct DeliveryDetail {
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct DeliveryPage {
-    /// The deliveries.
+    /// Deliveries of this page.
     pub items: Vec<Delivery>,
-    /// Leads to the next page; null at the end.
+    /// `cursor` for the next page; null on the last page.
     pub next_cursor: Option<Cursor>,
 }
 
-/// How many deliveries are sent again.
+/// Result of a replay: how many deliveries are sent again.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct ReplayCount {
-    /// Deliveries that were opened again, or with `dry_run` would be.
+    /// Number of deliveries that are sent again, or would be with `dry_run`.
     pub count: u64,
 }
 

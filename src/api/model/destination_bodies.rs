@@ -1,4 +1,5 @@
-//! Bodies about destinations, and what they are read into.
+//! Request bodies about destinations, and what they are converted into. The rules for URLs, headers and schedules
+//! belong in `domain`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,85 +22,97 @@ use crate::domain::time::Timestamp;
 use crate::store::ReplayFilter;
 use crate::web::body::media_type::Accepts;
 
-/// A new destination.
+/// Settings of a new destination.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DestinationCreate {
-    /// Where to: an http or https URL.
+    /// URL to which the account's events are sent: http or https. Local and private addresses are refused, unless the
+    /// server runs with `--dev` (loopback) or `--allow-network`.
     #[oai(validator(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\\s][^#\\\s]*$"))]
     pub url: String,
-    /// How.
+    /// HTTP method of the requests.
     pub http_method: HttpMethod,
-    /// Headers over the defaults, as an object of strings; may be `{}`.
+    /// Headers of each request as an object of strings; may be `{}`. A header replaces the default of the same name
+    /// (`Content-Type`, `User-Agent`). At most 100 headers and 32 KiB.
     pub headers: Pairs,
-    /// Waits after the first, second, … failed attempt, such as `5s`, `10m` or `24h`, in place of the server's.
+    /// Delays after the first, second, … failed attempt, such as `5s`, `10m` or `24h`. An empty list means a single
+    /// attempt. If not given, the server's default (`--retry-schedule`) applies.
     #[oai(nullable, validator(max_items = 30))]
     pub retry_schedule: Option<Vec<DurationText>>,
-    /// Longest time of an attempt, in seconds, in place of the server's.
+    /// Maximum duration of an attempt in seconds. If not given, the server's default (`--timeout`) applies.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
     pub timeout_seconds: Option<u16>,
-    /// Most attempts at once, in place of the server's.
+    /// Maximum number of attempts in progress at once. If not given, the server's default (`--destination-concurrency`)
+    /// applies.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     pub max_concurrency: Option<u16>,
 }
 
-/// All that can be changed of a destination; what is not given is cleared.
+/// All settings of a destination. Optional settings that are not given go back to the server's defaults.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DestinationReplace {
-    /// Where to: an http or https URL.
+    /// URL to which the account's events are sent: http or https. Local and private addresses are refused, unless the
+    /// server runs with `--dev` (loopback) or `--allow-network`.
     #[oai(validator(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\\s][^#\\\s]*$"))]
     pub url: String,
-    /// How.
+    /// HTTP method of the requests.
     pub http_method: HttpMethod,
-    /// Headers over the defaults, as an object of strings; may be `{}`.
+    /// Headers of each request as an object of strings; may be `{}`. A header replaces the default of the same name
+    /// (`Content-Type`, `User-Agent`). At most 100 headers and 32 KiB.
     pub headers: Pairs,
-    /// Waits after the first, second, … failed attempt, such as `5s`, `10m` or `24h`, in place of the server's.
+    /// Delays after the first, second, … failed attempt, such as `5s`, `10m` or `24h`. An empty list means a single
+    /// attempt. If not given, the server's default (`--retry-schedule`) applies.
     #[oai(nullable, validator(max_items = 30))]
     pub retry_schedule: Option<Vec<DurationText>>,
-    /// Longest time of an attempt, in seconds, in place of the server's.
+    /// Maximum duration of an attempt in seconds. If not given, the server's default (`--timeout`) applies.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
     pub timeout_seconds: Option<u16>,
-    /// Most attempts at once, in place of the server's.
+    /// Maximum number of attempts in progress at once. If not given, the server's default (`--destination-concurrency`)
+    /// applies.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     pub max_concurrency: Option<u16>,
 }
 
-/// A change of a destination (RFC 7396 merge patch); what is not given stays as it is.
+/// Changes to a destination (RFC 7396 merge patch). Settings that are not given do not change.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DestinationUpdate {
-    /// Where to: an http or https URL.
+    /// URL to which the account's events are sent: http or https. Local and private addresses are refused, unless the
+    /// server runs with `--dev` (loopback) or `--allow-network`.
     #[oai(validator(max_length = 2048, pattern = r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\\\s][^#\\\s]*$"))]
     pub url: Option<String>,
-    /// How.
+    /// HTTP method of the requests.
     pub http_method: Option<HttpMethod>,
-    /// Headers to set, or with `null` to remove; the others stay.
+    /// Headers to change: a string sets a header, and `null` removes a header. Other headers do not change.
     pub headers: Option<PairChanges>,
-    /// Waits after the first, second, … failed attempt; `null` goes back to the server's.
+    /// Delays after the first, second, … failed attempt, such as `5s`, `10m` or `24h`. An empty list means a single
+    /// attempt. `null` goes back to the server's default (`--retry-schedule`).
     #[oai(nullable, validator(max_items = 30))]
     pub retry_schedule: Option<Vec<DurationText>>,
-    /// Longest time of an attempt, in seconds; `null` goes back to the server's.
+    /// Maximum duration of an attempt in seconds. `null` goes back to the server's default (`--timeout`).
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "300")))]
     pub timeout_seconds: Option<u16>,
-    /// Most attempts at once; `null` goes back to the server's.
+    /// Maximum number of attempts in progress at once. `null` goes back to the server's default
+    /// (`--destination-concurrency`).
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     pub max_concurrency: Option<u16>,
 }
 
-/// Which deliveries of a destination to send again: those in one state, or if none is given those that succeeded, are
-/// exhausted or were cancelled. Pending ones are sent anyway and cannot be asked for.
+/// Which deliveries of a destination to send again. Without `state`, these are deliveries that succeeded, were
+/// cancelled or are exhausted (all attempts of the schedule failed). Pending deliveries are sent anyway and cannot be
+/// chosen.
 #[derive(Debug, Object)]
 #[oai(example)]
 pub struct DestinationReplay {
-    /// Those of events received at or after this.
+    /// Only deliveries of events that were received at or after this time.
     pub since: Timestamp,
-    /// Those of events received before this; up to now if it is not given.
+    /// Only deliveries of events that were received before this time. The default is now.
     #[oai(nullable)]
     pub until: Option<Timestamp>,
-    /// Only those in this state; in any of these if it is not given.
+    /// Only deliveries in this state. If not given, deliveries in all states except `pending`.
     pub state: Option<ReplayState>,
-    /// Only count them.
+    /// If true, only returns the number of deliveries that would be sent again.
     #[oai(nullable)]
     pub dry_run: Option<bool>,
 }
@@ -118,7 +131,7 @@ fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, FieldErr
         Json::Null => Ok((name, None)),
         value => Ok((name, Some(text(value)?))),
     })?;
-    // What is wrong whatever the destination has already is told together with the other fields' faults.
+    // Errors that do not depend on the destination's present headers are reported together with those of other fields.
     wrong.and(Headers::default().patched(changes.clone())).map(|_| changes)
 }
 
@@ -133,7 +146,7 @@ fn timeout(value: Json) -> Result<Duration, FieldErrors> {
 
 fn concurrency(value: Json) -> Result<u16, FieldErrors> {
     let number = whole(1, MAX_CONCURRENCY.into())(value)?;
-    // Within the bound, so it fits.
+    // The bound was checked, so the number fits.
     Ok(u16::try_from(number).unwrap_or(MAX_CONCURRENCY))
 }
 

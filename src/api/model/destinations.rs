@@ -1,4 +1,4 @@
-//! Answers about destinations.
+//! Responses about destinations. Request bodies are in `destination_bodies.rs`.
 
 use std::time::Duration;
 
@@ -15,40 +15,43 @@ use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::SigningSecret;
 use crate::domain::time::Timestamp;
 
-/// A destination: where an account's events go, and how.
+/// A destination: a URL with HTTP method and headers, to which an account's events are sent.
 #[derive(Debug, Clone, Object, Serialize)]
 #[oai(example)]
 pub struct Destination {
-    /// Its id.
+    /// Id of the destination.
     pub destination_id: DestinationId,
-    /// Whose events it gets.
+    /// Id of the account whose events are sent to the destination.
     pub account_id: AccountId,
-    /// Where to.
+    /// URL to which the account's events are sent.
     #[oai(validator(max_length = 2048))]
     pub url: String,
-    /// How.
+    /// HTTP method of the requests.
     pub http_method: HttpMethod,
-    /// Headers over the defaults. In lists the values of those that hold secrets are masked.
+    /// Headers of each request, in addition to the defaults or in place of them. In lists, values that contain secrets
+    /// are masked as `********`.
     pub headers: Pairs,
-    /// Waits after the first, second, … failed attempt; null for the server's.
+    /// Delays after the first, second, … failed attempt. Null means the server's default (`--retry-schedule`).
     pub retry_schedule: Option<Vec<DurationText>>,
-    /// Longest time of an attempt, in seconds; null for the server's.
+    /// Maximum duration of an attempt in seconds. Null means the server's default (`--timeout`).
     pub timeout_seconds: Option<u16>,
-    /// Most attempts at once; null for the server's.
+    /// Maximum number of attempts in progress at once. Null means the server's default (`--destination-concurrency`).
     pub max_concurrency: Option<u16>,
-    /// Whether it gets deliveries now.
+    /// Whether deliveries to the destination are sent now.
     pub state: DestinationState,
-    /// Why it is paused: `manual`, `gone` (it answered 410) or `failing` (nothing but failures for days).
+    /// Why the destination is paused: `manual`, `gone` (a response with status 410) or `failing` (only failures for the
+    /// time of `--pause-after`). Null if not paused.
     pub paused_reason: Option<String>,
-    /// Since when it is paused.
+    /// Time when the destination was paused; null if not paused.
     pub paused_at: Option<Timestamp>,
-    /// Held back until then by a `Retry-After` of its own.
+    /// Time until which deliveries are delayed, because the destination sent `Retry-After`. Null, or a time in the
+    /// past, means no delay.
     pub held_until: Option<Timestamp>,
-    /// Since when it has had nothing but failures.
+    /// Time since which all attempts have failed; null if the destination is not failing.
     pub failing_since: Option<Timestamp>,
-    /// When it was made.
+    /// Time when the destination was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Time of the last change of the destination.
     pub updated_at: Timestamp,
 }
 
@@ -56,22 +59,22 @@ pub struct Destination {
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct DestinationPage {
-    /// The destinations; the values of headers that hold secrets are masked.
+    /// Destinations of this page. Header values that contain secrets are masked as `********`.
     pub items: Vec<Destination>,
-    /// Leads to the next page; null at the end.
+    /// `cursor` for the next page; null on the last page.
     pub next_cursor: Option<Cursor>,
 }
 
-/// The secret that signs what a destination gets.
+/// The secret that signs all requests to a destination.
 #[derive(Debug, Object, Serialize)]
 #[oai(example, rename = "SigningSecret")]
 pub struct SigningSecretAnswer {
-    /// `whsec_` and 32 bytes in base64, as Standard Webhooks libraries take it.
+    /// Signing secret: `whsec_` and 32 bytes in base64, as Standard Webhooks libraries expect it.
     pub signing_secret: String,
 }
 
 impl Destination {
-    /// With the values of headers that hold secrets masked, for lists.
+    /// The destination for lists: header values that contain secrets are masked.
     pub fn masked(destination: domain::destination::Destination) -> Self {
         let headers = Pairs(destination.fields.headers.masked());
         Self::with_headers(destination, headers)

@@ -1,4 +1,4 @@
-//! Objects about events.
+//! Responses about events, and the sample document. The data handler reads documents in `operations/send_event.rs`.
 
 use poem_openapi::Object;
 use poem_openapi::types::Example;
@@ -14,42 +14,43 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::AcceptedEvent;
 
-/// The sample document of examples and of test deliveries.
+/// The sample document of examples and of test requests.
 pub const SAMPLE: &str = r#"{"order_id":1042,"status":"paid","total":"19.90"}"#;
 
-/// What was taken: the event and its deliveries are on disk.
+/// Receipt of an accepted document: the event and its deliveries are on disk.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct EventReceipt {
     /// Id of the event.
     pub event_id: EventId,
-    /// Whose event it is.
+    /// Id of the account that owns the event.
     pub account_id: AccountId,
-    /// When it was received.
+    /// Time when the event was received.
     pub received_at: Timestamp,
-    /// Whether it had been taken before, under the same Idempotency-Key.
+    /// True if the event was accepted before, with the same Idempotency-Key. The receipt then shows that first event.
     pub duplicate: bool,
     /// One delivery for each destination of the account.
     pub deliveries: Vec<Delivery>,
 }
 
-/// An event: one JSON document that was received.
+/// An event: one JSON document that was accepted.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct Event {
-    /// Its id.
+    /// Id of the event.
     pub event_id: EventId,
-    /// Whose event it is.
+    /// Id of the account that owns the event.
     pub account_id: AccountId,
-    /// When it was received.
+    /// Time when the event was received.
     pub received_at: Timestamp,
-    /// Length of its document in bytes.
+    /// Length of the event's JSON document in bytes.
     pub payload_bytes: u64,
-    /// One delivery for each destination that the account had.
+    /// One delivery for each destination that the account had when the event was received. Destinations deleted since
+    /// then are left out.
     pub deliveries: Vec<Delivery>,
 }
 
-/// An event with its document.
+/// An event with its JSON document.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct EventDetail {
@@ -57,7 +58,7 @@ pub struct EventDetail {
     #[oai(flatten)]
     #[serde(flatten)]
     pub event: Event,
-    /// The document as it was received: any JSON value.
+    /// The event's JSON document exactly as received: any JSON value.
     pub payload: RawJson,
 }
 
@@ -65,9 +66,9 @@ pub struct EventDetail {
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct EventPage {
-    /// The events.
+    /// Events of this page.
     pub items: Vec<Event>,
-    /// Leads to the next page; null at the end.
+    /// `cursor` for the next page; null on the last page.
     pub next_cursor: Option<Cursor>,
 }
 
@@ -84,10 +85,10 @@ impl From<domain::event::Event> for Event {
 }
 
 impl EventDetail {
-    /// An event with the document that it was received with.
+    /// An event with its document.
     ///
     /// # Errors
-    /// Internal, if the document is not what was checked when it came.
+    /// Internal, if the document is not the valid JSON that was checked on receipt.
     pub fn new(event: domain::event::Event, payload: Vec<u8>) -> Result<Self> {
         let broken = |error: String| Error::internal(format!("the payload of {} cannot be read: {error}", event.id));
         let text = String::from_utf8(payload).map_err(|error| broken(error.to_string()))?;
@@ -103,7 +104,7 @@ impl From<Page<domain::event::Event>> for EventPage {
 }
 
 impl EventReceipt {
-    /// What came of an event, with its deliveries.
+    /// The receipt of an accepted event.
     pub fn new(accepted: &AcceptedEvent, deliveries: impl Iterator<Item = domain::delivery::Delivery>) -> Self {
         Self {
             event_id: accepted.event_id,

@@ -1,4 +1,5 @@
-//! The objects of the API: what bodies and answers look like, and how they become values of the domain and back.
+//! The objects of the API: the form of request bodies and responses, and their conversion from and to `domain`.
+//! Behaviour does not belong here.
 
 pub mod accounts;
 pub mod deliveries;

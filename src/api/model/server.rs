@@ -1,4 +1,4 @@
-//! Objects about the server itself.
+//! Responses about the server itself: health and statistics.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use serde::Serialize;
 use crate::domain::stats::Counts;
 use crate::domain::time::Timestamp;
 
-/// The server is well.
+/// The server works.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct Health {
-    /// Always `ok`; otherwise the status is not 200.
+    /// Always `ok`. If the server does not work, the response has another HTTP status.
     pub status: String,
 }
 
 impl Health {
-    /// All is well.
+    /// The response of a server that works.
     pub fn ok() -> Self {
         Self { status: "ok".to_owned() }
     }
@@ -30,38 +30,38 @@ impl Example for Health {
     }
 }
 
-/// Counts over a window of time.
+/// Counts over a time range, divided into buckets of equal length.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct Stats {
-    /// Beginning of the first bucket.
+    /// Start of the first bucket.
     pub since: Timestamp,
     /// End of the last bucket.
     pub until: Timestamp,
-    /// Width of a bucket, in seconds.
+    /// Length of a bucket in seconds.
     pub bucket_seconds: u64,
-    /// The buckets, earliest first; those in which nothing happened are there too.
+    /// The buckets, earliest first. Buckets in which nothing happened are included.
     pub buckets: Vec<StatsBucket>,
 }
 
-/// Counts of one bucket.
+/// Counts of one bucket, which is an interval of time.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct StatsBucket {
-    /// Beginning of the bucket.
+    /// Start of the bucket.
     pub start: Timestamp,
-    /// Deliveries made by new events.
+    /// Number of deliveries that new events created.
     pub accepted: u64,
-    /// Deliveries that ended in success.
+    /// Number of deliveries that succeeded.
     pub succeeded: u64,
-    /// Attempts that failed.
+    /// Number of attempts that failed.
     pub failed: u64,
-    /// Deliveries that ended exhausted.
+    /// Number of deliveries that became exhausted (all attempts of the schedule failed).
     pub exhausted: u64,
 }
 
 impl Stats {
-    /// The answer for a window.
+    /// The response for a time range.
     pub fn new(since: Timestamp, until: Timestamp, bucket: Duration, buckets: Vec<(Timestamp, Counts)>) -> Self {
         let buckets = buckets
             .into_iter()

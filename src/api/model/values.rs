@@ -1,4 +1,5 @@
-//! How values of the domain look in JSON and in the document.
+//! How values of the domain look in JSON and in the OpenAPI document. Which values are valid is decided in `domain`,
+//! not here.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT};
 use crate::domain::time::Timestamp;
 
-/// Implements [`Type`] for a type that is one value, with what refers to its schema and what registers that.
+/// Implements [`Type`] for a type that is a single value. `$schema_ref` refers to its schema, and `$register` registers
+/// that schema.
 macro_rules! value_type {
     ($type:ty, $name:literal, $schema_ref:expr, $register:expr) => {
         impl Type for $type {
@@ -53,14 +55,14 @@ macro_rules! value_type {
     };
 }
 
-/// A type whose schema stands where it is used.
+/// A type whose schema is written out wherever the type is used.
 macro_rules! inline_type {
     ($type:ty, $name:literal, $schema:expr) => {
         value_type!($type, $name, MetaSchemaRef::Inline(Box::new($schema)), |_| {});
     };
 }
 
-/// JSON of a type that is a string on the wire: its `Display` writes it and its `FromStr` reads it.
+/// JSON for a type that is a string on the wire: `Display` writes the string, and `FromStr` reads it.
 macro_rules! text_json {
     ($type:ty) => {
         impl Serialize for $type {
@@ -86,7 +88,7 @@ macro_rules! text_json {
     };
 }
 
-/// A string type with its schema.
+/// A string type and its schema.
 macro_rules! text {
     ($type:ty, $name:literal, $schema:expr) => {
         inline_type!($type, $name, $schema);
@@ -102,7 +104,7 @@ fn string_of(format: &'static str, example: &str) -> MetaSchema {
     MetaSchema { format: Some(format), ..string(example) }
 }
 
-// No pattern: to whoever reads one it is opaque, and generators make a type of its own of every place with a pattern.
+// No pattern: ids are opaque to clients, and generators create a separate type for each place with a pattern.
 text!(AccountId, "account_id", string("acc_V1StGXR8_Z5jdHi6B-myT"));
 text!(DestinationId, "destination_id", string("dst_kq3nB7vXcT0pL9sYw2RfE"));
 text!(EventId, "event_id", string("evt_36vsdqb000000"));
@@ -115,8 +117,8 @@ text!(
     "account_name",
     MetaSchema { min_length: Some(1), max_length: Some(200), ..string("Ada's workshop") }
 );
-// Not `format: uri`: Java's generated client would make a `java.net.URI` of it, which refuses what every browser takes,
-// such as `|` in a path, and then cannot read the account at all.
+// Not `format: uri`: Java's generated client would use `java.net.URI`. That class refuses what every browser accepts,
+// such as `|` in a path, and the client could then not read the account at all.
 text!(
     Website,
     "website",
@@ -127,7 +129,7 @@ text!(
     }
 );
 
-/// A string type with a schema of its own, which lists its words.
+/// A string type with a named schema that lists its words.
 macro_rules! words {
     ($type:ty, $name:literal, $description:literal, $words:expr) => {
         value_type!($type, $name, MetaSchemaRef::Reference($name.to_owned()), |registry| {
@@ -145,37 +147,40 @@ macro_rules! words {
 words!(
     HttpMethod,
     "HttpMethod",
-    "HTTP method of a destination. With GET the data goes as query parameters.",
+    "HTTP method of the requests to a destination. With GET, the JSON document is sent as query parameters. With \
+     the other methods, the document is the body.",
     HttpMethod::ALL
 );
 words!(
     DeliveryState,
     "DeliveryState",
-    "Where a delivery stands: to be tried (again), answered with 2xx, given up when its schedule was used up, or given up by hand.",
+    "State of a delivery. `pending`: an attempt will follow. `succeeded`: the destination responded with 2xx. \
+     `exhausted`: all attempts of the schedule failed, or the URL was too long. `cancelled`: cancelled manually.",
     DeliveryState::ALL
 );
 words!(
     DestinationState,
     "DestinationState",
-    "Whether deliveries go out now. While paused they queue and none is lost.",
+    "State of a destination. `active`: deliveries are sent. `paused`: deliveries wait, and none is lost.",
     [DestinationState::Active, DestinationState::Paused]
 );
 
 words!(
     ReplayState,
     "ReplayState",
-    "A state that deliveries to be sent again may be in; pending ones are sent anyway.",
+    "State of the deliveries to send again: succeeded, cancelled, or exhausted (all attempts of the schedule \
+     failed). Pending deliveries are sent anyway.",
     [ReplayState::Exhausted, ReplayState::Succeeded, ReplayState::Cancelled]
 );
 
-/// A state out of which deliveries can be sent again.
+/// A state from which deliveries can be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayState {
-    /// Answered with 2xx.
+    /// The destination responded with 2xx.
     Succeeded,
-    /// Given up when the schedule was used up.
+    /// All attempts of the schedule failed.
     Exhausted,
-    /// Given up by hand.
+    /// Cancelled manually.
     Cancelled,
 }
 
@@ -212,12 +217,12 @@ impl FromStr for ReplayState {
     }
 }
 
-/// Whether a destination gets deliveries now.
+/// Whether deliveries to a destination are sent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DestinationState {
-    /// It does.
+    /// Deliveries are sent.
     Active,
-    /// They queue.
+    /// Deliveries wait as pending.
     Paused,
 }
 
@@ -255,7 +260,7 @@ fn whole_between(text: &str, lowest: u16, highest: u16) -> Result<u16, String> {
     number.ok_or_else(|| format!("must be a whole number from {lowest} to {highest}"))
 }
 
-/// Items of a page, as asked for.
+/// Maximum number of items in a page, as the client asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(pub u16);
 
@@ -269,7 +274,7 @@ impl FromStr for Limit {
 
 inline_type!(Limit, "limit", MetaSchema { default: Some(DEFAULT_LIMIT.into()), ..number(1, MAX_LIMIT) });
 
-/// An HTTP status that is looked for.
+/// An HTTP status in a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusFilter(pub u16);
 
@@ -283,7 +288,7 @@ impl FromStr for StatusFilter {
 
 inline_type!(StatusFilter, "status_code", number(100, 999));
 
-/// A duration as people write it.
+/// A duration as people write it, such as `5s` or `24h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DurationText(pub std::time::Duration);
 
@@ -303,7 +308,7 @@ impl fmt::Display for DurationText {
 
 text!(DurationText, "duration", MetaSchema { pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()), ..string("1h") });
 
-// White space at the ends belongs to the header, not to the key.
+// No space at the ends: there it belongs to the header, not to the key.
 inline_type!(
     IdempotencyKey,
     "idempotency_key",
@@ -313,7 +318,7 @@ inline_type!(
     }
 );
 
-/// The values that headers may have: visible ASCII, and within them spaces and tabs.
+/// Schema of header values: visible ASCII, and spaces and tabs only inside.
 fn header_value() -> MetaSchema {
     MetaSchema {
         pattern: Some(r"^([\x21-\x7e]([\t\x20-\x7e]*[\x21-\x7e])?)?$".to_owned()),
@@ -321,7 +326,7 @@ fn header_value() -> MetaSchema {
     }
 }
 
-/// An object of strings in the order given.
+/// A JSON object of strings, in the given order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);
 
@@ -353,7 +358,7 @@ impl ParseFromJSON for Pairs {
     }
 }
 
-/// Strings to set, or with null to remove.
+/// Changes to a [`Pairs`]: a string sets a member, and null removes a member.
 #[derive(Debug, Clone)]
 pub struct PairChanges(pub BTreeMap<String, Option<String>>);
 
@@ -374,7 +379,7 @@ impl ParseFromJSON for PairChanges {
     }
 }
 
-/// Any JSON value, byte for byte.
+/// Any JSON value, kept byte for byte.
 #[derive(Debug, Clone)]
 pub struct RawJson(pub Box<RawValue>);
 

@@ -1,4 +1,4 @@
-//! Operations on accounts.
+//! Operations on accounts and their app secret tokens. The rules for an account's fields belong in `domain/account.rs`.
 
 use std::sync::Arc;
 
@@ -27,7 +27,9 @@ pub struct AccountsApi(pub Arc<ApiContext>);
 impl AccountsApi {
     /// Create an account
     ///
-    /// The answer holds the app secret token, this one time: the server keeps only its digest.
+    /// Creates an account and its app secret token. The response contains the token, and no later response shows it
+    /// again: the server keeps only a digest. Clients send this token in the CL-XTOKEN header of
+    /// `POST /server/incoming_data`.
     #[oai(path = "/v1/accounts", method = "post", operation_id = "createAccount")]
     async fn create(&self, _admin: Admin, body: Body<AccountCreate>) -> ApiResult<Created<AccountWithToken>> {
         let token = AppToken::generate();
@@ -39,16 +41,16 @@ impl AccountsApi {
 
     /// List accounts
     ///
-    /// A page of the accounts, oldest first.
+    /// Returns one page of accounts, oldest first.
     #[oai(path = "/v1/accounts", method = "get", operation_id = "listAccounts")]
     async fn list(
         &self,
         _admin: Admin,
-        /// Most items of the page.
+        /// Maximum number of items in the page, from 1 to 200. The default is 50.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page; leave this parameter out for the first page.
         cursor: Query<Cursor>,
-        /// Only the account with this e-mail address, case aside.
+        /// Only the account with this e-mail address (not case-sensitive).
         email: Query<Email>,
     ) -> ApiResult<Long<AccountPage>> {
         let store = &self.0.store;
@@ -57,7 +59,7 @@ impl AccountsApi {
 
     /// Read an account
     ///
-    /// Of its app secret token it shows the last four characters.
+    /// Returns one account. Only the last four characters of its app secret token are shown.
     #[oai(path = "/v1/accounts/:account_id", method = "get", operation_id = "getAccount")]
     async fn get(
         &self,
@@ -70,7 +72,8 @@ impl AccountsApi {
 
     /// Replace an account
     ///
-    /// What is not given is cleared. The app secret token stays.
+    /// Sets all fields of an account. Optional fields that are not given are cleared. The id and the app secret token
+    /// do not change.
     #[oai(path = "/v1/accounts/:account_id", method = "put", operation_id = "replaceAccount")]
     async fn replace(
         &self,
@@ -84,7 +87,8 @@ impl AccountsApi {
 
     /// Change an account
     ///
-    /// An RFC 7396 merge patch: what is not given stays, `null` clears. `application/merge-patch+json` is taken as well.
+    /// Changes only the given fields of an account (RFC 7396 merge patch). `null` clears an optional field. The content
+    /// type is `application/json` or `application/merge-patch+json`.
     #[oai(path = "/v1/accounts/:account_id", method = "patch", operation_id = "updateAccount")]
     async fn update(
         &self,
@@ -98,7 +102,8 @@ impl AccountsApi {
 
     /// Delete an account
     ///
-    /// With all that belongs to it: destinations, events and deliveries.
+    /// Deletes an account with its destinations, events and deliveries. Pending deliveries are not sent any more. The
+    /// app secret token stops working at once.
     #[oai(path = "/v1/accounts/:account_id", method = "delete", operation_id = "deleteAccount")]
     async fn delete(
         &self,
@@ -112,7 +117,9 @@ impl AccountsApi {
 
     /// Rotate an account's token
     ///
-    /// Makes a new app secret token and shows it this one time. The old one works on for the grace.
+    /// Creates a new app secret token for an account, and shows this token only in this response. Without a body, the
+    /// old token stops working at once. To keep the old token for some time, give an overlap time in seconds:
+    /// `{"grace_seconds": 3600}`. Both tokens then work for one hour. The longest overlap time is one week.
     #[oai(path = "/v1/accounts/:account_id/rotate-token", method = "post", operation_id = "rotateToken")]
     async fn rotate_token(
         &self,

@@ -1,4 +1,4 @@
-//! Operations on deliveries.
+//! Operations on deliveries: list, read, retry and cancel. Following deliveries live is in `stream.rs`.
 
 use std::sync::Arc;
 
@@ -25,30 +25,31 @@ pub struct DeliveriesApi(pub Arc<ApiContext>);
 impl DeliveriesApi {
     /// List deliveries
     ///
-    /// A page of the deliveries that pass every filter, newest first. A page may hold fewer than asked for, even none,
-    /// and still not be the last: go on until `next_cursor` is null.
+    /// Returns one page of deliveries, newest first. With several filters, a delivery must match all of them. A page
+    /// can have fewer items than `limit`, or none, although more pages follow. Continue until `next_cursor` is null.
     #[allow(clippy::too_many_arguments, reason = "each filter is a parameter of the document")]
     #[oai(path = "/v1/deliveries", method = "get", operation_id = "listDeliveries")]
     async fn list(
         &self,
         _admin: Admin,
-        /// Most items of the page.
+        /// Maximum number of items in the page, from 1 to 200. The default is 50.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page; leave this parameter out for the first page.
         cursor: Query<Cursor>,
-        /// Only those of this account.
+        /// Only deliveries of this account.
         account_id: Query<AccountId>,
-        /// Only those for this destination.
+        /// Only deliveries to this destination.
         destination_id: Query<DestinationId>,
-        /// Only those of this event.
+        /// Only deliveries of this event.
         event_id: Query<EventId>,
-        /// Only those in this state.
+        /// Only deliveries in this state. Leave this parameter out to get deliveries in all states (in Swagger UI:
+        /// choose `--`).
         state: Query<DeliveryState>,
-        /// Only those whose last attempt was answered with this HTTP status.
+        /// Only deliveries whose last attempt got a response with this HTTP status.
         status_code: Query<StatusFilter>,
-        /// Only those of events received at or after this.
+        /// Only deliveries of events that were received at or after this time.
         since: Query<Timestamp>,
-        /// Only those of events received before this.
+        /// Only deliveries of events that were received before this time.
         until: Query<Timestamp>,
     ) -> ApiResult<Long<DeliveryPage>> {
         let filter = DeliveryFilter {
@@ -66,7 +67,7 @@ impl DeliveriesApi {
 
     /// Read a delivery
     ///
-    /// With its attempts, oldest first.
+    /// Returns one delivery with all its attempts, oldest first.
     #[oai(path = "/v1/deliveries/:delivery_id", method = "get", operation_id = "getDelivery")]
     async fn get(
         &self,
@@ -79,7 +80,10 @@ impl DeliveriesApi {
 
     /// Retry a delivery
     ///
-    /// Sends it again at once, whatever its state, past holds and back-off. Its log goes on.
+    /// Sends a delivery again at once, in whatever state the delivery is. The delivery becomes `pending`, and its retry
+    /// schedule starts from the beginning. A delay after failures or by `Retry-After` does not apply to this attempt.
+    /// If the destination is paused, the delivery waits until the destination is resumed. New attempts are added to the
+    /// delivery's log.
     #[oai(path = "/v1/deliveries/:delivery_id/retry", method = "post", operation_id = "retryDelivery")]
     async fn retry(
         &self,
@@ -92,7 +96,8 @@ impl DeliveriesApi {
 
     /// Cancel a delivery
     ///
-    /// Gives up a pending delivery. An attempt that is under way may still arrive.
+    /// Stops further attempts of a pending delivery. An attempt that is in progress may still reach the destination;
+    /// after a success the delivery is `succeeded`. A delivery that is not pending cannot be cancelled (409).
     #[oai(path = "/v1/deliveries/:delivery_id/cancel", method = "post", operation_id = "cancelDelivery")]
     async fn cancel(
         &self,

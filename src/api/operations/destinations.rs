@@ -1,4 +1,5 @@
-//! Operations on destinations.
+//! Operations on destinations, their signing secrets, tests and replays. Which URLs, headers and settings are valid is
+//! decided in `domain`.
 
 use std::sync::Arc;
 
@@ -31,11 +32,11 @@ use crate::web::problem::ApiResult;
 /// Operations on destinations.
 pub struct DestinationsApi(pub Arc<ApiContext>);
 
-/// Answer to a replay.
+/// Response to a replay.
 pub enum Replay {
-    /// 200: they were only counted.
+    /// 200: a dry run, which only counted the deliveries.
     Counted(ReplayCount),
-    /// 202: they are sent again.
+    /// 202: the deliveries are sent again.
     Started(ReplayCount),
 }
 
@@ -43,7 +44,10 @@ pub enum Replay {
 impl DestinationsApi {
     /// Create a destination
     ///
-    /// Every event that its account gets from now on is sent to it.
+    /// Creates a destination of an account. Every event that the account receives from now on is sent to this
+    /// destination. The server also creates a signing secret, with which the receiver can check signatures. Read the
+    /// secret with `GET /v1/destinations/{destination_id}/signing-secret`. An account can have at most 1,000
+    /// destinations.
     #[oai(path = "/v1/accounts/:account_id/destinations", method = "post", operation_id = "createDestination")]
     async fn create(
         &self,
@@ -60,16 +64,17 @@ impl DestinationsApi {
 
     /// List an account's destinations
     ///
-    /// A page of them, oldest first, with the values of headers that hold secrets masked.
+    /// Returns one page of an account's destinations, oldest first. Header values that contain secrets are masked as
+    /// `********`.
     #[oai(path = "/v1/accounts/:account_id/destinations", method = "get", operation_id = "listDestinations")]
     async fn list(
         &self,
         _admin: Admin,
         /// Id of the account.
         account_id: Path<AccountId>,
-        /// Most items of the page.
+        /// Maximum number of items in the page, from 1 to 200. The default is 50.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page; leave this parameter out for the first page.
         cursor: Query<Cursor>,
     ) -> ApiResult<Long<DestinationPage>> {
         let store = &self.0.store;
@@ -78,7 +83,7 @@ impl DestinationsApi {
 
     /// Read a destination
     ///
-    /// With its headers as they are sent.
+    /// Returns one destination. Its header values are shown as they are sent, including secrets.
     #[oai(path = "/v1/destinations/:destination_id", method = "get", operation_id = "getDestination")]
     async fn get(
         &self,
@@ -91,7 +96,8 @@ impl DestinationsApi {
 
     /// Replace a destination
     ///
-    /// What is not given is cleared. It holds for the next attempt of each delivery, pending ones included.
+    /// Sets all settings of a destination. Optional settings that are not given go back to the server's defaults. The
+    /// new settings apply from the next attempt on, also to pending deliveries.
     #[oai(path = "/v1/destinations/:destination_id", method = "put", operation_id = "replaceDestination")]
     async fn replace(
         &self,
@@ -105,8 +111,10 @@ impl DestinationsApi {
 
     /// Change a destination
     ///
-    /// An RFC 7396 merge patch: what is not given stays, `null` clears; `headers` is merged header by header.
-    /// `application/merge-patch+json` is taken as well.
+    /// Changes only the given settings of a destination (RFC 7396 merge patch). `null` sets an optional setting back to
+    /// the server's default. `headers` is merged header by header, and `null` removes one header. The new settings
+    /// apply from the next attempt on, also to pending deliveries. The content type is `application/json` or
+    /// `application/merge-patch+json`.
     #[oai(path = "/v1/destinations/:destination_id", method = "patch", operation_id = "updateDestination")]
     async fn update(
         &self,
@@ -120,7 +128,7 @@ impl DestinationsApi {
 
     /// Delete a destination
     ///
-    /// With its deliveries, pending ones included.
+    /// Deletes a destination with all its deliveries. Pending deliveries are not sent any more.
     #[oai(path = "/v1/destinations/:destination_id", method = "delete", operation_id = "deleteDestination")]
     async fn delete(
         &self,
@@ -134,7 +142,8 @@ impl DestinationsApi {
 
     /// Pause a destination
     ///
-    /// Events go on queueing as pending deliveries; none is lost.
+    /// Stops sending to a destination until the destination is resumed. New events still create pending deliveries, and
+    /// none is lost.
     #[oai(path = "/v1/destinations/:destination_id/pause", method = "post", operation_id = "pauseDestination")]
     async fn pause(
         &self,
@@ -147,7 +156,8 @@ impl DestinationsApi {
 
     /// Resume a destination
     ///
-    /// Sends what has queued while it was paused. A hold by `Retry-After` ends too.
+    /// Ends the pause of a destination, and sends the deliveries that became pending meanwhile. A delay by
+    /// `Retry-After` ends too.
     #[oai(path = "/v1/destinations/:destination_id/resume", method = "post", operation_id = "resumeDestination")]
     async fn resume(
         &self,
@@ -160,8 +170,9 @@ impl DestinationsApi {
 
     /// Test a destination
     ///
-    /// Sends a sample event now, past the queue, and answers with the attempt, whatever came of it. A success ends a hold
-    /// by `Retry-After`.
+    /// Sends a sample event to a destination now, and returns the attempt, successful or not. The test does not wait
+    /// for other deliveries, for a delay or for the end of a pause. The test is not recorded. A successful test ends a
+    /// delay by `Retry-After`.
     #[oai(path = "/v1/destinations/:destination_id/test", method = "post", operation_id = "testDestination")]
     async fn test(
         &self,
@@ -177,7 +188,7 @@ impl DestinationsApi {
         let unavailable = |_| Error::unavailable(Unavailable::EngineBusy, "No test can be sent now; try again.");
         let attempt = attempt.await.map_err(unavailable)?;
         if let Some(held) = held.filter(|_| attempt.outcome.is_success()) {
-            // What came of the test is to be told though the hold stays.
+            // The client gets the attempt, even if the hold cannot be lifted.
             let lifted = self.0.store.lift_hold(destination_id.0, held).await;
             let _ = lifted.inspect_err(|error| tracing::warn!(%error, "a hold stays after a test that went well"));
         }
@@ -186,8 +197,11 @@ impl DestinationsApi {
 
     /// Replay a destination's deliveries
     ///
-    /// Opens deliveries again by the time at which their events were received; those still pending are skipped. With
-    /// `dry_run` it only counts them.
+    /// Sends again the deliveries of events that were received in the given time range. Without `state`, these are
+    /// deliveries that succeeded, were cancelled or are exhausted (all attempts of the schedule failed). Pending
+    /// deliveries are skipped. With `dry_run`, nothing is sent, and the response only contains the number. A replay
+    /// ends a delay by `Retry-After`. If the destination is paused, the deliveries wait until the destination is
+    /// resumed.
     #[oai(path = "/v1/destinations/:destination_id/replay", method = "post", operation_id = "replayDestination")]
     async fn replay(
         &self,
@@ -204,7 +218,8 @@ impl DestinationsApi {
 
     /// Read a destination's signing secret
     ///
-    /// Verify with it what the destination gets, by a Standard Webhooks library.
+    /// Returns the secret that signs all requests to a destination. The receiver needs this secret to check signatures
+    /// with a Standard Webhooks library.
     #[oai(path = "/v1/destinations/:destination_id/signing-secret", method = "get", operation_id = "getSigningSecret")]
     async fn signing_secret(
         &self,
@@ -218,7 +233,8 @@ impl DestinationsApi {
 
     /// Rotate a destination's signing secret
     ///
-    /// For 24 hours both the old and the new secret sign.
+    /// Creates a new signing secret for a destination. For 24 hours, each request is signed with both the old and the
+    /// new secret. After that, only the new secret signs.
     #[oai(
         path = "/v1/destinations/:destination_id/rotate-signing-secret",
         method = "post",
@@ -249,8 +265,14 @@ impl ApiResponse for Replay {
     fn meta() -> MetaResponses {
         MetaResponses {
             responses: vec![
-                responses::described::<ReplayCount>(StatusCode::OK, "With `dry_run`: how many it would be."),
-                responses::described::<ReplayCount>(StatusCode::ACCEPTED, "So many are sent again."),
+                responses::described::<ReplayCount>(
+                    StatusCode::OK,
+                    "With `dry_run`: the number of deliveries that would be sent again.",
+                ),
+                responses::described::<ReplayCount>(
+                    StatusCode::ACCEPTED,
+                    "The number of deliveries that are sent again.",
+                ),
             ],
         }
     }

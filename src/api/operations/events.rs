@@ -1,4 +1,4 @@
-//! Operations on events.
+//! Operations on events: list, read and replay. Accepting an event is in `send_event.rs`.
 
 use std::sync::Arc;
 
@@ -23,16 +23,18 @@ pub struct EventsApi(pub Arc<ApiContext>);
 impl EventsApi {
     /// List an account's events
     ///
-    /// A page of them with their deliveries, newest first.
+    /// Returns one page of an account's events with their deliveries, newest first. The JSON documents are not
+    /// included. A page can have fewer items than `limit`, although more pages follow. Continue until `next_cursor` is
+    /// null.
     #[oai(path = "/v1/accounts/:account_id/events", method = "get", operation_id = "listEvents")]
     async fn list(
         &self,
         _admin: Admin,
         /// Id of the account.
         account_id: Path<AccountId>,
-        /// Most items of the page.
+        /// Maximum number of items in the page, from 1 to 200. The default is 50.
         limit: Query<Limit>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page; leave this parameter out for the first page.
         cursor: Query<Cursor>,
     ) -> ApiResult<Long<EventPage>> {
         let store = &self.0.store;
@@ -41,7 +43,7 @@ impl EventsApi {
 
     /// Read an event
     ///
-    /// With its deliveries, and its document exactly as it was received.
+    /// Returns one event with its deliveries, and with its JSON document exactly as received.
     #[oai(path = "/v1/events/:event_id", method = "get", operation_id = "getEvent")]
     async fn get(
         &self,
@@ -55,7 +57,8 @@ impl EventsApi {
 
     /// Replay an event
     ///
-    /// Opens its deliveries again; those still pending are skipped.
+    /// Sends again all deliveries of an event, except pending ones. For each delivery, the retry schedule starts from
+    /// the beginning. If a destination is paused, its delivery waits until the destination is resumed.
     #[oai(path = "/v1/events/:event_id/replay", method = "post", operation_id = "replayEvent")]
     async fn replay(
         &self,

@@ -1,5 +1,5 @@
-//! The operations of the document, one file for each of its chapters. A handler authenticates, converts, calls one thing and
-//! converts back: rules belong in `domain`, and SQL in `store`.
+//! The operations of the API, one file for each topic. A handler authenticates, converts, calls one function and
+//! converts back. Rules belong in `domain`, and SQL belongs in `store`.
 
 pub mod accounts;
 pub mod deliveries;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use self::send_event::SendEventApi;
 use super::context::ApiContext;
 
-/// All of them, in the order in which a newcomer needs them.
+/// All operations, in the order in which a newcomer needs them.
 pub type Operations = (
     accounts::AccountsApi,
     destinations::DestinationsApi,
@@ -25,7 +25,7 @@ pub type Operations = (
     server::OperationsApi,
 );
 
-/// The operations on `context`.
+/// The operations; each of them works with `context`.
 pub fn operations(context: &Arc<ApiContext>, incoming: SendEventApi) -> Operations {
     let context = || Arc::clone(context);
     (

@@ -1,4 +1,5 @@
-//! The data handler: takes an account's JSON and answers once it is on disk.
+//! The data handler (`POST /server/incoming_data`): accepts an account's JSON document, and responds when the event is
+//! on disk. How events are stored belongs in `store`, and how they are sent belongs in `delivery`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,40 +31,40 @@ use crate::web::body::media_type::{self, Accepts};
 use crate::web::body::{self};
 use crate::web::problem::{ApiError, ApiResult};
 
-/// Where it is.
+/// Path of the data handler.
 pub const PATH: &str = "/server/incoming_data";
 
-/// Up to so many deliveries an answer is short, and takes no part of the memory that is shared.
+/// Up to this many deliveries, a response is short and reserves no shared memory.
 const MAX_SHORT_ANSWER_DELIVERIES: usize = 64;
 
-/// An account has no more destinations, and so an event no more deliveries.
+/// Maximum number of an account's destinations, and so of an event's deliveries.
 const MAX_WAITED_DELIVERIES: usize = 1_000;
 
-/// What a delivery takes in an answer, about.
+/// Approximate size of one delivery in a response, in bytes.
 const DELIVERY_BYTES: usize = 400;
 
-/// Between two tries to get memory for an answer.
+/// Pause between two tries to reserve memory for a response.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
-/// The data handler.
+/// The data handler, with the rate limits of all accounts.
 #[derive(Clone)]
 pub struct SendEventApi(Arc<ApiContext>, Arc<RateLimiter>);
 
-/// The headers and the body of what came, unread.
+/// Headers and body of a request, before the body is read.
 pub struct IncomingRequest<'a> {
     headers: &'a HeaderMap,
     body: Body,
 }
 
-/// Answer to a document that was taken.
+/// Response to a document that was accepted.
 pub enum Receipt {
-    /// 200: each delivery whose destination is not paused has had its first attempt within the wait.
+    /// 200: within the wait, each delivery has had its first attempt. Deliveries to paused destinations do not count.
     Attempted(Written, Duration),
-    /// 202: it is on disk. Where a wait was asked for, it passed first.
+    /// 202: the event is on disk. If the client asked for a wait, the wait passed first.
     Accepted(Written, Option<Duration>),
 }
 
-/// A receipt, and memory for it where it is long.
+/// A receipt, with reserved memory if the receipt is long.
 pub struct Written {
     receipt: EventReceipt,
     memory: Option<Reservation>,
@@ -79,9 +80,13 @@ impl Written {
 impl SendEventApi {
     /// Send a JSON document
     ///
-    /// Takes any JSON value for the account whose app secret token the `CL-XTOKEN` header holds (`CL-X-TOKEN` is taken
-    /// too), and pushes it to each of the account's destinations, byte for byte. It answers once the event and its
-    /// deliveries are on disk. A 503 or 429 means that it was not taken: send it again.
+    /// Accepts any JSON value for an account, and sends the document to each of the account's destinations. Send the
+    /// account's app secret token in the CL-XTOKEN header. In Swagger UI: Authorize, appToken. The header name
+    /// `CL-X-TOKEN` is accepted too.
+    ///
+    /// Destinations get the document byte for byte; with GET they get query parameters. The response is sent when the
+    /// event and its deliveries are on disk. After a 429 or 503, send the document again. With an `Idempotency-Key`, a
+    /// repeat within 24 hours is not stored again.
     #[oai(
         path = "/server/incoming_data",
         method = "post",
@@ -89,34 +94,37 @@ impl SendEventApi {
         request_header(
             name = "Idempotency-Key",
             ty = "Option<IdempotencyKey>",
-            description = "Within 24 hours the same key with the same body is taken once; with another body it is refused."
+            description = "A text of your choice that makes it safe to repeat a request. Within 24 hours, the same \
+                           key with the same body is stored only once. The same key with another body is refused \
+                           (422)."
         ),
         request_header(
             name = "Prefer",
             ty = "Option<String>",
-            description = "`wait=N` waits up to N seconds, at most 30, for the first attempts (RFC 7240)."
+            description = "`wait=N` delays the response until the first attempts are made, but at most N seconds \
+                           (RFC 7240). The maximum is 30 seconds."
         )
     )]
     async fn send(&self, token: AccountToken, arrival: IncomingRequest<'_>) -> ApiResult<Receipt> {
-        // Boxed here, where it is made: a large future is copied by each layer that it passes.
+        // Boxed here, where the future is created: each layer that a large future passes copies it.
         Box::pin(self.take(token, arrival)).await.map_err(with_contract_title)
     }
 }
 
 impl SendEventApi {
-    /// Takes events on behalf of `context`.
+    /// The data handler on `context`.
     pub fn new(context: Arc<ApiContext>) -> Self {
         let throttle = Arc::new(RateLimiter::new(context.account_rate));
         Self(context, throttle)
     }
 
-    /// Puts the handler before `endpoint`, which has it among many others: the framework's layers take as long as
-    /// taking an event does, and have nothing to do for one.
+    /// Puts the data handler in front of `endpoint`, which contains it among many others. The layers of the framework
+    /// take as much time as accepting an event, and do nothing for an event.
     pub fn in_front_of<E>(self, endpoint: E) -> FastPath<E> {
         FastPath { incoming: self, endpoint }
     }
 
-    /// The checks in the order that clients may rely on.
+    /// Checks a request and accepts the event. Clients may rely on the order of the checks.
     async fn take(
         &self,
         token: AccountToken,
@@ -140,7 +148,7 @@ impl SendEventApi {
         let wait = prefer::wait(headers);
         let accepted = self.0.store.accept_event(event, wait.is_some(), (self.0.clock)()).await;
         let accepted = accepted.map_err(|error| match error.kind() {
-            // The account was deleted since its token was looked up.
+            // The account was deleted after its token was looked up.
             Kind::NotFound => ApiError::from(NoToken::Unknown),
             _ => error.into(),
         })?;
@@ -150,8 +158,8 @@ impl SendEventApi {
         }
     }
 
-    /// What can be said before the body is read: whose it is, whether that is too much, and whether it is JSON by its
-    /// headers.
+    /// The checks before the body is read: whose token it is, whether the account sends too fast, and whether the
+    /// headers say JSON.
     fn admit(&self, token: &AccountToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
         let account = self.0.store.account_by_token(&token.0?, (self.0.clock)()).ok_or(NoToken::Unknown)?;
         self.1.admit(account)?;
@@ -159,13 +167,13 @@ impl SendEventApi {
         Ok(account)
     }
 
-    /// Waits for the first attempts, then answers with the deliveries as they are.
+    /// Waits for the first attempts, then responds with the present state of the deliveries.
     async fn attempted(&self, mut accepted: AcceptedEvent, wait: Duration) -> ApiResult<Receipt> {
         let (store, event) = (&self.0.store, accepted.event_id);
         let attempts = async {
             match accepted.first_attempts.take() {
                 Some(attempts) => attempts.await.is_ok(),
-                // A duplicate; where the file cannot be read now, it is as if the time had passed.
+                // A duplicate. If the file cannot be read now, the response is the same as after the full wait.
                 None => match store.first_attempts(event).await {
                     Ok(attempts) => attempts.await.is_ok(),
                     Err(_) => false,
@@ -177,8 +185,8 @@ impl SendEventApi {
         Ok(if in_time { Receipt::Attempted(receipt, wait) } else { Receipt::Accepted(receipt, Some(wait)) })
     }
 
-    /// What is answered, and memory for it where it is long: `anew` where the deliveries may have changed since they were
-    /// made.
+    /// The receipt, with memory if the receipt is long. With `anew` the deliveries are read again, because they may
+    /// have changed since they were created.
     async fn receipt(&self, accepted: &AcceptedEvent, anew: bool) -> ApiResult<Written> {
         let memory = match accepted.made.as_ref().map_or(MAX_WAITED_DELIVERIES, MadeDeliveries::count) {
             ..=MAX_SHORT_ANSWER_DELIVERIES => None,
@@ -188,7 +196,7 @@ impl SendEventApi {
             Some(made) if !anew => EventReceipt::new(accepted, made.iter()),
             made => match (self.0.store.event_deliveries(accepted.event_id).await, made) {
                 (Ok(deliveries), _) => EventReceipt::new(accepted, deliveries.into_iter()),
-                // It is on disk all the same: the receipt then shows the deliveries as they began.
+                // The event is on disk anyway, so the receipt shows the deliveries as they were created.
                 (Err(_), Some(made)) => EventReceipt::new(accepted, made.iter()),
                 (Err(error), None) => return Err(error.into()),
             },
@@ -196,7 +204,8 @@ impl SendEventApi {
         Ok(Written { receipt, memory })
     }
 
-    /// Waits for memory: the event is taken, and to be told so is worth some time.
+    /// Waits for memory, at most as long as a body may take. The event is stored already, and the client should learn
+    /// that.
     async fn reserve(&self, bytes: usize) -> ApiResult<Reservation> {
         let bodies = &self.0.bodies;
         let reserved = async {
@@ -222,7 +231,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for FastPath<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         if request.method() != Method::POST || request.uri().path() != PATH {
-            // Boxed, since its future is large and no event needs it.
+            // Boxed, because this future is large and no event needs it.
             return Box::pin(self.endpoint.call(request)).await;
         }
         let body = request.take_body();
@@ -250,7 +259,7 @@ fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
     Ok(Some(text.parse().map_err(|message: String| refused(format!("The header is wrong: {message}.")))?))
 }
 
-/// The titles that clients of the data handler know.
+/// Gives an error the title that clients of the data handler know.
 pub fn with_contract_title(error: ApiError) -> ApiError {
     match error.problem.status {
         400 | 405 | 415 => error.titled("Invalid Data"),
@@ -275,7 +284,11 @@ impl<'a> ApiExtractor<'a> for IncomingRequest<'a> {
         };
         let schema = MetaSchemaRef::Inline(Box::new(schema));
         let content = vec![MetaMediaType { content_type: "application/json", schema }];
-        Some(MetaRequest { description: Some("The document; every byte of it is passed on."), content, required: true })
+        Some(MetaRequest {
+            description: Some("The JSON document. Destinations get exactly these bytes, or query parameters with GET."),
+            content,
+            required: true,
+        })
     }
 
     async fn from_request(
@@ -302,15 +315,20 @@ impl IntoResponse for Receipt {
 
 impl ApiResponse for Receipt {
     fn meta() -> MetaResponses {
-        let applied =
-            || responses::header("Preference-Applied", "The wait that was applied, where one was asked for.", false);
+        let applied = || {
+            responses::header(
+                "Preference-Applied",
+                "The wait that was applied, such as `wait=5`. Only sent if the request asked for a wait.",
+                false,
+            )
+        };
         let answer = |status, description| MetaResponse {
             headers: vec![applied()],
             ..responses::described::<EventReceipt>(status, description)
         };
-        let attempted =
-            "With `Prefer: wait`: every delivery whose destination is not paused has had its first attempt.";
-        let accepted = "It is on disk and will be delivered.";
+        let attempted = "Only with `Prefer: wait=N`: the event is on disk, and each delivery has had its first \
+                         attempt. Deliveries to paused destinations do not count.";
+        let accepted = "The event is on disk and will be delivered.";
         MetaResponses { responses: vec![answer(StatusCode::OK, attempted), answer(StatusCode::ACCEPTED, accepted)] }
     }
 

@@ -1,4 +1,5 @@
-//! Operations about the server itself.
+//! Operations about the server itself: health, readiness, statistics and metrics. Counting is in `store`, and `app`
+//! writes the text of the metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// The writer must answer within this to be ready.
+/// The write thread must respond within this time, or the server is not ready.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
 const METRICS_EXAMPLE: &str = "# TYPE data_pusher_deliveries_pending gauge\ndata_pusher_deliveries_pending 3\n";
@@ -33,22 +34,22 @@ const METRICS_EXAMPLE: &str = "# TYPE data_pusher_deliveries_pending gauge\ndata
 /// Operations about the server itself.
 pub struct OperationsApi(pub Arc<ApiContext>);
 
-/// Prometheus text.
+/// A 200 response with the metrics as Prometheus text.
 pub struct MetricsText(String);
 
 #[OpenApi(tag = "Tag::Operations")]
 impl OperationsApi {
-    /// Say whether the server is alive
+    /// Check that the server is alive
     ///
-    /// Answers as long as the process does.
+    /// Responds with 200 as long as the process runs. No token is needed.
     #[oai(path = "/healthz", method = "get", operation_id = "getHealth")]
     async fn health(&self) -> OkJson<Health> {
         OkJson(Health::ok())
     }
 
-    /// Say whether the server is ready
+    /// Check that the server is ready
     ///
-    /// Whether events can be written to disk now; 503 if not.
+    /// Responds with 200 if events can be written to disk now, and with 503 if not. No token is needed.
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
     async fn readiness(&self) -> ApiResult<OkJson<Health>> {
         let late = |_| Error::unavailable(Unavailable::Io, "The database does not answer in time.");
@@ -56,23 +57,24 @@ impl OperationsApi {
         Ok(OkJson(Health::ok()))
     }
 
-    /// Count by time
+    /// Read statistics
     ///
-    /// What became of how much, in buckets of time: deliveries made, succeeded and exhausted, and attempts that failed.
-    /// The window is widened to whole buckets. Counts older than a day are kept by the hour.
+    /// Returns counts for intervals of time (buckets): deliveries created, succeeded and exhausted (all attempts of the
+    /// schedule failed), and attempts that failed. The time range is widened to whole buckets, at most 1,500. Counts
+    /// older than a day are only kept per hour.
     #[oai(path = "/v1/stats", method = "get", operation_id = "getStats")]
     async fn stats(
         &self,
         _admin: Admin,
-        /// Only this account's.
+        /// Only counts of this account.
         account_id: Query<AccountId>,
-        /// Only this destination's.
+        /// Only counts of this destination.
         destination_id: Query<DestinationId>,
-        /// Beginning of the window; a day before `until` if not given.
+        /// Start of the time range. The default is 24 hours before `until`.
         since: Query<Timestamp>,
-        /// End of the window; now if not given.
+        /// End of the time range. The default is now.
         until: Query<Timestamp>,
-        /// Width of a bucket, a whole number of minutes such as `1m`, `1h` or `1d`; an hour if not given.
+        /// Length of a bucket: a whole number of minutes, such as `1m`, `1h` or `1d`. The default is `1h`.
         bucket: Query<DurationText>,
     ) -> ApiResult<Long<Stats>> {
         let until = until.0.unwrap_or_else(self.0.clock);
@@ -87,7 +89,7 @@ impl OperationsApi {
 
     /// Read the metrics
     ///
-    /// In the text format of Prometheus.
+    /// Returns all metrics of the server in the Prometheus text format.
     #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
     async fn metrics(&self, _admin: Admin) -> MetricsText {
         MetricsText((self.0.metrics)())
@@ -103,7 +105,7 @@ impl IntoResponse for MetricsText {
 impl ApiResponse for MetricsText {
     fn meta() -> MetaResponses {
         let response = MetaResponse {
-            description: "Each metric and its value.",
+            description: "All metrics with their values, in the Prometheus text format.",
             status: Some(200),
             status_range: None,
             content: vec![MetaMediaType { content_type: "text/plain", schema: text_schema(METRICS_EXAMPLE) }],

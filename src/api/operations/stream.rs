@@ -1,4 +1,5 @@
-//! Deliveries as they change, as server-sent events (WHATWG HTML, "Server-sent events").
+//! The stream of deliveries as they change, as server-sent events (WHATWG HTML, "Server-sent events"). Which changes
+//! are noted for a stream is decided in `store`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,21 +23,22 @@ use crate::domain::ids::{AccountId, DestinationId};
 use crate::store::{ChangedDeliveries, Subscription, SubscriptionFilter};
 use crate::web::problem::ApiResult;
 
-/// Between two looks at what changed: a delivery that changes often is sent a few times a second, not thousands.
+/// Pause between two reads of the changes. A delivery that changes often is sent at most ten times a second, and not
+/// thousands of times.
 const PACE: Duration = Duration::from_millis(100);
 
-/// A comment is sent after so long without anything else, so that no proxy takes the connection for dead.
+/// If nothing else is sent for this time, a comment is sent, so that no proxy regards the connection as dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A browser connects again after this.
+/// Time after which a browser connects again, in milliseconds.
 const RECONNECT_MILLIS: u64 = 2_000;
 
 const EXAMPLE: &str = "retry: 2000\n\nevent: skipped\ndata: {\"count\":12}\n\n";
 
-/// The stream of deliveries.
+/// The operation that streams deliveries.
 pub struct StreamApi(pub Arc<ApiContext>);
 
-/// Server-sent events until the client or the server goes, or the client may not follow any more.
+/// A response of server-sent events, until the client or the server ends it, or the client loses its access.
 pub struct DeliveryStream {
     follow: Subscription,
     admin: Admin,
@@ -46,21 +48,27 @@ pub struct DeliveryStream {
 impl StreamApi {
     /// Follow deliveries
     ///
-    /// Server-sent events, as `EventSource` reads them. An event `delivery` for each delivery that is made, attempted,
-    /// retried or cancelled from now on; its data is the delivery as it is then, as one `Delivery` in JSON. A delivery
-    /// that changes several times within a tenth of a second is sent once. When more changes than the connection takes,
-    /// an event `skipped` says how many were left out: `{"count": 12}`. This is a view of what goes on, not a record of
-    /// it: what changed while nobody was connected is in the list. The stream ends when the server stops, when the session
-    /// that opened it ends, and when the account or the destination that it is of is deleted.
+    /// Sends deliveries as they change, as server-sent events (in a browser: `EventSource`). Swagger UI cannot show a
+    /// stream, so Execute does not finish. Use a terminal: `curl -N http://127.0.0.1:8080/v1/deliveries/stream`.
+    /// Without `--dev`, add `-H 'Authorization: Bearer TOKEN'` with the admin token.
+    ///
+    /// A message `delivery` is sent for each delivery that is created, attempted, retried or cancelled from now on. The
+    /// data of the message is one `Delivery` in JSON, in its present state. If a delivery changes several times within
+    /// a tenth of a second, one message is sent. If too many deliveries change at once, a message `skipped` gives the
+    /// number left out: `{"count": 12}`.
+    ///
+    /// Earlier changes are not sent; use `GET /v1/deliveries` for them. The stream ends when the server stops, or when
+    /// the session that opened the stream ends. A stream of one account or destination ends when that one is deleted.
+    /// At most 64 streams can be open; a further one gets 503.
     #[oai(path = "/v1/deliveries/stream", method = "get", operation_id = "streamDeliveries")]
     async fn stream(
         &self,
         admin: Admin,
-        /// Only those of this account.
+        /// Only deliveries of this account.
         account_id: Query<AccountId>,
-        /// Only those for this destination.
+        /// Only deliveries to this destination.
         destination_id: Query<DestinationId>,
-        /// Only those that are in this state then.
+        /// Only deliveries that are in this state after the change. Leave this parameter out to get all states.
         state: Query<DeliveryState>,
     ) -> ApiResult<DeliveryStream> {
         let filter = SubscriptionFilter { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
@@ -68,7 +76,7 @@ impl StreamApi {
     }
 }
 
-/// The events, in batches as the store gives them.
+/// The server-sent events, in the batches that the store gives.
 fn events(follow: Subscription) -> impl Stream<Item = Event> + Send {
     let batches = stream::unfold((follow, false), async |(mut follow, begun)| {
         if begun {
@@ -82,7 +90,7 @@ fn events(follow: Subscription) -> impl Stream<Item = Event> + Send {
             }
         }
     });
-    // At once, so that the client knows that from here on it misses nothing.
+    // Sent at once, so that the client knows: from here on no change is missed.
     stream::iter([Event::retry(RECONNECT_MILLIS)]).chain(batches.flatten())
 }
 
@@ -107,7 +115,7 @@ impl IntoResponse for DeliveryStream {
     fn into_response(self) -> Response {
         SSE::new(Box::pin(events(self.follow).take_until(Box::pin(self.admin.over()))))
             .keep_alive(KEEP_ALIVE)
-            // Tells nginx not to keep the events back until its buffer is full.
+            // Tells nginx to pass on each event at once, and not to wait until its buffer is full.
             .with_header(HeaderName::from_static("x-accel-buffering"), "no")
             .into_response()
     }
@@ -116,7 +124,8 @@ impl IntoResponse for DeliveryStream {
 impl ApiResponse for DeliveryStream {
     fn meta() -> MetaResponses {
         let response = MetaResponse {
-            description: "Events named `delivery`, each with one `Delivery` in JSON as its data, and `skipped`.",
+            description: "Server-sent events: `delivery` with one `Delivery` in JSON as its data, and `skipped` \
+                          with the number of deliveries that were left out.",
             status: Some(200),
             status_range: None,
             content: vec![MetaMediaType { content_type: "text/event-stream", schema: text_schema(EXAMPLE) }],

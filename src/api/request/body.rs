@@ -1,4 +1,5 @@
-//! The body of an admin request: read, checked and converted before a handler sees it.
+//! The body of an admin request: read, checked and converted before a handler sees it. The data handler does not use
+//! this module, because its documents are kept byte for byte.
 
 use std::sync::Arc;
 
@@ -18,29 +19,29 @@ use crate::web::body::media_type::{self, Accepts};
 use crate::web::body::{self};
 use crate::web::problem::{ApiError, ApiResult};
 
-/// A documented body that is read into a value of the domain.
+/// A documented body that is converted into a value of the domain.
 pub trait FromBody: Type {
-    /// What it is read into.
+    /// What the body is converted into.
     type Parsed: Send;
 
-    /// Its media types.
+    /// Media types that the operation accepts.
     const ACCEPTS: Accepts = Accepts::Json;
 
-    /// Whether no body at all means one without fields.
+    /// Whether a missing body stands for a body without fields.
     const MAY_BE_MISSING: bool = false;
 
-    /// Reads every field; `None` if any is faulty.
+    /// Reads every field; `None` if any field has an error.
     fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<Self::Parsed>;
 }
 
-/// Extracts the body documented as `T`.
+/// Extracts the body that is documented as `T`.
 pub struct Body<T: FromBody>(pub T::Parsed);
 
 impl<T: FromBody> Body<T> {
     async fn read(request: &Request, body: poem::Body, context: &ApiContext) -> ApiResult<Self> {
         let headers = request.headers();
         let refused = media_type::check(headers, T::ACCEPTS);
-        // Whether a body comes only reading it tells: clients send empty ones, also chunked.
+        // Only reading shows whether a body comes: clients also send empty bodies, even chunked ones.
         let may_be_none = T::MAY_BE_MISSING && !headers.contains_key(CONTENT_TYPE);
         match refused {
             Err(error) if !may_be_none => {
@@ -83,7 +84,7 @@ impl<'a, T: FromBody> ApiExtractor<'a> for Body<T> {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        // One media type, even where more are taken: with two, some generators fail and others make the body optional.
+        // One media type, even if more are accepted: with two, some generators fail and others make the body optional.
         let content = vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }];
         Some(MetaRequest { description: None, content, required: !T::MAY_BE_MISSING })
     }
@@ -107,7 +108,7 @@ mod tests {
         DestinationCreate, DestinationReplace, DestinationReplay, DestinationUpdate,
     };
 
-    /// Reads the example of the document, and gives the fields that are read and those that the document lists.
+    /// Reads the documented example. Returns the fields that are read, and the fields that the document lists.
     fn read_and_documented<T: FromBody>() -> (Vec<String>, Vec<String>) {
         let schema = &document::value()["components"]["schemas"][T::name().as_ref()];
         let read = |body: &serde_json::Value| {
@@ -117,7 +118,7 @@ mod tests {
         };
         let (fields, example) = read(&schema["example"]);
         assert!(fields.finish(example).is_ok(), "{} has a bad example", T::name());
-        // An unknown field is answered with the known ones.
+        // The error for an unknown field lists the known ones.
         let (fields, _) = read(&serde_json::json!({"?": null}));
         let refused = fields.finish(None::<()>).unwrap_err();
         let unknown = refused.field_errors().iter().find(|fault| fault.field == "?").unwrap();

@@ -1,11 +1,12 @@
-//! Reads the fields of a request body and collects every fault on the way, so that one answer names them all.
+//! Reads the fields of a request body and collects all errors, so that one response lists all of them. What a field
+//! means belongs in `domain`.
 
 use std::str::FromStr;
 
 use super::json_tree::Json;
 use crate::error::{Error, FieldError, Result};
 
-/// What is wrong with one field: a message about the field itself, or faults that name their own fields.
+/// Errors of one field: a message about the field itself, or errors that name their own fields.
 pub struct FieldErrors(Vec<FieldError>);
 
 impl From<String> for FieldErrors {
@@ -27,7 +28,7 @@ impl From<Vec<FieldError>> for FieldErrors {
 }
 
 impl FieldErrors {
-    /// The faults; those about the field itself name it.
+    /// The errors. Those about the field itself get the name `field`.
     fn at(self, field: &str) -> impl Iterator<Item = FieldError> {
         self.0.into_iter().map(move |mut fault| {
             if fault.field.is_empty() {
@@ -37,10 +38,10 @@ impl FieldErrors {
         })
     }
 
-    /// What a whole was made into, unless this or `whole` has faults; then all of them.
+    /// The value of `whole`, if neither `self` nor `whole` has errors.
     ///
     /// # Errors
-    /// The faults.
+    /// The errors of both.
     pub fn and<T>(mut self, whole: Result<T, impl Into<Self>>) -> Result<T, Self> {
         match whole {
             Ok(value) if self.0.is_empty() => Ok(value),
@@ -53,7 +54,7 @@ impl FieldErrors {
     }
 }
 
-/// The fields of a body. Every reading method gives `None` for a field that is faulty and notes why.
+/// The fields of a body. Each reading method returns `None` for a field with an error, and notes the error.
 pub struct Fields {
     members: Vec<(String, Json)>,
     asked: Vec<&'static str>,
@@ -64,7 +65,7 @@ impl Fields {
     /// The fields of a body, which must be an object.
     ///
     /// # Errors
-    /// Invalid, if it is not.
+    /// Invalid, if the body is not an object.
     pub fn of(body: Json) -> Result<Self> {
         match body {
             Json::Object(members) => Ok(Self { members, asked: Vec::new(), faults: Vec::new() }),
@@ -101,7 +102,7 @@ impl Fields {
         read.map_err(|wrong| self.faults.extend(wrong.at(name))).ok()
     }
 
-    /// A field that must be there.
+    /// Reads a field that must be given.
     pub fn required<T>(&mut self, name: &'static str, read: impl FnOnce(Json) -> Result<T, FieldErrors>) -> Option<T> {
         match self.take(name) {
             Some(value) => self.note(name, read(value)),
@@ -112,7 +113,7 @@ impl Fields {
         }
     }
 
-    /// A field that may be missing or `null`.
+    /// Reads a field that may be missing or `null`.
     pub fn optional<T>(
         &mut self,
         name: &'static str,
@@ -124,7 +125,7 @@ impl Fields {
         }
     }
 
-    /// A field that may be missing but not `null`: in a merge patch, one that cannot be cleared.
+    /// Reads a field that may be missing but not `null`: in a merge patch, a field that cannot be cleared.
     pub fn change<T>(
         &mut self,
         name: &'static str,
@@ -140,7 +141,7 @@ impl Fields {
         }
     }
 
-    /// A field of a merge patch that `null` clears: missing leaves it.
+    /// Reads a field of a merge patch that `null` clears. A missing field does not change.
     pub fn clearable<T>(
         &mut self,
         name: &'static str,
@@ -153,15 +154,15 @@ impl Fields {
         }
     }
 
-    /// Notes a fault between fields that are each right.
+    /// Notes an error between fields that are each correct alone.
     pub fn refuse(&mut self, name: &str, message: &str) {
         self.fault(name, message);
     }
 
-    /// What was read, if nothing at all is wrong with the body.
+    /// What was read, if nothing in the body is wrong. A field that nothing reads is an error too.
     ///
     /// # Errors
-    /// Invalid, with every fault.
+    /// Invalid, with every error.
     pub fn finish<T>(mut self, read: Option<T>) -> Result<T> {
         let known = self.asked.join(", ");
         let mut unknown: Vec<String> = Vec::new();
@@ -178,7 +179,7 @@ impl Fields {
     }
 }
 
-/// What sort of value it is, with an article.
+/// The type of a value with an article, for messages.
 fn kind(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
@@ -190,7 +191,7 @@ fn kind(value: &Json) -> &'static str {
     }
 }
 
-/// A string, as it is.
+/// Reads a string, as it is.
 pub fn text(value: Json) -> Result<String, FieldErrors> {
     match value {
         Json::Text(text) => Ok(text),
@@ -198,12 +199,12 @@ pub fn text(value: Json) -> Result<String, FieldErrors> {
     }
 }
 
-/// A string that is a `T`.
+/// Reads a string that is a `T`.
 pub fn parsed<T: FromStr<Err = String>>(value: Json) -> Result<T, FieldErrors> {
     Ok(text(value)?.parse::<T>()?)
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub fn boolean(value: Json) -> Result<bool, FieldErrors> {
     match value {
         Json::Bool(value) => Ok(value),
@@ -211,7 +212,7 @@ pub fn boolean(value: Json) -> Result<bool, FieldErrors> {
     }
 }
 
-/// A whole number within bounds.
+/// Reads a whole number from `lowest` to `highest`.
 pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, FieldErrors> {
     move |value| match value {
         Json::Whole(number) if (lowest..=highest).contains(&number) => Ok(number),
@@ -220,7 +221,10 @@ pub fn whole(lowest: u64, highest: u64) -> impl FnOnce(Json) -> Result<u64, Fiel
     }
 }
 
-/// The elements of an array that `read` takes, and what is wrong with the others, element by element.
+/// Reads an array. Returns the elements that `read` accepts, and the errors of the others by index.
+///
+/// # Errors
+/// The value is not an array.
 pub fn list<T>(
     value: Json,
     name: &str,
@@ -230,7 +234,10 @@ pub fn list<T>(
     Ok(collect(items.into_iter().enumerate().map(|(index, item)| (format!("{name}[{index}]"), read(item)))))
 }
 
-/// The members of an object that `read` takes, and what is wrong with the others, member by member.
+/// Reads an object. Returns the members that `read` accepts, and the errors of the others by key.
+///
+/// # Errors
+/// The value is not an object.
 pub fn members<T>(
     value: Json,
     name: &str,

@@ -1,4 +1,5 @@
-//! A JSON document as it was written: objects keep their order and their doubled keys, which a map would hide.
+//! A JSON document as it was written. Objects keep the order of their members, and repeated keys, which a map would
+//! hide.
 
 use std::fmt;
 
@@ -55,7 +56,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        // `5.0` is the whole number 5 to JSON Schema; every f64 up to 2^53 that has no fraction is exact.
+        // For JSON Schema, `5.0` is the whole number 5. Every f64 up to 2^53 without a fraction is exact.
         let is_whole = value.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&value);
         Ok(if is_whole { Json::Whole(value as u64) } else { Json::Number })
     }

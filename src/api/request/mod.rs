@@ -1,4 +1,5 @@
-//! What clients send, read: bodies and their fields, parameters, the `Prefer` header. What a field means is for `domain`.
+//! Reads what clients send: bodies and their fields, parameters, and the `Prefer` header. What a field means belongs in
+//! `domain`.
 
 pub mod body;
 pub mod fields;

@@ -1,4 +1,5 @@
-//! Parameters of path and query, read into values of the domain.
+//! Path and query parameters, converted into values of the domain. Unknown query parameters are refused in `paths.rs`,
+//! not here.
 
 use std::str::FromStr;
 
@@ -15,7 +16,7 @@ use crate::web::problem::ApiError;
 
 /// An id in a path.
 pub trait PathId: Type + FromStr<Err = String> {
-    /// What it is the id of.
+    /// What the id stands for, as named in the 404 response.
     const WHAT: &'static str;
 }
 
@@ -35,10 +36,10 @@ impl PathId for DeliveryId {
     const WHAT: &'static str = "delivery";
 }
 
-/// Extracts an id from the path. A malformed id is the id of nothing: 404.
+/// Extracts an id from the path. A malformed id belongs to nothing, so the response is 404.
 pub struct Path<T>(pub T);
 
-/// Extracts a query parameter that may be missing. A malformed one is a 400 that names it.
+/// Extracts a query parameter that may be missing. A malformed value is a 400 that names the parameter.
 pub struct Query<T>(pub Option<T>);
 
 /// The page that `limit` and `cursor` ask for.

@@ -1,14 +1,14 @@
-//! `Prefer: wait=N` (RFC 7240).
+//! Reads the `Prefer: wait=N` request header (RFC 7240). The waiting itself is in `operations/send_event.rs`.
 
 use std::time::Duration;
 
 use poem::http::HeaderMap;
 
-/// Longest wait; more is cut down to it.
+/// Longest wait in seconds; a longer wait is shortened to this.
 const MAX_WAIT_SECONDS: u64 = 30;
 
-/// How long the client would like to wait. Other preferences and waits that are not whole seconds are ignored, as RFC
-/// 7240 asks; of several waits the first counts.
+/// How long the client wants to wait. Other preferences, and waits that are not whole seconds, are ignored, as RFC 7240
+/// asks. Of several waits the first counts.
 pub fn wait(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).find_map(|preference| {
@@ -17,7 +17,7 @@ pub fn wait(headers: &HeaderMap) -> Option<Duration> {
         let value = value.trim().trim_matches('"');
         let is_wait = name.trim().eq_ignore_ascii_case("wait");
         let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        // More digits than a u64 holds is still a number, and over the bound.
+        // A number too large for a u64 is still a number, and over the bound.
         (is_wait && is_number)
             .then(|| Duration::from_secs(value.parse().unwrap_or(MAX_WAIT_SECONDS).min(MAX_WAIT_SECONDS)))
     })

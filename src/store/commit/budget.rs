@@ -1,5 +1,6 @@
-//! How many outcomes a transaction takes beside write requests, whose callers wait for all of it. Where a large backlog is
-//! drained, outcomes touch pages all over the file, and one may take as long as several write requests.
+//! Budget for outcomes that share a transaction with write requests, whose callers wait for the whole of it. While a
+//! large backlog is drained, outcomes touch pages all over the file, and one may take as long as several write
+//! requests. Pure: time is an argument, and nothing here waits.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,19 @@ use super::limits::{
     GROUP_MIN, MAX_OUTCOMES, MIN_OUTCOMES, OUTCOME_TIME_BESIDE_FEW, OUTCOME_TIME_BESIDE_GROUP, RECENT,
 };
 
-/// What the last transactions were like.
+/// What the last transactions were like, and hence how many outcomes the next one has time for.
 #[derive(Debug, Default)]
 pub struct OutcomeBudget {
-    /// When one last had steps, and how many.
+    /// When the last transaction with write requests began, and how many it had or expected.
     last_requests: Option<(Instant, usize)>,
-    /// Deliveries that its steps made.
+    /// Deliveries that the write requests of the last such transaction created.
     created_last: usize,
-    /// How long an outcome takes (moving average, 1/8).
+    /// Mean time to record one outcome (moving average, weight 1/8).
     cost_ewma: Duration,
 }
 
 impl OutcomeBudget {
-    /// Outcomes for which the next transaction has the time.
+    /// How many outcomes the next transaction has time for.
     pub fn limit(&self, now: Instant) -> usize {
         let time = match self.recent_requests(now) {
             None => return MAX_OUTCOMES,
@@ -30,13 +31,13 @@ impl OutcomeBudget {
         usize::try_from(in_time).unwrap_or(MAX_OUTCOMES).clamp(MIN_OUTCOMES, MAX_OUTCOMES)
     }
 
-    /// Deliveries that the last transaction with steps made. So many outcomes the next one takes in any case: else a backlog
-    /// would grow for no other reason.
+    /// Deliveries that the last transaction with write requests created. The next transaction takes at least as many
+    /// outcomes, up to [`MAX_OUTCOMES`]. Otherwise a backlog would grow for this reason alone.
     pub fn created_last(&self) -> usize {
         self.created_last
     }
 
-    /// Whether a crowd was answered just now, and is likely to come again.
+    /// Whether a group was served less than [`RECENT`] ago, and is likely to return.
     pub fn has_group(&self, now: Instant) -> bool {
         self.recent_requests(now).is_some_and(|requests| requests >= GROUP_MIN)
     }
@@ -45,17 +46,17 @@ impl OutcomeBudget {
         self.last_requests.filter(|(at, _)| now.duration_since(*at) < RECENT).map(|(_, requests)| requests)
     }
 
-    /// A transaction with so many steps begins.
+    /// A transaction begins that has or expects this many write requests.
     pub fn requests_begin(&mut self, now: Instant, requests: usize) {
         self.last_requests = Some((now, requests));
     }
 
-    /// The last transaction with steps made so many deliveries.
+    /// The last transaction with write requests created this many deliveries.
     pub fn deliveries_created(&mut self, deliveries: usize) {
         self.created_last = deliveries;
     }
 
-    /// So many outcomes took so long.
+    /// Recording this many outcomes took `time`.
     pub fn observe(&mut self, outcomes: usize, time: Duration) {
         if let Some(cost) = u32::try_from(outcomes).ok().and_then(|outcomes| time.checked_div(outcomes)) {
             self.cost_ewma = (self.cost_ewma * 7 + cost) / 8;

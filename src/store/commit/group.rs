@@ -1,30 +1,31 @@
-//! Those who come together, and so are served by one transaction.
+//! The callers whose write requests arrive together, and so share one transaction. Pure: time is an argument. How large
+//! a group is expected to be is decided in `pacing`.
 
 use std::time::{Duration, Instant};
 
 use super::limits::GROUP_CHUNKS;
 
-/// What a transaction that has begun waits for before it is committed.
+/// What a transaction waits for before it is committed, and what it may still take.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CommitGroup {
-    /// So many steps.
+    /// How many write requests the transaction waits for.
     pub target: usize,
-    /// Steps taken so far.
+    /// Write requests that the transaction has so far.
     pub taken: usize,
-    /// Outcomes that it may still take.
+    /// How many outcomes the transaction may still take.
     pub outcomes: usize,
-    /// And of those, outcomes of destinations that are behind.
+    /// How many of these may have low priority.
     pub low_priority: usize,
-    /// Steps are waited for no longer than this, once one has come or the transaction has begun.
+    /// End of the wait for further write requests; `None` until the first one has arrived or the transaction has begun.
     pub deadline: Option<Instant>,
-    /// And no longer than this after the first of them.
+    /// Longest wait for further write requests after the first one.
     pub timeout: Duration,
-    /// Whether there was a first.
+    /// Whether the first write request has arrived.
     pub lingers: bool,
 }
 
 impl CommitGroup {
-    /// `enough` steps, the first of which waits for the others for at most `patience`.
+    /// A group of `target` write requests. The first one waits for the others for at most `timeout`.
     pub fn of(target: usize, timeout: Duration) -> Self {
         Self {
             target,
@@ -37,12 +38,12 @@ impl CommitGroup {
         }
     }
 
-    /// So many more steps are worth running.
+    /// How many more write requests are worth running at once; 0 when the transaction has the whole group.
     pub fn chunk(&self) -> usize {
         self.target.div_ceil(GROUP_CHUNKS).min(self.target.saturating_sub(self.taken))
     }
 
-    /// Sees that some wait.
+    /// Notes that `queued` write requests wait. The first one limits the wait for the others.
     pub fn on_arrival(&mut self, queued: usize, now: Instant) {
         if queued > 0 && !self.lingers {
             self.lingers = true;
@@ -51,7 +52,7 @@ impl CommitGroup {
         }
     }
 
-    /// So many queued steps wake the thread.
+    /// How many queued write requests wake the thread.
     pub fn wanted(&self) -> usize {
         if self.lingers { self.chunk() } else { 1 }
     }

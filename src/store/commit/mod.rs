@@ -1,5 +1,5 @@
-//! Group commit: what waits for the write thread, how much of it goes together, and the transaction that it goes in. Nothing
-//! here knows a table.
+//! Group commit: what waits for the write thread, how much of it goes together, and the transaction. Nothing here may
+//! know a table; business steps are in `operations`.
 
 pub mod budget;
 pub mod group;

@@ -1,5 +1,5 @@
-//! Decides when the write thread runs what waits, how much of it goes into one transaction, and when that is committed.
-//! Pure: time is an argument, and nothing here waits or locks. The waiting is done by `queue`.
+//! Decides when the write thread runs what waits, how much of that goes into one transaction, and when the transaction
+//! is committed. Pure: time is an argument, and nothing here waits or locks. `queue` does the waiting.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use super::limits::{
     MAX_LINGER, MAX_OUTCOMES, MIN_OUTCOMES, OUTCOMES_LINGER,
 };
 
-/// What waits at a moment.
+/// What waits at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waiting {
-    /// Write requests.
+    /// Number of write requests.
     pub requests: usize,
-    /// Outcomes of destinations without a backlog.
+    /// Number of outcomes of destinations without a backlog.
     pub normal: usize,
-    /// Outcomes of destinations with a backlog.
+    /// Number of outcomes of destinations with a backlog.
     pub low_priority: usize,
-    /// When the oldest outcome arrived, if one waits.
+    /// When the oldest of these outcomes arrived; `None` if none waits.
     pub outcomes_since: Option<Instant>,
 }
 
@@ -29,12 +29,12 @@ impl Waiting {
     }
 }
 
-/// When the write thread is to be woken before the time is over.
+/// What wakes the write thread before its wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wakeup {
-    /// Once this many write requests wait.
+    /// This number of waiting write requests.
     pub requests: usize,
-    /// Once this many outcomes wait.
+    /// This number of waiting outcomes.
     pub outcomes: usize,
 }
 
@@ -43,9 +43,9 @@ pub struct Wakeup {
 pub enum Next {
     /// Begin a transaction with what waits.
     Run,
-    /// Nothing arrived in time.
+    /// Nothing arrived before the deadline.
     Idle,
-    /// Wait until then, or for ever, or until the wake-up.
+    /// Wait until this time, or without end if there is none, or until the wake-up.
     Wait(Option<Instant>, Wakeup),
 }
 
@@ -54,49 +54,49 @@ pub enum Next {
 pub enum Then {
     /// Commit.
     Commit,
-    /// Run what waits as well.
+    /// Run what has arrived meanwhile.
     Run,
-    /// Wait for so long, or until this many write requests wait.
+    /// Wait for this long, or until this many write requests wait.
     Wait(Duration, usize),
 }
 
 /// What a transaction takes of what waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// Write requests.
+    /// Number of write requests.
     pub requests: usize,
-    /// Outcomes of destinations without a backlog.
+    /// Number of outcomes of destinations without a backlog.
     pub normal: usize,
-    /// Outcomes of destinations with a backlog.
+    /// Number of outcomes of destinations with a backlog.
     pub low_priority: usize,
 }
 
-/// What the last transactions were like, and the one that is made now.
+/// What the last transactions were like, and the state of the current one.
 #[derive(Debug, Default)]
 pub struct Pacing {
-    /// Learns what outcomes cost, and limits them.
+    /// Learns how long outcomes take, and limits them.
     pub budget: OutcomeBudget,
     group: CommitGroup,
-    /// A group was answered just before this transaction, and is likely to return.
+    /// Whether a group was answered just before this transaction, and is likely to return.
     group_returns: bool,
-    /// Write requests of the last transaction that had some.
+    /// Write requests of the last transaction that had some; 0 after a time without any.
     last_group_size: usize,
     /// Whether the last transaction had write requests.
     had_requests: bool,
     /// Whether the last transaction had outcomes.
     had_outcomes: bool,
-    /// When the last transaction began.
+    /// When the current or last transaction began.
     began_at: Option<Instant>,
-    /// How long the last transaction waited for further write requests.
+    /// How long that transaction has waited for further write requests.
     lingered: Duration,
 }
 
 impl Pacing {
-    /// The last transaction is over, and its callers have their answers.
+    /// The last transaction is over, and its callers have their answers: sets what the next one waits for.
     pub fn begin(&mut self, waiting: Waiting, now: Instant) {
         let had_requests = std::mem::take(&mut self.had_requests);
         let expected = match had_requests {
-            // Those who were answered now return, and others wait already.
+            // Those who were just answered return, and others wait already.
             true => self.last_group_size + waiting.requests,
             false => self.last_group_size.max(waiting.requests),
         };
@@ -113,7 +113,8 @@ impl Pacing {
         self.group = CommitGroup::of(target.clamp(1, MAX_GROUP), linger);
     }
 
-    /// What to do before a transaction. Outcomes alone begin one only while `outcomes_too`; `deadline` ends the wait.
+    /// What to do before a transaction. Outcomes alone begin one only if `outcomes_too`. With nothing to run, the wait
+    /// ends at `deadline`.
     pub fn next(&mut self, waiting: Waiting, outcomes_too: bool, deadline: Option<Instant>, now: Instant) -> Next {
         self.group.on_arrival(waiting.requests, now);
         let requests_due = match waiting.requests {
@@ -122,7 +123,7 @@ impl Pacing {
             _ => self.group.deadline,
         };
         let linger = match waiting.outcomes() {
-            // While a group returns, outcomes run at once: the commit waits for the group.
+            // While a group returns, outcomes run at once, and the commit waits for the group.
             _ if self.group_returns => Duration::ZERO,
             ..MANY_OUTCOMES => OUTCOMES_LINGER,
             MANY_OUTCOMES..MAX_OUTCOMES => MANY_OUTCOMES_LINGER,
@@ -149,7 +150,8 @@ impl Pacing {
         Next::Wait(due.or(deadline), Wakeup { requests: self.group.wanted(), outcomes })
     }
 
-    /// What to do inside a transaction for which so many further write requests wait.
+    /// What to do inside a transaction while `requests` further write requests wait. When `stopping`, it waits no
+    /// longer.
     pub fn then(&mut self, requests: usize, stopping: bool, now: Instant) -> Then {
         self.group.on_arrival(requests, now);
         let chunk = self.group.chunk();
@@ -163,12 +165,12 @@ impl Pacing {
         }
     }
 
-    /// The transaction has waited for so long for further write requests.
+    /// The transaction has waited for `time` for further write requests.
     pub fn waited(&mut self, time: Duration) {
         self.lingered += time;
     }
 
-    /// How long the transaction has waited in all.
+    /// How long the transaction has waited for further write requests, in total.
     pub fn lingered(&self) -> Duration {
         self.lingered
     }
@@ -185,7 +187,7 @@ impl Pacing {
         let fit = self.budget.limit(now);
         let limit = fit.max(self.budget.created_last() + MIN_OUTCOMES).min(MAX_OUTCOMES);
         self.group.outcomes = self.group.outcomes.min(limit);
-        // A backlog has the time that other outcomes leave.
+        // Outcomes of low priority have the time that the others leave.
         let left = fit.saturating_sub(waiting.normal).max(MIN_OUTCOMES);
         self.group.low_priority = self.group.low_priority.min(left);
         let normal = waiting.normal.min(self.group.outcomes);

@@ -1,6 +1,6 @@
-//! What waits for the write thread: write requests, whose callers wait for the commit, and outcomes of attempts, for which
-//! nobody waits. They have queues of their own, so that a backlog of outcomes never stands in front of an accepted event.
-//! This file locks and waits; when and how much is decided by `pacing`.
+//! The queue before the write thread: write requests, whose callers wait for the commit, and outcomes of attempts, for
+//! which nobody waits. Both have queues of their own, so that a backlog of outcomes never stands in front of an
+//! accepted event. This file locks and waits; `pacing` decides when something runs, and how much.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,21 +17,21 @@ use crate::store::outcome::FinishedAttempt;
 
 /// Why a write request was not queued.
 pub enum QueueError {
-    /// As many wait as may.
+    /// The maximum number waits already.
     Full,
-    /// The write thread has ended.
+    /// The write thread has ended, or is about to end.
     Closed,
 }
 
-/// Nothing that arrives wakes the thread: it is awake, or about to be.
+/// For a thread that is awake, or about to be: nothing that arrives needs to wake it.
 const AWAKE: Wakeup = Wakeup { requests: usize::MAX, outcomes: usize::MAX };
 
 struct State {
     requests: VecDeque<Box<dyn WriteRequest>>,
     outcomes: OutcomeQueue,
-    /// When the oldest outcome arrived.
+    /// When the oldest waiting outcome arrived. Outcomes that a transaction leaves keep this time.
     outcomes_since: Option<Instant>,
-    /// The thread is to end, and to say so here.
+    /// Set when the thread has to end; gets the answer then.
     stop: Option<oneshot::Sender<()>>,
     closed: bool,
     /// What wakes the thread.
@@ -77,17 +77,17 @@ pub struct QueueReceiver {
     pacing: Pacing,
 }
 
-/// What the write thread is to do.
+/// What the write thread does next.
 pub enum Work {
-    /// Write what was given.
+    /// Write what was appended.
     Run,
-    /// Nothing arrived in time.
+    /// Nothing arrived before the deadline.
     Idle,
-    /// Write what was given, which is all, and end.
+    /// Write what was appended, which is all that waits, and end. Then the sender gets the answer.
     Stop(oneshot::Sender<()>),
 }
 
-/// An empty queue: both of its ends.
+/// An empty queue: the callers' end and the write thread's end.
 pub fn queue() -> (CommitQueue, QueueReceiver) {
     let state = State {
         requests: VecDeque::new(),
@@ -105,7 +105,7 @@ impl CommitQueue {
     /// Queues a write request.
     ///
     /// # Errors
-    /// As many wait as may, or the thread has ended.
+    /// The maximum number waits already, or the write thread has ended.
     pub fn push(&self, request: Box<dyn WriteRequest>) -> Result<(), QueueError> {
         let mut state = self.0.state();
         if state.closed {
@@ -119,8 +119,9 @@ impl CommitQueue {
         Ok(())
     }
 
-    /// Queues outcomes; those of a destination with a backlog have low priority. Their number is bounded by the deliveries in
-    /// hand. A thread that has ended takes none: those deliveries are still pending in the file, and are sent again.
+    /// Queues outcomes; those of a destination with a backlog have `low_priority`. Their number is bounded by the
+    /// deliveries in hand. After the end of the write thread they are dropped: those deliveries are still pending in
+    /// the file, and are sent again.
     pub fn push_outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
         let mut state = self.0.state();
         if state.closed {
@@ -134,7 +135,7 @@ impl CommitQueue {
         self.wake(state);
     }
 
-    /// Lets the thread write what is queued and end; then `done` gets a message.
+    /// Lets the write thread write what is queued and end. Then `done` gets a message.
     pub fn stop(&self, done: oneshot::Sender<()>) {
         let mut state = self.0.state();
         if !state.closed {
@@ -146,7 +147,7 @@ impl CommitQueue {
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         if state.requests.len() >= state.wakeup.requests || state.outcomes.len() >= state.wakeup.outcomes {
             state.wakeup = AWAKE;
-            // A thread that is woken while the lock is held would at once wait for the lock.
+            // Unlocked first: a thread that is notified under the lock would only wait for that lock.
             drop(state);
             self.0.arrived.notify_one();
         }
@@ -154,12 +155,12 @@ impl CommitQueue {
 }
 
 impl QueueReceiver {
-    /// Learns from transactions what outcomes cost.
+    /// The budget of outcomes, to which the write thread reports what transactions were like.
     pub fn budget(&mut self) -> &mut OutcomeBudget {
         &mut self.pacing.budget
     }
 
-    /// Waits for work until `deadline`, and appends it to `requests` and `outcomes`. Outcomes alone are work only while
+    /// Waits until `deadline` for work, and appends it to `requests` and `outcomes`. Outcomes alone are work only if
     /// `outcomes_too`.
     pub fn next_work(
         &mut self,
@@ -193,8 +194,8 @@ impl QueueReceiver {
         }
     }
 
-    /// Waits for what else goes into a transaction that has run all it was given. Gives false where the transaction is to be
-    /// committed; else more was appended.
+    /// Waits for what else goes into a transaction that has run all it was given. Returns whether more was appended; if
+    /// not, the transaction is to be committed.
     pub fn wait_for_group(
         &mut self,
         requests: &mut Vec<Box<dyn WriteRequest>>,
@@ -224,7 +225,7 @@ impl QueueReceiver {
         runs
     }
 
-    /// How long the transaction has waited for what else goes into it.
+    /// How long the transaction has waited for further write requests.
     pub fn lingered(&self) -> Duration {
         self.pacing.lingered()
     }
@@ -240,7 +241,7 @@ impl QueueReceiver {
         let share = self.pacing.take(state.waiting(), now);
         requests.extend(state.requests.drain(..share.requests));
         state.outcomes.drain(share.normal, share.low_priority, outcomes);
-        // Those that are left keep their time of arrival: they are due already.
+        // Outcomes that are left keep the time of arrival, since they are due already.
         state.outcomes_since = state.outcomes_since.filter(|_| !state.outcomes.is_empty());
     }
 }
@@ -249,7 +250,7 @@ impl Drop for QueueReceiver {
     fn drop(&mut self) {
         let mut state = self.inner.state();
         state.closed = true;
-        // Whoever waits for one of these learns that it will not be done.
+        // The callers of these learn by the drop that nothing will be done.
         let (requests, stop) = (std::mem::take(&mut state.requests), state.stop.take());
         drop(state);
         drop((requests, stop));

@@ -1,4 +1,5 @@
-//! One transaction in the making: what steps write with, and what is to be told once it is on disk.
+//! One transaction of the write thread while it is open: what write requests use to write, and what is published after
+//! the commit. Nothing here knows a table.
 
 use std::collections::HashMap;
 
@@ -52,17 +53,17 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Whether the file system has room beyond the reserve that is kept for outcomes.
+    /// Whether free disk space is above the reserve, which is kept for outcomes. If not, events are refused.
     pub fn accepts_events(&self) -> bool {
         self.accepts_events
     }
 
-    /// Documents that deliveries carry.
+    /// Documents of events that are in memory.
     pub fn documents(&self) -> &'a Documents {
         &self.memory.documents
     }
 
-    /// Runs one statement; gives the number of rows it changed.
+    /// Runs one statement, and returns the number of rows that it changed.
     pub fn run(&mut self, statement: &str, params: impl Params) -> Result<usize> {
         self.connection.prepare_cached(statement).and_then(|mut prepared| prepared.execute(params)).map_err(sql)
     }
@@ -81,7 +82,7 @@ impl<'a> Transaction<'a> {
             .map_err(sql)
     }
 
-    /// The connection, for the reading functions that the readers use as well.
+    /// The connection, for read functions that read-only connections use as well.
     pub fn connection(&self) -> &'a Connection {
         self.connection
     }
@@ -91,18 +92,19 @@ impl<'a> Transaction<'a> {
         self.connection.last_insert_rowid()
     }
 
-    /// `count` hot ids in a row; gives the first.
+    /// Reserves `count` consecutive sequence ids, and returns the first.
     pub fn take_ids(&mut self, count: usize, now: Timestamp) -> i64 {
         self.ids.take(i64::try_from(count).unwrap_or(i64::MAX), now)
     }
 
-    /// Where the events of accounts go, and what is sound. It forgets by itself: whatever changes an account or a
-    /// destination tells so, but for an outcome from which on a destination is failing.
+    /// The cache of each account's destinations, and of healthy destinations. [`Transaction::publish`] and
+    /// [`Transaction::publish_token`] clear the cache, except for `Accepted` and `OutcomeRecorded`. So whoever records
+    /// an outcome that makes a destination failing must call [`DestinationCache::failing`].
     pub fn destinations(&mut self) -> &mut DestinationCache {
         self.destinations
     }
 
-    /// To be told to the engine after the commit.
+    /// Adds a change that the engine gets after the commit.
     pub fn publish(&mut self, change: Change) {
         if !matches!(change, Change::Accepted(_) | Change::OutcomeRecorded { .. }) {
             self.destinations.clear();
@@ -110,40 +112,40 @@ impl<'a> Transaction<'a> {
         self.changes.push(change);
     }
 
-    /// To be done to the map of tokens after the commit.
+    /// Adds a change of the token map, which is applied after the commit.
     pub fn publish_token(&mut self, change: TokenChange) {
         self.destinations.clear();
         self.tokens.push(change);
     }
 
-    /// Somebody waits for first attempts.
+    /// Adds a caller's wait for first attempts.
     pub fn add_wait(&mut self, wait: Wait) {
         self.waits.push(wait);
     }
 
-    /// Counts what became of something, in the bucket of `at`.
+    /// The counts of a destination for the minute of `at`, to be increased.
     pub fn counts_mut(&mut self, destination: DestinationKey, at: Timestamp) -> &mut Counts {
         self.tallies.entry((destination, bucket_start(at))).or_default()
     }
 
-    /// Moves the number of pending deliveries.
+    /// Adds `by`, which may be negative, to the number of pending deliveries.
     pub fn add_pending(&mut self, by: i64) {
         self.pending += by;
     }
 
-    /// The counts that came together in it.
+    /// Takes the counts that were collected in this transaction.
     pub fn take_counts(&mut self) -> HashMap<CountKey, Counts> {
         std::mem::take(&mut self.tallies)
     }
 
-    /// Runs a step that may fail halfway. Its own failure leaves the transaction as it was before; only one that ends the
-    /// whole transaction is given back.
+    /// Runs work that may fail after it has written. The failure of such work leaves the transaction as it was before.
+    /// An error is returned only if it ends the whole transaction.
     pub fn with_savepoint(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let (changes, tokens, waits) = (self.changes.len(), self.tokens.len(), self.waits.len());
         let (tallies, pending) = (self.tallies.clone(), self.pending);
         self.run("SAVEPOINT step", [])?;
         if let Err(error) = step(self) {
-            // A full disk or an I/O error may have ended the transaction already.
+            // A full disk or an I/O error may have ended the whole transaction.
             if self.connection.is_autocommit() {
                 return Err(error);
             }
@@ -158,7 +160,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// After the commit: moves what is kept in memory, and gives what the engine is to be told.
+    /// Updates the memory after the commit, and returns the changes for the engine.
     pub fn committed(self) -> Vec<Change> {
         self.memory.tokens.apply(self.tokens);
         self.memory.metrics.pending(self.pending);

@@ -1,5 +1,5 @@
-//! Hands work to the write thread: each caller's as one step of a transaction that it shares with others, and whose
-//! commit it waits for.
+//! Hands work to the write thread. Each caller's work is one write request in a transaction that is shared with others,
+//! and the caller waits for the commit. How much goes together is decided in `pacing`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::store::error::{full, stopping};
 use crate::store::outcome::FinishedAttempt;
 
-/// Bytes of documents that may wait; further ones are refused with 503.
+/// Maximum bytes of documents in the queue (64 MiB), so that events that wait cannot fill the memory. More are refused
+/// with 503, except one longer document that waits alone.
 const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 struct Call<T, F> {
@@ -38,7 +39,7 @@ impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send> WriteRequest 
             (Some(result), _) => result,
             (None, None) => Err(Error::internal("a write step did not run")),
         };
-        // The caller may have gone away; what it asked for holds all the same.
+        // The caller may be gone; what was asked for is done all the same.
         let _ = self.reply.send(result);
     }
 
@@ -47,22 +48,22 @@ impl<T: Send, F: FnOnce(&mut Transaction<'_>) -> Result<T> + Send> WriteRequest 
     }
 }
 
-/// Hands work to the write thread.
+/// Hands work to the write thread. Clones share one queue.
 #[derive(Clone)]
 pub struct Writer {
     queue: CommitQueue,
-    /// Bytes of documents that wait.
+    /// Bytes of documents in the queue.
     bytes: Arc<AtomicUsize>,
 }
 
 impl Writer {
-    /// Hands it on through `inbox`.
+    /// Hands work on through `queue`.
     pub fn new(queue: CommitQueue) -> Self {
         Self { queue, bytes: Arc::default() }
     }
 
-    /// Runs `work` in the next transaction and answers once that is on disk. `work` must find its faults before it
-    /// writes. It is queued at once, so that the future holds nothing but the answer.
+    /// Runs `work` in the next transaction, and answers once that is on disk. `work` must find its errors before it
+    /// writes. Work is queued before this function returns, so that the future holds nothing but the answer.
     pub fn submit<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -71,7 +72,7 @@ impl Writer {
         answered(self.queue(work, false))
     }
 
-    /// Like [`Writer::step`], for work that may fail halfway: it runs in a savepoint.
+    /// Like [`Writer::submit`], for work that may fail after it has written: such work runs in a savepoint.
     pub fn submit_with_savepoint<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -80,7 +81,7 @@ impl Writer {
         answered(self.queue(work, true))
     }
 
-    /// Like [`Writer::step`], for work that carries a document of `bytes`.
+    /// Like [`Writer::submit`], for work that carries a document of this many bytes.
     pub fn submit_payload<T, F>(&self, bytes: usize, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
@@ -114,17 +115,17 @@ impl Writer {
         Ok(answer)
     }
 
-    /// Queues the outcomes of attempts; they are written sooner or later, also when the disk is full for a while. Those of a
-    /// destination that is `behind` let others go first.
+    /// Queues outcomes of attempts. They are written sooner or later, also if the disk is full for a while. Outcomes of
+    /// a destination with a backlog have `low_priority` and let others go first.
     pub fn outcomes(&self, finished: impl IntoIterator<Item = FinishedAttempt>, low_priority: bool) {
         self.queue.push_outcomes(finished, low_priority);
     }
 
-    /// Writes what is queued, empties the write-ahead log into the file and ends the thread.
+    /// Writes what is queued, copies the WAL into the file and ends the thread.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
         self.queue.stop(done);
-        // A thread that has ended already says nothing.
+        // A thread that has ended already gives no answer.
         let _ = stopped.await;
     }
 }
@@ -133,7 +134,7 @@ async fn answered<T>(queued: Result<oneshot::Receiver<Result<T>>>) -> Result<T> 
     queued?.await.map_err(|_| stopping())?
 }
 
-/// A document's share of what waits, for as long as it does.
+/// A document's share of the bytes in the queue. It is given back when its work has run, or is dropped.
 struct PayloadPermit {
     bytes: usize,
     total: usize,

@@ -1,6 +1,6 @@
-//! A thread that moves most of the write-ahead log into the file while the write thread goes on: its pages lie all over
-//! the file, and writing them takes several times as long as the commits that made them. The write thread moves only
-//! what came meanwhile, since the log begins anew only where nothing is left to move.
+//! A thread that copies most of the WAL into the file while the write thread goes on. The pages lie all over the file,
+//! and writing them takes several times as long as the commits that made them. The write thread copies only what came
+//! meanwhile, because the WAL starts again only if nothing is left to copy. Work on the WAL itself is in `wal.rs`.
 
 use std::ffi::c_int;
 use std::sync::Arc;
@@ -17,65 +17,74 @@ use crate::error::{Error, Result, Unavailable};
 use crate::process::critical::{EndsProcess, panic_point};
 use crate::store::error::sql;
 
-/// The log is moved when it has this many pages (4 KiB each). Where many accounts are active most of their pages are
-/// written again before that, and so are moved once. In builds for tests it is a short one, so that they meet this often.
+/// Length of the WAL, in pages of 4 KiB, that starts a checkpoint (32 MiB). If many accounts are active, most of their
+/// pages are written again before that, and so are copied only once. Debug builds use a small number, so that tests
+/// reach it often.
 const CHECKPOINT_PAGES: c_int = if cfg!(debug_assertions) { 200 } else { 8_000 };
 
-/// And where the disk has no ample room for it, when it has this many.
+/// The same if the disk has no ample free space.
 const CHECKPOINT_PAGES_ON_SMALL_DISK: c_int = CHECKPOINT_PAGES / 8;
 
-/// So many pages the write thread moves by itself.
+/// So few pages are left to the write thread: a pass that finds no more new ones is the last.
 const TAIL_PAGES: c_int = if cfg!(debug_assertions) { 25 } else { 250 };
 
-/// And no more than these.
+/// Maximum number of pages that the write thread copies after the checkpoint thread. If more are left, they wait for
+/// the next checkpoint, so that commits are not held up.
 const MAX_TAIL_PAGES: c_int = 8 * TAIL_PAGES;
 
-/// After a failure it is not tried again for so long.
+/// No checkpoint begins for this long after a failure.
 const AFTER_FAILURE: Duration = Duration::from_millis(250);
 
-/// When so many came while it is moved, the write thread waits for the end of that (64 MiB).
+/// When this many pages (64 MiB) came during one checkpoint, the write thread waits for its end. Otherwise the WAL
+/// could grow without bound.
 const MAX_PAGES: c_int = 16_384;
 
-/// Cache of the connection that only holds a snapshot.
+/// Cache of the connection that only holds a snapshot, in KiB.
 const PIN_CACHE_KIB: u32 = 64;
 
-/// Passes over the log until it is left to the write thread however much came meanwhile.
+/// Maximum number of passes over the WAL in one checkpoint, however much came meanwhile.
 const MAX_PASSES: usize = 6;
 
-/// What the write thread is to do with the log.
+const _: () = assert!(TAIL_PAGES <= CHECKPOINT_PAGES_ON_SMALL_DISK, "a checkpoint begins with more than its tail");
+const _: () = assert!(MAX_TAIL_PAGES <= CHECKPOINT_PAGES, "the write thread copies the smaller part");
+const _: () = assert!(CHECKPOINT_PAGES < MAX_PAGES, "the write thread goes on during a checkpoint");
+
+/// What the write thread has to do with the WAL.
 #[derive(Debug)]
 pub enum Task {
     /// Nothing.
     Nothing,
-    /// Move what is left of it.
+    /// Copy what is left of the WAL.
     Finish,
-    /// Take nothing of it for moved: this went wrong.
+    /// A checkpoint failed. After an I/O error, nothing of the WAL may count as copied.
     Failed(Error),
 }
 
-/// The write thread's end.
+/// The write thread's end of the checkpoint thread.
 pub struct Checkpointer {
     orders: Option<SyncSender<()>>,
     reports: Receiver<Result<c_int>>,
     under_way: bool,
-    /// When it last went wrong.
+    /// When a checkpoint last failed.
     failed_at: Option<Instant>,
-    /// Pages of the log at the last look.
+    /// Pages of the WAL at the last look.
     pages: c_int,
-    /// So many it had when a move last began, and when the last one had ended.
+    /// Pages of the WAL when a checkpoint last began.
     began_at: c_int,
+    /// Pages of the WAL when a checkpoint last ended.
     ended_at: c_int,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
-    /// Opens connections, and starts the thread. While they are there the log's index outlives the write thread's
-    /// connection, which is opened anew after a failure. Without that the log would be read from its beginning, and a
-    /// commit that failed, and was refused, would be found there: perhaps only in the page cache, since a failed fsync
-    /// marks as clean what it could not write. With it the next commit writes over what failed.
+    /// Opens connections and starts the thread. While these connections are open, the WAL index outlives the write
+    /// thread's connection, which is opened again after a failure. Without that, the WAL would be read from its
+    /// beginning, and a commit that failed and was refused would be found there. Such a commit may only be in the page
+    /// cache, since a failed fsync marks as clean what it could not write. With the index, the next commit overwrites
+    /// the failed one.
     ///
     /// # Errors
-    /// Those of opening the file or starting a thread.
+    /// Those of opening the file, and of starting a thread.
     pub fn start(held: &Arc<HeldFile>) -> Result<Self> {
         let mover = CheckpointWorker::open(held)?;
         let (orders, ordered) = sync_channel(1);
@@ -83,7 +92,7 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("checkpointer".to_owned())
             .spawn(move || {
-                // The mover first, so that the process ends before its connections do.
+                // Declared first, so dropped last: after a panic the process ends before these connections close.
                 let mover = mover;
                 let _ends = EndsProcess("checkpoint thread");
                 while ordered.recv() == Ok(()) {
@@ -106,22 +115,23 @@ impl Checkpointer {
         })
     }
 
-    /// What there is to do now that the log has `pages`, of which some may have been moved.
+    /// What to do when the WAL has `pages` pages, of which some may be copied, and the disk has `room`.
     pub fn task(&mut self, pages: c_int, room: FreeSpace) -> Task {
         if pages < self.pages {
-            // It began anew.
+            // The WAL has started again.
             (self.began_at, self.ended_at) = (0, 0);
         }
         self.pages = pages;
         if self.under_way {
             return if pages - self.began_at < MAX_PAGES { self.ended() } else { self.join() };
         }
-        // While a reader holds an old snapshot the log goes on, and hardly more than what is new can be moved.
+        // While a reader holds an old snapshot, the WAL does not start again, and hardly more than new pages can be
+        // copied.
         let long = if room == FreeSpace::Ample { CHECKPOINT_PAGES } else { CHECKPOINT_PAGES_ON_SMALL_DISK };
         if pages >= long && pages - self.ended_at >= TAIL_PAGES { self.begin() } else { Task::Nothing }
     }
 
-    /// What there is to do now that nothing is to be written.
+    /// What to do when nothing is to be written.
     pub fn idle_task(&mut self) -> Task {
         if self.under_way {
             return self.ended();
@@ -133,7 +143,7 @@ impl Checkpointer {
         Task::Finish
     }
 
-    /// Moves the log and waits for the end of that, however long the log is. Then no snapshot is held any more.
+    /// Runs a checkpoint and waits for its end, however long the WAL is. After a success the thread holds no snapshot.
     pub fn checkpoint_now(&mut self) -> Task {
         if let failed @ Task::Failed(_) = self.join() {
             return failed;
@@ -144,7 +154,7 @@ impl Checkpointer {
         }
     }
 
-    /// Waits for the move under way, if there is one.
+    /// Waits for the checkpoint in progress, if there is one.
     pub fn join(&mut self) -> Task {
         if !self.under_way {
             return Task::Nothing;
@@ -153,7 +163,7 @@ impl Checkpointer {
         self.reported(report)
     }
 
-    /// Whether the thread is at work, or what came of it has not been asked for.
+    /// Whether a checkpoint is in progress, or its result has not been read yet.
     pub fn is_under_way(&self) -> bool {
         self.under_way
     }
@@ -164,7 +174,7 @@ impl Checkpointer {
         }
         self.began_at = self.pages;
         self.under_way = self.orders.as_ref().is_some_and(|orders| orders.try_send(()).is_ok());
-        // Without the thread it is the write thread's.
+        // Without the thread, the write thread copies everything.
         if self.under_way { Task::Nothing } else { Task::Finish }
     }
 
@@ -180,7 +190,7 @@ impl Checkpointer {
         self.under_way = false;
         self.ended_at = self.pages;
         match report {
-            // What a reader was in the way of, or came too fast, is for the next time and not for the write thread.
+            // More is left if a reader was in the way or commits were faster. That waits for the next checkpoint.
             Ok(moved) if self.pages - moved <= MAX_TAIL_PAGES => Task::Finish,
             Ok(_) => Task::Nothing,
             Err(error) => {
@@ -195,7 +205,7 @@ impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {
-            // It cannot have panicked; see `EndsProcess`.
+            // The thread cannot have panicked; see `EndsProcess`.
             let _ = thread.join();
         }
     }
@@ -205,14 +215,14 @@ fn worker_ended() -> Error {
     Error::unavailable(Unavailable::Io, "the checkpoint thread has ended")
 }
 
-/// What the thread works with.
+/// What the checkpoint thread works with.
 ///
-/// It syncs nothing but the file. A sync of the log beside the write thread could fail for what a commit has just
-/// written; then the commit's own sync might find nothing left to do, and succeed.
+/// The thread syncs the file and nothing else. If it also synced the WAL, that fsync could fail for what a commit has
+/// just written. The commit's own fsync might then find nothing left to do, and succeed.
 struct CheckpointWorker {
-    /// Moves, and lets SQLite sync nothing.
+    /// Copies pages. Its `synchronous` is off, so that SQLite itself syncs nothing.
     connection: Connection,
-    /// Reads while pages are moved and not yet synced: SQLite begins no log anew that somebody reads.
+    /// Reads while copied pages are not synced yet: SQLite does not start a WAL again that somebody reads.
     snapshot_pin: Connection,
     held: Arc<HeldFile>,
 }
@@ -222,22 +232,22 @@ impl CheckpointWorker {
         let path = held.path();
         let connection = opening::connect(path).map_err(sql)?;
         connection.execute_batch("PRAGMA synchronous = OFF").map_err(sql)?;
-        // What failed must not be taken for moved at the end.
+        // The end of this connection must not checkpoint and remove the WAL after a failure.
         opening::keep_log(&connection, true).map_err(sql)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let pin = Connection::open_with_flags(path, flags).map_err(sql)?;
         opening::prepare_reader(&pin, PIN_CACHE_KIB).map_err(sql)?;
-        // The log's index is opened by the first read.
+        // The first read opens the WAL index.
         pin.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(sql)?;
         Ok(Self { connection, snapshot_pin: pin, held: Arc::clone(held) })
     }
 
-    /// Moves the log until little comes meanwhile.
+    /// Copies the WAL in passes, until little comes during one. Returns how many pages of the WAL are copied.
     fn run_passes(&self) -> Result<c_int> {
         let mut moved = 0;
         for _ in 0..MAX_PASSES {
             let before = std::mem::replace(&mut moved, self.pass().inspect_err(|_| self.reset_backfill())?);
-            // Little or nothing new, or a reader is in the way, or all of it had been moved and it began anew.
+            // Little or nothing is new, a reader is in the way, or everything was copied and the WAL has started again.
             if moved - before <= TAIL_PAGES {
                 break;
             }
@@ -245,17 +255,18 @@ impl CheckpointWorker {
         Ok(moved)
     }
 
-    /// At once: the write thread may hear of the failure late, or the process end before it does.
+    /// Resets at once: the write thread may learn of the failure late, or the process may end before it does.
     fn reset_backfill(&self) {
         if let Err(error) = wal::reset_backfill(&self.connection) {
             tracing::error!(error = error.detail(), "what was moved may be taken for moved");
         }
     }
 
-    /// Moves what the log holds now, and syncs the file; gives how many of its pages are moved. After a failure the
-    /// anchor holds, so that the log goes on until the write thread has heard of it.
+    /// Copies what the WAL holds now, and syncs the file. Returns how many pages of the WAL are copied. After a failure
+    /// the snapshot stays open, so that the WAL does not start again before the write thread has learned of it.
     fn pass(&self) -> Result<c_int> {
-        // The log is not moved over what somebody put there. Where the write thread has to decide, it is moved later.
+        // Nothing is copied over a file that somebody put there. If the write thread has to decide, the WAL is copied
+        // later.
         if let Err(error) = self.held.watch_content() {
             return if self.held.lost().is_some() { Err(error) } else { Ok(0) };
         }
@@ -275,7 +286,7 @@ mod tests {
     use super::*;
     use crate::domain::time::Timestamp;
 
-    /// A file whose log has more than `pages`.
+    /// A file whose WAL has at least this many pages.
     fn with_log(pages: c_int) -> (tempfile::TempDir, Connection, Checkpointer) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
@@ -283,7 +294,7 @@ mod tests {
         let (connection, _) = opening::open(&held, Timestamp::EPOCH).unwrap();
         wal::install_hook(&connection);
         let checkpointer = Checkpointer::start(&held).unwrap();
-        // As for as long as a server runs.
+        // The file stays held, as it is while a server runs.
         std::mem::forget(held);
         connection.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(?1))", [pages * 4_096]).unwrap();
         assert!(wal::pages() >= pages);

@@ -1,4 +1,5 @@
-//! Files that stand beside the database and have its name: where they lie, who may read them, and how they are made.
+//! Files beside the database that have its name and an ending: where they lie, who may read them, and how they are
+//! written. What they contain is decided by their users.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -11,17 +12,17 @@ pub fn sibling_path(database: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes what is created readable by its owner only.
+/// Makes a new file readable and writable by its owner only (mode 0600).
 pub fn owner_only(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600)
 }
 
-/// Writes a file that is there whole, with mode 0600 and on disk, or not at all: beside its place, and then moved there. One
-/// that stands there is replaced.
+/// Writes a file that is there whole, with mode 0600 and on disk, or not at all. The content is written to a second
+/// file, which is then renamed. An existing file is replaced.
 ///
 /// # Errors
-/// Those of the file system; nothing is left behind.
+/// Those of the file system. Nothing is left behind.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let part = sibling_path(path, ".part");
     remove_if_there(&part)?;
@@ -31,29 +32,29 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     });
     let moved = written.and_then(|()| std::fs::rename(&part, path)).and_then(|()| sync_folder(path));
     if moved.is_err() {
-        // The disk may be full: what is left of it only takes room.
+        // The disk may be full, and what is left of the file only takes space.
         let _ = remove_if_there(&part);
     }
     moved
 }
 
-/// Moves a file to a name that nobody has yet, and sees to it that the move is on disk.
+/// Renames a file to a name that is not used yet, and makes sure that the rename is on disk.
 ///
 /// # Errors
-/// The name is taken, or those of the file system.
+/// The name is used already, or those of the file system.
 pub fn move_to_new_name(from: &Path, to: &Path) -> io::Result<()> {
-    // A rename would replace what stands there; a link does not.
+    // A rename would replace an existing file; a hard link does not.
     match std::fs::hard_link(from, to) {
         Ok(()) => std::fs::remove_file(from)?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
-        // Some file systems have no links.
+        // Some file systems have no hard links.
         Err(_) if !to.exists() => std::fs::rename(from, to)?,
         Err(error) => return Err(error),
     }
     sync_folder(to)
 }
 
-/// Removes a file; that there is none is no error.
+/// Removes a file. A missing file is no error.
 ///
 /// # Errors
 /// Those of the file system.
@@ -64,7 +65,7 @@ pub fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Sees to it that what was made, moved or removed in the folder of `path` is on disk.
+/// Makes sure that what was created, renamed or removed in the folder of `path` is on disk.
 ///
 /// # Errors
 /// Those of the file system.

@@ -1,26 +1,28 @@
-//! Room on the file system. A reserve is kept free of new events, so that the outcomes of what was accepted can still
-//! be written: accepted work goes on to its end on a disk that takes no more.
+//! Free space on the file system. A reserve is kept free of new events, so that the outcomes of accepted events can
+//! still be written on a full disk. This file only measures; who is refused is decided elsewhere.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Reserve on a large file system, in bytes; on a small one it is a sixteenth of it.
+/// Reserve on a large file system, in bytes (64 MiB). On a small one it is a sixteenth of the file system.
 const RESERVE: u64 = 64 * 1024 * 1024;
 
-/// Free bytes that leave room for a long log.
+/// With more free bytes than this (512 MiB) the WAL may grow long.
 const AMPLE: u64 = 512 * 1024 * 1024;
 
-/// How long one look is good for.
+/// How long one measurement is used, so that not every write asks the file system.
 const TTL: Duration = Duration::from_millis(100);
 
-/// Room on a file system.
+const _: () = assert!(RESERVE < AMPLE, "a disk below the reserve has no ample space");
+
+/// How much space a file system has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FreeSpace {
-    /// For everything.
+    /// Enough for everything.
     Ample,
-    /// For events, but not for a long log.
+    /// Enough for events, but not for a long WAL.
     Little,
-    /// For nothing beyond the reserve.
+    /// Nothing beyond the reserve.
     Low,
 }
 
@@ -34,14 +36,15 @@ impl FreeSpace {
     }
 }
 
-/// Looks at the free space now and then.
+/// Measures the free space, at most once in [`TTL`].
 #[derive(Default)]
 pub struct Monitor {
     looked: Option<(Instant, FreeSpace)>,
 }
 
 impl Monitor {
-    /// What room the file system of `path` has. Where it cannot be asked, writing decides.
+    /// Free space on the file system of `path`. Ample if the file system gives no answer: then the write itself
+    /// decides.
     pub fn free_space(&mut self, path: &Path) -> FreeSpace {
         match self.looked {
             Some((at, room)) if at.elapsed() < TTL => room,
@@ -62,7 +65,7 @@ fn sizes(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::ffi::OsStrExt as _;
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
     let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: `path` is NUL-terminated and `stat` is room for one `statvfs`, which the call fills when it gives 0.
+    // SAFETY: `path` is NUL-terminated, and `stat` has room for one `statvfs`, which the call fills when it returns 0.
     let stat = unsafe {
         if libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) != 0 {
             return None;

@@ -1,4 +1,4 @@
-//! Why a file cannot be used, in one line for people.
+//! Why a database file cannot be used, in one line for people. Errors of a running server are in `store/error.rs`.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use rusqlite::ErrorCode;
 use super::shell_word;
 use crate::error::{Error, Kind};
 
-/// A start that ends because of `why`.
+/// The error of a start that cannot use the database at `path`.
 pub fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
     let path = shell_word::word(path);
     Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {path}: {why}"))
 }
 
-/// Why SQLite cannot open a file, for people.
+/// Says for people why SQLite cannot open a file.
 pub fn explain(path: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => cannot_start(path, "it is not a SQLite database"),

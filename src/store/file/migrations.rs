@@ -1,4 +1,5 @@
-//! Carries files of earlier versions forward, each after a copy of its own.
+//! Brings files of earlier versions to the current one. Each file is copied before that. The current schema itself is
+//! `schema.sql`.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -15,15 +16,15 @@ use crate::domain::account::Email;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
-/// Steps from an older version to the next: `MIGRATIONS[n]` takes a file from version n + 1 to n + 2.
+/// Steps from one version to the next: `MIGRATIONS[n]` brings a file from version n + 1 to n + 2.
 const MIGRATIONS: [&str; VERSION as usize - 1] = [
-    // A first attempt that succeeded is kept in its delivery's row, and retention walks by id.
+    // A first attempt that succeeded is kept in the row of its delivery, and retention walks by id.
     "ALTER TABLE delivery ADD COLUMN first_duration_ms INTEGER;
      ALTER TABLE delivery ADD COLUMN first_body BLOB;
      DROP INDEX event_by_time;
      CREATE INDEX event_out_of_order ON event (received_at) WHERE received_at < (id >> 21) - 60000;",
-    // Deliveries of a destination are found by events. The text of a table may be changed where it says only what refers
-    // to what (https://www.sqlite.org/lang_altertable.html, section 7), else every row would have to be copied.
+    // Deliveries of a destination are found by events. The text of a table may be changed if it only says what refers
+    // to what (https://www.sqlite.org/lang_altertable.html, section 7). Otherwise every row would have to be copied.
     "ALTER TABLE destination ADD COLUMN first_id INTEGER NOT NULL DEFAULT 0;
      UPDATE destination SET first_id = coalesce(
          (SELECT event_id - 1 FROM delivery INDEXED BY delivery_by_destination
@@ -42,19 +43,19 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
              WHERE e.account_key = OLD.account_key AND e.id > OLD.first_id);
      END;
      CREATE TABLE tally_recent (id INTEGER PRIMARY KEY, counts BLOB NOT NULL) STRICT;",
-    // The log that belongs to the file is known by a mark. E-mails are folded anew; see `fold_emails`.
+    // A mark shows which WAL belongs to the file. E-mail addresses are folded again; see `fold_emails`.
     "CREATE TABLE log_mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT;",
 ];
 
-/// Carries an older file forward, after a copy beside it. `now` is in the copy's name.
+/// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`.
 ///
 /// # Errors
-/// One line that says what failed; the file is as it was.
+/// Says in one line what failed. The file is as it was.
 pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Timestamp) -> Result<()> {
     let sql = |error: rusqlite::Error| explain(path, &error);
     let copy = back_up(path, connection, version, now)?;
     tracing::info!(from = version, to = VERSION, copy = %copy.display(), "carrying the database forward; that may take a while");
-    // An index of many rows is sorted, and that would be in memory.
+    // An index of many rows is sorted, and that would be done in memory.
     connection.execute_batch("PRAGMA temp_store = FILE").map_err(sql)?;
     let transaction = connection.transaction().map_err(sql)?;
     for step in &MIGRATIONS[version as usize - 1..] {
@@ -73,8 +74,8 @@ pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Time
     Ok(())
 }
 
-/// Earlier versions folded e-mails by lower case alone. Where two accounts have what is now one address both stay as they
-/// are, and no third one gets it.
+/// Earlier versions folded e-mail addresses by lower case alone. Two accounts may now have the same folded address.
+/// Then both stay as they are, and no third account can have that address.
 fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
     let mut accounts = transaction.prepare("SELECT key, email FROM account ORDER BY key")?;
     let accounts = accounts.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
@@ -86,8 +87,8 @@ fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes a copy of the file that is there whole or not at all, under a name that says of what version and time it is. Copies
-/// of earlier upgrades stay.
+/// Copies the file, whole or not at all. The name of the copy contains the version and the time. Copies of earlier
+/// upgrades stay.
 fn back_up(path: &Path, connection: &Connection, version: i64, now: Timestamp) -> Result<PathBuf> {
     let part = sibling_path(path, &format!(".v{version}.part"));
     let failed =
@@ -106,24 +107,24 @@ fn back_up(path: &Path, connection: &Connection, version: i64, now: Timestamp) -
         unreachable!("there is a name that is not taken")
     });
     made.map_err(|error| {
-        // The disk may be full: what is left of the copy only takes room.
+        // The disk may be full, and what is left of the copy only takes space.
         let _ = remove_if_there(&part);
         failed(error)
     })
 }
 
 fn copy_to(part: &Path, connection: &Connection) -> std::io::Result<()> {
-    // SQLite fills a file that is empty, and would give a new one the umask's mode.
+    // SQLite fills an empty file, and would give a new one the mode of the umask.
     let file = owner_only(OpenOptions::new().create_new(true).write(true)).open(part)?;
-    // A plain path, as SQLite may take a name for a URI.
+    // The path is absolute, so SQLite cannot take it for a URI.
     let name = part.to_str().ok_or_else(|| std::io::Error::other("its path is not UTF-8"))?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(std::io::Error::other)?;
     file.sync_all()
 }
 
-/// What a file of the current version has besides its schema.
+/// Sets what a file of the current version has besides its schema.
 pub fn make_ours(transaction: &Connection) -> rusqlite::Result<()> {
-    // Unlike that of any other file; see `Header::cookie`.
+    // A cookie unlike that of any other file; see `Header::cookie`.
     let cookie = new_cookie();
     transaction.pragma_update(None, "schema_version", cookie)?;
     transaction.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()])?;

@@ -1,5 +1,5 @@
-//! The database as a file: opening and locking it, its write-ahead log, its readers, and room on the disk. Nothing here knows
-//! accounts or deliveries.
+//! The database as a file: opening and locking, the write-ahead log (WAL), read-only connections, and disk space.
+//! Nothing here knows accounts or deliveries, except the migrations.
 
 pub mod checkpointer;
 pub mod companions;

@@ -1,4 +1,5 @@
-//! The database file: what it must be to be opened, and the pragmas of its connections.
+//! Opens the database file: what the file must be, and the pragmas of its connections. Checks before SQLite sees the
+//! file are in `identity/inspect.rs`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,10 +18,10 @@ use super::{companions, migrations, wal};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
-/// How long a stop tries to leave the file alone.
+/// How long a stop tries to have the WAL and its index removed.
 const LEAVE_ALONE: Duration = Duration::from_secs(2);
 
-/// Warns of a file that others than its owner may read.
+/// Logs a warning if others than the owner may read the file.
 fn warn_if_open_to_others(path: &Path) {
     if let Ok(meta) = path.metadata() {
         use std::os::unix::fs::PermissionsExt as _;
@@ -31,10 +32,10 @@ fn warn_if_open_to_others(path: &Path) {
     }
 }
 
-/// Takes the file, and looks at what stands there before SQLite is let near it; nothing in it is changed.
+/// Locks the file, and inspects what is at its path before SQLite opens it. Nothing in the file is changed.
 ///
 /// # Errors
-/// One line that says who holds it, or why it cannot be used, and what to do.
+/// Says in one line who holds the file, or why it cannot be used, and what to do.
 pub fn hold(database: &Path) -> Result<HeldFile> {
     let held = HeldFile::take(database)?;
     match inspect::inspect(&held) {
@@ -46,11 +47,11 @@ pub fn hold(database: &Path) -> Result<HeldFile> {
     }
 }
 
-/// Opens the read-write connection, makes the schema in a new file and carries an older one forward. The log begins anew with
+/// Opens the read-write connection, makes the schema in a new file and migrates an older one. The WAL starts again with
 /// a mark that no earlier copy of the file has.
 ///
 /// # Errors
-/// One line that says why the file cannot be used.
+/// Says in one line why the file cannot be used.
 pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
     let path = held.path();
     let sql = |error: rusqlite::Error| explain(path, &error);
@@ -69,14 +70,15 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
             Ok((connection, marker))
         }
         Err(error) => {
-            // What was interrupted stays so until a statement has run, and the end of the connection moves the log.
+            // An interrupt lasts until a statement has run. Without this one, the end of the connection could not
+            // checkpoint the WAL.
             let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
             Err(error)
         }
     }
 }
 
-/// Begins the log anew, twice: a copy made after the last clean stop has the mark that the first one follows.
+/// Starts the WAL again, twice. The first new mark follows a mark that copies made after the last clean stop have too.
 fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
     let sql = |error: rusqlite::Error| explain(held.path(), &error);
     let begin = |marker: &mut Marker| {
@@ -88,24 +90,24 @@ fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> R
     if begun.is_err() {
         let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
         if marker.commit(connection, held, false).is_err() {
-            // The file may say that it needs its log.
+            // The file may say that it needs its WAL.
             keep_log(connection, true).map_err(sql)?;
         }
     }
     begun
 }
 
-/// Whether the end of a connection that is the last one leaves the log as it is; else SQLite moves and removes it. It is to be
-/// left until the file says that it needs none.
+/// Sets whether the WAL stays when the last connection ends. Otherwise SQLite checkpoints and removes it. The WAL must
+/// stay until the file says that no WAL is needed.
 ///
 /// # Errors
-/// As SQLite gives them.
+/// Those of SQLite.
 pub fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
-/// After the last connection was closed: sees to it that the file stands alone, and that this is on disk. A connection that
-/// closed a moment later, or another program's, may have kept the last one from removing the log.
+/// Makes sure after the last connection that nothing is left beside the file, and that this is on disk. A connection
+/// that closed a moment later, or another program's, may have kept SQLite from removing the WAL.
 pub fn leave_alone(held: &HeldFile) {
     let end = Instant::now() + LEAVE_ALONE;
     while ["-wal", "-shm"].iter().any(|ending| companions::sibling_path(held.path(), ending).exists()) {
@@ -128,14 +130,14 @@ pub fn leave_alone(held: &HeldFile) {
     }
 }
 
-/// Opens the read-write connection to a file that [`open`] has prepared.
+/// Opens a read-write connection and sets its pragmas. Nothing is changed in a file of another program.
 ///
 /// # Errors
-/// As SQLite gives them.
+/// Those of SQLite.
 pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    // First of all: `journal_mode=WAL` needs the lock, and another process may be reading.
+    // Comes first: `journal_mode=WAL` needs the lock, and another process may be reading.
     connection.busy_handler(Some(start::wait))?;
     let (application, tables): (i64, i64) = connection.query_row(
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)",
@@ -143,7 +145,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     if application == 0 && tables == 0 {
-        // Can only be set while the file is empty; retention then gives pages back.
+        // This can only be set while the file is empty. With it, pages that retention frees go back to the file system.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
     if application == APPLICATION_ID || tables == 0 {
@@ -157,10 +159,11 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Pragmas of a read-only connection of a pool, whose cache may have so many KiB. Each commit by others empties it.
+/// Sets the pragmas of a pool's read-only connection, with a cache of up to `cache_kib` KiB. Each commit of another
+/// connection empties that cache.
 ///
 /// # Errors
-/// As SQLite gives them.
+/// Those of SQLite.
 pub fn prepare_reader(connection: &Connection, cache_kib: u32) -> rusqlite::Result<()> {
     connection.busy_timeout(LOCKED_AT_START)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = MEMORY")?;

@@ -1,12 +1,12 @@
-//! Paths in lines that people paste into a shell.
+//! Quotes paths in command lines that people paste into a shell.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// What means nothing to a shell, besides letters and digits.
+/// Characters, besides letters and digits, that mean nothing to a shell.
 const PLAIN: &[u8] = b"/._-+,:@%=";
 
-/// A path as one word of a POSIX shell, and on one line whatever is in it.
+/// A path as one word of a POSIX shell, and always on one line.
 pub fn word(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     match path.to_str() {
@@ -21,7 +21,7 @@ pub fn word(path: &Path) -> String {
     }
 }
 
-/// Has the shell make what cannot be written: a line break, or bytes that are no text.
+/// Has the shell make what cannot be written in one line: control characters, or bytes that are not UTF-8.
 fn escaped(bytes: &[u8]) -> String {
     let made: String = bytes
         .iter()

@@ -1,4 +1,5 @@
-//! A start that waits for another program's lock, or carries an older file forward, and is told to end.
+//! Lets a start be ended while it waits for another program's lock or migrates an older file. Waits of a running server
+//! are in `lock_wait.rs`.
 
 use std::ffi::c_int;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,15 +9,19 @@ use rusqlite::{Connection, InterruptHandle};
 
 use crate::error::{Error, Kind, Result};
 
-/// How long another process may hold the file's lock while the server starts; also for reads, which wait only while
-/// somebody recovers the log.
+/// How long another process may hold the file's lock while the server starts. The same holds for reads, which wait only
+/// while somebody recovers the WAL.
 pub const LOCKED_AT_START: Duration = Duration::from_secs(60);
 
-/// When a start that waits for the lock says so, and between two tries to get it.
+/// After this long, a start that waits for the lock says so.
 const SAY_LOCKED: Duration = Duration::from_secs(1);
+/// Time between two tries to get the lock.
 pub const TRY_LOCK: Duration = Duration::from_millis(25);
 
-/// SQLite's busy handlers are functions without a state of their own.
+const _: () = assert!(TRY_LOCK.as_millis() < SAY_LOCKED.as_millis(), "a short wait is not logged");
+const _: () = assert!(SAY_LOCKED.as_millis() < LOCKED_AT_START.as_millis(), "a long wait is logged before it ends");
+
+/// Static, since SQLite's busy handlers are functions without a state of their own.
 static START: Mutex<Start> = Mutex::new(Start { ended: false, work: None });
 
 struct Start {
@@ -28,7 +33,8 @@ fn start() -> MutexGuard<'static, Start> {
     START.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends the start of this process's server as soon as it can be: what it does to the file is undone, or done to its end.
+/// Ends the start of this process's server as soon as possible. What the start does to the file is undone, or
+/// completed.
 pub fn end() {
     let mut start = start();
     start.ended = true;
@@ -37,14 +43,14 @@ pub fn end() {
     }
 }
 
-/// Lets [`end`] interrupt what `connection` does, until it is dropped.
+/// While this value exists, [`end`] can interrupt what the connection does.
 pub struct Interruptible;
 
 impl Interruptible {
-    /// Of the one connection of a start.
+    /// For the one connection of a start.
     ///
     /// # Errors
-    /// It was told to end already.
+    /// The start was already asked to end.
     pub fn new(connection: &Connection) -> Result<Self> {
         let mut start = start();
         if start.ended {
@@ -61,7 +67,8 @@ impl Drop for Interruptible {
     }
 }
 
-/// Waits for another program's lock while the server starts, `tries` times so far; says so once.
+/// Busy handler of a start: waits for another program's lock, for which `tries` tries have failed before. Logs that
+/// once.
 pub fn wait(tries: c_int) -> bool {
     let waited = TRY_LOCK * tries.unsigned_abs();
     if (SAY_LOCKED..SAY_LOCKED + TRY_LOCK).contains(&waited) {

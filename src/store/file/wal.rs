@@ -1,9 +1,10 @@
-//! The write-ahead log on the write thread: when it is moved into the file, and what is not believed of it after a
-//! failure.
+//! The write-ahead log (WAL) as the write thread uses it: how its frames are copied into the file, and what is not
+//! trusted after a failure. When that happens is decided by `checkpointer.rs` and the write thread.
 //!
-//! SQLite's own automatic checkpoint says nothing of its failures. And while readers hold snapshots it moves a part,
-//! counts that as moved, and syncs the file only with the last part. If that sync fails the kernel may drop the pages of
-//! all parts, yet only the last is moved again: once the log begins anew, the others would be gone.
+//! SQLite's own automatic checkpoint does not report its failures. While readers hold snapshots, it copies a part,
+//! counts that part as copied, and syncs the file only with the last part. If that sync fails, the kernel may drop the
+//! pages of all parts, but only the last part is copied again. Once the WAL starts again, the other pages would be
+//! lost.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -16,37 +17,42 @@ use rusqlite::{Connection, ffi};
 use crate::error::{Error, Result, Unavailable};
 use crate::store::error::sql;
 
-/// Size of the first part of the log's index, and in it the place of the number of frames that were moved
-/// (<https://sqlite.org/walformat.html>, section 2.1), and the lock that a checkpoint takes (section 2.3).
+/// Bytes of the first part of the WAL index (<https://sqlite.org/walformat.html>, section 2.1).
 const INDEX_PART: c_int = 32_768;
+/// Offset in the index of the number of frames (`mxFrame`).
 const FRAMES: usize = 16;
+/// Offset in the index of the salt (`aSalt`).
 const SALT: usize = 32;
+/// Offset in the index of the number of frames that were copied into the file (`nBackfill`).
 const MOVED_FRAMES: usize = 96;
+/// The lock that a checkpoint takes (section 2.3 of the same page).
 const CHECKPOINT_LOCK: c_int = 1;
 
-/// What tells a log from the one before it under the same name, as it lies in both the log and its index.
+const _: () = assert!(MOVED_FRAMES + 4 <= INDEX_PART as usize, "all numbers lie in the first part");
+
+/// Distinguishes a WAL from the one before it under the same name. The WAL and its index contain the same bytes.
 pub type Salt = [u8; 8];
 
-/// Where it lies in the log (<https://sqlite.org/fileformat2.html>, section 4.1).
+/// Offset of the salt in the WAL (<https://sqlite.org/fileformat2.html>, section 4.1).
 pub const SALT_OFFSET: u64 = 16;
 
-/// Where the log stands.
+/// The state of the WAL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalState {
-    /// Changes when it begins anew.
+    /// Changes when the WAL starts again.
     pub salt: Salt,
-    /// Its frames.
+    /// Number of frames.
     pub frames: u32,
-    /// Those of them that are in the file.
+    /// How many of the frames are copied into the file.
     pub checkpointed: u32,
 }
 
 thread_local! {
-    /// Pages of the log after the last commit of this thread.
+    /// Pages of the WAL after the last commit of this thread.
     static PAGES: Cell<c_int> = const { Cell::new(0) };
 }
 
-/// Counts the log's pages with each commit of `connection`, in place of SQLite's automatic checkpoint.
+/// Counts the WAL's pages at each commit of `connection`. The hook takes the place of SQLite's automatic checkpoint.
 pub fn install_hook(connection: &Connection) {
     connection.wal_hook(Some(|_, pages| {
         PAGES.set(pages);
@@ -54,28 +60,29 @@ pub fn install_hook(connection: &Connection) {
     }));
 }
 
-/// Pages of the log after the last commit of this thread, whether they were moved since or not.
+/// Pages of the WAL after the last commit of this thread, whether they were copied since or not.
 pub fn pages() -> c_int {
     PAGES.get()
 }
 
-/// Moves what the log holds into the file, as far as readers allow: it waits for nobody. Gives how many of its pages
-/// are moved now; less than none where another connection is at it. The file is synced where that is all of them.
+/// Copies what the WAL holds into the file, as far as readers allow; waits for nobody. Returns how many pages of the
+/// WAL are copied now; negative if another connection is checkpointing. SQLite syncs the file only if all pages are
+/// copied.
 ///
 /// # Errors
-/// Those of the file system. After one that is not a full disk, see [`distrust`].
+/// Those of the file system. After one that is not a full disk, see [`reset_backfill`].
 pub fn checkpoint(connection: &Connection) -> Result<c_int> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)).map_err(sql)
 }
 
-/// Syncs the file itself.
+/// Syncs the database file itself.
 ///
 /// # Errors
-/// Those of the file system; then see [`distrust`].
+/// Those of the file system. Then see [`reset_backfill`].
 pub fn sync_file(connection: &Connection) -> Result<()> {
     let (file, methods) = opened_file(connection)?;
     let code = match methods.xSync {
-        // SAFETY: the open file of this connection, which nobody else uses meanwhile.
+        // SAFETY: this is the open file of `connection`, which nobody else uses meanwhile.
         Some(sync) => unsafe { sync(file, ffi::SQLITE_SYNC_FULL) },
         None => ffi::SQLITE_OK,
     };
@@ -86,11 +93,11 @@ fn failed(what: &str, done: &str, code: c_int) -> Error {
     Error::unavailable(Unavailable::Io, format!("The database's {what} cannot be {done} now ({code})."))
 }
 
-/// SQLite's own handle of the database file, and its methods.
+/// SQLite's own handle of the database file, and the methods of that handle.
 fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi::sqlite3_io_methods)> {
     let mut file: *mut ffi::sqlite3_file = ptr::null_mut();
-    // SAFETY: SQLite gives the open file of a connection that outlives what is given back, and with it the methods of
-    // its VFS.
+    // SAFETY: SQLite returns the open file of a connection that outlives what is returned here, and with it the methods
+    // of its VFS.
     unsafe {
         let control = ffi::SQLITE_FCNTL_FILE_POINTER;
         let code = ffi::sqlite3_file_control(connection.handle(), c"main".as_ptr(), control, (&raw mut file).cast());
@@ -99,13 +106,13 @@ fn opened_file(connection: &Connection) -> Result<(*mut ffi::sqlite3_file, &ffi:
     }
 }
 
-/// Moves all that an earlier process left in the log into the file, so that the next commit begins the log anew. A commit
-/// whose fsync failed just before that process ended may be there, but only in the page cache, since a failed fsync marks as
-/// clean what it could not write; commits that came after it in the log would be lost with it. Where another program reads an
-/// old snapshot for longer than `patience`, the log goes on as it is.
+/// Copies all that an earlier process left in the WAL into the file, so that the next commit starts the WAL again. That
+/// process may have ended just after a failed fsync. Its last commit is then only in the page cache, since a failed
+/// fsync marks as clean what it could not write. Commits that came after it in the WAL would be lost with it. If
+/// another program reads an old snapshot for longer than `timeout`, the WAL goes on as it is.
 ///
-/// The log is not cut to nothing: were only a part of it left after a power cut, its older pages would be read in place of
-/// the file's newer ones. The next commit writes a new header over it, which takes all of it away at once.
+/// The WAL is not cut to length 0. If only a part of it were left after a power cut, older pages would be read in place
+/// of the file's newer ones. The next commit writes a new header, which makes all old frames invalid at once.
 ///
 /// # Errors
 /// Those of the file system.
@@ -113,11 +120,11 @@ pub fn checkpoint_whole(connection: &Connection, timeout: Duration) -> rusqlite:
     with_lock_timeout(connection, timeout, || connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))?
 }
 
-/// What `act` gives while `connection` waits for locks of other programs for `timeout`. Afterwards it waits as before, also
-/// where `act` failed: the connection may go on.
+/// Runs `act` while `connection` waits for locks of other programs for at most `timeout`. Afterwards the earlier
+/// timeout is set again, also if `act` failed, since the connection may go on. A busy handler is not set again.
 ///
 /// # Errors
-/// As SQLite gives them.
+/// Those of SQLite.
 pub fn with_lock_timeout<T>(
     connection: &Connection,
     timeout: Duration,
@@ -130,11 +137,11 @@ pub fn with_lock_timeout<T>(
     Ok(given)
 }
 
-/// Gives the room that the log takes back to the disk, once all of it is moved: `commit` begins it anew, and cuts what lies
-/// behind. Where somebody reads an old snapshot for longer than `patience` the log stays as it is.
+/// Gives the disk space of the WAL back. First all of the WAL is copied; then `commit` starts the WAL again and cuts
+/// what lies after it. If somebody reads an old snapshot for longer than `timeout`, the WAL stays as it is.
 ///
 /// # Errors
-/// Those of the file system, and of the commit.
+/// Those of the file system, and of `commit`.
 pub fn truncate(connection: &Connection, timeout: Duration, commit: impl FnOnce() -> Result<()>) -> Result<()> {
     let limit = |bytes: i64| {
         let set = format!("PRAGMA journal_size_limit = {bytes}");
@@ -147,14 +154,15 @@ pub fn truncate(connection: &Connection, timeout: Duration, commit: impl FnOnce(
     begun
 }
 
-/// Where the log stands. What is asked inside a write transaction holds until its end, but for `moved`, which may grow.
+/// The state of the WAL. Inside a write transaction it holds until the end of that, except `checkpointed`, which may
+/// grow.
 ///
 /// # Errors
-/// The log's index cannot be read.
+/// The WAL index cannot be read.
 pub fn state(connection: &Connection) -> Result<WalState> {
     let (file, methods) = opened_file(connection)?;
     let index = index(file, methods)?;
-    // SAFETY: see `index`; each number is aligned and lies in the index's first part.
+    // SAFETY: see `index`; each number is aligned and lies in the first part of the index.
     let number = |at: usize| unsafe { (*index.add(at).cast::<AtomicU32>()).load(Ordering::SeqCst) };
     let mut salt = Salt::default();
     let (first, second) = salt.split_at_mut(4);
@@ -163,11 +171,11 @@ pub fn state(connection: &Connection) -> Result<WalState> {
     Ok(WalState { salt, frames: number(FRAMES), checkpointed: number(MOVED_FRAMES) })
 }
 
-/// The first part of the log's index, mapped into memory while the connection is open, since it has read in WAL mode.
+/// The first part of the WAL index. The mapping lives as long as the connection, which has read in WAL mode.
 fn index(file: *mut ffi::sqlite3_file, methods: &ffi::sqlite3_io_methods) -> Result<*mut u8> {
     let map = methods.xShmMap.ok_or_else(|| failed("index", "found", ffi::SQLITE_OK))?;
     let mut index: *mut std::ffi::c_void = ptr::null_mut();
-    // SAFETY: the open file of a connection, which nobody else uses meanwhile.
+    // SAFETY: this is the open file of a connection, which nobody else uses meanwhile.
     let code = unsafe { map(file, 0, INDEX_PART, 0, (&raw mut index).cast()) };
     if code != ffi::SQLITE_OK || index.is_null() {
         return Err(failed("index", "read", code));
@@ -175,10 +183,11 @@ fn index(file: *mut ffi::sqlite3_file, methods: &ffi::sqlite3_io_methods) -> Res
     Ok(index.cast())
 }
 
-/// Takes nothing that the log holds for moved: the next checkpoint moves all of it again.
+/// Counts no frame of the WAL as copied: sets `nBackfill` in the index to 0, under the lock of checkpoints. The next
+/// checkpoint copies every frame again. After a failed fsync the kernel may have dropped pages that count as copied.
 ///
 /// # Errors
-/// Unavailable where another program is at a checkpoint just now.
+/// Unavailable if another program runs a checkpoint just now.
 pub fn reset_backfill(connection: &Connection) -> Result<()> {
     let (file, methods) = opened_file(connection)?;
     let index = index(file, methods)?;
@@ -209,7 +218,7 @@ mod tests {
         (held, connection, marker)
     }
 
-    /// Frames of the log, and those of them that were moved now.
+    /// Frames of the WAL, and how many of them are copied now.
     fn moved(connection: &Connection) -> (i64, i64) {
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap()
     }
@@ -241,7 +250,7 @@ mod tests {
         let (held, earlier, _) = open(&path);
         earlier.execute_batch("INSERT INTO tally_recent (counts) VALUES (zeroblob(500000))").unwrap();
         let left = log.metadata().unwrap().len();
-        // A kill leaves the files as they are; the connection's own end would tidy them.
+        // The connection is never closed, as after a kill.
         std::mem::forget(earlier);
         drop(held);
         let (_held, now, _) = open(&path);

@@ -1,36 +1,37 @@
-//! Where the events of an account go, and which destinations nothing is wrong with, as the write thread knows it, so
-//! that the file is not asked for every event and every outcome.
+//! The destinations of accounts, and which destinations are healthy, as the write thread knows them. So not every event
+//! and every outcome needs a query. Only the write thread uses this cache; readers ask the file.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 
-/// Destinations that are kept, over all accounts; with more everything is asked for anew. The same for sound ones.
+/// Bounds the accounts and destinations that are cached together; above this the cache starts empty again. Healthy
+/// destinations are counted apart, with the same bound.
 const MAX_DESTINATIONS: usize = 20_000;
 
 /// A destination of an account.
 #[derive(Debug)]
 pub struct CachedDestination {
-    /// Its key.
+    /// Key of the destination's row.
     pub key: DestinationKey,
-    /// Its id.
+    /// Public id of the destination.
     pub id: DestinationId,
-    /// Whether it is paused.
+    /// Whether the destination is paused.
     pub paused: bool,
 }
 
-/// An account with its destinations, in their order.
+/// An account with its destinations, ordered by key.
 #[derive(Debug)]
 pub struct AccountDestinations {
-    /// The account's id.
+    /// Id of the account.
     pub account: AccountId,
-    /// Its destinations.
+    /// The destinations of the account.
     pub all: Vec<CachedDestination>,
 }
 
-/// Those that were asked for since something last changed. It holds what the transaction under way sees, and so is to be
-/// cleared when that is rolled back.
+/// What was asked for since an account or destination last changed. The cache contains what the open transaction sees,
+/// so a rollback must clear the cache.
 #[derive(Default)]
 pub struct DestinationCache {
     accounts: HashMap<AccountKey, Arc<AccountDestinations>>,
@@ -39,12 +40,12 @@ pub struct DestinationCache {
 }
 
 impl DestinationCache {
-    /// Those of an account, if they are known.
+    /// The destinations of an account, if they are cached.
     pub fn get(&self, account: AccountKey) -> Option<Arc<AccountDestinations>> {
         self.accounts.get(&account).cloned()
     }
 
-    /// Keeps those of an account.
+    /// Caches the destinations of an account.
     pub fn insert(&mut self, account: AccountKey, targets: Arc<AccountDestinations>) {
         if self.count > MAX_DESTINATIONS {
             self.clear();
@@ -53,12 +54,13 @@ impl DestinationCache {
         self.accounts.insert(account, targets);
     }
 
-    /// Whether a destination is known to be there, not deleted and not failing: then a success changes nothing of it.
+    /// Whether a destination is known to exist, to be not deleted and not failing. Then a success changes nothing of
+    /// its row.
     pub fn is_healthy(&self, destination: DestinationKey) -> bool {
         self.healthy.contains(&destination)
     }
 
-    /// Keeps that a destination is not deleted and not failing.
+    /// Caches that a destination is not deleted and not failing.
     pub fn insert_healthy(&mut self, destination: DestinationKey) {
         if self.healthy.len() > MAX_DESTINATIONS {
             self.healthy.clear();
@@ -66,12 +68,12 @@ impl DestinationCache {
         self.healthy.insert(destination);
     }
 
-    /// A destination is failing, which is told to nobody.
+    /// A destination is failing now. No `Change` says so, hence the caller must.
     pub fn failing(&mut self, destination: DestinationKey) {
         self.healthy.remove(&destination);
     }
 
-    /// Some account or destination has changed, or a change was undone.
+    /// Forgets everything: an account or destination has changed, or a transaction was rolled back.
     pub fn clear(&mut self) {
         self.accounts.clear();
         self.count = 0;

@@ -1,5 +1,5 @@
-//! Documents of events in memory: each once, however many deliveries carry it, and all of them within the memory that
-//! documents share.
+//! Documents of events in memory. Each document is there once, however many deliveries carry it, and all of them share
+//! one memory budget. Reading documents from the file is done elsewhere.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,27 +9,31 @@ use crate::domain::document::{Document, WeakDocument};
 use crate::domain::ids::EventId;
 use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
 
-/// Shorter documents are not looked for: to have one several times costs less than to find it.
+/// Minimum length of a document that is looked for, in bytes. A second copy of a shorter one costs less than the
+/// search.
 const MIN_LOOKUP_BYTES: usize = 4 * 1024;
 
-/// Those that are gone are forgotten when so many more are known than were left the last time.
+/// Entries of dropped documents are removed when this many entries were added since the last removal.
 const PRUNE_AFTER: usize = 1_024;
 
-/// How long a delivery waits for memory for its document, and between two tries.
+/// How long a delivery waits for memory for its document.
 const MAX_WAIT: Duration = Duration::from_secs(1);
+/// Time between two tries to get that memory.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Those that somebody has.
+const _: () = assert!(RETRY_INTERVAL.as_millis() < MAX_WAIT.as_millis(), "there is more than one try");
+
+/// Finds documents by event. An entry does not keep its document in memory.
 pub struct Documents {
     memory: MemoryBudget,
     known: Mutex<Known>,
 }
 
-/// What there is for a document that is to be sent.
+/// What there is for a delivery that needs a document.
 pub enum Lookup {
-    /// Itself.
+    /// The document, which is in memory.
     Document(Document),
-    /// Memory to read it into.
+    /// Memory to read the document into.
     Memory(Reservation),
 }
 
@@ -46,12 +50,12 @@ impl Default for Documents {
 }
 
 impl Documents {
-    /// None yet; they are to take no more than `memory`.
+    /// No documents yet. All documents together use at most `memory`.
     pub fn new(memory: MemoryBudget) -> Self {
         Self { memory, known: Mutex::default() }
     }
 
-    /// Remembers a document that was taken.
+    /// Remembers a document, so that other deliveries of the event find it.
     pub fn keep(&self, event: EventId, document: &Document) {
         if document.len() < MIN_LOOKUP_BYTES {
             return;
@@ -64,26 +68,26 @@ impl Documents {
         known.by_event.insert(event, document.downgrade());
     }
 
-    /// The document of `event`, of so many bytes, if somebody has it.
+    /// The document of `event`, which has this many bytes, if somebody has it in memory.
     pub fn find(&self, event: EventId, bytes: usize) -> Option<Document> {
         if bytes < MIN_LOOKUP_BYTES { None } else { self.known().by_event.get(&event)?.upgrade() }
     }
 
-    /// A document that was read from the file, if there is memory for it now.
+    /// Makes a document from what was read from the file, if there is memory for it now.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no memory for it.
     pub fn read(&self, event: EventId, bytes: &[u8]) -> Result<Document, NoMemory> {
         let document = Document::new(bytes, self.memory.reserve(bytes.len())?);
         self.keep(event, &document);
         Ok(document)
     }
 
-    /// The document of `event`, of so many bytes, if somebody has it or gets it meanwhile; else waits for memory for it.
-    /// Blocks.
+    /// The document of `event`, which has this many bytes, if somebody has it in memory or gets it meanwhile. Otherwise
+    /// waits for memory to read it into. Blocks the thread.
     ///
     /// # Errors
-    /// There was none for a second.
+    /// There was no memory for one second ([`MAX_WAIT`]).
     pub fn wait_for(&self, event: EventId, bytes: usize) -> Result<Lookup, NoMemory> {
         let end = Instant::now() + MAX_WAIT;
         loop {

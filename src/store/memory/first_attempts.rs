@@ -1,5 +1,5 @@
-//! Who waits for the first attempts of an event (`Prefer: wait`). An event may go to 1,000 destinations, and a thousand
-//! clients may wait: a delivery that is waited for takes 17 bytes here.
+//! Callers that wait for the first attempts of an event (`Prefer: wait`). An event may go to 1,000 destinations, and
+//! 1,000 clients may wait. So an awaited delivery takes only 17 bytes here.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,22 +10,23 @@ use tokio::sync::oneshot;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::store::change::Change;
 
-/// A wait for the first outcomes of some deliveries of an event.
+/// A caller's wait for the first outcomes of some deliveries of an event.
 pub struct Wait {
     /// The event.
     pub event: EventId,
-    /// Its deliveries that have no outcome yet, by ascending id.
+    /// The event's deliveries that have no outcome yet, by ascending id.
     pub deliveries: Vec<(DeliveryId, DestinationKey)>,
-    /// Told when there is none left.
+    /// Gets a message when no delivery is left to wait for.
     pub done: oneshot::Sender<()>,
 }
 
-/// Event and number of a wait. Ids of an event's deliveries lie between its own and the next event's.
+/// Event and number of a wait. The ids of an event's deliveries lie between its own id and the next event's, so a
+/// delivery's id leads to its waits.
 type Key = (EventId, u64);
 
 struct OpenWait {
     deliveries: Box<[(DeliveryId, DestinationKey)]>,
-    /// Which of them are over.
+    /// For each delivery, whether the wait for it is over.
     over: Box<[bool]>,
     left: usize,
     done: oneshot::Sender<()>,
@@ -39,12 +40,12 @@ impl OpenWait {
         Self { deliveries: deliveries.into(), over: vec![false; left].into(), left, done }
     }
 
-    /// The one at this place is not waited for any more.
+    /// Ends the wait for the delivery at this index.
     fn pass(&mut self, at: usize) {
         self.left -= usize::from(!std::mem::replace(&mut self.over[at], true));
     }
 
-    /// None that fits is waited for any more.
+    /// Ends the wait for all deliveries that `fits` accepts.
     fn pass_all(&mut self, fits: impl Fn(DeliveryId, DestinationKey) -> bool) {
         for at in 0..self.deliveries.len() {
             let (delivery, destination) = self.deliveries[at];
@@ -58,29 +59,29 @@ impl OpenWait {
 /// All waits that are not over.
 #[derive(Default)]
 pub struct FirstAttempts {
-    /// Spares the lock while nobody waits, which is most of the time.
+    /// Number of open waits. Avoids the lock while nobody waits, which is most of the time.
     count: AtomicUsize,
     open: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Nothing is attempted any more.
+    /// The server stops, and no attempt begins any more.
     ended: bool,
     next: u64,
     waits: BTreeMap<Key, OpenWait>,
 }
 
 impl FirstAttempts {
-    /// Ends all waits, and all that come later: the server stops, and no attempt begins any more.
+    /// Ends all waits, also later ones: the server stops, and no attempt begins any more.
     pub fn end(&self) {
         let mut state = self.state();
         state.ended = true;
         state.waits.clear();
     }
 
-    /// Adds new waits, and ends those that a commit's changes fulfil. Called on the write thread before the engine
-    /// learns of the changes, so no outcome can be missed.
+    /// Adds new waits, and ends those that a commit's changes complete. The write thread calls this before the engine
+    /// gets the changes, so no outcome can be missed.
     pub fn after_commit(&self, new: Vec<Wait>, changes: &[Change]) {
         if new.is_empty() && self.count.load(Ordering::Relaxed) == 0 {
             return;
@@ -101,12 +102,13 @@ impl FirstAttempts {
                 _ => {}
             }
         }
-        // Those whose time ran out have dropped their end.
+        // Callers whose time ran out have dropped their receiver.
         state.waits.retain(|_, open| !open.done.is_closed());
         self.count.store(state.waits.len(), Ordering::Relaxed);
     }
 
-    /// Adds a wait of what was read from the file, to be followed by [`Waits::keep_only`]; gives what names it.
+    /// Adds a wait for deliveries that were read from the file, and returns its key. [`FirstAttempts::keep_only`] must
+    /// follow, since outcomes may have been recorded between that read and this call.
     pub fn wait(&self, wait: Wait) -> Key {
         let mut state = self.state();
         let key = state.add(wait);
@@ -114,7 +116,7 @@ impl FirstAttempts {
         key
     }
 
-    /// Waits for no others of a wait's deliveries than these.
+    /// Limits a wait to `deliveries`: the others are not awaited any more.
     pub fn keep_only(&self, key: Key, deliveries: &HashSet<DeliveryId>) {
         let mut state = self.state();
         if let Some(open) = state.waits.get_mut(&key) {
@@ -153,7 +155,7 @@ impl State {
         self.end_if_over(&over);
     }
 
-    /// A paused or deleted destination is not waited for.
+    /// Ends the wait for all deliveries of a destination that was paused or deleted.
     fn abandon(&mut self, destination: DestinationKey) {
         self.waits.values_mut().for_each(|open| open.pass_all(|_, of| of == destination));
         let all: Vec<Key> = self.waits.keys().copied().collect();
@@ -175,7 +177,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// For deliveries of event 10.
+    /// A wait for deliveries of event 10.
     fn wait(ids: &[i64]) -> (Wait, oneshot::Receiver<()>) {
         wait_for(10, ids)
     }

@@ -1,4 +1,5 @@
-//! Whom the write thread tells of deliveries that change.
+//! Subscribers that follow deliveries as they change. The write thread only notes ids here; `operations/follow.rs`
+//! reads the rows.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,16 +12,16 @@ use crate::error::{Error, Result, Unavailable};
 use crate::store::change::Change;
 use crate::store::error::stopping;
 
-/// Most that follow at once.
+/// Maximum number of subscribers. Bounds their memory, and the work of the write thread after each commit.
 const MAX_SUBSCRIBERS: usize = 64;
 
-/// Changed deliveries that a follower has not read yet; further ones are counted and left out.
+/// Maximum number of changed deliveries that one subscriber has not read yet. More are counted and left out.
 const MAX_PENDING: usize = 1_000;
 
-/// All that follow.
+/// All subscribers.
 #[derive(Default)]
 pub struct Subscribers {
-    /// Spares the lock while nobody follows, which is most of the time.
+    /// Number of subscribers. Avoids the lock while nobody follows, which is most of the time.
     count: AtomicUsize,
     list: Mutex<List>,
 }
@@ -31,26 +32,38 @@ struct List {
     followers: Vec<Arc<Subscriber>>,
 }
 
+/// One subscriber, and the changes that it has not read yet.
 pub struct Subscriber {
     pending: Mutex<PendingChanges>,
+    /// Wakes the subscriber when there is something to read, or nothing more will come.
     pub wake: Notify,
 }
 
+/// The changes that one subscriber has not read yet.
 #[derive(Default)]
 pub struct PendingChanges {
     /// Destinations that are followed; `None` for all.
     pub only: Option<HashSet<DestinationKey>>,
-    /// New destinations of this account are followed as well; it ends with the account.
+    /// Destinations of this account that are created or changed are followed as well. The subscription ends with the
+    /// account.
     pub account: Option<AccountKey>,
-    /// It ends with this destination.
+    /// The subscription ends with this destination.
     pub destination: Option<DestinationKey>,
+    /// Changed deliveries, in the order in which they changed first.
     pub order: Vec<DeliveryId>,
+    /// The same deliveries, so that each is noted once.
     pub known: HashSet<DeliveryId>,
+    /// How many changed deliveries were left out.
     pub skipped: u64,
+    /// Whether the subscription is over.
     pub ended: bool,
 }
 
 impl Subscribers {
+    /// Adds a subscriber. If `narrow`, no destination is followed yet; otherwise all are.
+    ///
+    /// # Errors
+    /// Unavailable if the server stops or [`MAX_SUBSCRIBERS`] follow already.
     pub fn add(&self, narrow: bool) -> Result<Arc<Subscriber>> {
         let mut list = self.list();
         if list.ended {
@@ -68,13 +81,14 @@ impl Subscribers {
         Ok(follower)
     }
 
+    /// Removes a subscriber, which makes place for another.
     pub fn remove(&self, follower: &Arc<Subscriber>) {
         let mut list = self.list();
         list.followers.retain(|known| !Arc::ptr_eq(known, follower));
         self.count.store(list.followers.len(), Ordering::Relaxed);
     }
 
-    /// Ends all: the server stops.
+    /// Ends all subscriptions: the server stops.
     pub fn end(&self) {
         let mut list = self.list();
         list.ended = true;
@@ -84,7 +98,7 @@ impl Subscribers {
         }
     }
 
-    /// Notes what a commit changed. Called on the write thread.
+    /// Notes what a commit changed. The write thread calls this after each commit.
     pub fn after_commit(&self, changes: &[Change]) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;

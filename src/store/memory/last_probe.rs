@@ -1,31 +1,31 @@
-//! Remembers whether the disk was seen to take writes.
+//! Remembers for a short time that a write reached the disk. The write itself is in `operations/readiness.rs`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A write proves so much time that the disk takes writes, unless a commit fails: anybody may ask, and must not wear it
-/// out.
+/// How long a write proves that the disk accepts writes, unless a commit fails. Anybody may ask for readiness, and must
+/// not wear out the disk.
 const VALID_FOR: Duration = Duration::from_secs(1);
 
-/// The last write that was made to find out.
+/// The last write that was made only to find out.
 #[derive(Default)]
 pub struct LastProbe(Mutex<Option<Written>>);
 
 #[derive(Clone, Copy)]
 struct Written {
     at: Instant,
-    /// Commits that had failed by then.
+    /// How many commits had failed before the write.
     failed: u64,
 }
 
 impl LastProbe {
-    /// Whether the last write still proves it, where so many commits have failed by `now`.
+    /// Whether the last write still proves that the disk accepts writes, if `failed` commits have failed so far.
     pub fn is_valid(&self, now: Instant, failed: u64) -> bool {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|last| last.failed == failed && now.duration_since(last.at) < VALID_FOR)
     }
 
-    /// A write that began after so many failed commits reached the disk.
+    /// Notes that a write has reached the disk. Before the write, `failed` commits had failed.
     pub fn record(&self, now: Instant, failed: u64) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Written { at: now, failed });
     }

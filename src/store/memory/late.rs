@@ -1,25 +1,26 @@
-//! Deliveries that were settled after retention had passed their events. Retention walks over the events once, oldest
-//! first, and what is pending stays behind it. Each commit tells here what it settled there, so that retention comes back
-//! for just these and need not walk over all that is pending again and again.
+//! Deliveries that were settled (no longer pending) after retention had passed their events. Retention walks over the
+//! events once, oldest first, and leaves behind what is pending. Each commit notes here which of those it settled, so
+//! that retention comes back for exactly these. Otherwise it would walk over all pending deliveries again and again.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::store::change::Change;
 
-/// Ids that may wait for retention (8 bytes each). When more come it walks anew from the lowest one.
+/// Maximum number of ids that wait for retention, 8 bytes each. If more come, retention walks again from the lowest id
+/// that did not fit.
 const MAX_LATE: usize = 16_384;
 
 /// What retention has to come back for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LateEvents {
-    /// Deliveries that are settled.
+    /// Deliveries that were settled.
     pub deliveries: Vec<i64>,
-    /// Where more came than could be kept: all ids from here on are to be looked at again.
+    /// Set if more came than fit: all ids from this one on are to be looked at again.
     pub again_from: Option<i64>,
 }
 
-/// Told by commits, asked by retention.
+/// Written by commits, read by retention.
 #[derive(Default)]
 pub struct Late {
     passed: AtomicI64,
@@ -27,13 +28,13 @@ pub struct Late {
 }
 
 impl Late {
-    /// Retention is about to look at all ids below `id`. To be called before it reads: what is settled in a commit that it
-    /// does not see is then noted.
+    /// Retention is about to look at all ids below `id`. It must call this before it reads. Then everything is noted
+    /// that a later commit settles, which the read does not see.
     pub fn passed(&self, id: i64) {
         self.passed.store(id, Ordering::SeqCst);
     }
 
-    /// A commit is on disk.
+    /// Notes what a commit has settled. Called when the commit is on disk.
     pub fn after_commit(&self, changes: &[Change]) {
         self.outcome_recorded(changes.iter().filter_map(|change| match change {
             Change::OutcomeRecorded { delivery, due: None, .. } | Change::Cancelled { delivery, .. } => {
@@ -43,7 +44,7 @@ impl Late {
         }));
     }
 
-    /// These are settled, or gone, and that is on disk.
+    /// Notes deliveries that were settled or deleted. Called when that is on disk.
     pub fn outcome_recorded(&self, deliveries: impl IntoIterator<Item = i64>) {
         let passed = self.passed.load(Ordering::SeqCst);
         let mut late = deliveries.into_iter().filter(|id| *id < passed).peekable();

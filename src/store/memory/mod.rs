@@ -1,4 +1,4 @@
-//! What the store keeps in memory beside the file, moved only after a commit.
+//! What the store keeps in memory beside the file. What callers can see of it changes only after a commit.
 
 pub mod destination_cache;
 pub mod documents;
@@ -24,43 +24,43 @@ use last_probe::LastProbe;
 use late::Late;
 use tokens::Tokens;
 
-/// Shared by the write thread and the handles of [`super::handle::Store`].
+/// Shared by the write thread and all clones of [`Store`](super::handle::Store).
 #[derive(Default)]
 pub struct Memory {
-    /// Who a token belongs to.
+    /// Which account a token belongs to.
     pub tokens: Tokens,
-    /// Who waits for first attempts.
+    /// Callers that wait for first attempts.
     pub first_attempts: FirstAttempts,
-    /// Who follows deliveries as they change.
+    /// Subscribers that follow deliveries as they change.
     pub followers: Subscribers,
-    /// What retention has to come back for.
+    /// Deliveries that retention has to come back for.
     pub late: Late,
-    /// Documents that deliveries carry.
+    /// Documents of events.
     pub documents: Documents,
-    /// Keeps reads back where the log grows too long.
+    /// Holds new reads back if the WAL has grown too long.
     pub read_gate: Arc<ReadGate>,
-    /// Lets senders go before long reads.
+    /// Lets senders of events go before long reads.
     pub read_throttle: Arc<ReadThrottle>,
-    /// Figures of the write thread.
+    /// Metrics of the write thread.
     pub metrics: WriteMetrics,
-    /// Whether the disk was seen to take writes.
+    /// Whether a write reached the disk a short time ago.
     pub last_probe: LastProbe,
-    /// Wall clock minus the engine's clock, in milliseconds; moves when somebody sets the clock.
+    /// Wall clock minus engine clock, in milliseconds. Changes when somebody sets the wall clock.
     skew: AtomicI64,
 }
 
 impl Memory {
-    /// Nothing known yet; documents are to take no more than `memory`.
+    /// Nothing known yet. Documents use at most `memory`.
     pub fn new(memory: MemoryBudget) -> Self {
         Self { documents: Documents::new(memory), ..Self::default() }
     }
 
-    /// A time of the engine's clock as the wall clock has it.
+    /// Converts a time of the engine clock to the wall clock.
     pub fn to_wall_time(&self, engine: Timestamp) -> Timestamp {
         Timestamp::from_millis(engine.millis().saturating_add(self.skew.load(Ordering::Relaxed)))
     }
 
-    /// Notes how far the wall clock is before the engine's.
+    /// Sets how far the wall clock is ahead of the engine clock, in milliseconds.
     pub fn set_skew(&self, millis: i64) {
         self.skew.store(millis, Ordering::Relaxed);
     }

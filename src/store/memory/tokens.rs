@@ -1,4 +1,5 @@
-//! Whose token it is, in memory: refusing a wrong one costs no SQL.
+//! The account of each app secret token, in memory, so that refusing a wrong token costs no SQL. Only digests are kept,
+//! never a token.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -10,7 +11,7 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, Copy)]
 struct Owner {
     account: AccountKey,
-    /// An old token works until then (rotation with grace).
+    /// End of an old token's grace time after a rotation; `None` for a token without end.
     until: Option<Timestamp>,
 }
 
@@ -20,18 +21,18 @@ pub struct Tokens {
     owners: RwLock<HashMap<TokenDigest, Owner>>,
 }
 
-/// One change of the map, applied after the commit that made it.
+/// One change of the map. It is applied after the commit that made it.
 pub enum TokenChange {
-    /// A token works from now on; `until` bounds an old one.
+    /// A token works from now on; an old token until `until`.
     Works {
-        /// The token.
+        /// Digest of the token.
         digest: TokenDigest,
-        /// Whose it is.
+        /// The account that the token belongs to.
         account: AccountKey,
-        /// End of its grace.
+        /// End of an old token's grace time.
         until: Option<Timestamp>,
     },
-    /// All tokens of an account but those that follow stop working.
+    /// All tokens of an account stop working, except those that later changes add.
     Forget(AccountKey),
 }
 
@@ -42,7 +43,7 @@ impl Tokens {
         owners.get(digest).filter(|owner| owner.until.is_none_or(|until| now < until)).map(|owner| owner.account)
     }
 
-    /// Only these tokens work from now on.
+    /// Replaces the map: only these tokens work from now on.
     pub fn replace(&self, tokens: Vec<TokenChange>) {
         let fresh = Self::default();
         fresh.apply(tokens);

@@ -1,9 +1,9 @@
-//! Figures of the write thread.
+//! Metrics of the write thread. Their text form for `/metrics` is made in `app/metrics.rs`.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Figures of the write thread, for `/metrics`.
+/// Counters of the write thread.
 #[derive(Default)]
 pub struct WriteMetrics {
     pending: AtomicI64,
@@ -13,7 +13,7 @@ pub struct WriteMetrics {
     commit_micros: AtomicU64,
 }
 
-/// A reading of the write thread's figures.
+/// The counters at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct WriteMetricsSnapshot {
     /// Deliveries that are pending.
@@ -22,14 +22,14 @@ pub struct WriteMetricsSnapshot {
     pub commits: u64,
     /// Commits that failed.
     pub failed_commits: u64,
-    /// Steps and outcomes in those that succeeded.
+    /// Write requests and outcomes in commits that reached the disk.
     pub steps: u64,
-    /// Time spent in transactions.
+    /// Time spent in transactions, also in failed ones, without the time that they waited for their group.
     pub commit_time: Duration,
 }
 
 impl WriteMetrics {
-    /// Counts a transaction.
+    /// Counts one transaction with `steps` write requests and outcomes.
     pub fn commit(&self, took: Duration, steps: usize, committed: bool) {
         if committed {
             self.commits.fetch_add(1, Ordering::Relaxed);
@@ -40,17 +40,17 @@ impl WriteMetrics {
         self.commit_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Moves the number of pending deliveries.
+    /// Adds `by` to the number of pending deliveries.
     pub fn pending(&self, by: i64) {
         self.pending.fetch_add(by, Ordering::Relaxed);
     }
 
-    /// The number of pending deliveries was counted.
+    /// Sets the number of pending deliveries, after they were counted in the file.
     pub fn set_pending(&self, count: i64) {
         self.pending.store(count, Ordering::Relaxed);
     }
 
-    /// All figures.
+    /// Reads all counters.
     pub fn read(&self) -> WriteMetricsSnapshot {
         WriteMetricsSnapshot {
             pending: self.pending.load(Ordering::Relaxed),

@@ -1,5 +1,6 @@
-//! The one thread that writes. It takes what waits in its inbox, runs it in one transaction, commits once, and then
-//! answers everybody (group commit). So nobody ever meets a locked database, and the cost of an fsync is shared.
+//! The one thread that writes. The thread runs what waits in its queue in one transaction, commits once, and then
+//! answers all callers (group commit). So nobody in this process meets a locked database, and callers share the cost of
+//! an fsync. How much goes together is decided in `commit`, and business steps are in `operations`.
 
 pub mod reopen;
 
@@ -27,42 +28,45 @@ use crate::domain::ids::SequenceIds;
 use crate::error::{Error, Kind, Result, Unavailable};
 use crate::process::critical::{EndsProcess, panic_point};
 
-/// Between two tries to write outcomes that could not be written.
+/// Time between two tries to write outcomes whose commit failed.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// After so long without anything to write the log is emptied into the file, which gives freed pages back to the file
+/// After this long without anything to write, the WAL is copied into the file. That gives freed pages back to the file
 /// system and makes the next start short.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Between two looks whether the log has been moved, where nothing else is to be done.
+/// Time between two looks whether a checkpoint has ended or the read gate can open, if nothing else is to be done.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Between two tries to give the log's room back, where the disk has none beyond the reserve.
+/// Time between two tries to cut the WAL while free disk space is below the reserve.
 const RECLAIM_INTERVAL: Duration = Duration::from_millis(500);
 
-/// And how long one waits for those who read old snapshots.
+/// How long one such try waits for readers of old snapshots.
 const RECLAIM_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Between two looks whether the file is where it was, while there is something to write.
+/// Time between two checks that the file is at its path, while there is something to write.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Between two lines of the log about the same failure.
+/// Minimum time between two log lines about the same failure.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A file that was opened.
+const _: () = assert!(POLL_INTERVAL.as_millis() < IDLE.as_millis(), "the thread looks more often while it waits");
+const _: () = assert!(RECLAIM_TIMEOUT.as_millis() < RECLAIM_INTERVAL.as_millis(), "writes go on between two tries");
+
+/// What the write thread needs of a file that was opened.
 pub struct Opened {
-    /// The file.
+    /// The locked file.
     pub held: Arc<HeldFile>,
     /// The read-write connection.
     pub connection: Connection,
-    /// Where its marks go on.
+    /// Continues from the last mark of the file.
     pub marker: Marker,
 }
 
-/// Starts it on an opened file; it ends when the other end of `outlet` says so.
+/// Starts the write thread on an opened file. The thread ends when the other end of `receiver` asks for a stop.
 ///
 /// # Errors
-/// Those of reading the file or starting a thread.
+/// Those of reading the file, and of starting a thread.
 pub fn start(
     opened: Opened,
     memory: Arc<Memory>,
@@ -102,27 +106,27 @@ pub fn start(
 }
 
 struct Thread {
-    /// `None` after a failure that the connection cannot be trusted after, until it is opened anew.
+    /// `None` after a failure that makes the connection untrustworthy, until the next transaction opens it again.
     connection: Option<Connection>,
-    /// Outlives every connection that is opened anew.
+    /// Outlives every connection that is opened again.
     checkpointer: Checkpointer,
     marker: Marker,
     memory: Arc<Memory>,
     observer: Observer,
     ids: SequenceIds,
     destinations: DestinationCache,
-    /// Outcomes of failed commits, oldest first.
+    /// Outcomes of the transaction in progress and of failed commits, oldest first.
     pending_outcomes: VecDeque<FinishedAttempt>,
-    /// Another program held the file's lock at the last try.
+    /// Whether another program held the file's lock at the last try.
     locked: bool,
-    /// When a failure was last written to the log, and its code.
+    /// When a failure was last logged, and the code of that failure.
     logged: Option<(Instant, &'static str)>,
     space: disk_space::Monitor,
-    /// When the log's room was last given back, or tried to.
+    /// When the WAL was last cut, or a cut was last tried.
     reclaimed_at: Option<Instant>,
-    /// When the file was last seen to be where it was.
+    /// When the file was last checked to be at its path.
     seen_at: Option<Instant>,
-    /// Outlives the connections; see there.
+    /// Outlives the connections: closing its descriptor would drop their locks; see [`HeldFile`].
     held: Arc<HeldFile>,
 }
 
@@ -131,14 +135,14 @@ impl Thread {
         let mut requests: Vec<Box<dyn WriteRequest>> = Vec::new();
         let mut retry_at: Option<Instant> = None;
         let mut log_holds_some = true;
-        // The last local: the process ends before anything is taken down.
+        // Declared last, so dropped first: after a panic the process ends before anything else is closed.
         let _ends = EndsProcess("write thread");
         loop {
             panic_point("writer");
             let busy = self.checkpointer.is_under_way() || self.memory.read_gate.is_closed();
             let rest = if busy { POLL_INTERVAL } else { IDLE };
             let deadline = retry_at.or_else(|| log_holds_some.then(|| Instant::now() + rest));
-            // While outcomes could not be written, new ones wait with them for the next try.
+            // While outcomes wait for their next try, new outcomes alone begin no transaction.
             let taken = receiver.next_work(deadline, retry_at.is_none(), &mut requests, &mut self.pending_outcomes);
             if matches!(taken, Work::Idle) && retry_at.is_none() {
                 let task = self.checkpointer.idle_task();
@@ -158,7 +162,7 @@ impl Thread {
         }
     }
 
-    /// One transaction of all steps and all unwritten outcomes.
+    /// Runs one transaction of all requests and all pending outcomes, and answers the callers.
     fn write(&mut self, requests: &mut Vec<Box<dyn WriteRequest>>, receiver: &mut QueueReceiver) {
         if requests.is_empty() && self.pending_outcomes.is_empty() {
             return;
@@ -198,7 +202,7 @@ impl Thread {
         }
     }
 
-    /// Moves how long the next transaction waits for the lock.
+    /// Sets how long the next transaction waits for the file's lock.
     fn note_lock(&mut self, locked: bool) {
         if self.locked != locked
             && let Some(connection) = &self.connection
@@ -209,7 +213,7 @@ impl Thread {
         self.locked = locked;
     }
 
-    /// Says in the log why a transaction failed; not with each of many tries.
+    /// Logs why a transaction failed, at most once in [`LOG_INTERVAL`] for the same code.
     fn log_failure(&mut self, failure: &Error, refused: usize) {
         let code = failure.code();
         if self.logged.is_some_and(|(at, same)| same == code && at.elapsed() < LOG_INTERVAL) {
@@ -227,7 +231,7 @@ impl Thread {
     ) -> Result<Vec<Change>> {
         self.check_file()?;
         if self.connection.is_none() {
-            // It could not be taken for not moved while it is being moved.
+            // Wait for the checkpoint in progress first: it must not advance `nBackfill` after the reset in `reopen`.
             self.join_checkpoint();
             let (connection, change) = reopen::connect(&self.held, &self.memory)?;
             self.destinations.clear();
@@ -252,11 +256,11 @@ impl Thread {
             Err(error) => {
                 drop(tx);
                 self.destinations.clear();
-                // Nothing to roll back where SQLite did so itself.
+                // There is nothing to roll back if SQLite already did so.
                 let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
                 if error.is_unavailable(Unavailable::Io) || !rolled_back {
-                    // After a failed fsync the kernel may have dropped the pages it could not write: what the
-                    // connection holds in memory proves nothing about the disk.
+                    // After a failed fsync the kernel may have dropped the pages that it could not write. What the
+                    // connection holds in memory then proves nothing about the disk.
                     self.connection = None;
                 }
                 Err(error)
@@ -264,7 +268,8 @@ impl Thread {
         }
     }
 
-    /// Nothing is written to a file that is not where it was: what would come of it?
+    /// Checks that the file is at its path; while all is well, at most once in [`FILE_CHECK_INTERVAL`]. Otherwise
+    /// nothing is written, since such a write could be lost.
     fn check_file(&mut self) -> Result<()> {
         if self.held.lost().is_none() && self.seen_at.is_some_and(|at| at.elapsed() < FILE_CHECK_INTERVAL) {
             return Ok(());
@@ -272,15 +277,16 @@ impl Thread {
         self.seen_at = Some(Instant::now());
         let checked = self.held.check();
         if self.held.lost() == Some(Lost::Log) {
-            // It is in this process still, and nowhere else.
+            // The removed WAL is still open in this process, and its content is nowhere else. So it is copied into the
+            // file.
             self.join_checkpoint();
             self.checkpoint();
         }
         checked
     }
 
-    /// The disk has no room beyond the reserve, and events are refused: the log, which keeps the length that it once had,
-    /// must not be what takes it.
+    /// Gives the disk space of the WAL back. Free space is below the reserve and events are refused. The WAL keeps the
+    /// length that it once had, and must not be what fills the disk.
     fn reclaim_wal(&mut self) {
         if self.held.lost().is_some() || self.reclaimed_at.is_some_and(|at| at.elapsed() < RECLAIM_INTERVAL) {
             return;
@@ -296,8 +302,8 @@ impl Thread {
         }
     }
 
-    /// Where the log has grown too long for want of a moment without reads, makes one: all of it is moved then, and the next
-    /// commit begins it anew.
+    /// Runs a checkpoint if the WAL has grown too long because reads overlap, and the read gate has made a moment
+    /// without reads. Then the whole WAL is copied, and the next commit starts the WAL again.
     fn check_read_gate(&mut self) {
         if self.memory.read_gate.log_has(wal::pages().unsigned_abs(), Instant::now()) {
             let task = self.checkpointer.checkpoint_now();
@@ -305,7 +311,7 @@ impl Thread {
         }
     }
 
-    /// Waits for the move of the log that is under way.
+    /// Waits for the checkpoint in progress, if there is one.
     fn join_checkpoint(&mut self) {
         let task = self.checkpointer.join();
         self.run_task(task);
@@ -319,8 +325,8 @@ impl Thread {
         }
     }
 
-    /// Moves what the log holds into the file. Where that was all of it, the log begins anew at once: who writes next does not
-    /// have to wait for its mark.
+    /// Copies what the WAL holds into the file. If that was all of it, the WAL starts again at once with a new mark, so
+    /// that the next write need not wait for a mark.
     fn checkpoint(&mut self) {
         let Some(connection) = &self.connection else { return };
         if let Err(failure) = checkpoint_all(connection, &mut self.marker, &self.held) {
@@ -331,12 +337,12 @@ impl Thread {
     fn checkpoint_failed(&mut self, failure: &Error) {
         self.log_failure(failure, 0);
         if failure.is_unavailable(Unavailable::Io) {
-            // It may have been the file's fsync.
+            // The fsync of the file may have failed, so the connection is not trusted.
             self.connection = None;
         }
     }
 
-    /// Moves all of the log into the file, and closes the file; then it stands alone.
+    /// Copies the whole WAL into the file and closes the file, so that the database is one file.
     fn close(mut self) {
         self.join_checkpoint();
         if !self.pending_outcomes.is_empty() {
@@ -348,7 +354,7 @@ impl Thread {
         let Self { held, mut marker, checkpointer, connection, .. } = self;
         drop(checkpointer);
         let again = || held.check().and_then(|()| reopen::reopen(&held)).inspect_err(log_wal_stays).ok();
-        // One that cannot be opened anew has left all in the log, and the next start goes on from there.
+        // If the connection cannot be opened again, all is still in the WAL, and the next start goes on from there.
         let Some(connection) = connection.or_else(again) else { return };
         let closed = marker.commit(&connection, &held, false);
         match closed.and_then(|()| opening::keep_log(&connection, false).map_err(super::error::sql)) {
@@ -359,7 +365,7 @@ impl Thread {
             Err(error) => {
                 log_wal_stays(&error);
                 if held.lost().is_none() {
-                    // Another program may hold the write lock; to move the log none is needed.
+                    // Another program may hold the write lock; a checkpoint needs no write lock.
                     let all = wal::checkpoint(&connection).and_then(|_| wal::state(&connection));
                     let told = all.and_then(|log| match log.frames == log.checkpointed {
                         true => marker.close_in_file(&held),
@@ -372,10 +378,11 @@ impl Thread {
     }
 }
 
-/// See [`Thread::checkpoint`].
+/// The checkpoint of [`Thread::checkpoint`], with its error.
 fn checkpoint_all(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
     let checked = marker.check_content(connection, held);
-    // Not over what somebody put there. A log that was removed is in this connection still, and goes with its file.
+    // Nothing is copied over a file that somebody put there. A removed WAL is still open in this connection, and
+    // belongs to its file.
     if held.lost().is_some_and(|lost| lost != Lost::Log) || marker.is_alone(connection)? {
         return checked;
     }
@@ -386,12 +393,13 @@ fn checkpoint_all(connection: &Connection, marker: &mut Marker, held: &HeldFile)
     if moved < wal::pages() { Ok(()) } else { marker.prepare(connection, held) }
 }
 
-/// Says why the file does not stand alone after the stop.
+/// Logs why the WAL stays beside the database after the stop.
 fn log_wal_stays(error: &Error) {
     tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
 }
 
-/// Everything, and `COMMIT`. What else comes for this transaction is appended to `steps` and `outcomes`.
+/// Runs all requests and outcomes, then `COMMIT`. What else arrives for this transaction is appended to `requests` and
+/// `outcomes`.
 fn run_transaction(
     tx: &mut Transaction<'_>,
     requests: &mut Vec<Box<dyn WriteRequest>>,
@@ -419,7 +427,7 @@ fn run_transaction(
     Ok(())
 }
 
-/// An error given back fails the whole transaction.
+/// Runs one request. An error returned here fails the whole transaction.
 fn run_request(tx: &mut Transaction<'_>, request: &mut dyn WriteRequest) -> Result<()> {
     if request.wants_savepoint() {
         return tx.with_savepoint(|tx| request.run(tx));

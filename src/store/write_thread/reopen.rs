@@ -1,5 +1,6 @@
-//! After a failure that a connection cannot be trusted after, nothing is believed that was kept in memory beside the
-//! file: whatever a commit moved there is read again, and the log is moved into the file again.
+//! Opens the connection again after a failure that makes it untrustworthy. What commits changed in memory is read again
+//! from the file, and the whole WAL is to be copied into the file again. When this is needed is decided by the write
+//! thread.
 
 use rusqlite::Connection;
 
@@ -11,7 +12,7 @@ use crate::store::file::{opening, wal};
 use crate::store::memory::Memory;
 use crate::store::operations::{accounts, destinations, due};
 
-/// Opens the read-write connection anew, and takes nothing of the log for moved.
+/// Opens the read-write connection again, and counts no frame of the WAL as copied.
 pub fn reopen(held: &HeldFile) -> Result<Connection> {
     let connection = opening::connect(held.path()).map_err(sql)?;
     opening::keep_log(&connection, true).map_err(sql)?;
@@ -20,7 +21,8 @@ pub fn reopen(held: &HeldFile) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens the read-write connection anew; gives it, and what the engine is to be told.
+/// Opens the read-write connection again and reads the memory beside the file again. Returns the connection and the
+/// change for the engine.
 pub fn connect(held: &HeldFile, memory: &Memory) -> Result<(Connection, Change)> {
     let connection = reopen(held)?;
     let destinations = destinations::all(&connection)?;
@@ -93,7 +95,7 @@ mod tests {
         let insert = "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret,
             created_at, updated_at) VALUES ('dst_a', 1, 'http://h/', 'POST', '{}', zeroblob(32), 0, 0);
             UPDATE account SET token_digest = zeroblob(32); COMMIT";
-        // The commit is there, but nobody was told so.
+        // The rows are committed, but nobody has learned of the commit.
         let request = store.writer.submit(move |tx| {
             tx.connection().execute_batch(insert).map_err(sql)?;
             Err::<(), _>(failure())

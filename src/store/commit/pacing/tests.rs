@@ -11,7 +11,7 @@ fn outcomes(normal: usize, since: Instant) -> Waiting {
     Waiting { normal, outcomes_since: Some(since), ..Waiting::default() }
 }
 
-/// Begins, and expects that it runs at once; gives what it takes.
+/// Begins a transaction that must run at once, and returns what it takes.
 fn run(pacing: &mut Pacing, waiting: Waiting, now: Instant) -> Share {
     pacing.begin(waiting, now);
     assert_eq!(pacing.next(waiting, true, None, now), Next::Run);

@@ -40,7 +40,7 @@ fn push(queue: &CommitQueue) {
     assert!(queue.push(Box::new(Nothing)).is_ok());
 }
 
-/// How many write requests and outcomes the thread is given, or `None` where nothing arrives until `deadline`.
+/// How many write requests and outcomes the thread is given; `None` if nothing arrives before `deadline`.
 fn look(receiver: &mut QueueReceiver, deadline: Instant, outcomes_too: bool) -> Option<(usize, usize)> {
     let (mut requests, mut outcomes) = (Vec::new(), VecDeque::new());
     match receiver.next_work(Some(deadline), outcomes_too, &mut requests, &mut outcomes) {
@@ -57,7 +57,7 @@ fn however_many_outcomes_wait_a_write_request_goes_with_the_next_transaction() {
     push(&queue);
     let now = Instant::now();
     assert_eq!(look(&mut receiver, now, true), Some((1, MIN_OUTCOMES)));
-    // As if some time had passed without a write request.
+    // As after some time without a write request.
     *receiver.budget() = OutcomeBudget::default();
     assert_eq!([look(&mut receiver, now, true), look(&mut receiver, now, true)], [Some((0, MAX_OUTCOMES)); 2]);
     assert_eq!(look(&mut receiver, now, true), Some((0, MAX_OUTCOMES - MIN_OUTCOMES)));

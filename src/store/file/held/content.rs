@@ -1,5 +1,6 @@
-//! Whether the database file still holds what this process writes. Its mark and its schema cookie tell: people copy other files
-//! over it while the server runs.
+//! Checks whether the database file still holds what this process writes, since people copy other files over it while
+//! the server runs. The mark and the schema cookie of the file show that. Whether the file is at its path is checked in
+//! `held/mod.rs`.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -11,27 +12,28 @@ use crate::error::{Error, Result, Unavailable};
 use crate::store::file::identity::mark::Mark;
 use crate::store::file::wal::{SALT_OFFSET, Salt};
 
-/// Marks and schema cookies of the file that are remembered.
+/// Maximum number of marks, and of schema cookies, that are remembered. The oldest is forgotten first.
 const MAX_KNOWN: usize = 64;
 
-/// The file's content may be looked at while a page of it is being written: a second look then tells.
+/// The content may be read while one of its pages is being written. A second look after this time decides.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What the file itself holds.
 enum Content {
-    /// What it should.
+    /// What this process writes.
     Own,
-    /// A mark that it may carry, but another schema: another program has changed that, or it is a copy that SQLite made.
+    /// A mark that the file may have, but another schema cookie. Another program has changed the schema, or the file is
+    /// a copy that SQLite made.
     OtherSchema(u32),
     /// Something else.
     Other,
-    /// It cannot be read.
+    /// The file cannot be read.
     Unknown,
 }
 
 impl HeldFile {
-    /// Like [`HeldFile::check`], and whether the file's content is still the one that this process writes. For the write
-    /// thread, which knows whether others have written.
+    /// Like [`HeldFile::check`], and checks that the file's content is still what this process writes. For the write
+    /// thread, which knows whether other programs have written.
     ///
     /// # Errors
     /// Unavailable: what is wrong, and what to do.
@@ -47,10 +49,10 @@ impl HeldFile {
         })
     }
 
-    /// The same for others than the write thread. Where that has to decide, a mark is wanted from it.
+    /// The same check for other threads. If only the write thread can decide, that thread is asked to make a mark.
     ///
     /// # Errors
-    /// Unavailable: what is wrong; for now, where the write thread has to decide.
+    /// Unavailable: what is wrong. If the write thread has to decide, the error only lasts until then.
     pub fn watch_content(&self) -> Result<()> {
         let (content, gone) = self.seen();
         match content {
@@ -63,12 +65,12 @@ impl HeldFile {
         }
     }
 
-    /// Whether [`HeldFile::watch_content`] or [`HeldFile::wants_mark`] have found that the write thread is to make a mark.
+    /// Whether [`HeldFile::watch_content`] or [`HeldFile::wants_mark`] found that the write thread has to make a mark.
     pub fn wants_mark_of_others(&self) -> bool {
         self.state().mark_wanted
     }
 
-    /// Whether the write thread is to make a mark, as of a log that another program has begun.
+    /// Whether the write thread has to make a mark, for example because another program has started the WAL again.
     pub fn wants_mark(&self) -> bool {
         let mut state = self.state();
         if let Some(known) = state.log
@@ -81,7 +83,8 @@ impl HeldFile {
         state.mark_wanted
     }
 
-    /// What the file itself holds, and what is not at its path. Of a file that is somewhere else the content does not count.
+    /// What the file itself holds, and what is not at its path. The content of a file that is somewhere else does not
+    /// count.
     fn seen(&self) -> (Content, Option<Lost>) {
         let gone = self.look();
         if gone == Some(Lost::File) {
@@ -117,13 +120,13 @@ impl HeldFile {
         }
     }
 
-    /// The mark where it was last, or where it is now: another program may have moved its page.
+    /// Finds the mark where it was last, or where it is now: another program may have moved its page.
     fn find_mark(&self, at: Option<u64>) -> std::io::Result<Option<(Mark, u64)>> {
         if let Some(at) = at {
             let mut bytes = Mark::first(0).bytes();
             match self.file.read_exact_at(&mut bytes, at) {
                 Ok(()) => {}
-                // It is shorter now.
+                // The file is shorter now.
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -137,7 +140,7 @@ impl HeldFile {
         }
     }
 
-    /// The file may carry this mark from now on, since the log has it.
+    /// The file may have this mark from now on, since the WAL has it.
     pub fn expect(&self, mark: Mark) {
         let mut state = self.state();
         remember(&mut state.marks, mark);
@@ -145,7 +148,8 @@ impl HeldFile {
         remember(&mut state.cookies, mark.cookie);
     }
 
-    /// Writes a mark that the log has into the file, on disk. A file that has none yet gets its first one with the log.
+    /// Writes a mark that the WAL has into the file, and syncs the file. A file without a mark gets its first one when
+    /// the WAL is copied.
     ///
     /// # Errors
     /// Unavailable: the disk failed.
@@ -164,8 +168,8 @@ impl HeldFile {
         Ok(())
     }
 
-    /// The file carries `mark`, and the log is the one with this salt; `anew` where it has just begun, so that no earlier mark
-    /// can come back.
+    /// The file has `mark`, and the salt of its WAL is `log`. With `anew` the WAL has just started again, so that no
+    /// earlier mark can come back.
     pub fn carries(&self, mark: Mark, log: Salt, anew: bool) {
         let mut state = self.state();
         state.log = Some(log);
@@ -177,7 +181,7 @@ impl HeldFile {
     }
 }
 
-/// Keeps the newest.
+/// Remembers `one`. The oldest is forgotten beyond [`MAX_KNOWN`].
 fn remember<T: PartialEq>(known: &mut Vec<T>, one: T) {
     if !known.contains(&one) {
         if known.len() >= MAX_KNOWN {

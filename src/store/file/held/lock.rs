@@ -1,4 +1,5 @@
-//! The lock that keeps a second server off a file, whatever name, link or mount it comes by.
+//! The lock that keeps a second server off a file, whatever name, link or mount that server uses. Locks of transactions
+//! are SQLite's own.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -10,11 +11,14 @@ use crate::store::file::companions::owner_only;
 use crate::store::file::companions::sibling_path;
 use crate::store::file::error::cannot_start;
 
-/// How long a start tries to get the lock, and between two tries: a server that is just ending gives its lock back in a moment.
+/// How long a start tries to get the lock: a server that is just ending releases its lock in a moment.
 const ENDS_WITHIN: Duration = Duration::from_millis(200);
+/// Time between two tries to get the lock.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
-/// For reading and writing.
+const _: () = assert!(TRY_AGAIN.as_millis() < ENDS_WITHIN.as_millis(), "there is more than one try");
+
+/// Options that open a file for reading and writing.
 pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
@@ -25,7 +29,7 @@ fn taken(path: &Path) -> Error {
     cannot_start(path, "another data-pusher server is using it")
 }
 
-/// A file beside the database that is locked, and goes with the lock.
+/// A locked file beside the database, which is removed together with the lock.
 #[derive(Debug)]
 pub struct CompanionLock {
     path: PathBuf,
@@ -46,8 +50,8 @@ impl Drop for CompanionLock {
     }
 }
 
-/// `flock` on the file itself; SQLite's own locks do not see it. Servers of earlier versions lock a companion: theirs may run,
-/// or have left it, and one that starts later is to find it locked.
+/// Locks the file itself with `flock`, which SQLite's own locks do not see. Servers of earlier versions lock a
+/// companion file. If that exists, it is locked too: such a server may run, or may start later.
 #[cfg(target_os = "linux")]
 pub fn lock(file: &File, path: &Path) -> Result<Option<CompanionLock>> {
     lock_one(file, path)?;
@@ -55,7 +59,7 @@ pub fn lock(file: &File, path: &Path) -> Result<Option<CompanionLock>> {
     if earlier.exists() { CompanionLock::take(earlier, &mut options(), path).map(Some) } else { Ok(None) }
 }
 
-/// Elsewhere `flock` and SQLite's locks are one and the same, so that a companion is locked.
+/// On other systems `flock` and SQLite's locks are the same, so a companion file is locked.
 #[cfg(not(target_os = "linux"))]
 pub fn lock(_: &File, path: &Path) -> Result<Option<CompanionLock>> {
     let path_of_lock = sibling_path(path, ".lock");

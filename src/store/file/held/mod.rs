@@ -1,8 +1,8 @@
-//! The database file as this process holds it: one true path, a lock on the file itself, and a look whether it is still the
-//! file at that path.
+//! The database file as this process holds it: one canonical path, a lock on the file itself, and a check that the file
+//! is still at that path. What SQLite does with the file is not in here.
 //!
-//! SQLite's own locks are POSIX locks, and closing any descriptor of the file in this process would drop them: the
-//! descriptor here is open until the last connection is closed.
+//! SQLite's own locks are POSIX locks, and closing any descriptor of the file in this process would drop them. So the
+//! descriptor here stays open until the last connection is closed.
 
 pub mod content;
 pub mod lock;
@@ -21,8 +21,8 @@ use super::wal::Salt;
 use crate::error::{Error, Result, Unavailable};
 use lock::{CompanionLock, lock, options};
 
-/// The pages among which the table of the mark begins: in a file with incremental vacuum, as ours are, tables and indexes
-/// begin on its first pages.
+/// Number of pages, from the beginning of the file, that are searched for the mark. In a file with incremental vacuum,
+/// as ours are, tables and indexes begin on the first pages.
 const MARK_WITHIN: usize = 64;
 
 type FileId = (u64, u64);
@@ -30,11 +30,11 @@ type FileId = (u64, u64);
 /// Why the file cannot be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
-    /// Another file, or none, is at its path.
+    /// Another file, or none, is at the path of the file.
     File,
-    /// Its log or the log's index is not at its path.
+    /// The WAL or its index is not at its path.
     Log,
-    /// Other content was written over it.
+    /// Other content was written over the file.
     Content,
 }
 
@@ -56,15 +56,15 @@ impl Lost {
     }
 }
 
-/// The file, locked.
+/// The database file, locked.
 #[derive(Debug)]
 pub struct HeldFile {
     path: PathBuf,
-    /// Whether there was none before.
+    /// Whether this process created the file.
     made: bool,
     pub(super) file: File,
     id: FileId,
-    /// Log and index, once they are there.
+    /// The WAL and its index, once they exist.
     companions: OnceLock<[FileId; 2]>,
     state: Mutex<State>,
     _lock: Option<CompanionLock>,
@@ -74,24 +74,24 @@ pub struct HeldFile {
 #[derive(Debug, Default)]
 pub struct State {
     pub(super) lost: Option<Lost>,
-    /// Where in the file the mark lies.
+    /// Offset of the mark in the file, in bytes.
     pub(super) mark_at: Option<u64>,
-    /// Marks that the file may carry; none before the first.
+    /// Marks that the file may have; empty before the first one.
     pub(super) marks: Vec<Mark>,
-    /// Schema cookies that it may have: other programs may change its schema.
+    /// Schema cookies that the file may have: other programs may change its schema.
     pub(super) cookies: Vec<u32>,
-    /// The log that the last mark is in.
+    /// Salt of the WAL that contains the last mark.
     pub(super) log: Option<Salt>,
-    /// The write thread is to make a mark: another program has begun a log, or changed the schema.
+    /// The write thread has to make a mark: another program has started the WAL again, or changed the schema.
     pub(super) mark_wanted: bool,
 }
 
 impl HeldFile {
-    /// Opens the file, or makes it, and takes the lock that keeps a second server off it, whatever name, link or mount it
-    /// comes by.
+    /// Opens or creates the file, and takes the lock that keeps a second server off it, whatever name, link or mount
+    /// that server uses.
     ///
     /// # Errors
-    /// One line that says who holds it, or why it cannot be used.
+    /// Says in one line who holds the file, or why it cannot be used.
     pub fn take(database: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| cannot_start(database, error);
         let (file, made) = match options().open(database) {
@@ -108,29 +108,29 @@ impl HeldFile {
         let lock = lock(&file, &path)?;
         let (companions, state) = (OnceLock::new(), Mutex::default());
         let held = Self { path, made, file, id: id(&meta), companions, state, _lock: lock };
-        // Between opening and locking, somebody may have put another file there.
+        // Between opening and locking, somebody may have put another file at the path.
         held.check().map_err(|error| cannot_start(database, error))?;
         Ok(held)
     }
 
-    /// Takes the file away again where there was none: it is not to be used.
+    /// Gives up a file that is not to be used. If this process created the file, removes it.
     pub fn refuse(self) {
         if self.made {
             let _ = std::fs::remove_file(&self.path);
         }
     }
 
-    /// Its one true path: no link, and never SQLite's `:memory:` or `file:` URI, since it is absolute.
+    /// The canonical path: no link, and absolute. So SQLite never takes it for `:memory:` or for a `file:` URI.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of its write-ahead log.
+    /// The path of the write-ahead log.
     pub fn log_path(&self) -> PathBuf {
         sibling_path(&self.path, "-wal")
     }
 
-    /// Its length.
+    /// Length of the file, in bytes.
     ///
     /// # Errors
     /// Those of the file system.
@@ -138,7 +138,7 @@ impl HeldFile {
         Ok(self.file.metadata()?.len())
     }
 
-    /// As much of its beginning as the pages take that the mark may be on; less where it is shorter.
+    /// The first `pages` pages of the file; less if the file is shorter.
     ///
     /// # Errors
     /// Those of the file system.
@@ -157,7 +157,7 @@ impl HeldFile {
         Ok(bytes)
     }
 
-    /// Its header; `None` where it is not SQLite's.
+    /// The header of the file; `None` if that is not SQLite's.
     ///
     /// # Errors
     /// Those of the file system.
@@ -165,7 +165,7 @@ impl HeldFile {
         Ok(Header::parse(&self.beginning(1, header::NEEDED)?))
     }
 
-    /// The mark in the file itself, whatever the log says, and where it lies.
+    /// The mark in the file itself, whatever the WAL says, and its offset.
     ///
     /// # Errors
     /// Those of the file system.
@@ -178,7 +178,7 @@ impl HeldFile {
         Ok(found)
     }
 
-    /// The log and its index are there now.
+    /// The WAL and its index exist now.
     pub fn log_is_open(&self) {
         let ids = ["-wal", "-shm"].map(|ending| sibling_path(&self.path, ending).metadata().map(|meta| id(&meta)));
         if let [Ok(log), Ok(index)] = ids {
@@ -186,7 +186,7 @@ impl HeldFile {
         }
     }
 
-    /// Whether all is where it was. Says so in the log when that changes.
+    /// Checks that the file, the WAL and the index are at their paths. Logs when that changes.
     ///
     /// # Errors
     /// Unavailable: what is missing, and what to do.
@@ -194,15 +194,15 @@ impl HeldFile {
         self.note(self.look())
     }
 
-    /// What is wrong, as far as was seen.
+    /// What was wrong at the last check.
     pub fn lost(&self) -> Option<Lost> {
         self.state().lost
     }
 
-    /// Like [`HeldFile::check`], as far as was seen.
+    /// Like [`HeldFile::check`], but with the result of the last check.
     ///
     /// # Errors
-    /// Unavailable.
+    /// Unavailable: what was wrong.
     pub fn usable(&self) -> Result<()> {
         self.lost().map_or(Ok(()), |lost| Err(lost.error()))
     }
@@ -210,7 +210,7 @@ impl HeldFile {
     pub(super) fn note(&self, seen: Option<Lost>) -> Result<()> {
         let mut state = self.state();
         let before = state.lost;
-        // What was written over does not come back.
+        // Content that was written over does not come back.
         let now = if before == Some(Lost::Content) { before } else { seen };
         state.lost = now;
         drop(state);

@@ -1,29 +1,29 @@
-//! What the first page of a database file says of it (<https://sqlite.org/fileformat2.html>, section 1.3), read from the
-//! bytes: SQLite would already change a file that it opens.
+//! The header on the first page of a database file (<https://sqlite.org/fileformat2.html>, section 1.3), read from
+//! bytes. SQLite is not used here, since opening a file could already change it.
 
 use crate::store::file::schema::APPLICATION_ID;
 
-/// Bytes of the header; the root of the schema begins behind it.
+/// Bytes of the header. The root page of the schema begins after them.
 pub const BYTES: usize = 100;
 
-/// Bytes that [`Header::parse`] needs: the header, and the head of the schema's root page.
+/// Bytes that [`Header::parse`] needs: the header, and the page header of the schema's root.
 pub const NEEDED: usize = BYTES + 8;
 
-/// What every SQLite file begins with.
+/// The first bytes of every SQLite file.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The fields that tell files apart.
+/// The fields that distinguish files.
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
     bytes: [u8; BYTES],
-    /// Bytes of a page.
+    /// Bytes of one page.
     pub page_size: usize,
-    /// Grows as this page is written, though in WAL mode not each time.
+    /// Grows when the first page is written, though in WAL mode not each time.
     pub changes: u32,
-    /// Pages of the file.
+    /// Number of pages of the file.
     pub pages: u32,
-    /// `PRAGMA schema_version`. A new file has a random one, and copies that SQLite makes (`VACUUM INTO`, `.backup`)
-    /// have another one than their original.
+    /// `PRAGMA schema_version`. A new file has a random one. Copies that SQLite makes (`VACUUM INTO`, `.backup`) have
+    /// another one than their original.
     pub cookie: u32,
     /// `PRAGMA user_version`.
     pub version: u32,
@@ -34,7 +34,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the beginning of a first page; `None` where it is not SQLite's.
+    /// Reads the beginning of a first page; `None` if that is not SQLite's.
     pub fn parse(page: &[u8]) -> Option<Self> {
         let page = page.get(..NEEDED)?;
         if !page.starts_with(MAGIC) {
@@ -54,22 +54,22 @@ impl Header {
             cookie: number(page, 40),
             version: number(page, 60),
             application: number(page, 68),
-            // An inner page, or a leaf with cells.
+            // An inner page, or a leaf page with cells.
             has_tables: page[BYTES] != 0x0d || page[BYTES + 3..BYTES + 5] != [0, 0],
         })
     }
 
-    /// Whether it is of the very same first page.
+    /// Whether both are the header of the very same first page.
     pub fn is(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 
-    /// Whether SQLite writes the file in WAL mode; else a rollback journal beside it is its own.
+    /// Whether SQLite writes the file in WAL mode. If not, a rollback journal beside the file belongs to it.
     pub fn is_wal(&self) -> bool {
         self.bytes[18] == 2 && self.bytes[19] == 2
     }
 
-    /// Whether it is a file of this program.
+    /// Whether this is a file of this program.
     pub fn is_ours(&self) -> bool {
         i64::from(self.application) == APPLICATION_ID
     }

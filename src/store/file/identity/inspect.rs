@@ -1,5 +1,5 @@
-//! What a database file and the log beside it are, before SQLite opens them: SQLite would take a foreign file's log into it,
-//! and play a log over whatever file stands beside it.
+//! Decides whether a database file and the WAL beside it may be opened, before SQLite opens them. SQLite would copy the
+//! WAL of a foreign file into that file, and would apply a WAL to whatever file is beside it. Nothing is changed here.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use crate::store::file::held::HeldFile;
 use crate::store::file::schema::{MARKED_SINCE, VERSION};
 use crate::store::file::shell_word;
 
-/// What a rollback journal begins with.
+/// The first bytes of a rollback journal.
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
-/// Refuses what is not to be opened.
+/// Refuses a file that must not be opened, also because of the WAL beside it.
 ///
 /// # Errors
-/// One line that says why, and what to do.
+/// Says in one line why, and what to do.
 pub fn inspect(held: &HeldFile) -> Result<()> {
     let path = held.path();
     let failed = |error: std::io::Error| cannot_start(path, error);
@@ -49,26 +49,26 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
         return Err(foreign_journal(held));
     }
     let mark = held.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
-    // A copy that SQLite made while a server ran has that server's mark, and needs no log.
+    // A copy that SQLite made while a server ran has that server's mark but another cookie, and needs no WAL.
     let needs_log = mark.is_some_and(|mark| mark.open && mark.cookie == header.cookie);
     match in_log {
         Some(log) if belongs(&header, mark, log) => Ok(()),
         Some(log) if log.marks.is_empty() && version >= MARKED_SINCE => Err(unmarked_log(held)),
         Some(_) => Err(foreign_log(held, needs_log)),
-        // Somebody took care of an empty one: SQLite cuts a log to nothing once all of it is in the file.
+        // Somebody has taken care of an empty WAL: SQLite cuts it to length 0 once all of it is in the file.
         None if needs_log && log.is_none() => Err(log_is_missing(held)),
         None => Ok(()),
     }
 }
 
-/// Whether a log belongs to the file with this header and mark.
+/// Whether a WAL belongs to the file with this header and mark.
 fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
     let by_mark = match (mark, log.marks.first()) {
-        // Before the file carries the log's mark, nothing else is in the log.
+        // Until the file has the WAL's mark, nothing else is in the WAL.
         (Some(mark), Some(first)) => {
             log.marks.iter().any(|known| known.is(&mark)) || (first.before == mark.own && !log.has_data)
         }
-        // The first mark of the file was made in this very log, by a first start or an upgrade.
+        // The first mark of the file was made in this same WAL, by a first start or a migration.
         (None, Some(first)) => first.is_first(),
         (None, None) => i64::from(header.version) < MARKED_SINCE,
         (Some(_), None) => false,
@@ -76,7 +76,7 @@ fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
     by_mark && has_first_page(header, log)
 }
 
-/// Whether the file's first page is one of the log's, or may be what it was before the log began.
+/// Whether the file's first page is one of those in the WAL, or may be the one before the WAL began.
 fn has_first_page(header: &Header, log: &RawLog) -> bool {
     if log.first_pages.iter().any(|page| page.is(header)) {
         return true;
@@ -84,7 +84,7 @@ fn has_first_page(header: &Header, log: &RawLog) -> bool {
     let as_long = log.sizes_before.iter().all(|pages| *pages == header.pages);
     let Some(first) = log.first_pages.first() else { return as_long };
     let fits = match log.marks.first() {
-        // A first start or an upgrade gave the file its cookie.
+        // A first start or a migration gave the file its cookie.
         Some(mark) if mark.is_first() => header.version < first.version,
         Some(mark) => header.cookie == mark.cookie_before,
         None => header.cookie == first.cookie,
@@ -92,14 +92,14 @@ fn has_first_page(header: &Header, log: &RawLog) -> bool {
     as_long && fits && header.changes <= first.changes
 }
 
-/// Whether a transaction of a rollback journal waits to be undone. Files of ours are not written in that way.
+/// Whether a transaction in a rollback journal waits to be undone. This program's files are not written in that way.
 fn has_journal(held: &HeldFile) -> bool {
     let mut magic = [0; JOURNAL_MAGIC.len()];
     let journal = std::fs::File::open(sibling_path(held.path(), "-journal"));
     journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
 }
 
-/// A file, and a place for it that is out of the way and of nothing else that was moved there, as words of a shell.
+/// A file, and an unused path beside it to which people can move the file. Both are words of a shell.
 fn with_aside(path: PathBuf) -> (String, String) {
     let mut aside = sibling_path(&path, ".aside");
     for number in 2.. {

@@ -1,40 +1,41 @@
-//! The mark that ties a write-ahead log to its file. People put other files where a database stood, and SQLite plays a
-//! log over whatever stands beside it. So each log begins with a commit of its own, of a random mark, and the file carries
-//! that mark, on disk, before anything else goes into the log.
+//! The mark that ties a WAL to its database file. People put other files where a database was, and SQLite applies a WAL
+//! to whatever file is beside it. So each WAL begins with a commit that writes a random mark, and the file on disk has
+//! that mark before anything else goes into the WAL. This file only knows the bytes; marks are committed in
+//! `marker.rs`.
 //!
-//! Copies have the mark of their original. Those that SQLite makes (`VACUUM INTO`, `.backup`) have another first page; a
-//! plain copy that was made since the log began is as good as the file, since the log holds all that came after.
+//! Copies have the mark of their original. Copies that SQLite makes (`VACUUM INTO`, `.backup`) have another first page.
+//! A plain copy that was made since the WAL began is as good as the file, since the WAL contains all that came after.
 
 use super::header::number;
 
-/// What a mark begins with.
+/// The first bytes of a mark.
 const MAGIC: &[u8; 8] = b"DPshMark";
 
-/// Bytes of one of its two random parts.
+/// Bytes of one random part; a mark has two.
 const RANDOM: usize = 16;
 
-/// Bytes of a mark: magic, the mark before, its own random part, the cookies, whether it is open.
+/// Bytes of a mark: magic, random part of the mark before, own random part, both cookies, and whether it is open.
 const BYTES: usize = MAGIC.len() + 2 * RANDOM + 2 * 4 + 1;
 
-/// The cell of a mark's row, up to the mark: length of the record, rowid 1, and a header of two columns, NULL for the
-/// rowid and a blob (<https://sqlite.org/fileformat2.html>, section 2.1).
+/// The cell of a mark's row, up to the mark: length of the record, rowid 1, and a record header of two columns. These
+/// are NULL, for the rowid, and a blob (<https://sqlite.org/fileformat2.html>, section 2.1).
 const CELL: [u8; 5] = [3 + BYTES as u8, 1, 3, 0, (BYTES * 2 + 12) as u8];
 const _: () = assert!(BYTES * 2 + 12 < 128 && 3 + BYTES < 128, "each is one byte");
 
 type Random = [u8; RANDOM];
 
-/// What ties a log to its file.
+/// What ties a WAL to its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// The mark that the file had when this one was made; zero for the first one of a file.
+    /// Random part of the mark that the file had when this one was made; zero for the first one of a file.
     pub before: Random,
-    /// Its own.
+    /// Random part of this mark.
     pub own: Random,
-    /// The schema cookie of the file that it was made for. Copies that SQLite makes have another one.
+    /// Schema cookie of the file that the mark was made for. Copies that SQLite makes have another one.
     pub cookie: u32,
-    /// The one that the file had before this mark.
+    /// Schema cookie that the file had before this mark.
     pub cookie_before: u32,
-    /// Whether a server is at work on the file, or ended without a clean stop: then the log is needed beside it.
+    /// Whether a server uses the file, or ended without a clean stop. Then the file needs the WAL beside it.
     pub open: bool,
 }
 
@@ -44,17 +45,17 @@ impl Mark {
         Self { before: Random::default(), own: random(), cookie, cookie_before: cookie, open: false }
     }
 
-    /// Whether it is the first mark of its file.
+    /// Whether this is the first mark of its file.
     pub fn is_first(&self) -> bool {
         self.before == Random::default()
     }
 
-    /// Whether it ties a log to the same file.
+    /// Whether both are the same mark, though one may be open and the other not.
     pub fn is(&self, other: &Self) -> bool {
         self.own == other.own
     }
 
-    /// As the file holds it.
+    /// The bytes of the mark, as the file holds them.
     pub fn bytes(&self) -> [u8; BYTES] {
         let mut bytes = [0; BYTES];
         let (magic, rest) = bytes.split_at_mut(MAGIC.len());
@@ -67,7 +68,7 @@ impl Mark {
         bytes
     }
 
-    /// Reads what [`Mark::bytes`] makes.
+    /// Reads the bytes that [`Mark::bytes`] makes; `None` for any others.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC).filter(|_| bytes.len() == BYTES)?;
         let part = |from: usize| Random::try_from(&rest[from..from + RANDOM]).ok();
@@ -80,10 +81,10 @@ impl Mark {
         })
     }
 
-    /// The mark on a page of the table that holds it, and where on the page it lies. No other table's page is like it:
-    /// their rows have more columns.
+    /// The mark on a page of the table that holds it, and its offset on the page. Pages of other tables have other
+    /// cells, or no magic at this place.
     pub fn of_page(page: &[u8]) -> Option<(Self, usize)> {
-        // A leaf with one cell, whose place is in the first of the cell pointers.
+        // A leaf page with one cell. The first cell pointer says where that cell is.
         if page.get(..5)?[..1] != [0x0d] || page[3..5] != [0, 1] {
             return None;
         }
@@ -94,7 +95,7 @@ impl Mark {
     }
 }
 
-/// Not secret, and unlike every other one.
+/// Random bytes, which need not be secret but differ from those of every other mark.
 pub fn random() -> Random {
     let mut bytes = Random::default();
     fastrand::fill(&mut bytes);

@@ -1,4 +1,4 @@
-//! Commits marks: the write thread's side of what ties a log to its file; see [`super::mark`].
+//! Commits marks: the write thread's part of what ties a WAL to its file. What a mark is made of is in [`super::mark`].
 
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use crate::store::file::held::{HeldFile, Lost};
 use crate::store::file::schema::new_cookie;
 use crate::store::file::wal;
 
-/// The write thread's side: begins each log with a mark, and sees to it that the file carries it.
+/// Begins each WAL with a mark, and makes sure that the file has that mark too.
 #[derive(Debug)]
 pub struct Marker {
     last: Mark,
-    /// The log whose mark the file carries.
+    /// Salt of the WAL whose mark the file has.
     carried: Option<wal::Salt>,
-    /// `PRAGMA data_version` when the last mark was made; another program's commit changes it.
+    /// `PRAGMA data_version` when the last mark was made. Another program's commit changes that value.
     data_version: i64,
-    /// Whether the file is a copy that SQLite made, which gets a schema cookie of its own with its first mark: copies of the
-    /// copy are told from it by that.
+    /// Whether the file is a copy that SQLite made. Such a copy gets a schema cookie of its own with its first mark,
+    /// which distinguishes it from copies of the copy.
     is_copy: bool,
 }
 
 impl Marker {
-    /// Goes on from the mark that the file has.
+    /// Continues from the mark that the file has.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file cannot be read, or its mark is damaged.
     pub fn new(connection: &Connection) -> Result<Self> {
         let bytes: Vec<u8> = connection.query_row("SELECT mark FROM log_mark", [], |row| row.get(0)).map_err(sql)?;
         let last = Mark::parse(&bytes).ok_or_else(|| Error::internal("the mark is damaged"))?;
@@ -36,8 +36,8 @@ impl Marker {
         Ok(Self { last, carried: None, data_version: 0, is_copy: cookie != last.cookie })
     }
 
-    /// Begins a write transaction. Where it could be the first of a log, or the log is another program's, a mark goes before
-    /// it.
+    /// Begins a write transaction. Before that, commits a mark if the transaction could be the first of a WAL, or the
+    /// WAL is another program's.
     ///
     /// # Errors
     /// Unavailable: the mark cannot be written, or the file is not the one that it was.
@@ -55,8 +55,8 @@ impl Marker {
         Err(Error::unavailable(Unavailable::Io, "The database's log begins anew again and again."))
     }
 
-    /// The same for no transaction: so that the next one need not. Where another program holds the file's lock, the next one
-    /// makes the mark after all: an event that comes meanwhile must not wait for the lock twice.
+    /// Commits a mark ahead, so that the next transaction need not. If another program holds the file's lock, the next
+    /// transaction makes the mark: an event that comes meanwhile must not wait for the lock twice.
     ///
     /// # Errors
     /// As for [`Marker::begin`].
@@ -69,14 +69,14 @@ impl Marker {
         made.or_else(|error| if error.is_unavailable(Unavailable::Locked) { Ok(()) } else { Err(error) })
     }
 
-    /// Whether a mark is to be made first. What is asked inside a write transaction holds for that.
+    /// Whether a mark is needed first. Inside a write transaction, the answer holds until its end.
     fn is_needed(&self, connection: &Connection, file: &HeldFile) -> Result<bool> {
         let log = wal::state(connection)?;
-        // SQLite begins the log anew where all of it was moved before the transaction began.
+        // SQLite starts the WAL again if all of it was copied before the transaction began.
         Ok(self.carried != Some(log.salt) || log.frames == log.checkpointed || file.wants_mark_of_others())
     }
 
-    /// Whether the file is still the one that it was.
+    /// Checks that the file is still the one that it was.
     ///
     /// # Errors
     /// Unavailable: what is wrong, and what to do.
@@ -84,22 +84,22 @@ impl Marker {
         file.check_content(|| self.others_have_written(connection))
     }
 
-    /// Whether nothing is in the log but what [`Marker::prepare`] puts there.
+    /// Whether nothing is in the WAL except what [`Marker::prepare`] writes.
     ///
     /// # Errors
-    /// The log's index cannot be read.
+    /// The WAL index cannot be read.
     pub fn is_alone(&self, connection: &Connection) -> Result<bool> {
         let log = wal::state(connection)?;
         Ok(self.carried == Some(log.salt) && log.frames <= FRAMES && log.checkpointed < log.frames)
     }
 
-    /// Commits a mark, which begins the log anew where all of it was moved, and sees to it that the file carries it. `open` is
-    /// false at a clean stop.
+    /// Commits a mark, and makes sure that the file has it. If all of the WAL was copied, this commit starts the WAL
+    /// again. `open` is false at a clean stop.
     ///
     /// # Errors
-    /// Unavailable: it cannot be written, or the file is not the one that it was.
+    /// Unavailable: the mark cannot be written, or the file is not the one that it was.
     pub fn commit(&mut self, connection: &Connection, file: &HeldFile, open: bool) -> Result<()> {
-        // A log must not be tied to a file that somebody put there. One that was removed still goes with its file.
+        // A WAL must not be tied to a file that somebody put there. A removed WAL still belongs to its file.
         if let Err(error) = self.check_content(connection, file)
             && file.lost() != Some(Lost::Log)
         {
@@ -113,7 +113,7 @@ impl Marker {
         let before = std::mem::replace(&mut self.last, committed?);
         self.is_copy = false;
         self.data_version = data_version(connection)?;
-        // Until the new one is there, it has the one before.
+        // Until the new mark is in the file, the file has the one before.
         file.expect(before);
         file.expect(self.last);
         file.write_mark(&self.last)?;
@@ -123,7 +123,7 @@ impl Marker {
         Ok(())
     }
 
-    /// The mark, and the first page: what the log has of that tells copies from the file.
+    /// Commits the mark and the first page. What the WAL has of the first page distinguishes copies from the file.
     fn write(&self, connection: &Connection, open: bool) -> Result<Mark> {
         let number = |query: &str| connection.query_row(query, [], |row| row.get::<_, u32>(0)).map_err(sql);
         let cookie_before = number("PRAGMA schema_version")?;
@@ -138,11 +138,11 @@ impl Marker {
         Ok(mark)
     }
 
-    /// Where the last mark cannot be committed at a stop since another program holds the write lock, but all of the log could
-    /// be moved: says in the file alone that it needs no log.
+    /// Writes only into the file that no WAL is needed. For a stop if all of the WAL could be copied, but another
+    /// program holds the write lock, so that the last mark cannot be committed.
     ///
     /// # Errors
-    /// Unavailable: it cannot be written.
+    /// Unavailable: the file cannot be written.
     pub fn close_in_file(&self, file: &HeldFile) -> Result<()> {
         file.write_mark(&Mark { open: false, ..self.last })
     }
@@ -153,10 +153,11 @@ impl Marker {
     }
 }
 
-/// Whoever moves the log may move each mark as soon as it is there.
+/// Maximum number of tries in [`Marker::begin`]: another program may copy each mark into the file as soon as it is
+/// there.
 const TRIES: usize = 16;
 
-/// Pages of a commit of a mark.
+/// Pages of the commit of a mark: the page of the mark, and the first page.
 const FRAMES: u32 = 2;
 
 fn data_version(connection: &Connection) -> Result<i64> {
@@ -175,7 +176,7 @@ mod tests {
         let path = folder.path().join("a.db");
         let held = opening::hold(&path).unwrap();
         let (connection, mut marker) = opening::open(&held, Timestamp::EPOCH).unwrap();
-        // A wait for the lock would never end.
+        // With this handler, a wait for the lock would never end.
         connection.busy_handler(Some(|_| true)).unwrap();
         let other = Connection::open(&path).unwrap();
         wal::checkpoint(&connection).unwrap();

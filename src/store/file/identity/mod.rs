@@ -1,4 +1,4 @@
-//! Which write-ahead log belongs to which file: people put other files where a database stood.
+//! Which WAL belongs to which file, since people put other files where a database was. See `docs/design/wal.md`.
 
 pub mod header;
 pub mod inspect;

@@ -1,5 +1,5 @@
-//! A write-ahead log as it lies on disk (<https://sqlite.org/fileformat2.html>, section 4), read without SQLite: what it
-//! holds must be known before SQLite plays it over the file that stands beside it.
+//! A WAL as it lies on disk (<https://sqlite.org/fileformat2.html>, section 4), read without SQLite. Its content must
+//! be known before SQLite applies the WAL to the file beside it. What the content means is decided in `inspect.rs`.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -8,33 +8,36 @@ use std::path::Path;
 use super::header::{Header, number};
 use super::mark::Mark;
 
+/// Bytes of the header of a WAL.
 const HEADER_BYTES: usize = 32;
+/// Bytes of the header before each page.
 const FRAME_HEADER_BYTES: usize = 24;
 
-/// First word of a log; its last bit says in which byte order checksums are made.
+/// First word of a WAL. Its lowest bit says in which byte order checksums are made.
 const MAGIC: u32 = 0x377f_0682;
 
-/// What the committed frames of a log say.
+/// What the committed frames of a WAL contain.
 #[derive(Debug, Default)]
 pub struct RawLog {
-    /// Transactions.
+    /// Number of transactions.
     pub commits: usize,
-    /// Whether one of them wrote anything but marks and the first page.
+    /// Whether one of them wrote anything except marks and the first page.
     pub has_data: bool,
-    /// Its marks, in their order.
+    /// Marks, in the order in which they were committed.
     pub marks: Vec<Mark>,
-    /// The versions of the first page, in their order.
+    /// Versions of the first page, in the same order.
     pub first_pages: Vec<Header>,
-    /// Pages of the file after each transaction before the one with the first of those; equal ones once.
+    /// Pages of the file after each transaction before the first one that wrote the first page. Equal sizes in a row
+    /// are kept once.
     pub sizes_before: Vec<u32>,
 }
 
 impl RawLog {
-    /// Reads the log at `path`; `None` where there is no such file. What follows the last whole transaction does not
+    /// Reads the WAL at `path`; `None` if there is no such file. What follows the last whole transaction does not
     /// count, as for SQLite.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of the file system.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -57,7 +60,7 @@ impl RawLog {
         {
             return Ok(Some(log));
         }
-        // What the transaction that is being read has so far.
+        // What was read so far of the current transaction.
         let (mut marks, mut first_pages, mut data) = (Vec::new(), Vec::new(), false);
         let mut frame = vec![0; FRAME_HEADER_BYTES + page_size];
         while filled(&mut input, &mut frame)? {
@@ -87,7 +90,7 @@ impl RawLog {
     }
 }
 
-/// Whether there was enough to fill `bytes`.
+/// Fills `bytes`; returns false if there is not enough to read.
 fn filled(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match input.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -96,7 +99,7 @@ fn filled(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     }
 }
 
-/// SQLite's checksum of `bytes`, whose length is a multiple of 8, going on from `sum`.
+/// SQLite's checksum of `bytes`, continued from `sum`. The length must be a multiple of 8.
 fn checksum(sum: (u32, u32), bytes: &[u8], big_endian: bool) -> (u32, u32) {
     let (mut first, mut second) = sum;
     for pair in bytes.chunks_exact(8) {

@@ -11,7 +11,7 @@ pub fn open_at(path: &Path) -> Result<(HeldFile, Connection)> {
     Ok((held, connection))
 }
 
-/// Ends it as a server does that stops.
+/// Closes the file as a server does that stops.
 pub fn close(held: HeldFile, connection: Connection) {
     Marker::new(&connection).unwrap().commit(&connection, &held, false).unwrap();
     keep_log(&connection, false).unwrap();
@@ -19,7 +19,7 @@ pub fn close(held: HeldFile, connection: Connection) {
     leave_alone(&held);
 }
 
-/// Ends it as a kill does, with the log as it is.
+/// Leaves the file as a kill does, with the WAL as it is.
 fn kill(held: HeldFile, connection: Connection) {
     std::mem::forget(connection);
     drop(held);
@@ -89,7 +89,7 @@ fn earlier(path: &Path, version: usize) -> Connection {
     file
 }
 
-/// What makes the schema, without comments and white space.
+/// The SQL of the schema, without comments and white space.
 fn schema(file: &Connection) -> Vec<String> {
     let mut made = file.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name").unwrap();
     let made = made.query_map([], |row| row.get::<_, String>(0)).unwrap();
@@ -162,7 +162,7 @@ fn an_older_file_is_copied_aside_before_it_is_carried_forward() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
     drop(earlier(&path, 1));
-    // What was left of a try that ended halfway is no copy.
+    // What an earlier try left halfway is not a copy.
     std::fs::write(sibling_path(&path, ".v1.part"), "half").unwrap();
     let (held, file) = open_at(&path).unwrap();
     close(held, file);
@@ -191,7 +191,7 @@ fn each_upgrade_has_a_copy_of_its_own() {
         let (held, file) = open_at(&path).unwrap();
         close(held, file);
         assert_eq!(copies(&path).len(), upgrades);
-        // The way back: the copy is put in the file's place.
+        // The way back to the earlier version: the copy is put in the file's place.
         std::fs::remove_file(&path).unwrap();
     }
     let (held, file) = open_at(&copies(&path)[0]).unwrap();

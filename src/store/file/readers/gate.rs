@@ -1,26 +1,31 @@
-//! Keeps new reads back for a moment. The write-ahead log begins anew only where nobody reads it, and reads that overlap
-//! leave no such moment: then the log would grow for as long as they come.
+//! Holds new reads back for a moment. The WAL starts again only if nobody reads it, and reads that overlap leave no
+//! such moment. Without this gate, the WAL would grow for as long as they come. Which read goes first is not decided
+//! here, see `throttle.rs`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The log's pages (4 KiB each) from which on reads are kept back: 64 MiB.
+/// Length of the WAL, in pages of 4 KiB, from which on reads are held back (64 MiB). Less in debug builds, for tests.
 const MAX_LOG_PAGES: u32 = if cfg!(debug_assertions) { 2_000 } else { 16_384 };
 
-/// Longest time that reads are kept back.
+/// Maximum time that reads are held back without a break.
 const MAX_CLOSED: Duration = Duration::from_millis(500);
 
-/// Between two such times, where the log could not begin anew; far longer where it was nobody's read of ours.
+/// Minimum time between two closings, if reads of this process kept the WAL from starting again.
 const REST: Duration = Duration::from_secs(1);
+/// The same if none of our reads was in the way: another program's read may last long.
 const REST_FROM_OTHERS: Duration = Duration::from_secs(30);
 
-/// Shared by all reads and the write thread.
+const _: () = assert!(MAX_CLOSED.as_millis() < REST.as_millis(), "the gate is open most of the time");
+const _: () = assert!(REST.as_millis() < REST_FROM_OTHERS.as_millis(), "what does not help is done less often");
+
+/// The gate that all reads pass and the write thread closes.
 #[derive(Debug, Default)]
 pub struct ReadGate {
     reading: AtomicUsize,
-    /// Whether `state` says that it is closed. While it is open nobody takes the lock: a reader of low priority that held it
-    /// would stall the write thread.
+    /// Whether `state` says that the gate is closed. While the gate is open, no reader takes the lock: a reader of low
+    /// priority that held it would stall the write thread.
     closed: AtomicBool,
     state: Mutex<State>,
     opened: Condvar,
@@ -28,13 +33,13 @@ pub struct ReadGate {
 
 #[derive(Debug, Default)]
 struct State {
-    /// While it is closed: until when at most.
+    /// Until when the gate is closed at most; `None` while it is open.
     closed_until: Option<Instant>,
-    /// It is not closed again before this.
+    /// The gate is not closed again before this time.
     rests_until: Option<Instant>,
 }
 
-/// A read that goes on.
+/// A read in progress, which ends when this value is dropped.
 #[derive(Debug)]
 pub struct Reading<'a>(&'a ReadGate);
 
@@ -45,9 +50,9 @@ impl Drop for Reading<'_> {
 }
 
 impl ReadGate {
-    /// Begins a read, once reads are no longer kept back. Blocks.
+    /// Begins a read, once reads are no longer held back. Blocks the thread.
     pub fn enter(&self) -> Reading<'_> {
-        // Counted first: who closes the gate then sees either this read, or that it waits.
+        // Counted first: whoever closes the gate then sees this read, or this read sees the closed gate.
         self.reading.fetch_add(1, Ordering::SeqCst);
         let reading = Reading(self);
         if !self.closed.load(Ordering::SeqCst) {
@@ -66,8 +71,9 @@ impl ReadGate {
         Reading(self)
     }
 
-    /// To be told how many pages the log has. Closes the gate where they are too many, and opens it once the log has begun
-    /// anew or its time is over. Gives whether it is closed and nobody reads: the moment to move all of the log.
+    /// Reports that the WAL has `pages` pages. Closes the gate if these are too many, and opens it once the WAL has
+    /// started again or the time is over. Returns whether the gate is closed and nobody reads. Then the whole WAL can
+    /// be copied.
     pub fn log_has(&self, pages: u32, now: Instant) -> bool {
         if pages < MAX_LOG_PAGES && !self.is_closed() {
             return false;
@@ -77,7 +83,7 @@ impl ReadGate {
         match state.closed_until {
             Some(until) if pages >= MAX_LOG_PAGES && now < until => return nobody(),
             Some(_) => {
-                // Before the next ones come.
+                // Asked before the gate opens and the next reads come.
                 let nobody = nobody();
                 state.closed_until = None;
                 self.closed.store(false, Ordering::SeqCst);
@@ -97,7 +103,7 @@ impl ReadGate {
         false
     }
 
-    /// Whether reads are kept back.
+    /// Whether reads are held back.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }

@@ -1,5 +1,5 @@
-//! Read-only connections. The API's reads and the engine's have pools of their own, so that neither waits for the
-//! other; a read in WAL mode never waits for the write thread.
+//! Pools of read-only connections. The API and the engine have one each, so that neither waits for the other. In WAL
+//! mode a read never waits for the write thread. Queries are in `operations`, not here.
 
 pub mod gate;
 pub mod throttle;
@@ -20,35 +20,40 @@ use crate::process::priority::{self, Rank};
 use crate::store::error::sql;
 use throttle::ReadThrottle;
 
-/// Connections for the API. More would only compete for two cores and for memory.
+/// Connections for the API. More would only compete for two processors and for memory.
 const API_CONNECTIONS: u32 = 4;
 
-/// Long reads that go on or whose answers are being made: what they hold is in no budget.
+/// Maximum number of long reads that go on or whose answers are being made. Bounds their memory, which no budget
+/// counts.
 const MAX_LONG_ANSWERS: usize = 8;
 
-/// Connections for the engine: refills, and payloads that are not in memory.
+/// Connections for the engine: for refills, and for documents that are not in memory.
 const ENGINE_CONNECTIONS: u32 = 4;
 
-/// Cache of a connection for the API: a list walks over many rows.
+/// Cache of an API connection, in KiB: a list walks over many rows.
 const API_CACHE_KIB: u32 = 2_048;
 
-/// Cache of a connection for the engine, which reads few pages twice.
+/// Cache of an engine connection, in KiB. The engine reads few pages twice.
 const ENGINE_CACHE_KIB: u32 = 512;
 
 type Pool = r2d2::Pool<SqliteConnectionManager>;
 
-/// Between two looks whether the last reads have ended, at a stop; and the longest wait for them.
+/// Time between two looks at a stop whether the last reads have ended.
 const CLOSE_POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Maximum wait at a stop for the last reads.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Both pools; none once they are closed.
+const _: () = assert!(CLOSE_POLL_INTERVAL.as_millis() < CLOSE_TIMEOUT.as_millis(), "there is more than one look");
+
+/// Both pools; `None` inside once they are closed.
 #[derive(Clone)]
 pub struct Readers {
     pools: Arc<RwLock<Option<Arc<Pools>>>>,
-    /// A read takes a blocking thread only when it has a connection to use there; the making of a long answer takes a turn too.
+    /// As many as API connections. A read uses a blocking thread only when it has a connection to use there; making a
+    /// long answer takes a permit too.
     permits: Arc<Semaphore>,
     throttle: Arc<ReadThrottle>,
-    /// Long reads whose answers are not made yet.
+    /// Permits for long reads whose answers are not made yet.
     answers: Arc<Semaphore>,
 }
 
@@ -60,7 +65,7 @@ struct Pools {
 }
 
 impl Readers {
-    /// Opens no connection yet.
+    /// Makes the pools, and opens no connection yet.
     pub fn new(held: &Arc<HeldFile>, gate: &Arc<ReadGate>, throttle: &Arc<ReadThrottle>) -> Self {
         let thread = housekeeping();
         let pool = |size, cache_kib| {
@@ -86,8 +91,9 @@ impl Readers {
         }
     }
 
-    /// Closes all connections, once the reads that have begun are done; further ones are refused. A connection that only
-    /// reads can neither move the log nor remove it, so that it must not be the last one. Blocks.
+    /// Closes all connections once the reads in progress have ended; later reads are refused. A read-only connection
+    /// can neither checkpoint the WAL nor remove it, so it must not be the last one. Blocks the thread for at most
+    /// [`CLOSE_TIMEOUT`].
     pub fn close(&self) {
         let pools = self.pools.write().unwrap_or_else(PoisonError::into_inner).take();
         let Some(left) = pools.map(|pools| Arc::downgrade(&pools)) else { return };
@@ -106,7 +112,7 @@ impl Readers {
         pools.clone().ok_or_else(crate::store::error::stopping)
     }
 
-    /// Runs a read for the API that may be long, and gives way to whoever sends events.
+    /// Runs a read for the API that may be long, and lets senders of events go first.
     pub async fn read_yielding<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
@@ -116,12 +122,12 @@ impl Readers {
         self.run_yielding(move || readers.api_read(read)).await?
     }
 
-    /// See [`crate::store::handle::Store::answer_turn`].
+    /// See [`crate::store::handle::Store::answer_permit`].
     pub async fn answer_permit(&self) -> Result<OwnedSemaphorePermit> {
         Arc::clone(&self.answers).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))
     }
 
-    /// Runs `work` of a read that may be long, in its turn.
+    /// Runs `work` of a long read, once the throttle lets it.
     pub async fn run_yielding<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let turn = self.throttle.permit().await?;
         self.on_a_thread(move || turn.run(work)).await
@@ -163,9 +169,9 @@ impl Readers {
     }
 }
 
-/// One snapshot for all statements of a read.
+/// Runs a read in one transaction, so that all its statements see one snapshot.
 fn in_transaction<T>(pool: &Pool, pools: &Pools, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    // A new connection would open whatever is at the path now.
+    // A new connection would open whatever file is at the path now.
     pools.file.usable()?;
     let _reading = pools.gate.enter();
     let mut connection = pool
@@ -175,7 +181,7 @@ fn in_transaction<T>(pool: &Pool, pools: &Pools, read: impl FnOnce(&Connection) 
     read(&transaction)
 }
 
-/// The thread that r2d2 opens connections on; by default every pool has three.
+/// The one thread on which r2d2 opens connections; by default every pool has three.
 fn housekeeping() -> Arc<ScheduledThreadPool> {
     Arc::new(ScheduledThreadPool::builder().num_threads(1).thread_name_pattern("r2d2").build())
 }

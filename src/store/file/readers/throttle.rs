@@ -1,5 +1,5 @@
-//! Lets whoever sends events go before whoever reads lists. Low priority alone does not: a thread that reads runs while the
-//! disk syncs, and keeps its processor for some milliseconds when those who send are awake again.
+//! Lets senders of events go before readers of lists. Low priority alone does not: a thread that reads runs while the
+//! disk syncs, and keeps its processor for some milliseconds when senders are awake again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,21 +11,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::{Error, Result};
 use crate::process::priority::{self, Rank};
 
-/// Who was answered just now is likely to come again within this time.
+/// Senders that were answered less than this long ago are likely to come again.
 const RECENT: Duration = Duration::from_millis(50);
 
-/// Beside senders one read runs at a time, and after it none for as many times as long: then reads of the usual length take
-/// half of one processor at most. Measured on two, with 16 clients that page: 190 pages of 200 deliveries a second, and events
-/// are taken at 0.9 to 1.0 of the rate without them; without turns it was 0.5, and 0.6 at low priority alone.
+/// While events come in, one long read runs at a time, followed by a rest of this many times its length. So reads of
+/// the usual length take at most half of one processor. Measured on two processors, with 16 clients that page: 190
+/// pages of 200 deliveries a second. Events were then accepted at 0.9 to 1.0 of the rate without readers; without this
+/// throttle at 0.5, and with low priority alone at 0.6.
 const REST_FACTOR: u32 = 1;
 
-/// But not for longer than this, so that one that takes seconds does not hold up the others for as long again.
+/// Maximum length of that rest, so that a read of seconds does not hold up the others for as long again.
 const MAX_REST: Duration = Duration::from_millis(100);
 
-/// Shared by all reads that may be long, and told by the write thread who sends.
+/// Shared by all reads that may be long. The write thread reports here when senders were answered.
 pub struct ReadThrottle {
     since: Instant,
-    /// When senders were last answered, in milliseconds after `since` and one more; 0 for never.
+    /// When senders were last answered, in milliseconds after `since`, plus 1; 0 for never.
     answered_at: AtomicU64,
     permit: Arc<Semaphore>,
 }
@@ -37,7 +38,7 @@ impl Default for ReadThrottle {
 }
 
 impl ReadThrottle {
-    /// Events were committed; their senders are answered now.
+    /// Events were committed, and their senders are answered now.
     pub fn accepted(&self, now: Instant) {
         self.answered_at.store(self.millis(now) + 1, Ordering::Relaxed);
     }
@@ -53,27 +54,28 @@ impl ReadThrottle {
         }
     }
 
-    /// Waits for a turn, where somebody sends.
+    /// Waits for a permit, if events come in.
     ///
     /// # Errors
-    /// Never; it is the semaphore's that is never closed.
+    /// Internal if the semaphore were closed, which never happens.
     pub async fn permit(&self) -> Result<ThrottledRead> {
         if !self.has_senders(Instant::now()) {
             return Ok(ThrottledRead(None));
         }
         let turn = Arc::clone(&self.permit).acquire_owned().await;
         let turn = turn.map_err(|_| Error::internal("reads have no turns"))?;
-        // They may be gone by now, and then there is nobody to rest for.
+        // Senders may be gone by now, and then there is nobody to rest for.
         Ok(ThrottledRead(self.has_senders(Instant::now()).then_some(turn)))
     }
 }
 
-/// A read's turn. It goes along with the work: it is not over before that is, though nobody waits for its result any more.
+/// The permit of one read. The permit belongs to the work and lasts until the work ends, even if nobody waits for the
+/// result any more.
 pub struct ThrottledRead(Option<OwnedSemaphorePermit>);
 
 impl ThrottledRead {
-    /// Does `work` at low priority on this thread, which must be one of the runtime's that may block. The next turn begins
-    /// some time after it.
+    /// Does `work` at low priority on this thread, which must be one of the runtime's that may block. If events come
+    /// in, the next work begins some time later.
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
         priority::lower(Rank::Reading);
         let began = Instant::now();
@@ -105,7 +107,7 @@ mod tests {
         assert!(!throttle.has_senders(now + RECENT));
     }
 
-    /// The most of eight reads that ran at one time.
+    /// The greatest number of reads, out of eight, that ran at one time.
     async fn most_at_once(throttle: &Arc<ReadThrottle>, together: usize) -> usize {
         let (now, most, meet) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Barrier::new(together)));
@@ -117,7 +119,7 @@ mod tests {
                     let work = move || {
                         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         meet.wait();
-                        // Without turns the others come meanwhile.
+                        // Without the throttle the others come meanwhile.
                         std::thread::sleep(Duration::from_millis(5));
                         now.fetch_sub(1, Ordering::SeqCst);
                     };
@@ -136,7 +138,7 @@ mod tests {
     async fn beside_senders_one_read_runs_at_a_time_and_else_as_many_as_there_are() {
         let throttle = Arc::new(ReadThrottle::default());
         assert_eq!(most_at_once(&throttle, 8).await, 8);
-        // They stay for longer than this test runs.
+        // Senders that stay for longer than this test runs.
         throttle.answered_at.store(u64::MAX, Ordering::Relaxed);
         assert_eq!(most_at_once(&throttle, 1).await, 1);
     }

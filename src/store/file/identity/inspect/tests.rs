@@ -1,4 +1,4 @@
-//! Every sort of file beside every sort of log.
+//! Every kind of database file beside every kind of WAL.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 use crate::store::file::opening::tests::{close, open_at};
 use crate::store::file::{migrations, opening, schema};
 
-/// A folder with files of every sort, made by one server's life.
+/// A folder with files of every kind, as one server's life makes them.
 struct World(tempfile::TempDir);
 
 impl World {
@@ -21,7 +21,8 @@ impl World {
         self.0.path().join(name)
     }
 
-    /// The files of `from`, as they are now, under the name `to`: what a kill at this moment leaves, or a copy.
+    /// Copies the files of `from`, as they are now, to the name `to`. That is what a kill at this moment leaves, or a
+    /// copy.
     fn copy(&self, from: &str, to: &str, endings: &[&str]) {
         for ending in endings {
             let [from, to] = [from, to].map(|name| sibling_path(&self.path(name), ending));
@@ -37,12 +38,12 @@ impl World {
         }
     }
 
-    /// Why the file is refused, if it is.
+    /// Why the file is refused; `None` if it is not.
     fn refused(&self, name: &str) -> Option<String> {
         opening::hold(&self.path(name)).err().map(|error| error.detail().to_owned())
     }
 
-    /// What the file holds, once a server has opened it; then it stands alone.
+    /// The notes in the file, once a server has opened it. Afterwards the server stops cleanly.
     #[track_caller]
     fn notes(&self, name: &str) -> Vec<i64> {
         let (held, file) = open_at(&self.path(name)).unwrap();
@@ -55,7 +56,7 @@ impl World {
     }
 }
 
-/// A row of a table that a server has and that refers to nothing.
+/// Writes a row into a table that a server has and that refers to nothing.
 fn note(file: &Connection, number: i64) {
     file.execute("INSERT INTO tally_recent (id, counts) VALUES (?1, zeroblob(3000))", [number]).unwrap();
 }
@@ -65,7 +66,7 @@ fn notes(file: &Connection) -> Vec<i64> {
     notes.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// `.backup` of the `sqlite3` shell.
+/// Copies a database as `.backup` of the `sqlite3` shell does.
 fn back_up(from: &Path, to: &Path) {
     use rusqlite::ffi;
     let (from, to) = (Connection::open(from).unwrap(), Connection::open(to).unwrap());
@@ -84,14 +85,15 @@ fn move_log(file: &Connection) {
     file.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
 }
 
-/// A commit as the write thread makes it.
+/// Commits a note as the write thread does.
 fn commit(held: &HeldFile, file: &Connection, marker: &mut crate::store::file::identity::marker::Marker, number: i64) {
     marker.prepare(file, held).unwrap();
     note(file, number);
 }
 
-/// `x.db` after a clean stop with note 1, `backup.db` as `how` makes it then, and a server on `x.db` again that has note 2,
-/// some of it moved; what a kill leaves of that is `x.db` and its log.
+/// Makes `stopped.db`, which is `live.db` after a clean stop with note 1. Then a server writes notes 2 to 20 to
+/// `live.db`, and copies some of the WAL into the file. Before note 20, `how` makes a backup. What a kill leaves at the
+/// end is `x.db` and its WAL.
 fn killed(world: &World, how: Backup) {
     let (held, connection) = open_at(&world.path("live.db")).unwrap();
     note(&connection, 1);
@@ -174,7 +176,7 @@ fn a_log_is_not_played_over_a_backup_that_was_restored() {
         assert!(
             std::fs::read(world.path("x.db")).unwrap() == file && std::fs::read(world.path("x.db-wal")).unwrap() == log
         );
-        // What the line says to do.
+        // What the error says to do.
         std::fs::rename(world.path("x.db-wal"), world.path("x.db-wal.aside")).unwrap();
         assert_eq!(world.notes("x.db"), before, "{how}");
     }
@@ -252,7 +254,7 @@ fn what_other_programs_do_to_the_schema_of_a_running_server_s_file_is_no_loss() 
         if number % 2 == 1 {
             move_log(&shell);
         }
-        // As the look now and then does.
+        // As the check that runs at intervals does.
         let _ = held.watch_content();
         let number = i64::try_from(number).unwrap() + 2;
         commit(&held, &connection, &mut marker, number);
@@ -274,7 +276,7 @@ fn a_log_that_another_program_has_begun_is_not_taken_for_one_of_ours() {
     note(&shell, 5);
     world.copy("live.db", "x.db", &["", "-wal"]);
     assert!(world.refused("x.db").unwrap().contains("wal_checkpoint"));
-    // What the line says to do.
+    // What the error says to do.
     let again = Connection::open(world.path("x.db")).unwrap();
     again.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(again);
@@ -304,7 +306,7 @@ fn who_says_that_there_is_no_log_goes_on_without() {
 fn a_file_whose_log_another_program_has_moved_into_it_goes_on_once_somebody_says_so() {
     let world = World::new();
     killed(&world, nothing);
-    // As the `sqlite3` shell does where somebody looks at what a crash left.
+    // As the `sqlite3` shell does when somebody looks at what a crash left.
     let shell = Connection::open(world.path("x.db")).unwrap();
     assert_eq!(notes(&shell).len(), 20);
     drop(shell);
@@ -342,7 +344,7 @@ fn the_first_log_of_a_copy_that_sqlite_made_is_its_own_before_the_copy_has_the_m
         let held = opening::hold(&world.path("copy.db")).unwrap();
         let before = std::fs::read(world.path("copy.db")).unwrap();
         crate::store::file::identity::marker::Marker::new(&copy).unwrap().commit(&copy, &held, true).unwrap();
-        // With the mark, and without it.
+        // With the mark in the file, and without it.
         world.copy("copy.db", "y.db", &["", "-wal"]);
         world.copy("copy.db", "x.db", &["-wal"]);
         std::fs::write(world.path("x.db"), before).unwrap();
@@ -422,7 +424,7 @@ fn a_foreign_file_whose_owner_crashed_is_refused_and_left_as_it_was() {
     }
 }
 
-/// A file of version 3, which had no marks, with its log.
+/// A file of version 3, which had no marks, with its WAL.
 fn of_version_3(world: &World) -> Connection {
     std::fs::write(world.path("live.db"), "").unwrap();
     let file = opening::connect(&world.path("live.db")).unwrap();
@@ -443,7 +445,7 @@ fn a_file_of_the_version_before_marks_goes_with_its_log_and_not_with_one_that_ca
         world.copy("live.db", name, &["", "-wal"]);
     }
     assert_eq!(world.notes("x.db"), [1]);
-    // Its first page has been written more often than the log's.
+    // The first page of this file has been written more often than that of the WAL.
     world.copy("live.db", "other.db", &[""]);
     let other = Connection::open(world.path("other.db")).unwrap();
     other.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
@@ -463,10 +465,10 @@ fn a_journal_of_another_program_is_not_played_over_the_file() {
     close(held, file);
     std::fs::write(world.path("x.db-journal"), [&JOURNAL_MAGIC[..], &[0; 600]].concat()).unwrap();
     assert!(world.refused("x.db").unwrap().contains("x.db-journal"));
-    // SQLite leaves one without its magic where nothing is to be undone.
+    // SQLite leaves a journal without its magic if nothing is to be undone.
     std::fs::write(world.path("x.db-journal"), [0; 600]).unwrap();
     assert_eq!(world.refused("x.db"), None);
-    // Of a file that somebody took out of WAL mode it is its own.
+    // Such a journal belongs to a file that somebody took out of WAL mode.
     let shell = Connection::open(world.path("x.db")).unwrap();
     shell.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).unwrap();
     drop(shell);
@@ -480,7 +482,7 @@ fn a_journal_of_another_program_is_not_played_over_the_file() {
 fn a_second_server_is_refused_by_whatever_name_it_comes() {
     let world = World::new();
     let link = world.path("link.db");
-    // It dangles.
+    // The target of the link does not exist yet.
     std::os::unix::fs::symlink(world.path("x.db"), &link).unwrap();
     let held = opening::hold(&link).unwrap();
     assert_eq!(held.path(), world.0.path().canonicalize().unwrap().join("x.db"));
@@ -545,7 +547,7 @@ fn a_file_that_is_written_over_is_noticed() {
         held.check_content(|| false).unwrap();
         world.copy(backup, "live.db", &[""]);
         assert!(held.check_content(|| false).unwrap_err().detail().contains("written over"), "{backup}");
-        // SQLite is not to move its log over that.
+        // SQLite must not copy its WAL over that.
         std::mem::forget(file);
     }
 }
