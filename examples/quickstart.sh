@@ -3,7 +3,8 @@
 #
 # Needs a running server and a receiver:
 #   cargo run --release -- serve --dev
-#   cargo run --release --example receiver
+#   rustc -O --edition 2024 examples/receiver.rs -o target/receiver && target/receiver
+# A server without --dev asks for its admin token: ADMIN_TOKEN=$(cat data-pusher.db.admin-token) examples/quickstart.sh
 set -eu
 
 server=${SERVER:-http://127.0.0.1:8080}
@@ -14,8 +15,14 @@ field() {
   sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" | head -n 1
 }
 
+# What the server answers, on standard output; an error is shown and ends the tour.
 request() {
-  curl --silent --show-error --fail-with-body --header 'Content-Type: application/json' "$@"
+  answer=$(curl --silent --show-error --fail-with-body --header 'Content-Type: application/json' \
+    --header "Authorization: Bearer ${ADMIN_TOKEN:-}" "$@") || {
+    echo "error: $answer" >&2
+    return 1
+  }
+  echo "$answer"
 }
 
 echo "An account; its token is shown this one time."

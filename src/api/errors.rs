@@ -62,7 +62,11 @@ impl<E> WithProblemErrors<E> {
         let path = uri.path();
         let error = match status {
             StatusCode::NOT_FOUND => {
-                ApiError::new(status, "no_such_path", format!("There is nothing at {path}; /docs shows what there is."))
+                let detail = match self.paths.near(path) {
+                    Some(near) => format!("There is nothing at {path}; did you mean {near}?"),
+                    None => format!("There is nothing at {path}; /docs shows what there is."),
+                };
+                ApiError::new(status, "no_such_path", detail)
             }
             StatusCode::METHOD_NOT_ALLOWED => {
                 let allowed = self.paths.allowed(path);

@@ -55,6 +55,21 @@ impl Paths {
         Some(&self.find(path)?.operations.iter().find(operation)?.query)
     }
 
+    /// The path that is probably meant by one that does not exist: without a slash at its end, with `/v1` before it, or as a
+    /// list of an account.
+    pub fn near(&self, path: &str) -> Option<String> {
+        let trimmed = path.trim_end_matches('/');
+        let known = |candidate: &String| candidate != path && self.find(candidate).is_some();
+        if trimmed.is_empty() {
+            return None;
+        }
+        [trimmed.to_owned(), format!("/v1{trimmed}")].into_iter().find(known).or_else(|| {
+            let last = trimmed.rsplit('/').next()?;
+            let list = self.0.iter().find(|path| path.segments.last().is_some_and(|segment| segment == last))?;
+            Some(list.segments.join("/"))
+        })
+    }
+
     /// Value of the `Allow` header for `path`. `GET` also allows `HEAD`.
     pub fn allowed(&self, path: &str) -> String {
         let mut methods = Vec::new();

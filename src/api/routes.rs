@@ -62,6 +62,25 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_is_nearly_right_leads_to_the_right_one() {
+        let paths = paths(&[]);
+        for (given, meant) in [
+            ("/v1/accounts/", Some("/v1/accounts")),
+            ("/accounts/", Some("/v1/accounts")),
+            ("/accounts", Some("/v1/accounts")),
+            ("/docs/", Some("/docs")),
+            ("/server/incoming_data/", Some("/server/incoming_data")),
+            ("/v1/destinations", Some("/v1/accounts/{account_id}/destinations")),
+            ("/v1/events", Some("/v1/accounts/{account_id}/events")),
+            ("/nowhere", None),
+            ("/", None),
+            ("//", None),
+        ] {
+            assert_eq!(paths.near(given).as_deref(), meant, "{given}");
+        }
+    }
+
+    #[test]
     fn allow_lists_what_the_document_lists() {
         let paths = paths(&[]);
         for (path, item) in document::value()["paths"].as_object().unwrap() {

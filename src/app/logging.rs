@@ -38,12 +38,17 @@ pub fn start(format: LogFormat) -> Result<()> {
         None => (EnvFilter::new(DEFAULT_FILTER), None),
     };
     let terminal = std::io::stderr().is_terminal();
+    // https://no-color.org: set and not empty. A dumb terminal shows escape sequences as they are.
+    let is_set =
+        |name, wanted: fn(&std::ffi::OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
+    let colours =
+        terminal && !is_set("NO_COLOR", |value| !value.is_empty()) && !is_set("TERM", |value| value == "dumb");
     let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines).log_internal_errors(false);
     let as_json = format == LogFormat::Json || (format == LogFormat::Auto && !terminal);
     let lines = if as_json {
         lines.json().flatten_event(true).boxed()
     } else {
-        lines.with_target(false).with_ansi(terminal).boxed()
+        lines.with_target(false).with_ansi(colours).boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(filter.and(cap()))).init();
     // The default hook writes to standard error directly, so it would wait for a slow reader.

@@ -269,5 +269,12 @@ impl Running {
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Error {
-    Error::new(Kind::Internal, "cannot_listen", format!("cannot listen on {address}: {error}"))
+    let mut why = format!("cannot listen on {address}: {error}");
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        let other = SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(8081));
+        why = format!(
+            "cannot listen on {address}: another program does; stop that one, or choose a free port: --listen {other}"
+        );
+    }
+    Error::new(Kind::Internal, "cannot_listen", why)
 }

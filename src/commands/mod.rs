@@ -6,7 +6,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::serve::Serve;
@@ -14,7 +14,7 @@ use crate::app::Config;
 
 /// Receives JSON for an account and pushes it to every destination of that account, and loses none of it.
 #[derive(Debug, Parser)]
-#[command(name = "data-pusher", version, about)]
+#[command(name = "data-pusher", version, about, max_term_width = 80)]
 struct Cli {
     #[command(subcommand)]
     command: Commands,
@@ -64,9 +64,10 @@ pub enum Exit {
 /// # Errors
 /// What to print instead, and whether it was asked for.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
+    let args: Vec<OsString> = args.collect();
     let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty_variable));
-    let matches = command.try_get_matches_from(args).map_err(|error| stop(&error))?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error))?;
+    let matches = command.try_get_matches_from(&args).map_err(|error| stop(&error, &args))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &args))?;
     match cli.command {
         Commands::Serve(mut serve) => {
             let given = matches.subcommand_matches("serve").map_or(Ok(()), |matches| serve.choose_token(matches));
@@ -84,20 +85,44 @@ fn without_empty_variable(arg: Arg) -> Arg {
     if is_empty { arg.env(None::<&'static str>) } else { arg }
 }
 
-fn stop(error: &clap::Error) -> Exit {
+fn stop(error: &clap::Error, given: &[OsString]) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Exit::Help(error.render().to_string())
         }
-        _ => Exit::Usage(one_line(error)),
+        _ => Exit::Usage(one_line(error, given)),
     }
 }
 
-/// The first sentence of clap's message, without usage and hints.
-fn one_line(error: &clap::Error) -> String {
+fn is_flag_of_serve(word: &OsString) -> bool {
+    let word = word.to_string_lossy();
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve");
+    word.strip_prefix("--")
+        .is_some_and(|long| serve.is_some_and(|serve| serve.get_arguments().any(|arg| arg.get_long() == Some(long))))
+}
+
+/// clap's message in one line: what is wrong, its hints, and whose help says more. Where a variable had the wrong value and no
+/// flag, the variable is named.
+fn one_line(error: &clap::Error, given: &[OsString]) -> String {
     let text = error.render().to_string();
     let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
-    format!("{}; see data-pusher serve --help", sentence.join(" ").trim_start_matches("error: "))
+    let mut line = sentence.join(" ").trim_start_matches("error: ").to_owned();
+    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && let Some(flag) = argument.split_whitespace().next().filter(|flag| flag.starts_with("--"))
+        && !given.iter().any(|given| given.to_string_lossy().split('=').next() == Some(flag))
+        && error.kind() != ErrorKind::UnknownArgument
+    {
+        let variable = format!("DATA_PUSHER_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
+        line = line.replace(&format!("for '{argument}'"), &format!("in the variable {variable}"));
+    }
+    let tips = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: "));
+    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("data-pusher");
+    let command: Vec<&str> = usage.split_whitespace().take_while(|word| !word.starts_with(['-', '[', '<'])).collect();
+    let of_serve = error.kind() == ErrorKind::UnknownArgument && given.get(1).is_some_and(is_flag_of_serve);
+    let hint = of_serve.then(|| "did you mean data-pusher serve, and the flag after it?".to_owned());
+    let parts = std::iter::once(line).chain(tips.map(str::to_owned)).chain(hint);
+    format!("{}; see {} --help", parts.collect::<Vec<_>>().join("; "), command.join(" "))
 }
 
 #[cfg(test)]
@@ -155,5 +180,28 @@ mod tests {
     fn the_token_is_not_in_the_configuration_that_is_printed() {
         let config = config(&["--admin-token", "canary-canary-canary"]).unwrap();
         assert!(!format!("{config:?}").contains("canary"));
+    }
+
+    #[test]
+    fn the_table_of_flags_in_the_documentation_is_that_of_the_program() {
+        let page = include_str!("../../docs/configuration.md");
+        let table = page.split("<!-- flags -->").nth(1).unwrap().split("<!-- end of flags -->").next().unwrap();
+        let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `--")).collect();
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        let flags: Vec<&Arg> = serve.get_arguments().filter(|arg| arg.get_env().is_some()).collect();
+        assert_eq!(rows.len(), flags.len(), "a row for each flag");
+        for flag in flags {
+            let (long, variable) = (flag.get_long().unwrap(), flag.get_env().unwrap().to_string_lossy());
+            let defaults: Vec<_> = flag.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+            let default = match defaults.as_slice() {
+                [] => "none".to_owned(),
+                // A flag without a value is off by default.
+                _ if !flag.get_action().takes_values() => "none".to_owned(),
+                some => format!("`{}`", some.join(",")),
+            };
+            let row = format!("| `--{long}` | `{variable}` | {default} |");
+            assert!(rows.iter().any(|found| found.starts_with(&row)), "{row}");
+        }
     }
 }

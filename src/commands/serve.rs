@@ -8,7 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
-use super::values::{boolean, file, max_body, memory, network, origin, retention, schedule, timeout};
+use super::values::{boolean, count, file, listen, max_body, memory, network, origin, retention, schedule, timeout};
 use crate::app::{Config, LogFormat};
 use crate::delivery::Trust;
 use crate::domain::duration;
@@ -20,89 +20,97 @@ use crate::domain::secret::AdminToken;
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Address to listen on
-    #[arg(long, env = "DATA_PUSHER_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "DATA_PUSHER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen)]
     listen: SocketAddr,
 
-    /// Database file; made where there is none
+    /// Database file; created if there is none
     #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
     database: PathBuf,
 
-    /// Token of the admin API; without one, the first start makes one and keeps it in DATABASE.admin-token
-    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    /// Admin token; without one, the first start creates one in DATABASE.admin-token (16 characters or more)
+    #[arg(
+        long,
+        help_heading = "Access",
+        env = "DATA_PUSHER_ADMIN_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     admin_token: Option<String>,
 
-    /// File that holds the token of the admin API
-    #[arg(long, env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    /// File that holds the admin token
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
 
-    /// For a laptop: no admin token, destinations on loopback allowed; listens on loopback only
+    /// For a laptop: no admin token, destinations may be on loopback, listens on loopback only
     #[arg(long, env = "DATA_PUSHER_DEV", value_parser = boolean)]
     dev: bool,
 
-    /// Where people reach the server, if not at --listen, such as `https://push.example.com` behind a reverse proxy
-    #[arg(long, env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
+    /// URL under which people reach the server behind a reverse proxy, such as https://push.example.com
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
     public_url: Option<Origin>,
 
-    /// Origin whose pages may call the API with a token of their own, such as `https://app.example.com` (repeatable)
-    #[arg(long, env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
+    /// Origin whose web pages may call the API with a token, such as https://app.example.com (repeatable)
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<Origin>,
 
-    /// Network that destinations may be in, though it is not global, such as 10.1.0.0/16 (repeatable)
-    #[arg(long, env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
+    /// Private network in which destinations may be, such as 10.1.0.0/16 (repeatable)
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_ALLOW_NETWORK", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
     allow_network: Vec<IpNet>,
 
-    /// File with certificates (PEM) of authorities that https destinations may have theirs from, besides Mozilla's (repeatable)
-    #[arg(long, env = "DATA_PUSHER_CA_FILE", value_delimiter = ',', value_name = "FILE", value_parser = file)]
+    /// PEM file with further certificate authorities for https destinations, besides Mozilla's (repeatable)
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_CA_FILE", value_delimiter = ',', value_name = "FILE", value_parser = file)]
     ca_file: Vec<PathBuf>,
 
-    /// Attempts under way at once, over all destinations
-    #[arg(long, env = "DATA_PUSHER_WORKERS", default_value_t = 1024, value_parser = clap::value_parser!(u16).range(1..=8192))]
+    /// Maximum number of attempts in progress, over all destinations
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_WORKERS", default_value_t = 1024, value_parser = count::<8192>)]
     workers: u16,
 
-    /// Attempts under way at once to one destination
-    #[arg(long, env = "DATA_PUSHER_DESTINATION_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Maximum number of attempts in progress to one destination
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_DESTINATION_CONCURRENCY", default_value_t = 32, value_parser = count::<256>)]
     destination_concurrency: u16,
 
-    /// Time for one attempt, from look-up to the end of the answer
-    #[arg(long, env = "DATA_PUSHER_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    /// Time limit of one attempt, from the DNS lookup to the end of the response
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_TIMEOUT", default_value = "15s", value_parser = timeout)]
     timeout: Duration,
 
-    /// Delays between attempts; when they are used up the delivery is exhausted. With `--retry-schedule=` there are none,
-    /// and each delivery is tried once
-    #[arg(long, env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = schedule)]
+    /// Delays between attempts of a delivery; after the last one the delivery is exhausted. With --retry-schedule= each
+    /// delivery is tried once
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_RETRY_SCHEDULE", default_value = "5s,5m,30m,2h,5h,10h,14h,20h,24h", value_parser = schedule)]
     retry_schedule: RetrySchedule,
 
-    /// Pause a destination after nothing but failures for this long
-    #[arg(long, env = "DATA_PUSHER_PAUSE_AFTER", default_value = "5d", value_parser = duration::parse)]
+    /// Pause a destination when all attempts have failed for this long
+    #[arg(long, help_heading = "Deliveries", env = "DATA_PUSHER_PAUSE_AFTER", default_value = "5d", value_parser = duration::parse)]
     pause_after: Duration,
 
-    /// Largest request body, such as 1MiB, 1MB or 1048576
-    #[arg(long, env = "DATA_PUSHER_MAX_BODY", default_value = "1MiB", value_name = "SIZE", value_parser = max_body)]
+    /// Maximum size of a request body, such as 1MiB, 1MB or 1048576
+    #[arg(long, help_heading = "Limits", env = "DATA_PUSHER_MAX_BODY", default_value = "1MiB", value_name = "SIZE", value_parser = max_body)]
     max_body: usize,
 
-    /// Memory for documents and answers, all of them together; what does not fit waits in the file or is answered 503
-    #[arg(long, env = "DATA_PUSHER_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = memory)]
+    /// Memory for all documents and responses together; beyond it deliveries wait in the file, and requests get 503
+    #[arg(long, help_heading = "Limits", env = "DATA_PUSHER_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = memory)]
     memory: usize,
 
-    /// Time for a request's head, then for its body (a second more for each 8 KiB), then for each piece of the answer
-    #[arg(long, env = "DATA_PUSHER_REQUEST_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    /// Time limit for a request's headers, then for its body (a second more for each 8 KiB received), then for sending
+    /// each part of the response
+    #[arg(long, help_heading = "Limits", env = "DATA_PUSHER_REQUEST_TIMEOUT", default_value = "15s", value_parser = timeout)]
     request_timeout: Duration,
 
-    /// Events that one account may send, such as 100/s or 6000/m, all of them at once if need be; no limit by default
-    #[arg(long, env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
+    /// Events that one account may send, such as 100/s or 6000/m; a burst up to that number is allowed; no limit by
+    /// default
+    #[arg(long, help_heading = "Limits", env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
     account_rate: Option<Rate>,
 
-    /// Keep events, deliveries, attempts and the counts of charts for this long; events with a pending delivery stay, those
-    /// with an Idempotency-Key and the counts stay for 24 hours at least
-    #[arg(long, env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
+    /// Delete events, deliveries, attempts and statistics after this time. Events with a pending delivery are kept. Events
+    /// with an Idempotency-Key, and statistics, are kept for at least 24 hours
+    #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
     retention: Duration,
 
-    /// How log lines look
-    #[arg(long, env = "DATA_PUSHER_LOG_FORMAT", default_value = "auto")]
+    /// Format of log lines
+    #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_LOG_FORMAT", default_value = "auto")]
     log_format: LogFormat,
 
-    /// At the end, wait this long for attempts under way
-    #[arg(long, env = "DATA_PUSHER_SHUTDOWN_GRACE", default_value = "30s", value_parser = duration::parse)]
+    /// When stopping, wait this long for attempts in progress
+    #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_SHUTDOWN_GRACE", default_value = "30s", value_parser = duration::parse)]
     shutdown_grace: Duration,
 }
 

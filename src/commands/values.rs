@@ -1,5 +1,6 @@
 //! Values of flags and variables, each read into what it means. An error is a sentence that says what would be right.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,27 @@ pub fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Where to listen. What is nearly right is named as it should be.
+pub fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return format!("has no port; did you mean {}?", SocketAddr::new(address, 8080));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        match (host, port.parse::<u16>()) {
+            ("" | "localhost", Ok(port)) => format!("has no IP address; did you mean 127.0.0.1:{port}?"),
+            ("*", Ok(port)) => format!("has no IP address; did you mean 0.0.0.0:{port}?"),
+            _ => "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned(),
+        }
+    })
+}
+
+/// A whole number from 1 to the given one.
+pub fn count<const MAX: u16>(text: &str) -> Result<u16, String> {
+    let count = text.parse().ok().filter(|count| (1..=MAX).contains(count));
+    count.ok_or_else(|| format!("must be a whole number from 1 to {MAX}"))
+}
+
 /// An item of a list; it may have blanks around it.
 pub fn origin(text: &str) -> Result<Origin, String> {
     Origin::parse(text.trim())
@@ -34,7 +56,7 @@ pub fn origin(text: &str) -> Result<Origin, String> {
 pub fn network(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
     text.parse()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| "write a network such as 10.1.0.0/16 or an address such as 127.0.0.1".to_owned())
 }
 
@@ -92,6 +114,25 @@ pub fn retention(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_nearly_right_is_named_as_it_should_be() {
+        let meant = |text| listen(text).unwrap_err();
+        for text in ["8080", ":8080", "localhost:8080"] {
+            assert!(meant(text).contains("127.0.0.1:8080"), "{text}");
+        }
+        assert!(meant("*:80").contains("0.0.0.0:80") && meant("10.0.0.1").contains("10.0.0.1:8080"));
+        assert!(meant("::1").contains("[::1]:8080") && meant("push.example.com").contains("an IP address and a port"));
+        assert_eq!(listen("[::1]:0").unwrap().port(), 0);
+    }
+
+    #[test]
+    fn a_count_is_bounded() {
+        assert_eq!((count::<8>("1"), count::<8>("8")), (Ok(1), Ok(8)));
+        for text in ["0", "9", "-1", "1.5", "many", ""] {
+            assert_eq!(count::<8>(text), Err("must be a whole number from 1 to 8".to_owned()), "{text}");
+        }
+    }
 
     #[test]
     fn words_for_yes_and_no_are_read_in_any_case() {

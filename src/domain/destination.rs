@@ -1,5 +1,7 @@
 //! Destinations and their fields: where an account's events are sent, and how.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::headers::Headers;
@@ -78,7 +80,26 @@ impl PausedReason {
     }
 }
 
-words!(HttpMethod, PausedReason);
+words!(PausedReason);
+
+impl fmt::Display for HttpMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for HttpMethod {
+    type Err = String;
+
+    /// In any case of letters, though HTTP itself has none but capital ones.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = || Self::ALL.map(Self::as_str).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| format!("must be one of {}", all()))
+    }
+}
 
 /// A pause and its reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,6 +221,7 @@ mod tests {
     #[test]
     fn methods_are_read_as_http_writes_them() {
         assert_eq!("PUT".parse(), Ok(HttpMethod::Put));
-        assert!("put".parse::<HttpMethod>().is_err() && "HEAD".parse::<HttpMethod>().is_err());
+        assert_eq!("put".parse(), Ok(HttpMethod::Put));
+        assert!("HEAD".parse::<HttpMethod>().is_err() && "".parse::<HttpMethod>().is_err());
     }
 }

@@ -65,10 +65,11 @@ fn the_five_methods_are_taken_and_no_other() {
     let client = server.client();
     let account = client.create_account("ada");
     let with = |method: &str| json!({"url": "http://127.0.0.1:9/", "http_method": method, "headers": {}});
-    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-        client.post(&list(&account), &with(method)).expect(201);
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "get", "Post"] {
+        let made = client.post(&list(&account), &with(method)).expect(201).json();
+        assert_eq!(made["http_method"], method.to_uppercase());
     }
-    for method in ["HEAD", "OPTIONS", "CONNECT", "TRACE", "post", "Post", "", " POST", "GET\r\n"] {
+    for method in ["HEAD", "OPTIONS", "CONNECT", "TRACE", "", " POST", "POS", "GET\r\n"] {
         assert_eq!(client.post(&list(&account), &with(method)).faults(), ["http_method"], "{method:?}");
     }
 }

@@ -155,7 +155,7 @@ fn a_boolean_variable_takes_the_usual_words_in_any_case() {
     }
     for word in ["2", "maybe", "enable", " "] {
         let line = refused(&Setup::guarded().variable("DATA_PUSHER_DEV", word).run());
-        assert!(line.contains("--dev") && line.contains("yes or no"), "{line}");
+        assert!(line.contains("DATA_PUSHER_DEV") && line.contains("yes or no"), "{line}");
     }
 }
 

@@ -284,3 +284,19 @@ fn a_preference_that_makes_no_sense_is_ignored() {
     let answer = case.client.push_with(&case.account.token, &[("prefer", "wait=100000")], b"{}").expect(200);
     assert_eq!(answer.header("preference-applied"), Some("wait=30"));
 }
+
+#[test]
+fn query_parameters_are_refused_and_say_how_to_wait() {
+    let server = Setup::dev().start();
+    let client = server.client();
+    let account = client.create_account("ada");
+    for (query, hint) in [("wait=5", "Prefer: wait=5"), ("a=secret", "it has none")] {
+        let path = format!("/server/incoming_data?{query}");
+        let headers = [("cl-xtoken", account.token.as_str()), JSON];
+        let refused = client.send("POST", &path, &headers, Some(b"{}"));
+        let problem = refused.problem(400);
+        assert!(problem["detail"].as_str().unwrap().contains(hint) && problem["title"] == "Invalid Data", "{problem}");
+        assert!(!problem.to_string().contains("secret"), "{problem}");
+    }
+    client.push(&account, "{}");
+}

@@ -7,9 +7,12 @@ use crate::web::static_page::ICON;
 /// Style rules in addition to those of Swagger UI. The choice of a server is hidden, because there is only one.
 const STYLE: &str = "\
 body { margin: 0; }
-#door { max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; box-sizing: border-box; text-align: right;
-        font: 14px sans-serif; }
-#door a { color: #175e54; }
+#session { max-width: 1460px; margin: 0 auto; padding: 16px 20px 0; box-sizing: border-box; text-align: right;
+           font: 14px sans-serif; }
+#session a { color: #175e54; }
+.swagger-ui .response-col_links { display: none; }
+.swagger-ui .opblock-body { overflow-x: auto; }
+.swagger-ui .btn-group, .swagger-ui .try-out { flex-wrap: wrap; }
 .swagger-ui .information-container .info { margin: 16px 0 32px; }
 .swagger-ui .scheme-container .servers-title, .swagger-ui .scheme-container .servers { display: none; }";
 
@@ -25,7 +28,7 @@ fn mended() -> [(&'static str, String); 4] {
         ("<title>Swagger UI</title>", head),
         (
             "<div id=\"ui\"></div>",
-            "<div id=\"door\"><a href=\"/login\">Log in or out</a></div>\n<div id=\"ui\"></div>".to_owned(),
+            "<nav id=\"session\"><a href=\"/login\">Log in or out</a></nav>\n<main id=\"ui\"></main>".to_owned(),
         ),
         (
             "deepLinking: true,",

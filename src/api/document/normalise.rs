@@ -39,7 +39,7 @@ fn normalise_operation(path: &str, operation: &mut Map<String, Value>, component
         body.as_object_mut().map(|body| body.entry("description").or_insert(description.into()));
         add_examples(body, components);
     }
-    for (_, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
+    for (status, response) in operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten() {
         if response["description"] == "" {
             response["description"] = described(response, components).into();
         }
@@ -47,6 +47,9 @@ fn normalise_operation(path: &str, operation: &mut Map<String, Value>, component
             *headers = std::mem::take(headers).into_iter().map(|(name, header)| (header_name(&name), header)).collect();
         }
         add_examples(response, components);
+        if status == "202" {
+            without_attempts(response);
+        }
     }
     errors::add(path, operation);
     if operation.get("operationId") == Some(&"createDestination".into()) {
@@ -80,6 +83,20 @@ fn schema<'a>(part: &Value, components: &'a Value) -> Option<&'a Value> {
 fn described(part: &Value, components: &Value) -> String {
     let description = schema(part, components).and_then(|schema| schema["description"].as_str());
     description.unwrap_or("The request succeeded.").replace('\n', " ")
+}
+
+/// Makes the deliveries in an example pending: no attempt has been made when a 202 is sent.
+fn without_attempts(response: &mut Value) {
+    for (_, media_type) in response.get_mut("content").and_then(Value::as_object_mut).into_iter().flatten() {
+        let deliveries = media_type.pointer_mut("/example/deliveries").and_then(Value::as_array_mut);
+        for delivery in deliveries.into_iter().flatten() {
+            delivery["state"] = "pending".into();
+            delivery["attempt_count"] = 0.into();
+            delivery["next_attempt_at"] = delivery["created_at"].clone();
+            delivery["status_code"] = Value::Null;
+            delivery["last_attempt_at"] = Value::Null;
+        }
+    }
 }
 
 /// Gives every media type the example of its schema.

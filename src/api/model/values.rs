@@ -132,11 +132,14 @@ text!(
 /// A string type with a named schema that lists its words.
 macro_rules! words {
     ($type:ty, $name:literal, $description:literal, $words:expr) => {
+        words!($type, $name, $description, $words, Some($words[0].as_str().into()));
+    };
+    ($type:ty, $name:literal, $description:literal, $words:expr, $example:expr) => {
         value_type!($type, $name, MetaSchemaRef::Reference($name.to_owned()), |registry| {
             registry.create_schema::<Self, _>($name.to_owned(), |_| MetaSchema {
                 description: Some($description),
                 enum_items: $words.map(|word| word.as_str().into()).to_vec(),
-                example: Some($words[0].as_str().into()),
+                example: $example,
                 ..MetaSchema::new("string")
             });
         });
@@ -156,7 +159,9 @@ words!(
     "DeliveryState",
     "State of a delivery. `pending`: an attempt will follow. `succeeded`: the destination responded with 2xx. \
      `exhausted`: all attempts of the schedule failed, or the URL was too long. `cancelled`: cancelled manually.",
-    DeliveryState::ALL
+    DeliveryState::ALL,
+    // Swagger UI would take it for the value of the optional filter, and hide every delivery that was sent.
+    None
 );
 words!(
     DestinationState,

@@ -52,6 +52,7 @@ pub struct SendEventApi(Arc<ApiContext>, Arc<RateLimiter>);
 
 /// Headers and body of a request, before the body is read.
 pub struct IncomingRequest<'a> {
+    query: Option<&'a str>,
     headers: &'a HeaderMap,
     body: Body,
 }
@@ -128,9 +129,9 @@ impl SendEventApi {
     async fn take(
         &self,
         token: AccountToken,
-        IncomingRequest { headers, body }: IncomingRequest<'_>,
+        IncomingRequest { query, headers, body }: IncomingRequest<'_>,
     ) -> ApiResult<Receipt> {
-        let account = match self.admit(&token, headers) {
+        let account = match self.admit(&token, headers).and_then(|account| no_parameters(query).map(|()| account)) {
             Ok(account) => account,
             Err(error) => {
                 body::refuse(body, headers, self.0.bodies.bytes).await;
@@ -235,7 +236,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for FastPath<E> {
             return Box::pin(self.endpoint.call(request)).await;
         }
         let body = request.take_body();
-        let arrival = IncomingRequest { headers: request.headers(), body };
+        let arrival = IncomingRequest { query: request.uri().query(), headers: request.headers(), body };
         let sent = self.incoming.send(AccountToken::of(request.headers()), arrival).await;
         Ok(sent.map_or_else(ApiError::into_response, Receipt::into_response))
     }
@@ -246,6 +247,19 @@ fn no_memory_for_answer() -> ApiError {
                   Idempotency-Key it is not taken twice; its deliveries are in the lists.";
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_much_at_once", detail)
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+/// Refuses query parameters, which this operation does not have. Their values are not repeated: one may be a secret.
+fn no_parameters(query: Option<&str>) -> ApiResult<()> {
+    let mut names = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
+    let Some(name) = names.next() else { return Ok(()) };
+    Err(ApiError::bad_parameter(match &*name {
+        "wait" => {
+            "`wait` is not a query parameter here; send the header `Prefer: wait=5` to wait for the first attempts."
+                .to_owned()
+        }
+        name => format!("`{name}` is not a query parameter here; it has none."),
+    }))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
@@ -296,7 +310,7 @@ impl<'a> ApiExtractor<'a> for IncomingRequest<'a> {
         body: &mut RequestBody,
         _: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
-        Ok(Self { headers: request.headers(), body: body.take()? })
+        Ok(Self { query: request.uri().query(), headers: request.headers(), body: body.take()? })
     }
 }
 

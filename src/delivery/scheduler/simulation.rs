@@ -26,7 +26,7 @@ use message::Test;
 
 /// Seeds of the short form and of the long one.
 const SEEDS: u64 = 8;
-const MANY_SEEDS: u64 = 400;
+const MANY_SEEDS: u64 = 120;
 
 /// Steps in which everything may happen to deliveries and destinations.
 const STEPS: usize = 2_000;

@@ -1,0 +1,175 @@
+//! `docs/troubleshooting.md` lists every error code of the API and every error of an attempt, and none besides. Reads
+//! the code as text.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const PAGE: &str = "docs/troubleshooting.md";
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The code of all files under `folder`, without comments and tests.
+fn collect(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if matches!(name.as_str(), "tests" | "fixture" | "simulation") {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(code(&std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+/// The first two arguments of the call whose text begins behind its opening parenthesis.
+fn two_arguments(call: &str) -> Option<(String, String)> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    let mut arguments = vec![String::new()];
+    for c in call.chars() {
+        if in_text {
+            (in_text, escaped) = (escaped || c != '"', !escaped && c == '\\');
+        } else {
+            match c {
+                '"' => in_text = true,
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' if depth == 0 => break,
+                ')' | ']' | '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    if arguments.len() == 2 {
+                        break;
+                    }
+                    arguments.push(String::new());
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        arguments.last_mut()?.push(c);
+    }
+    let second = arguments.get(1)?.trim().to_owned();
+    Some((arguments[0].trim().to_owned(), second))
+}
+
+/// The word in a string literal such as `"not_found"`. `None` for other expressions, and for sentences.
+fn word(literal: &str) -> Option<String> {
+    let word = literal.strip_prefix('"')?.strip_suffix('"')?;
+    let is_word = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    is_word.then(|| word.to_owned())
+}
+
+/// The words that stand behind `before` in `text`, each as a string literal.
+fn words_behind(text: &str, before: &str) -> BTreeSet<String> {
+    let literal = |rest: &str| {
+        let rest = rest.trim_start();
+        let end = rest.strip_prefix('"')?.find('"')?;
+        word(&rest[..end + 2])
+    };
+    text.split(before).skip(1).filter_map(literal).collect()
+}
+
+/// The part of `text` from `from` to the first `to` behind it.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = text.split_once(from).unwrap_or_else(|| panic!("there is no `{from}`"));
+    rest.split_once(to).unwrap_or_else(|| panic!("there is no `{to}` behind `{from}`")).0
+}
+
+/// The codes of the errors that a file creates. Errors of `Kind::Internal` reach clients as `internal_error`.
+fn codes_of_calls(text: &str) -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for call in text.split("::new(").skip(1) {
+        let Some((first, second)) = two_arguments(call) else { continue };
+        let is_error = first == "status" || first.starts_with("StatusCode::") || first.starts_with("Kind::");
+        if is_error && first != "Kind::Internal" {
+            codes.extend(word(&second));
+        }
+    }
+    for call in text.split("unauthorized(").skip(1) {
+        codes.extend(two_arguments(call).and_then(|(_, second)| word(&second)));
+    }
+    codes
+}
+
+fn codes() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut codes: BTreeSet<String> = files.iter().flat_map(|text| codes_of_calls(text)).collect();
+    let error = code(&read("src/error.rs"));
+    codes.extend(words_behind(between(&error, "fn code(self)", "\n    }"), "=>"));
+    // The error that lists the errors of fields.
+    codes.extend(words_behind(&error, "code:"));
+    // Errors that are sent without an endpoint.
+    let replies = code(&read("src/web/server/bad_request.rs"));
+    codes.extend(words_behind(between(&replies, "fn of_status", "problem_body("), "=> ("));
+    codes
+}
+
+fn classes() -> BTreeSet<String> {
+    let delivery = code(&read("src/domain/delivery.rs"));
+    let class = between(&delivery, "impl ErrorClass {", "\n}");
+    words_behind(between(class, "fn as_str(self)", "\n    }"), "=>")
+}
+
+/// The first cell of each row of the table between two marks.
+fn rows(name: &str) -> Vec<String> {
+    let page = read(PAGE);
+    let table = between(&page, &format!("<!-- {name} -->"), &format!("<!-- end of {name} -->"));
+    let cell = |line: &str| Some(line.strip_prefix("| `")?.split_once("` |")?.0.to_owned());
+    table.lines().filter_map(cell).collect()
+}
+
+fn assert_lists(name: &str, known: &BTreeSet<String>) {
+    let rows = rows(name);
+    assert!(rows.is_sorted(), "the table of {name} in {PAGE} is not in order");
+    let listed: BTreeSet<String> = rows.iter().cloned().collect();
+    assert_eq!(listed.len(), rows.len(), "the table of {name} in {PAGE} has a row twice");
+    let missing: Vec<_> = known.difference(&listed).collect();
+    let unknown: Vec<_> = listed.difference(known).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "{PAGE}, table of {name}: rows that are missing: {missing:?}; rows that nothing in src returns: {unknown:?}"
+    );
+}
+
+#[test]
+fn every_error_code_has_a_row() {
+    let codes = codes();
+    assert!(codes.len() > 30, "the codes were found: {codes:?}");
+    assert_lists("codes", &codes);
+}
+
+#[test]
+fn every_error_of_an_attempt_has_a_row() {
+    let classes = classes();
+    assert!(classes.len() > 5, "the errors were found: {classes:?}");
+    assert_lists("errors", &classes);
+}
+
+#[test]
+fn codes_are_found_however_a_call_is_written() {
+    let found = |text: &str| codes_of_calls(text).into_iter().collect::<Vec<_>>();
+    assert_eq!(found("ApiError::new(StatusCode::CONFLICT, \"no_login\", \"a, b\")"), ["no_login"]);
+    assert_eq!(found("Error::new(\n    Kind::Conflict,\n    \"email_taken\",\n    text,\n)"), ["email_taken"]);
+    assert_eq!(found("ApiError::new(status, \"refused\", f(1, 2))"), ["refused"]);
+    assert_eq!(found("ApiError::unauthorized(\"Bearer\", \"unauthorized\", detail)"), ["unauthorized"]);
+    for other in [
+        "Error::new(Kind::Internal, \"database_error\", text)",
+        "FieldError::new(\"email\", \"must\")",
+        "io::Error::new(ErrorKind::UnexpectedEof, \"closed\")",
+        "ApiError::new(status, code, detail)",
+        "pub fn unauthorized(challenge: &'static str, code: &str) {}",
+    ] {
+        assert!(found(other).is_empty(), "{other}");
+    }
+}
