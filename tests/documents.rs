@@ -173,3 +173,78 @@ fn codes_are_found_however_a_call_is_written() {
         assert!(found(other).is_empty(), "{other}");
     }
 }
+
+/// The pages for people who use the program. Those for its authors are checked by reading.
+const PAGES: [&str; 7] = [
+    "README.md",
+    "docs/sending.md",
+    "docs/receiving.md",
+    "docs/configuration.md",
+    "docs/operating.md",
+    "docs/troubleshooting.md",
+    "docs/clients.md",
+];
+
+/// Maximum number of words in a sentence, and of a page's sentences on average.
+const MAX_WORDS: usize = 30;
+const MAX_MEAN_WORDS: usize = 15;
+
+/// Words that only the authors understand, or that mean several things.
+const PRIVATE: [&str; 12] = [
+    "under way",
+    "case aside",
+    "look-up",
+    "by hand",
+    "afresh",
+    "aloft",
+    "brisk",
+    "held up",
+    "told of",
+    "head of",
+    "mended",
+    "tally",
+];
+
+/// The sentences of a page: paragraphs and list items, without code blocks, tables and headings.
+fn sentences(page: &str) -> Vec<String> {
+    let (mut text, mut in_code) = (String::new(), false);
+    for line in page.lines() {
+        let line = line.trim();
+        if line.starts_with("```") {
+            in_code = !in_code;
+        }
+        if in_code || line.is_empty() || line.starts_with(['|', '#', '`', '<']) {
+            text.push_str(".\n");
+            continue;
+        }
+        let item = line
+            .strip_prefix("- ")
+            .or_else(|| line.split_once(". ").filter(|(n, _)| n.parse::<u8>().is_ok()).map(|(_, rest)| rest));
+        text.push_str(if item.is_some() { ".\n" } else { " " });
+        text.push_str(item.unwrap_or(line));
+    }
+    // A stop inside a name or number ends no sentence.
+    let text = text.replace(": ", ". ").replace(".**", ". ").replace("? ", ". ").replace(".)", ". ");
+    text.split(". ")
+        .flat_map(|part| part.split(".\n"))
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+#[test]
+fn sentences_are_short_and_words_are_plain() {
+    for name in PAGES {
+        let page = read(name);
+        let sentences = sentences(&page);
+        let words = |sentence: &String| sentence.split_whitespace().count();
+        for sentence in &sentences {
+            assert!(words(sentence) <= MAX_WORDS, "{name}: {} words: {sentence}", words(sentence));
+        }
+        let mean = sentences.iter().map(words).sum::<usize>() / sentences.len().max(1);
+        assert!(mean <= MAX_MEAN_WORDS, "{name}: {mean} words a sentence");
+        for word in PRIVATE {
+            assert!(!page.to_lowercase().contains(word), "{name}: \"{word}\"");
+        }
+    }
+}
