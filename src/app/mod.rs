@@ -44,7 +44,7 @@ const BLOCKING_THREADS: usize = 32;
 
 /// Signals within this time of the first count as one request to stop. Programs such as `timeout` send a signal to the
 /// process and once more to its group.
-const ONE_WISH: Duration = Duration::from_millis(250);
+const REPEATED_SIGNAL: Duration = Duration::from_millis(250);
 
 /// Runs the server until a signal stops it.
 ///
@@ -79,7 +79,7 @@ pub fn serve(config: Config) -> Result<()> {
         let told = Instant::now();
         tokio::spawn(async move {
             let mut name = stop.wait().await;
-            while told.elapsed() < ONE_WISH {
+            while told.elapsed() < REPEATED_SIGNAL {
                 name = stop.wait().await;
             }
             tracing::warn!(signal = name, "stopping at once; attempts under way are made again at the next start");

@@ -166,7 +166,7 @@ pub enum Next {
         /// When the delivery is due again.
         at: Timestamp,
         /// Failures of the schedule that are used up from then on.
-        step: u32,
+        retry_step: u32,
     },
     /// The schedule is used up.
     Exhausted,
@@ -192,7 +192,7 @@ pub fn transition(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Ti
     };
     let hold_until = asked.map(|wait| now.plus(wait));
     // The hold belongs to the destination, so that it can be removed. The delivery itself keeps to its schedule.
-    let retry = |delay: Duration, step| Next::Retry { at: now.plus(delay), step };
+    let retry = |delay: Duration, step| Next::Retry { at: now.plus(delay), retry_step: step };
     let next = match outcome {
         _ if outcome.is_success() => Next::Succeeded,
         Outcome::Answer { status: 410, .. } => Next::PauseDestination,
@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn due(seconds: u64, step: u32) -> Next {
-        Next::Retry { at: NOW.plus(Duration::from_secs(seconds)), step }
+        Next::Retry { at: NOW.plus(Duration::from_secs(seconds)), retry_step: step }
     }
 
     #[test]

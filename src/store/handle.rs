@@ -86,6 +86,6 @@ impl Store {
     /// any more.
     pub fn end_waits(&self) {
         self.memory.first_attempts.end();
-        self.memory.followers.end();
+        self.memory.subscribers.end();
     }
 }

@@ -21,13 +21,13 @@ pub struct FinishedAttempt {
     /// End of the destination's hold, as known when the attempt began. That time may be past.
     pub held: Option<Timestamp>,
     /// How many failures of the retry schedule were used up when the attempt began.
-    pub step: u32,
+    pub retry_step: u32,
     /// What follows for the delivery and its destination. Times are on the engine clock.
-    pub verdict: Transition,
+    pub transition: Transition,
     /// End of the attempt, on the engine clock.
     pub ended_at: Timestamp,
     /// End of the attempt, on the wall clock.
-    pub wall: Timestamp,
+    pub ended_at_wall: Timestamp,
     /// A destination that has only failed for this long is paused.
     pub pause_after: Duration,
     /// Whether recording this outcome failed before, for a reason of its own. The next try then runs in a savepoint, so

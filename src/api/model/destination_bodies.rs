@@ -216,7 +216,7 @@ impl FromBody for DestinationReplay {
         let dry_run = fields.optional("dry_run", boolean);
         let (since, until) = (since?, until?);
         if until.is_some_and(|until| until <= since) {
-            fields.refuse("until", "must be later than since");
+            fields.add_error("until", "must be later than since");
         }
         Some(ReplayFilter { since, until, state: state?.map(DeliveryState::from), dry_run: dry_run?.unwrap_or(false) })
     }

@@ -155,7 +155,7 @@ impl Fields {
     }
 
     /// Notes an error between fields that are each correct alone.
-    pub fn refuse(&mut self, name: &str, message: &str) {
+    pub fn add_error(&mut self, name: &str, message: &str) {
         self.fault(name, message);
     }
 

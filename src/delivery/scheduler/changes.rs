@@ -60,7 +60,7 @@ impl Scheduler {
                 self.in_hand += 1;
                 lane.in_hand.insert(delivery, JobState::Queued);
                 let document = fits.then(|| event.payload.clone());
-                lane.queue.push_back(Job { delivery, event: event.id, step: Some(0), document, urgent: false });
+                lane.queue.push_back(Job { delivery, event: event.id, retry_step: Some(0), document, urgent: false });
             }
             self.reschedule(destination);
         }
@@ -142,16 +142,16 @@ impl Scheduler {
                     && let Some(job) = lane.queue.remove(at)
                 {
                     // The retry starts the schedule again.
-                    lane.urgent.push_back(Job { step: Some(0), urgent: true, ..job });
+                    lane.urgent.push_back(Job { retry_step: Some(0), urgent: true, ..job });
                 }
             }
             // The delivery stays in the file, where it is due at once.
             _ if lane.is_paused() || lane.urgent.len() >= MAX_URGENT => lane.note_more(),
-            Some(JobState::Settled) | None => {
+            Some(JobState::Recorded) | None => {
                 if lane.in_hand.insert(delivery, JobState::Queued).is_none() {
                     self.in_hand += 1;
                 }
-                lane.urgent.push_back(Job { delivery, event, step: None, document: None, urgent: true });
+                lane.urgent.push_back(Job { delivery, event, retry_step: None, document: None, urgent: true });
             }
         }
         self.reschedule(key);
@@ -182,7 +182,7 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.refilling.is_some() {
             if let Some(place) = lane.in_hand.get_mut(&delivery) {
-                *place = JobState::Settled;
+                *place = JobState::Recorded;
             }
         } else if lane.in_hand.remove(&delivery).is_some() {
             self.in_hand -= 1;

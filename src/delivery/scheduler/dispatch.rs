@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::bundle::Assignment;
+use super::assignment::Assignment;
 use super::lane::{Health, JobState, Lane};
 use super::message::Test;
 use super::pools::Pool;
@@ -148,7 +148,7 @@ impl Scheduler {
             self.recent_failures_until.push_back(now.max(began.plus(RECENT_FAILURE)));
         }
         self.remove_ready(key);
-        self.requeue(key, result.left);
+        self.requeue(key, result.not_started);
         if let Some(lane) = self.lanes.get_mut(&key) {
             lane.last_used = now;
             for attempt in &result.ended {
@@ -286,13 +286,13 @@ impl Scheduler {
             // An attempt that is connecting does not notice that it is cancelled. A cancelled attempt is not counted
             // again, else it could keep others from being cancelled.
             let long = matches!(run.run.progress(), Progress::Began(began) if now.since(began) > CUT_AFTER);
-            if room > 0 && hangs && long && !run.run.cut.is_set() {
+            if room > 0 && hangs && long && !run.run.cancellation.is_set() {
                 lanes.insert(run.lane);
                 room -= 1;
             }
         }
         // All attempts of a lane share the client that is shut down.
-        self.in_flight.values().filter(|run| lanes.contains(&run.lane)).for_each(|run| run.run.cut.for_room());
+        self.in_flight.values().filter(|run| lanes.contains(&run.lane)).for_each(|run| run.run.cancellation.preempt());
         for key in lanes {
             if let Some(client) = self.lanes.get_mut(&key).and_then(|lane| lane.client.take()) {
                 client.shutdown();
@@ -302,7 +302,7 @@ impl Scheduler {
 
     pub(super) fn cut_all(&mut self) {
         for run in self.in_flight.values() {
-            run.run.cut.for_stop();
+            run.run.cancellation.stop();
         }
         for lane in self.lanes.values_mut() {
             if let Some(client) = lane.client.take() {

@@ -40,7 +40,7 @@ pub enum JobState {
     /// Given to a worker, in progress, or ended with an outcome that is not on disk yet.
     Sent,
     /// No longer in hand, but remembered until the refill ends that had begun before.
-    Settled,
+    Recorded,
 }
 
 /// The lane of one destination.

@@ -30,7 +30,7 @@ pub enum Message {
         /// The lane.
         lane: DestinationKey,
         /// The due deliveries that were found.
-        claimed: DueDeliveries,
+        found: DueDeliveries,
     },
     /// First due times of lanes, at start.
     FirstDue(Vec<(DestinationKey, Timestamp)>),

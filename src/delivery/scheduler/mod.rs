@@ -1,7 +1,7 @@
 //! Decides who sends next. One thread of normal priority owns all lanes. If workers of lower priority held a lock on
 //! them, they could stall everything when processors are busy. Nothing here may wait for a disk or a network.
 
-pub mod bundle;
+pub mod assignment;
 pub mod changes;
 pub mod dispatch;
 pub mod environment;
@@ -234,7 +234,7 @@ impl Scheduler {
                 self.tests -= 1;
                 self.environment.returned(slot);
             }
-            Message::Refilled { lane, claimed } => self.refilled(lane, claimed),
+            Message::Refilled { lane, found } => self.refilled(lane, found),
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
             Message::Test(test) => self.test(test),
             Message::Stop(grace) => {

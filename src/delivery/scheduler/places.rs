@@ -13,31 +13,31 @@ use crate::domain::time::Timestamp;
 use crate::store::DueDeliveries;
 
 impl Scheduler {
-    pub(super) fn refilled(&mut self, key: DestinationKey, claimed: DueDeliveries) {
+    pub(super) fn refilled(&mut self, key: DestinationKey, found: DueDeliveries) {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let came_meanwhile = lane.refilling.take() == Some(true);
         lane.more = came_meanwhile;
         let before = lane.in_hand.len();
-        for claim in claimed.claims {
-            if lane.in_hand.contains_key(&claim.delivery) || lane.cancelled.contains(&claim.delivery) {
+        for due in found.deliveries {
+            if lane.in_hand.contains_key(&due.delivery) || lane.cancelled.contains(&due.delivery) {
                 continue;
             }
-            let fits = claim.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENT_BYTES);
-            let document = claim.document.filter(|_| fits);
+            let fits = due.document.as_ref().is_some_and(|document| self.bytes + document.len() <= DOCUMENT_BYTES);
+            let document = due.document.filter(|_| fits);
             self.bytes += document.as_ref().map_or(0, |document| document.len());
-            lane.in_hand.insert(claim.delivery, JobState::Queued);
+            lane.in_hand.insert(due.delivery, JobState::Queued);
             lane.queue.push_back(Job {
-                delivery: claim.delivery,
-                event: claim.event,
-                step: Some(claim.step),
+                delivery: due.delivery,
+                event: due.event,
+                retry_step: Some(due.retry_step),
                 document,
                 urgent: false,
             });
         }
-        lane.in_hand.retain(|_, place| *place != JobState::Settled);
+        lane.in_hand.retain(|_, place| *place != JobState::Recorded);
         lane.cancelled.clear();
         self.in_hand = self.in_hand + lane.in_hand.len() - before;
-        if let Some(at) = claimed.next_due {
+        if let Some(at) = found.next_due {
             self.due(key, at);
         }
         self.reschedule(key);
@@ -78,8 +78,8 @@ impl Scheduler {
             lane.refilling = Some(false);
             lane.more = false;
             let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
-            let pressing = lane.health != Health::Failing;
-            self.environment.read(ReadRequest::Refill { lane: key, now, limit, in_hand }, pressing);
+            let high_priority = lane.health != Health::Failing;
+            self.environment.read(ReadRequest::Refill { lane: key, now, limit, in_hand }, high_priority);
         }
         if lane.queue.is_empty() && lane.urgent.is_empty() && !lane.more {
             return;

@@ -88,7 +88,7 @@ impl Pools {
     /// whether the lane's attempt would find a processor. A pool whose first lane finds none is skipped.
     pub fn next(
         &self,
-        flying: usize,
+        busy: usize,
         workers: usize,
         processors_free: impl Fn(Pool, DestinationKey) -> bool,
     ) -> Option<(DestinationKey, Pool)> {
@@ -96,7 +96,7 @@ impl Pools {
         ORDER.iter().enumerate().find_map(|(at, pool)| {
             let free = PERMITS[at].saturating_sub(self.used[at]);
             let keeps = matches!(pool, Pool::Slow | Pool::Suspect | Pool::Failing);
-            if free == 0 || flying + if keeps { kept } else { 0 } >= workers {
+            if free == 0 || busy + if keeps { kept } else { 0 } >= workers {
                 return None;
             }
             if *pool == Pool::Failing && self.recent_failing >= RECENT_FAILING {

@@ -83,7 +83,8 @@ mod tests {
     use crate::domain::ids::{DeliveryId, EventId};
 
     fn run() -> Arc<Run> {
-        let job = Job { delivery: DeliveryId(1), event: EventId(1), step: Some(0), document: None, urgent: false };
+        let job =
+            Job { delivery: DeliveryId(1), event: EventId(1), retry_step: Some(0), document: None, urgent: false };
         Arc::new(Run::new(VecDeque::from([job])))
     }
 

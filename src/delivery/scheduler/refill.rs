@@ -69,9 +69,9 @@ impl Refills {
                 .name("refill".to_owned())
                 .spawn(move || {
                     let _ends = EndsProcess("refill thread");
-                    while let Some(wish) = queue.next() {
+                    while let Some(request) = queue.next() {
                         panic_point("refill");
-                        serve(&store, &engine, &queue, wish);
+                        serve(&store, &engine, &queue, request);
                     }
                 })
                 .map_err(|error| Error::internal(format!("cannot start a refill thread: {error}")))?;
@@ -80,12 +80,12 @@ impl Refills {
     }
 
     /// Queues a read request; `pressing` ones go first.
-    pub fn request(&self, wish: ReadRequest, pressing: bool) {
+    pub fn request(&self, request: ReadRequest, high_priority: bool) {
         let mut state = self.queue.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if pressing {
-            state.high_priority.push_back(wish)
+        if high_priority {
+            state.high_priority.push_back(request)
         } else {
-            state.other.push_back(wish)
+            state.other.push_back(request)
         }
         drop(state);
         self.queue.requested.notify_one();
@@ -107,8 +107,8 @@ impl Queue {
             if state.ended {
                 return None;
             }
-            if let Some(wish) = state.high_priority.pop_front().or_else(|| state.other.pop_front()) {
-                return Some(wish);
+            if let Some(request) = state.high_priority.pop_front().or_else(|| state.other.pop_front()) {
+                return Some(request);
             }
             state = self.requested.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -117,19 +117,19 @@ impl Queue {
 
 /// Waits, then puts a failed read request at the end of the queue. One damaged page must not keep all other lanes
 /// waiting.
-fn put_off(queue: &Queue, wish: ReadRequest, error: &Error) {
+fn put_off(queue: &Queue, request: ReadRequest, error: &Error) {
     tracing::error!(error = error.detail(), "cannot read the backlog");
     std::thread::sleep(RETRY_INTERVAL);
-    queue.state.lock().unwrap_or_else(PoisonError::into_inner).other.push_back(wish);
+    queue.state.lock().unwrap_or_else(PoisonError::into_inner).other.push_back(request);
     queue.requested.notify_one();
 }
 
-fn serve(store: &Store, engine: &EngineHandle, queue: &Queue, wish: ReadRequest) {
-    match wish {
+fn serve(store: &Store, engine: &EngineHandle, queue: &Queue, request: ReadRequest) {
+    match request {
         ReadRequest::Refill { lane, now, limit, in_hand } => {
             match store.due_deliveries(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
-                Ok(claimed) => {
-                    engine.send(Message::Refilled { lane, claimed });
+                Ok(found) => {
+                    engine.send(Message::Refilled { lane, found });
                 }
                 Err(error) => put_off(queue, ReadRequest::Refill { lane, now, limit, in_hand }, &error),
             }

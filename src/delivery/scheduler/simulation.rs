@@ -173,7 +173,7 @@ impl World {
         let row = self.rows.get(&job.delivery).copied();
         let there = row.is_some() && self.destinations.contains_key(&destination);
         if there {
-            let step = job.step.or(row.map(|row| row.step)).unwrap_or(0);
+            let step = job.retry_step.or(row.map(|row| row.step)).unwrap_or(0);
             let schedule = RetrySchedule::parse("1s,2s,4s,8s,16s,30s,30s,30s,30s,30s").unwrap();
             let verdict = transition(step, outcome, &schedule, now, Jitter::NONE);
             if outcome.is_success() {
@@ -185,10 +185,10 @@ impl World {
                 attempt: None,
                 outcome,
                 held: None,
-                step,
-                verdict,
+                retry_step: step,
+                transition: verdict,
                 ended_at: now,
-                wall: now,
+                ended_at_wall: now,
                 pause_after: Duration::MAX,
                 failed_before: false,
             });
@@ -196,7 +196,7 @@ impl World {
         let health = if there { health } else { HealthSignal::Nothing };
         let result = AttemptResult { health, outcome: there };
         run.ended(CompletedAttempt { delivery: job.delivery, bytes: job.bytes(), began, result });
-        let goes_on = matches!(health, HealthSignal::Good(_)) && !run.cut.is_set();
+        let goes_on = matches!(health, HealthSignal::Good(_)) && !run.cancellation.is_set();
         let Some(worker) = self.workers.get_mut(&number) else { return };
         if !goes_on || now.since(worker.began) > MAX_BUSY {
             run.done();
@@ -211,8 +211,8 @@ impl World {
         for attempt in finished {
             let mut due = None;
             if let Some(row) = self.rows.get_mut(&attempt.delivery) {
-                match attempt.verdict.next {
-                    Next::Retry { at, step } => {
+                match attempt.transition.next {
+                    Next::Retry { at, retry_step: step } => {
                         (row.due, row.step) = (at, step);
                         due = Some(at);
                     }
@@ -238,21 +238,21 @@ impl World {
                 Message::FirstDue(lanes.iter().filter_map(|lane| Some((*lane, of(*lane).first()?.1.due))).collect())
             }
             ReadRequest::Refill { lane, now, limit, in_hand } => {
-                let mut claimed = DueDeliveries { claims: Vec::new(), next_due: None };
+                let mut found = DueDeliveries { deliveries: Vec::new(), next_due: None };
                 for (delivery, row) in of(lane).into_iter().filter(|(delivery, _)| !in_hand.contains(*delivery)) {
-                    if row.due > now || claimed.claims.len() >= limit {
-                        claimed.next_due = Some(row.due);
+                    if row.due > now || found.deliveries.len() >= limit {
+                        found.next_due = Some(row.due);
                         break;
                     }
                     let document = (delivery.0 % 3 > 0).then(|| Document::from([b'x'; 100].as_slice()));
-                    claimed.claims.push(DueDelivery {
+                    found.deliveries.push(DueDelivery {
                         delivery: *delivery,
                         event: row.event,
-                        step: row.step,
+                        retry_step: row.step,
                         document,
                     });
                 }
-                Message::Refilled { lane, claimed }
+                Message::Refilled { lane, found }
             }
         }
     }

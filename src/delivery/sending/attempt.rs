@@ -71,7 +71,7 @@ impl Client {
 
     /// Leases a connection for requests one after the other. Where `shared`, it may be one that another lane has used.
     pub fn session(&self, shared: bool) -> Session<'_> {
-        Session { client: self, lent: self.agents.lease(shared) }
+        Session { client: self, lease: self.agents.lease(shared) }
     }
 
     /// Cancels the exchanges that are in progress on this client.
@@ -83,7 +83,7 @@ impl Client {
 /// A connection of a client, used by one worker.
 pub struct Session<'a> {
     client: &'a Client,
-    lent: Lease<'a>,
+    lease: Lease<'a>,
 }
 
 impl Session<'_> {
@@ -127,7 +127,7 @@ pub struct Request<'a> {
 
 /// Why no request was made.
 #[derive(Debug)]
-pub struct NotSent(pub String);
+pub struct RequestNotSent(pub String);
 
 /// Makes one attempt. A kept connection may break before the peer took anything of the request. Then the peer had just
 /// closed the connection, which says nothing about the destination. In this case the request is made once more, on the
@@ -138,28 +138,28 @@ pub struct NotSent(pub String);
 pub fn send(
     request: &Request<'_>,
     line: &Session<'_>,
-    spare: &dyn Fn(Duration) -> Option<Client>,
-) -> Result<Attempt, NotSent> {
+    fallback: &dyn Fn(Duration) -> Option<Client>,
+) -> Result<Attempt, RequestNotSent> {
     let client = line.client;
     let fields = &client.destination.fields;
     let url = match fields.method {
         HttpMethod::Get => Some(
             query::url_with_document(&fields.url, request.document)
-                .map_err(|too_long| NotSent(format!("the URL would have {} bytes", too_long.0)))?,
+                .map_err(|too_long| RequestNotSent(format!("the URL would have {} bytes", too_long.0)))?,
         ),
         _ => None,
     };
     let at = clock::wall();
     let started = Instant::now();
-    line.lent.begin();
+    line.lease.begin();
     let mut answer = call(request, line, url.as_deref());
     let stale = answer.as_ref().is_err_and(|error| Failure::of(error).is_some_and(|failure| failure.stale));
     if stale {
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
-            && let Some(spare) = spare(left)
+            && let Some(fallback) = fallback(left)
         {
-            answer = call(request, &spare.session(false), url.as_deref());
+            answer = call(request, &fallback.session(false), url.as_deref());
         }
     }
     let came = match answer.map(read) {
@@ -170,7 +170,7 @@ pub fn send(
         }
     };
     if came.flaw.is_none() && !stale {
-        line.lent.done();
+        line.lease.done();
     }
     Ok(Attempt {
         at,
@@ -225,7 +225,7 @@ fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
 
 /// Signs and sends the request. `url` is only for a GET, and contains the document.
 fn call(request: &Request<'_>, line: &Session<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
-    let (client, agent) = (line.client, line.lent.agent());
+    let (client, agent) = (line.client, line.lease.agent());
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
     let body: &[u8] = request.document;
     let signed = url.map_or(body, |url| query::query_part(url).as_bytes());

@@ -141,7 +141,7 @@ impl OriginPool {
 /// The agents of one lane.
 pub struct LaneConnections {
     origin: Arc<OriginPool>,
-    lent: Mutex<InUse>,
+    leases: Mutex<InUse>,
 }
 
 #[derive(Default)]
@@ -154,26 +154,26 @@ struct InUse {
 
 impl LaneConnections {
     fn of(origin: Arc<OriginPool>) -> Self {
-        Self { origin, lent: Mutex::default() }
+        Self { origin, leases: Mutex::default() }
     }
 
     /// Leases an agent, which nobody else uses meanwhile. Where `shared`, takes the idle agent of this origin that was
     /// used last, because its connection is most likely still open. A failing lane must not share: it would only break
     /// the connections of others.
     pub fn lease(&self, shared: bool) -> Lease<'_> {
-        let ended = self.lent().ended;
+        let ended = self.leases().ended;
         let idle = if shared && !ended { self.origin.idle().pop_back() } else { None };
         let connected = Cell::new(idle.is_some());
         let (agent, born) = match idle {
             Some(idle) => (idle.agent, idle.born),
             None => (self.origin.make(), Instant::now()),
         };
-        let mut lent = self.lent();
-        lent.number += 1;
-        let number = lent.number;
-        lent.agents.push((number, agent.clone()));
-        let ended = lent.ended;
-        drop(lent);
+        let mut lease = self.leases();
+        lease.number += 1;
+        let number = lease.number;
+        lease.agents.push((number, agent.clone()));
+        let ended = lease.ended;
+        drop(lease);
         if ended {
             agent.clone().shutdown();
         }
@@ -183,15 +183,15 @@ impl LaneConnections {
     /// Cancels the exchanges in progress, and those that would begin later. Agents of other lanes go on.
     pub fn shutdown(&self) {
         let agents: Vec<Agent> = {
-            let mut lent = self.lent();
-            lent.ended = true;
-            lent.agents.iter().map(|(_, agent)| agent.clone()).collect()
+            let mut lease = self.leases();
+            lease.ended = true;
+            lease.agents.iter().map(|(_, agent)| agent.clone()).collect()
         };
         agents.into_iter().for_each(Agent::shutdown);
     }
 
-    fn lent(&self) -> MutexGuard<'_, InUse> {
-        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn leases(&self) -> MutexGuard<'_, InUse> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -226,11 +226,11 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let ended = {
-            let mut lent = self.agents.lent();
-            if let Some(place) = lent.agents.iter().position(|(number, _)| *number == self.number) {
-                lent.agents.swap_remove(place);
+            let mut lease = self.agents.leases();
+            if let Some(place) = lease.agents.iter().position(|(number, _)| *number == self.number) {
+                lease.agents.swap_remove(place);
             }
-            lent.ended
+            lease.ended
         };
         if !ended && self.connected.get() {
             self.agents.origin.keep(self.agent.clone(), self.born, Instant::now());

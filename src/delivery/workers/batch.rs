@@ -23,8 +23,8 @@ impl Cancellation {
     /// Why they are cancelled; `None` where they are not.
     pub fn why(&self) -> Option<CancelReason> {
         match self.0.load(Ordering::Acquire) {
-            Self::ROOM => Some(CancelReason::Room),
-            Self::STOP => Some(CancelReason::Stop),
+            Self::ROOM => Some(CancelReason::Preempted),
+            Self::STOP => Some(CancelReason::Stopping),
             _ => None,
         }
     }
@@ -35,12 +35,12 @@ impl Cancellation {
     }
 
     /// Cancels them because other lanes need the thread.
-    pub fn for_room(&self) {
+    pub fn preempt(&self) {
         self.0.store(Self::ROOM, Ordering::Release);
     }
 
     /// Cancels them because the server stops.
-    pub fn for_stop(&self) {
+    pub fn stop(&self) {
         self.0.store(Self::STOP, Ordering::Release);
     }
 }
@@ -49,9 +49,9 @@ impl Cancellation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CancelReason {
     /// Other lanes need the thread.
-    Room,
+    Preempted,
     /// The server stops.
-    Stop,
+    Stopping,
 }
 
 /// What an attempt says about the health of its lane.
@@ -91,7 +91,7 @@ pub struct AssignedRun {
 pub struct Run {
     state: Mutex<State>,
     /// Whether the attempts of this run are cancelled.
-    pub cut: Cancellation,
+    pub cancellation: Cancellation,
 }
 
 struct State {
@@ -131,14 +131,14 @@ pub struct RunReport {
     /// Outcomes that have not been passed to the store yet.
     pub finished: Vec<FinishedAttempt>,
     /// Jobs that have not begun.
-    pub left: VecDeque<Job>,
+    pub not_started: VecDeque<Job>,
 }
 
 impl Run {
     /// A run of these jobs, not begun.
     pub fn new(jobs: VecDeque<Job>) -> Self {
         let state = State { jobs, progress: Progress::NotStarted, finished: Vec::new(), ended: Vec::new() };
-        Self { state: Mutex::new(state), cut: Cancellation::default() }
+        Self { state: Mutex::new(state), cancellation: Cancellation::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -206,7 +206,7 @@ impl Run {
         RunReport {
             ended: std::mem::take(&mut state.ended),
             finished: std::mem::take(&mut state.finished),
-            left: std::mem::take(&mut state.jobs),
+            not_started: std::mem::take(&mut state.jobs),
         }
     }
 }
@@ -217,8 +217,13 @@ mod tests {
     use crate::domain::ids::EventId;
 
     fn run() -> Run {
-        let job =
-            |id| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None, urgent: false };
+        let job = |id| Job {
+            delivery: DeliveryId(id),
+            event: EventId(id),
+            retry_step: Some(0),
+            document: None,
+            urgent: false,
+        };
         Run::new((1..=2).map(job).collect())
     }
 
@@ -239,6 +244,6 @@ mod tests {
         assert_eq!(run.progress(), Progress::Began(now));
         assert_eq!(run.recall().len(), 1);
         run.done();
-        assert!(run.progress() == Progress::Done && run.result().left.is_empty());
+        assert!(run.progress() == Progress::Done && run.result().not_started.is_empty());
     }
 }

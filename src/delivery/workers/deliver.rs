@@ -10,7 +10,7 @@ use super::job::Job;
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::limits::MAX_BUSY;
 use crate::delivery::metrics::EngineMetrics;
-use crate::delivery::sending::attempt::{self, Client, NotSent, Request, Session};
+use crate::delivery::sending::attempt::{self, Client, Request, RequestNotSent, Session};
 use crate::delivery::sending::connections::DestinationConnections;
 use crate::domain::delivery::{self, Attempt, ErrorClass, Next, Outcome};
 use crate::domain::destination::Destination;
@@ -54,14 +54,14 @@ pub fn run_assignment(context: &WorkerContext, assignment: &[AssignedRun]) {
 /// [`MAX_BUSY`].
 fn send_run(context: &WorkerContext, assigned: &AssignedRun, started: Instant) {
     let run = &*assigned.run;
-    let mut line = None;
+    let mut session = None;
     loop {
         let began = context.clock.now();
         let Some(job) = run.next(began) else { break };
-        let line = line.get_or_insert_with(|| assigned.client.session(assigned.may_reuse_connection));
+        let session = session.get_or_insert_with(|| assigned.client.session(assigned.may_reuse_connection));
         let attempt = || {
             panic_point("attempt");
-            deliver(context, line, &job, run)
+            deliver(context, session, &job, run)
         };
         let result = catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
             tracing::error!(delivery.id = %job.delivery, "an attempt panicked; it is made again");
@@ -69,18 +69,18 @@ fn send_run(context: &WorkerContext, assigned: &AssignedRun, started: Instant) {
         });
         run.ended(CompletedAttempt { delivery: job.delivery, bytes: job.bytes(), began, result });
         let good = matches!(result.health, HealthSignal::Good(_));
-        if !good || run.cut.is_set() || started.elapsed() > MAX_BUSY {
+        if !good || run.cancellation.is_set() || started.elapsed() > MAX_BUSY {
             break;
         }
     }
 }
 
 /// Makes one attempt and keeps its outcome in `run`.
-fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) -> AttemptResult {
-    let destination = line.destination();
-    let cut = &run.cut;
+fn deliver(context: &WorkerContext, session: &Session<'_>, job: &Job, run: &Run) -> AttemptResult {
+    let destination = session.destination();
+    let cut = &run.cancellation;
     let unsent = AttemptResult { health: HealthSignal::Nothing, outcome: false };
-    let (document, step) = match (&job.document, job.step) {
+    let (document, step) = match (&job.document, job.retry_step) {
         (Some(document), Some(step)) => (document.clone(), step),
         _ => match context.store.document(job.delivery, job.event) {
             Ok(Some(found)) => found,
@@ -97,15 +97,15 @@ fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) ->
     };
     let request = Request { event: job.event, document: &document };
     // A cancelled attempt ends like a broken connection, and must not be repeated on a new one.
-    let spare = |left| (!cut.is_set()).then(|| spare_client(context, Arc::clone(destination), left));
-    let sent = attempt::send(&request, line, &spare);
+    let fallback = |left| (!cut.is_set()).then(|| isolated_client(context, Arc::clone(destination), left));
+    let sent = attempt::send(&request, session, &fallback);
     let (attempt, outcome, detail) = match sent {
         Ok(mut attempt) => {
             if let Outcome::NoAnswer(_) = attempt.outcome {
                 match cut.why() {
                     // The delivery stays pending in the file and is sent again after the next start.
-                    Some(CancelReason::Stop) => return unsent,
-                    Some(CancelReason::Room) => {
+                    Some(CancelReason::Stopping) => return unsent,
+                    Some(CancelReason::Preempted) => {
                         attempt.outcome = Outcome::NoAnswer(ErrorClass::Cut);
                         attempt.detail = Some("cut short to make room for other destinations".to_owned());
                     }
@@ -116,7 +116,7 @@ fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) ->
             context.metrics.attempt(outcome, attempt.duration);
             (Some(attempt), outcome, None)
         }
-        Err(NotSent(why)) => (None, Outcome::NoAnswer(ErrorClass::UrlTooLong), Some(why)),
+        Err(RequestNotSent(why)) => (None, Outcome::NoAnswer(ErrorClass::UrlTooLong), Some(why)),
     };
     let now = context.clock.now();
     let schedule = destination.fields.retry_schedule.as_ref().unwrap_or(&context.retry_schedule);
@@ -143,10 +143,10 @@ fn deliver(context: &WorkerContext, line: &Session<'_>, job: &Job, run: &Run) ->
         attempt,
         outcome,
         held: destination.held_until,
-        step,
-        verdict,
+        retry_step: step,
+        transition: verdict,
         ended_at: now,
-        wall: clock::wall(),
+        ended_at_wall: clock::wall(),
         pause_after: context.pause_after,
         failed_before: false,
     });
@@ -158,8 +158,8 @@ pub fn test(context: &WorkerContext, destination: Destination, document: &[u8]) 
     let event = EventId(sequence_id(clock::wall()));
     let timeout = destination.fields.timeout.unwrap_or(context.timeout);
     let request = Request { event, document };
-    let client = spare_client(context, Arc::new(destination), timeout);
-    attempt::send(&request, &client.session(false), &|_| None).unwrap_or_else(|NotSent(why)| Attempt {
+    let client = isolated_client(context, Arc::new(destination), timeout);
+    attempt::send(&request, &client.session(false), &|_| None).unwrap_or_else(|RequestNotSent(why)| Attempt {
         at: clock::wall(),
         duration: Duration::ZERO,
         outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong),
@@ -170,6 +170,6 @@ pub fn test(context: &WorkerContext, destination: Destination, document: &[u8]) 
 }
 
 /// A client with a connection of its own, for one request.
-fn spare_client(context: &WorkerContext, destination: Arc<Destination>, timeout: Duration) -> Client {
+fn isolated_client(context: &WorkerContext, destination: Arc<Destination>, timeout: Duration) -> Client {
     Client::isolated(&context.connections, destination, timeout)
 }

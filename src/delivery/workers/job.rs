@@ -11,7 +11,7 @@ pub struct Job {
     /// The event that is sent.
     pub event: EventId,
     /// Failures of the retry schedule that are used up; `None` where the file must be read.
-    pub step: Option<u32>,
+    pub retry_step: Option<u32>,
     /// The document; `None` where the file must be read.
     pub document: Option<Document>,
     /// A manual retry: the job ignores holds and back-off.

@@ -127,11 +127,11 @@ impl PendingChanges {
     fn take(&mut self, change: &Change) {
         match change {
             Change::Accepted(event) => {
-                event.deliveries.iter().for_each(|(delivery, destination)| self.note(*delivery, *destination));
+                event.deliveries.iter().for_each(|(delivery, destination)| self.add(*delivery, *destination));
             }
             Change::OutcomeRecorded { destination, delivery, .. }
             | Change::RetryNow { destination, delivery, .. }
-            | Change::Cancelled { destination, delivery } => self.note(*delivery, *destination),
+            | Change::Cancelled { destination, delivery } => self.add(*delivery, *destination),
             Change::DestinationChanged(destination) if self.account == Some(destination.account_key) => {
                 self.only.get_or_insert_default().insert(destination.key);
             }
@@ -141,7 +141,7 @@ impl PendingChanges {
         }
     }
 
-    fn note(&mut self, delivery: DeliveryId, destination: DestinationKey) {
+    fn add(&mut self, delivery: DeliveryId, destination: DestinationKey) {
         if self.only.as_ref().is_some_and(|only| !only.contains(&destination)) || self.known.contains(&delivery) {
             return;
         }

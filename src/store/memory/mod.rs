@@ -32,7 +32,7 @@ pub struct Memory {
     /// Callers that wait for first attempts.
     pub first_attempts: FirstAttempts,
     /// Subscribers that follow deliveries as they change.
-    pub followers: Subscribers,
+    pub subscribers: Subscribers,
     /// Deliveries that retention has to come back for.
     pub late: Late,
     /// Documents of events.

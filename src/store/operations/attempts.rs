@@ -21,7 +21,7 @@ const MAX_INLINE_BYTES: usize = 256;
 /// The caller must check that this is the delivery's first attempt.
 pub fn inline(finished: &FinishedAttempt) -> Option<&Attempt> {
     finished.attempt.as_ref().filter(|attempt| {
-        finished.verdict.next == Next::Succeeded
+        finished.transition.next == Next::Succeeded
             && attempt.outcome.is_success()
             && attempt.detail.is_none()
             && !attempt.body_truncated

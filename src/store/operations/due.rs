@@ -35,7 +35,7 @@ pub struct DueDelivery {
     /// The event that the delivery carries.
     pub event: EventId,
     /// Failures of the retry schedule that are used up.
-    pub step: u32,
+    pub retry_step: u32,
     /// The document, if it is in memory or small enough to be read along. `None` if it must be read when it is sent.
     pub document: Option<Document>,
 }
@@ -45,7 +45,7 @@ pub struct DueDelivery {
 pub struct DueDeliveries {
     /// Deliveries that are due: first up to half of the limit from the retries, then all others, each part in order of
     /// due time.
-    pub claims: Vec<DueDelivery>,
+    pub deliveries: Vec<DueDelivery>,
     /// When the first delivery that was left in the file is due, on the engine clock. `None` if nothing else is
     /// pending.
     pub next_due: Option<Timestamp>,
@@ -65,7 +65,7 @@ impl DueScan<'_> {
     /// Adds deliveries that are due at `from` or later, until there are `limit` in all. Returns when the first delivery
     /// that was left is due.
     fn scan(&mut self, from: i64, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
-        let taken: HashSet<DeliveryId> = self.claims.iter().map(|claim| claim.delivery).collect();
+        let taken: HashSet<DeliveryId> = self.claims.iter().map(|due| due.delivery).collect();
         // Reads only the index first. Many deliveries are in hand, and the row of each is on a page or two of its own.
         let mut prepared = self
             .connection
@@ -92,7 +92,7 @@ impl DueScan<'_> {
     fn add(&mut self, delivery: DeliveryId) -> Result<()> {
         let left = INLINE_PAYLOADS_BYTES.saturating_sub(self.brought);
         let mut read_bytes = 0;
-        let claim = rows::first(
+        let due = rows::first(
             self.connection,
             // SQLite copies a value as a whole when it returns one, so the query returns no long document.
             "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END
@@ -104,11 +104,11 @@ impl DueScan<'_> {
                 let read = || self.documents.read(event, payload?).ok();
                 let found = self.documents.find(event, row.get(2)?);
                 let document = found.or_else(|| read().inspect(|document| read_bytes = document.len()));
-                Ok(DueDelivery { delivery, event, step: row.get(1)?, document })
+                Ok(DueDelivery { delivery, event, retry_step: row.get(1)?, document })
             },
         )?;
         self.brought += read_bytes;
-        self.claims.extend(claim);
+        self.claims.extend(due);
         Ok(())
     }
 }
@@ -138,7 +138,7 @@ impl Store {
             // lasting backlog they would otherwise never be sent.
             look.scan(1, limit / 2, in_hand)?;
             let next_due = look.scan(0, limit, in_hand)?;
-            Ok(DueDeliveries { claims: look.claims, next_due })
+            Ok(DueDeliveries { deliveries: look.claims, next_due })
         })
     }
 
@@ -257,9 +257,9 @@ mod tests {
             push(&fixture, document).await;
         }
         drop(gone);
-        let claimed = fixture.store.due_deliveries(fixture.destination.key, at(2), 10, &|_| false).unwrap();
+        let found = fixture.store.due_deliveries(fixture.destination.key, at(2), 10, &|_| false).unwrap();
         let lengths: Vec<_> =
-            claimed.claims.iter().map(|claim| claim.document.as_ref().map(|document| document.len())).collect();
+            found.deliveries.iter().map(|due| due.document.as_ref().map(|document| document.len())).collect();
         assert_eq!(lengths, [Some(long.len()), Some(long.len()), Some(2), None]);
     }
 

@@ -34,7 +34,7 @@ pub struct ChangedDeliveries {
 /// An open subscription. The number of subscriptions is bounded; dropping one makes room for another.
 pub struct Subscription {
     store: Store,
-    follower: Arc<Subscriber>,
+    subscriber: Arc<Subscriber>,
     state: Option<DeliveryState>,
 }
 
@@ -49,20 +49,20 @@ impl Store {
     pub async fn follow(&self, filter: SubscriptionFilter) -> Result<Subscription> {
         // Added before anything is read, so that no change is missed.
         let narrow = filter.account_id.is_some() || filter.destination_id.is_some();
-        let follower = self.memory.followers.add(narrow)?;
-        let follow = Subscription { store: self.clone(), follower, state: filter.state };
+        let follower = self.memory.subscribers.add(narrow)?;
+        let follow = Subscription { store: self.clone(), subscriber: follower, state: filter.state };
         if narrow {
             let again = filter.clone();
             let resolved = self.readers.read(move |connection| resolve(connection, &filter)).await?;
             {
-                let mut noted = follow.follower.pending();
+                let mut noted = follow.subscriber.pending();
                 (noted.account, noted.destination) = (resolved.account, resolved.destination);
                 noted.only.get_or_insert_default().extend(resolved.keys);
             }
             // Until the account was set, a new destination of the account was not added, and a deletion did not end the
             // subscription. The second read finds the one and fails for the other.
             let resolved = self.readers.read(move |connection| resolve(connection, &again)).await?;
-            follow.follower.pending().only.get_or_insert_default().extend(resolved.keys);
+            follow.subscriber.pending().only.get_or_insert_default().extend(resolved.keys);
         }
         Ok(follow)
     }
@@ -100,9 +100,9 @@ impl Subscription {
     /// Unavailable if the file cannot be read.
     pub async fn next(&mut self) -> Result<Option<ChangedDeliveries>> {
         let (ids, skipped) = loop {
-            let changed = self.follower.wake.notified();
+            let changed = self.subscriber.wake.notified();
             {
-                let mut noted = self.follower.pending();
+                let mut noted = self.subscriber.pending();
                 if noted.ended {
                     return Ok(None);
                 }
@@ -128,6 +128,6 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.store.memory.followers.remove(&self.follower);
+        self.store.memory.subscribers.remove(&self.subscriber);
     }
 }

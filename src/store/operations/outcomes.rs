@@ -113,14 +113,14 @@ fn write(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
         return Ok(());
     };
     let before = DeliveryState::from_code(before).ok_or_else(|| Error::internal("a delivery has no known state"))?;
-    let (state, due, step) = match finished.verdict.next {
+    let (state, due, step) = match finished.transition.next {
         // The destination has the event, even if the delivery was cancelled in the meantime.
         Next::Succeeded => (DeliveryState::Succeeded, None, None),
         _ if before != DeliveryState::Pending => (before, None, None),
         // The delivery was opened again manually while this attempt was in progress. So the delivery's schedule has
         // begun again, and the next attempt is due at once.
-        _ if step_now < finished.step => (DeliveryState::Pending, Some(finished.ended_at), None),
-        Next::Retry { at, step } => (DeliveryState::Pending, Some(at), Some(step)),
+        _ if step_now < finished.retry_step => (DeliveryState::Pending, Some(finished.ended_at), None),
+        Next::Retry { at, retry_step: step } => (DeliveryState::Pending, Some(at), Some(step)),
         Next::Exhausted => (DeliveryState::Exhausted, None, None),
         Next::PauseDestination => (DeliveryState::Pending, Some(finished.ended_at), None),
     };
@@ -160,8 +160,8 @@ fn write(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
 }
 
 fn count(tx: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryState, state: DeliveryState) {
-    let counts = tx.counts_mut(finished.destination, finished.wall);
-    match finished.verdict.next {
+    let counts = tx.counts_mut(finished.destination, finished.ended_at_wall);
+    match finished.transition.next {
         Next::Succeeded => counts.succeeded += u64::from(before != DeliveryState::Succeeded),
         _ => {
             counts.failed += u64::from(finished.attempt.is_some());
@@ -173,7 +173,7 @@ fn count(tx: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryS
 /// Updates the destination: since when it has been failing, its hold, and its pause.
 fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
     let key = finished.destination;
-    if finished.verdict.next == Next::Succeeded {
+    if finished.transition.next == Next::Succeeded {
         if failing {
             tx.run("UPDATE destination SET failing_since = NULL WHERE key = ?1", [key.0])?;
         }
@@ -187,7 +187,7 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
     if finished.attempt.is_none() || finished.outcome == Outcome::NoAnswer(ErrorClass::Cut) {
         return Ok(());
     }
-    if let Some(until) = finished.verdict.hold_until {
+    if let Some(until) = finished.transition.hold_until {
         // An attempt that knew of the present hold replaces it. Among attempts that were in progress together, the
         // longest hold wins.
         tx.run(
@@ -209,7 +209,7 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
     let Some((failing_since, paused, id)) = found else { return Ok(()) };
     let reason = match failing_since {
         _ if paused => None,
-        _ if finished.verdict.next == Next::PauseDestination => Some(PausedReason::Gone),
+        _ if finished.transition.next == Next::PauseDestination => Some(PausedReason::Gone),
         Some(since) if now.since(since) >= finished.pause_after => Some(PausedReason::Failing),
         _ => None,
     };
@@ -218,7 +218,7 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
         tx.destinations().failing(key);
     }
     if let Some(reason) = reason {
-        destinations::pause(tx, key, reason, finished.wall)?;
+        destinations::pause(tx, key, reason, finished.ended_at_wall)?;
         destinations::publish(tx, key)?;
         tracing::warn!(destination.id = %id, reason = reason.as_str(), "destination paused");
     }

@@ -185,7 +185,8 @@ fn a_lane_that_leads_elsewhere_does_not_wait_for_what_hangs_where_it_led_before(
 
 #[test]
 fn what_is_sent_by_hand_goes_first_and_alone_and_past_one_that_fails() {
-    let job = |id, urgent| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None, urgent };
+    let job =
+        |id, urgent| Job { delivery: DeliveryId(id), event: EventId(id), retry_step: Some(0), document: None, urgent };
     let mut lane = good();
     lane.queue.extend((0..40).map(|id| job(id, false)));
     lane.urgent.extend([job(40, true), job(41, true)]);
@@ -210,7 +211,8 @@ fn a_merely_slow_destination_is_slow_and_not_failing() {
 
 #[test]
 fn a_worker_is_given_more_at_once_the_faster_the_destination_and_the_longer_the_queue() {
-    let job = |id| Job { delivery: DeliveryId(id), event: EventId(id), step: Some(0), document: None, urgent: false };
+    let job =
+        |id| Job { delivery: DeliveryId(id), event: EventId(id), retry_step: Some(0), document: None, urgent: false };
     let mut lane = good();
     assert_eq!(lane.run_length(), 1);
     lane.queue.extend((0..12).map(job));

@@ -13,7 +13,7 @@ fn to(connections: &DestinationConnections, url: &str) -> LaneConnections {
 
 /// How many agents are idle for this lane's origin, and how many the lane uses.
 fn counts(agents: &LaneConnections) -> (usize, usize) {
-    (agents.origin.idle().len(), agents.lent().agents.len())
+    (agents.origin.idle().len(), agents.leases().agents.len())
 }
 
 /// An exchange that goes well.
@@ -22,10 +22,10 @@ fn exchange(agents: &LaneConnections) {
 }
 
 fn finds_a_connection(agents: &LaneConnections) -> bool {
-    let lent = agents.lease(true);
-    let found = lent.begin();
+    let lease = agents.lease(true);
+    let found = lease.begin();
     if found {
-        lent.done();
+        lease.done();
     }
     found
 }

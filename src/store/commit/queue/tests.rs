@@ -27,10 +27,10 @@ fn outcome() -> FinishedAttempt {
         attempt: None,
         outcome: Outcome::Answer { status: 200, retry_after: None },
         held: None,
-        step: 0,
-        verdict: Transition { next: After::Succeeded, hold_until: None },
+        retry_step: 0,
+        transition: Transition { next: After::Succeeded, hold_until: None },
         ended_at: Timestamp::EPOCH,
-        wall: Timestamp::EPOCH,
+        ended_at_wall: Timestamp::EPOCH,
         pause_after: Duration::ZERO,
         failed_before: false,
     }

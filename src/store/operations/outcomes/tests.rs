@@ -11,7 +11,7 @@ impl Fixture {
     fn answered(&self, delivery: DeliveryId, second: u64, status: u16, body: &[u8]) -> FinishedAttempt {
         let at = NOW.plus(Duration::from_secs(second));
         let outcome = Outcome::Answer { status, retry_after: None };
-        let next = if outcome.is_success() { Next::Succeeded } else { Next::Retry { at, step: 1 } };
+        let next = if outcome.is_success() { Next::Succeeded } else { Next::Retry { at, retry_step: 1 } };
         let (body, duration) = (body.to_vec(), Duration::from_millis(7));
         FinishedAttempt {
             delivery,
@@ -19,10 +19,10 @@ impl Fixture {
             attempt: Some(Attempt { at, duration, outcome, detail: None, body, body_truncated: false }),
             outcome,
             held: None,
-            step: 0,
-            verdict: Transition { next, hold_until: None },
+            retry_step: 0,
+            transition: Transition { next, hold_until: None },
             ended_at: at,
-            wall: at,
+            ended_at_wall: at,
             pause_after: Duration::from_secs(3_600),
             failed_before: false,
         }
@@ -138,7 +138,7 @@ async fn an_outcome_without_an_attempt_leaves_the_first_one_as_it_was() {
     fixture.store.retry_delivery(delivery).await.unwrap();
     let mut unsent = fixture.answered(delivery, 2, 200, b"");
     (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
-    unsent.verdict.next = Next::Exhausted;
+    unsent.transition.next = Next::Exhausted;
     fixture.settle(unsent).await;
     let (read, attempts) = fixture.store.delivery(delivery).await.unwrap();
     assert_eq!((read.attempt_count, read.status_code, read.error), (1, None, Some(ErrorClass::UrlTooLong)));
@@ -159,7 +159,7 @@ async fn one_statement_writes_what_the_general_way_does() {
         let (_, reopened) = fixture.push(NOW).await;
         let mut unsent = fixture.answered(reopened, 0, 200, b"");
         (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
-        unsent.verdict.next = Next::Exhausted;
+        unsent.transition.next = Next::Exhausted;
         fixture.settle(unsent).await;
         fixture.store.retry_delivery(reopened).await.unwrap();
         for delivery in [plain, reopened] {
@@ -249,7 +249,7 @@ async fn a_hold_ends_with_the_success_of_an_attempt_that_knew_of_it() {
     for (knew_of, until) in [(None, 80), (None, 60), (Some(80), 70), (Some(60), 75)] {
         let (_, delivery) = fixture.push(NOW).await;
         let mut asks = fixture.answered(delivery, 1, 429, b"");
-        asks.verdict.hold_until = Some(second(until));
+        asks.transition.hold_until = Some(second(until));
         asks.held = knew_of.map(second);
         fixture.settle(asks).await;
         ends.push(held(&fixture));

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_bundle_begins_empty() {
+    fn the_next_assignment_begins_empty() {
         let mut assignment = Assignment::among(1_000);
         (0..MAX_RUNS).for_each(|_| assignment.add((), 1, QUICK));
         assert!(assignment.is_full());
