@@ -60,6 +60,9 @@ test('the printed link leads into Swagger UI, where the whole tour works', () =>
 
     const events = await tryOut(page, 'Events', 'listEvents', { parameters: { account_id } });
     assert.deepEqual(events.json.items.map(item => item.event_id), [event.json.event_id]);
+    // No filter is preset: as the form stands, it shows the delivery that was just made.
+    const untouched = await tryOut(page, 'Deliveries', 'listDeliveries');
+    assert.deepEqual(untouched.json.items.map(item => item.delivery_id), [delivery_id]);
     const deliveries = await tryOut(page, 'Deliveries', 'listDeliveries', {
       parameters: { destination_id, state: 'succeeded' },
     });
