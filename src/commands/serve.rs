@@ -45,11 +45,11 @@ pub struct Serve {
     #[arg(long, env = "DATA_PUSHER_DEV", value_parser = boolean)]
     dev: bool,
 
-    /// URL under which people reach the server behind a reverse proxy, such as https://push.example.com
+    /// URL under which people reach the server behind a reverse proxy, such as `https://push.example.com`
     #[arg(long, help_heading = "Access", env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
     public_url: Option<Origin>,
 
-    /// Origin whose web pages may call the API with a token, such as https://app.example.com (repeatable)
+    /// Origin whose web pages may call the API with a token, such as `https://app.example.com` (repeatable)
     #[arg(long, help_heading = "Access", env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<Origin>,
 
