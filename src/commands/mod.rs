@@ -94,12 +94,13 @@ fn stop(error: &clap::Error, given: &[OsString]) -> Exit {
     }
 }
 
-fn is_flag_of_serve(word: &OsString) -> bool {
-    let word = word.to_string_lossy();
-    let command = Cli::command();
-    let serve = command.find_subcommand("serve");
-    word.strip_prefix("--")
-        .is_some_and(|long| serve.is_some_and(|serve| serve.get_arguments().any(|arg| arg.get_long() == Some(long))))
+/// A flag by its name, such as `--listen`, and the command that has it.
+fn find_flag(name: &str) -> Option<(String, Arg)> {
+    let long = name.strip_prefix("--")?;
+    Cli::command().get_subcommands().find_map(|command| {
+        let flag = command.get_arguments().find(|flag| flag.get_long() == Some(long))?;
+        Some((command.get_name().to_owned(), flag.clone()))
+    })
 }
 
 /// clap's message in one line: what is wrong, its hints, and whose help says more. Where a variable had the wrong value and no
@@ -108,21 +109,29 @@ fn one_line(error: &clap::Error, given: &[OsString]) -> String {
     let text = error.render().to_string();
     let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     let mut line = sentence.join(" ").trim_start_matches("error: ").to_owned();
-    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
-        && let Some(flag) = argument.split_whitespace().next().filter(|flag| flag.starts_with("--"))
-        && !given.iter().any(|given| given.to_string_lossy().split('=').next() == Some(flag))
-        && error.kind() != ErrorKind::UnknownArgument
+    let invalid = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.as_str(),
+        _ => "",
+    };
+    let name = invalid.split_whitespace().next().unwrap_or_default();
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    let is_given = given.iter().any(|given| given.to_string_lossy().split('=').next() == Some(name));
+    if !is_unknown
+        && !is_given
+        && let Some((_, flag)) = find_flag(name)
+        && let Some(variable) = flag.get_env()
     {
-        let variable = format!("DATA_PUSHER_{}", flag.trim_start_matches('-').replace('-', "_").to_uppercase());
-        line = line.replace(&format!("for '{argument}'"), &format!("in the variable {variable}"));
+        line = line.replace(&format!("for '{invalid}'"), &format!("in the variable {}", variable.display()));
     }
-    let tips = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: "));
-    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("data-pusher");
-    let command: Vec<&str> = usage.split_whitespace().take_while(|word| !word.starts_with(['-', '[', '<'])).collect();
-    let of_serve = error.kind() == ErrorKind::UnknownArgument && given.get(1).is_some_and(is_flag_of_serve);
-    let hint = of_serve.then(|| "did you mean data-pusher serve, and the flag after it?".to_owned());
-    let parts = std::iter::once(line).chain(tips.map(str::to_owned)).chain(hint);
-    format!("{}; see {} --help", parts.collect::<Vec<_>>().join("; "), command.join(" "))
+    let first = given.get(1).map(|first| first.to_string_lossy()).unwrap_or_default();
+    let hint = find_flag(&first).filter(|_| is_unknown);
+    let hint = hint.map(|(command, _)| format!("did you mean data-pusher {command}, and the flag after it?"));
+    let tips = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
+    // Where a value is wrong, clap does not say whose flag was given it.
+    let is_command = Cli::command().find_subcommand(&*first).is_some();
+    let help = if is_command { format!("data-pusher {first} --help") } else { "data-pusher --help".to_owned() };
+    let parts: Vec<String> = std::iter::once(line).chain(tips).chain(hint).collect();
+    format!("{}; see {help}", parts.join("; "))
 }
 
 #[cfg(test)]
