@@ -6,31 +6,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+mod source;
+
 const PAGE: &str = "docs/troubleshooting.md";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-/// The code of all files under `folder`, without comments and tests.
-fn collect(folder: &Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if matches!(name.as_str(), "tests" | "fixture" | "simulation") {
-            continue;
-        }
-        if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(code(&std::fs::read_to_string(&path).unwrap()));
-        }
-    }
-}
-
-fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 
 /// The first two arguments of the call whose text begins behind its opening parenthesis.
@@ -102,21 +83,20 @@ fn codes_of_calls(text: &str) -> BTreeSet<String> {
 }
 
 fn codes() -> BTreeSet<String> {
-    let mut files = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
-    let mut codes: BTreeSet<String> = files.iter().flat_map(|text| codes_of_calls(text)).collect();
-    let error = code(&read("src/error.rs"));
-    codes.extend(words_behind(between(&error, "fn code(self)", "\n    }"), "=>"));
+    let files = source::code();
+    let mut codes: BTreeSet<String> = files.values().flat_map(|text| codes_of_calls(text)).collect();
+    let error = &files["error"];
+    codes.extend(words_behind(between(error, "fn code(self)", "\n    }"), "=>"));
     // The error that lists the errors of fields.
-    codes.extend(words_behind(&error, "code:"));
+    codes.extend(words_behind(error, "code:"));
     // Errors that are sent without an endpoint.
-    let replies = code(&read("src/web/server/bad_request.rs"));
-    codes.extend(words_behind(between(&replies, "fn of_status", "problem_body("), "=> ("));
+    let replies = &files["web/server/bad_request"];
+    codes.extend(words_behind(between(replies, "fn of_status", "problem_body("), "=> ("));
     codes
 }
 
 fn classes() -> BTreeSet<String> {
-    let delivery = code(&read("src/domain/delivery.rs"));
+    let delivery = source::code()["domain/delivery"].clone();
     let class = between(&delivery, "impl ErrorClass {", "\n}");
     words_behind(between(class, "fn as_str(self)", "\n    }"), "=>")
 }

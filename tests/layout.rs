@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+
+mod source;
 
 /// Each floor, and the floors that it may import besides those below these.
 const FLOORS: [(&str, &[&str]); 11] = [
@@ -28,38 +29,15 @@ const STORE: [&str; 10] =
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn imports() -> Imports {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = BTreeMap::new();
-    collect(&root, &root, &mut files);
+    let files = source::code();
     let modules: BTreeSet<String> = files.keys().cloned().collect();
-    let of = |(module, text): (&String, &String)| (module.clone(), imported(module, text, &modules));
-    files
-        .iter()
-        .filter(|(module, _)| !module.split('/').any(|part| matches!(part, "tests" | "fixture" | "simulation")))
-        .map(of)
-        .collect()
+    files.iter().map(|(module, code)| (module.clone(), imported(module, code, &modules))).collect()
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect(root, &path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let module = path.strip_prefix(root).unwrap().with_extension("");
-            let module = module.to_str().unwrap().trim_end_matches("/mod").to_owned();
-            files.insert(module, std::fs::read_to_string(&path).unwrap());
-        }
-    }
-}
-
-/// What the code of a file imports, without its tests.
-fn imported(module: &str, text: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let code: String =
-        text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+/// What the code of a file imports.
+fn imported(module: &str, code: &str, modules: &BTreeSet<String>) -> BTreeSet<String> {
     let mut paths = Vec::new();
-    let mut rest = code.as_str();
+    let mut rest = code;
     while let Some(at) = rest.find("use ") {
         let starts_line = at == 0 || rest[..at].ends_with('\n') || rest[..at].ends_with("pub ");
         let (declared, after) = rest[at + 4..].split_once(';').unwrap_or((&rest[at + 4..], ""));
@@ -208,7 +186,9 @@ fn no_import_leads_back_to_its_own_file() {
 #[test]
 fn a_circle_and_an_import_that_goes_up_would_be_found() {
     let modules = ["store/a", "store/b", "store", "api"].map(str::to_owned).into();
-    let found = |module: &str, text: &str| imported(module, text, &modules).into_iter().collect::<Vec<_>>();
+    let found = |module: &str, text: &str| {
+        imported(module, &source::without_tests(text), &modules).into_iter().collect::<Vec<_>>()
+    };
     assert_eq!(found("store/a", "use super::{b::{self, C}, D};\n"), ["store", "store/b"]);
     assert_eq!(found("store/b", "// use super::a;\nfn f() { crate::api::g() }\n"), ["api"]);
     assert_eq!(found("store", "pub use a::A;\nuse other::b;\nmod tests {}\n"), ["store/a"]);

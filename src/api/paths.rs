@@ -96,7 +96,7 @@ impl Paths {
             if !known.iter().any(|known| *known == name) {
                 let right =
                     if known.is_empty() { "it has none".to_owned() } else { format!("known are {}", known.join(", ")) };
-                return Err(ApiError::bad_parameter(format!("`{name}` is not a query parameter here; {right}.")));
+                return Err(unknown_parameter(&name, &right));
             }
             if seen.iter().any(|seen| *seen == name) {
                 return Err(ApiError::bad_parameter(format!("The query parameter `{name}` is given more than once.")));
@@ -105,6 +105,11 @@ impl Paths {
         }
         Ok(())
     }
+}
+
+/// The error for a query parameter that an operation does not have.
+pub fn unknown_parameter(name: &str, right: &str) -> ApiError {
+    ApiError::bad_parameter(format!("`{name}` is not a query parameter here; {right}."))
 }
 
 fn operation(described: MetaOperation) -> Operation {

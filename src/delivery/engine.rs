@@ -73,14 +73,14 @@ mod tests {
     use crate::delivery::scheduler::message::channel;
     use crate::delivery::sending::tls::trust::Trust;
     use crate::domain::account::{AccountFields, AccountName, Email};
-    use crate::domain::destination::{DestinationFields, HttpMethod};
+    use crate::domain::destination::DestinationFields;
     use crate::domain::event::IncomingEvent;
-    use crate::domain::headers::Headers;
+
     use crate::domain::memory::MemoryBudget;
     use crate::domain::network::NetworkPolicy;
     use crate::domain::retry::RetrySchedule;
     use crate::domain::secret::{SigningSecret, TokenDigest};
-    use crate::domain::target_url::TargetUrl;
+
     use crate::store::{Change, StoreOptions};
 
     #[test]
@@ -114,14 +114,7 @@ mod tests {
             };
             let digest = TokenDigest::of(b"token");
             let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
-            let fields = DestinationFields {
-                url: TargetUrl::from_stored(url),
-                method: HttpMethod::Post,
-                headers: Headers::default(),
-                retry_schedule: None,
-                timeout: None,
-                max_concurrency: None,
-            };
+            let fields = DestinationFields::example(&url);
             store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await.unwrap();
             let event = IncomingEvent {
                 account: account.key,

@@ -206,6 +206,41 @@ pub struct Destination {
 }
 
 #[cfg(test)]
+impl DestinationFields {
+    /// What a client sets who sets nothing but the URL, with POST.
+    pub fn example(url: &str) -> Self {
+        Self {
+            url: TargetUrl::from_stored(url.to_owned()),
+            method: HttpMethod::Post,
+            headers: Headers::default(),
+            retry_schedule: None,
+            timeout: None,
+            max_concurrency: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Destination {
+    /// A new destination of account 1.
+    pub fn example(key: DestinationKey, url: &str) -> Self {
+        Self {
+            key,
+            id: DestinationId::generate(),
+            account_key: AccountKey(1),
+            account_id: AccountId::generate(),
+            fields: DestinationFields::example(url),
+            secrets: SigningSecrets { current: SigningSecret::generate(), previous: None },
+            pause: None,
+            held_until: None,
+            failing_since: None,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

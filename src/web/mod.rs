@@ -4,6 +4,7 @@
 pub mod access;
 pub mod body;
 pub mod browser;
+pub mod limits;
 pub mod problem;
 pub mod server;
 pub mod static_page;

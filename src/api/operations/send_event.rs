@@ -16,6 +16,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOpti
 use crate::api::auth::{AccountToken, NoToken};
 use crate::api::context::ApiContext;
 use crate::api::model::events::{EventReceipt, SAMPLE};
+use crate::api::paths::unknown_parameter;
 use crate::api::rate_limit::RateLimiter;
 use crate::api::request::prefer;
 use crate::api::responses;
@@ -253,13 +254,9 @@ fn no_memory_for_answer() -> ApiError {
 fn no_parameters(query: Option<&str>) -> ApiResult<()> {
     let mut names = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
     let Some(name) = names.next() else { return Ok(()) };
-    Err(ApiError::bad_parameter(match &*name {
-        "wait" => {
-            "`wait` is not a query parameter here; send the header `Prefer: wait=5` to wait for the first attempts."
-                .to_owned()
-        }
-        name => format!("`{name}` is not a query parameter here; it has none."),
-    }))
+    let right =
+        if name == "wait" { "send the header `Prefer: wait=5` to wait for the first attempts" } else { "it has none" };
+    Err(unknown_parameter(&name, right))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {

@@ -12,14 +12,11 @@ use crate::delivery::workers::batch::{AssignedRun, AttemptResult, CompletedAttem
 use crate::delivery::workers::job::Job;
 use crate::delivery::workers::threads::Slot;
 use crate::domain::delivery::{ErrorClass, Next, Outcome, transition};
-use crate::domain::destination::{DestinationFields, HttpMethod, Pause, PausedReason, SigningSecrets};
+use crate::domain::destination::{Pause, PausedReason};
 use crate::domain::document::Document;
-use crate::domain::headers::Headers;
-use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, EventId};
+use crate::domain::ids::{AccountKey, DeliveryId, EventId};
 use crate::domain::network::NetworkPolicy;
 use crate::domain::retry::{Jitter, RetrySchedule};
-use crate::domain::secret::SigningSecret;
-use crate::domain::target_url::TargetUrl;
 use crate::store::{Change, DueDeliveries, DueDelivery, FinishedAttempt, NewEvent};
 use environment::Environment;
 use message::Test;
@@ -260,26 +257,10 @@ impl World {
     fn new_destination(&mut self) -> Destination {
         self.next += 1;
         let key = DestinationKey(self.next as i64);
-        let destination = Destination {
-            key,
-            id: DestinationId::generate(),
-            account_key: AccountKey(self.random.i64(1..4)),
-            account_id: AccountId::generate(),
-            fields: DestinationFields {
-                url: TargetUrl::from_stored(format!("http://h{}/", self.random.u8(0..8))),
-                method: HttpMethod::Post,
-                headers: Headers::default(),
-                retry_schedule: None,
-                timeout: None,
-                max_concurrency: self.random.bool().then(|| self.random.u16(1..8)),
-            },
-            secrets: SigningSecrets { current: SigningSecret::from_bytes([1; 32]), previous: None },
-            pause: None,
-            held_until: None,
-            failing_since: None,
-            created_at: self.now,
-            updated_at: self.now,
-        };
+        let url = format!("http://h{}/", self.random.u8(0..8));
+        let mut destination = Destination::example(key, &url);
+        destination.account_key = AccountKey(self.random.i64(1..4));
+        destination.fields.max_concurrency = self.random.bool().then(|| self.random.u16(1..8));
         let answers = if self.quick && self.random.u8(0..10) > 0 {
             Answers::MostlyAtOnce
         } else {
@@ -292,9 +273,10 @@ impl World {
 
     fn accept(&mut self) -> Change {
         self.next += 1;
-        let (id, now) = (EventId(self.next as i64), self.now);
+        let id = EventId(self.next as i64);
         let payload = Document::from(vec![b'x'; self.random.usize(0..2_000)].as_slice());
-        let keys: Vec<_> = self.destinations.keys().copied().filter(|_| fastrand::u8(0..4) == 0).collect();
+        let all: Vec<_> = self.destinations.keys().copied().collect();
+        let keys: Vec<_> = all.into_iter().filter(|_| self.random.u8(0..4) == 0).collect();
         let mut deliveries = Vec::new();
         for destination in keys {
             self.next += 1;
@@ -302,7 +284,6 @@ impl World {
             self.rows.insert(delivery, Row { destination, event: id, due: Timestamp::EPOCH, step: 0 });
             deliveries.push((delivery, destination));
         }
-        let _ = now;
         Change::Accepted(NewEvent { id, payload, deliveries })
     }
 

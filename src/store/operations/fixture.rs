@@ -6,14 +6,12 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use crate::domain::account::{Account, AccountFields, AccountName, Email};
-use crate::domain::destination::{Destination, DestinationFields, HttpMethod};
+use crate::domain::destination::{Destination, DestinationFields};
 use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
-use crate::domain::headers::Headers;
 use crate::domain::ids::{DeliveryId, EventId};
 use crate::domain::memory::MemoryBudget;
 use crate::domain::secret::{SigningSecret, TokenDigest};
-use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
@@ -49,14 +47,7 @@ impl Fixture {
         };
         let digest = TokenDigest::of(b"token");
         let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
-        let fields = DestinationFields {
-            url: TargetUrl::from_stored("http://h/".to_owned()),
-            method: HttpMethod::Post,
-            headers: Headers::default(),
-            retry_schedule: None,
-            timeout: None,
-            max_concurrency: None,
-        };
+        let fields = DestinationFields::example("http://h/");
         let secret = SigningSecret::generate();
         let destination = store.create_destination(account.id.clone(), fields, secret, now).await.unwrap();
         Self { store, account, destination, folder }

@@ -15,10 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::problem::{ApiError, ApiResult};
 use crate::domain::memory::{MemoryBudget, Reservation};
-
-/// How much of a refused body is drained, in bytes, beyond the largest body that is allowed. A client that cannot write
-/// its whole body may never read the response.
-const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
+use crate::web::limits::{MAX_DRAINED_BYTES, STOP_GRACE};
 
 /// How long draining a body may take at most.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,9 +31,6 @@ const INITIAL_CAPACITY: (usize, usize) = (1024, 4 * 1024 - 1);
 
 /// A body's deadline moves by one second for each so many bytes that have come. So a long body may take longer.
 const MIN_BYTES_PER_SECOND: usize = 8 * 1024;
-
-/// How long after the stop of the server bodies are still awaited.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// How long bodies may be, and how long they may take.
 #[derive(Debug, Clone)]

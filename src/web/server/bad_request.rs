@@ -11,10 +11,8 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection::MAX_HEAD_BYTES;
+use crate::web::limits::MAX_DRAINED_BYTES;
 use crate::web::problem::{MEDIA_TYPE, problem_body};
-
-/// How much of a refused request is read and dropped, in bytes. After more the connection is closed.
-const MAX_DRAINED_BYTES: usize = 8 * 1024 * 1024;
 
 /// A response to a refused request. After the response the connection ends.
 #[derive(Debug)]

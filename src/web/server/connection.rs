@@ -5,15 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
+use crate::web::limits::STOP_GRACE;
+
 /// How long a kept-alive connection may wait for its next request. Proxies usually keep theirs for 60 s. A longer time
 /// here lets the proxy close first, so that it never sends a request into a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(75);
 
 /// How long the rest of a refused request is read, so that the client can read the response.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// After the stop of the server: time to finish the headers of a request that has begun, and time for streams to end.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Longest request line and headers together, in bytes. hyper alone would buffer 400 KiB for each connection.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;

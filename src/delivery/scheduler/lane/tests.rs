@@ -1,36 +1,13 @@
 use super::*;
 use crate::delivery::scheduler::pools::{Entry, Pools};
-use crate::domain::destination::{DestinationFields, HttpMethod, SigningSecrets};
-use crate::domain::headers::Headers;
-use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey, EventId};
-use crate::domain::secret::SigningSecret;
-use crate::domain::target_url::TargetUrl;
+use crate::domain::ids::{DestinationKey, EventId};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
 fn lane() -> Lane {
-    let destination = Destination {
-        key: DestinationKey(1),
-        id: DestinationId::generate(),
-        account_key: AccountKey(1),
-        account_id: AccountId::generate(),
-        fields: DestinationFields {
-            url: TargetUrl::from_stored("http://h/".to_owned()),
-            method: HttpMethod::Post,
-            headers: Headers::default(),
-            retry_schedule: None,
-            timeout: None,
-            max_concurrency: None,
-        },
-        secrets: SigningSecrets { current: SigningSecret::generate(), previous: None },
-        pause: None,
-        held_until: None,
-        failing_since: None,
-        created_at: at(0),
-        updated_at: at(0),
-    };
+    let destination = Destination::example(DestinationKey(1), "http://h/");
     Lane::new(Arc::new(destination), at(0))
 }
 
