@@ -14,6 +14,7 @@ pub mod login;
 pub mod memory;
 pub mod network;
 pub mod origin;
+pub mod outgoing;
 pub mod page;
 pub mod ports;
 pub mod query;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ureq::Body;
-use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, header};
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, Response, Uri};
 
 use super::connections::{DestinationConnections, LaneConnections, Lease};
 use super::resolver::RefusedAddress;
@@ -16,17 +16,12 @@ use crate::delivery::clock;
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
 use crate::domain::destination::{Destination, HttpMethod};
 use crate::domain::ids::EventId;
-use crate::domain::{query, retry, signature};
+use crate::domain::outgoing::{self, Content};
+use crate::domain::retry;
 
 /// Most bytes of a response's body that are read. A body up to this limit is read to its end, so that the connection
 /// can be used again.
 const READ_BODY_BYTES: u64 = 64 * 1024;
-
-const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// What sends to one destination as it is now: the lane's connections, and the parts that all requests have in common.
 pub struct Client {
@@ -104,13 +99,7 @@ impl RequestTemplate {
             HttpMethod::Delete => Method::DELETE,
         };
         let mut headers = HeaderMap::new();
-        if fields.headers.get("user-agent").is_none() {
-            headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-        }
-        if fields.method != HttpMethod::Get && fields.headers.get("content-type").is_none() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        for (name, value) in fields.headers.iter() {
+        for (name, value) in outgoing::common_headers(fields) {
             headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
         }
         Ok(Self { method, uri: Uri::try_from(fields.url.as_str())?, headers })
@@ -141,25 +130,19 @@ pub fn send(
     fallback: &dyn Fn(Duration) -> Option<Client>,
 ) -> Result<Attempt, RequestNotSent> {
     let client = line.client;
-    let fields = &client.destination.fields;
-    let url = match fields.method {
-        HttpMethod::Get => Some(
-            query::url_with_document(&fields.url, request.document)
-                .map_err(|too_long| RequestNotSent(format!("the URL would have {} bytes", too_long.0)))?,
-        ),
-        _ => None,
-    };
+    let content = Content::of(&client.destination.fields, request.document)
+        .map_err(|too_long| RequestNotSent(format!("the URL would have {} bytes", too_long.0)))?;
     let at = clock::wall();
     let started = Instant::now();
     line.lease.begin();
-    let mut answer = call(request, line, url.as_deref());
+    let mut answer = call(request.event, &content, line);
     let stale = answer.as_ref().is_err_and(|error| Failure::of(error).is_some_and(|failure| failure.stale));
     if stale {
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(fallback) = fallback(left)
         {
-            answer = call(request, &fallback.session(false), url.as_deref());
+            answer = call(request.event, &content, &fallback.session(false));
         }
     }
     let came = match answer.map(read) {
@@ -223,28 +206,23 @@ fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
     }
 }
 
-/// Signs and sends the request. `url` is only for a GET, and contains the document.
-fn call(request: &Request<'_>, line: &Session<'_>, url: Option<&str>) -> Result<Response<Body>, ureq::Error> {
+/// Signs and sends the request.
+fn call(event: EventId, content: &Content<'_>, line: &Session<'_>) -> Result<Response<Body>, ureq::Error> {
     let (client, agent) = (line.client, line.lease.agent());
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
-    let body: &[u8] = request.document;
-    let signed = url.map_or(body, |url| query::query_part(url).as_bytes());
-    let now = clock::wall();
-    let id = request.event.to_string();
-    let signatures = signature::signatures(client.destination.secrets.valid_at(now), &id, now, signed);
     let mut headers = head.headers.clone();
-    headers.append(WEBHOOK_ID, HeaderValue::try_from(id).map_err(http::Error::from)?);
-    headers.append(WEBHOOK_TIMESTAMP, HeaderValue::from(now.seconds()));
-    headers.append(WEBHOOK_SIGNATURE, HeaderValue::try_from(signatures).map_err(http::Error::from)?);
+    for (name, value) in outgoing::webhook_headers(&client.destination, event, content, clock::wall()) {
+        headers.append(HeaderName::from_static(name), HeaderValue::try_from(value).map_err(http::Error::from)?);
+    }
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = head.method.clone();
     parts.headers = headers;
-    match url {
-        Some(url) => {
-            parts.uri = Uri::try_from(url).map_err(http::Error::from)?;
+    match content.body {
+        None => {
+            parts.uri = Uri::try_from(&*content.url).map_err(http::Error::from)?;
             agent.run(http::Request::from_parts(parts, ()))
         }
-        None => {
+        Some(body) => {
             parts.uri = head.uri.clone();
             agent.run(http::Request::from_parts(parts, body))
         }
@@ -298,3 +276,6 @@ fn short(mut detail: String) -> String {
     }
     detail
 }
+
+#[cfg(test)]
+mod tests;
