@@ -10,7 +10,7 @@ use super::{metrics, scheduler};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
-use crate::domain::ports::SendTest;
+use crate::domain::ports::{SendTest, SlowDestinationsReply, WatchEngine};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -54,6 +54,11 @@ impl Engine {
     pub fn tester(&self) -> Arc<dyn SendTest> {
         Arc::new(Tester(self.handle.clone()))
     }
+
+    /// A handle that asks what the engine knows of destinations.
+    pub fn watcher(&self) -> Arc<dyn WatchEngine> {
+        Arc::new(Watcher(self.handle.clone()))
+    }
 }
 
 struct Tester(EngineHandle);
@@ -64,9 +69,18 @@ impl SendTest for Tester {
     }
 }
 
+struct Watcher(EngineHandle);
+
+impl WatchEngine for Watcher {
+    fn slow_destinations(&self, reply: SlowDestinationsReply) {
+        self.0.send(Message::SlowDestinations(reply));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::sync::mpsc;
 
     use super::*;
     use crate::delivery::clock::Clock;
@@ -126,7 +140,17 @@ mod tests {
         handle.changes(vec![Change::Reloaded(store.all_destinations().unwrap())]);
         let (stream, _) = receiver.accept().unwrap();
         drop(stream);
+        let (watcher, (sender, replies)) = (engine.watcher(), mpsc::channel());
+        let ask = || {
+            let sender = sender.clone();
+            watcher.slow_destinations(Box::new(move |slow| sender.send(slow).unwrap()));
+        };
+        ask();
+        assert_eq!(replies.recv(), Ok(Vec::new()), "the destination has not taken long");
         engine.stop(Duration::ZERO);
+        ask();
+        drop(sender);
+        assert!(replies.recv().is_err(), "an engine that has stopped drops what is asked");
         runtime.block_on(store.close());
     }
 }

@@ -158,6 +158,12 @@ pub const RECENT_FAILURE: Duration = Duration::from_millis(10);
 /// of good lanes with several overdue attempts.
 pub const CUT_AFTER: Duration = Duration::from_secs(1);
 
+// Destinations that are shown as slow.
+
+/// A destination is shown as slow if its typical duration is at least this, or if an attempt has had no response for
+/// this long. People notice a second; shorter times would make the list useless.
+pub const SLOW: Duration = Duration::from_secs(1);
+
 // Manual retries.
 
 /// Most manually retried deliveries that wait in one lane. Further ones are read from the file like all others, as soon

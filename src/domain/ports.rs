@@ -1,12 +1,46 @@
 //! Traits by which floors that must not know each other call each other. `app` connects them.
 
+use std::time::Duration;
+
 use super::delivery::Attempt;
 use super::destination::Destination;
 use super::document::Document;
+use super::ids::DestinationKey;
 
 /// What `api` needs of the engine: sending one request to a destination at once. The request does not wait for the
 /// queue, a hold or a pause, and is not recorded.
 pub trait SendTest: Send + Sync {
     /// Sends `payload`, and calls `done` with the attempt.
     fn send_test(&self, destination: Destination, payload: Document, done: Box<dyn FnOnce(Attempt) + Send>);
+}
+
+/// Most destinations in one reply of [`WatchEngine::slow_destinations`].
+pub const MAX_SLOW_DESTINATIONS: usize = 50;
+
+/// What the engine knows of a destination that takes long or hangs. Only memory has this: it is gone after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowDestination {
+    /// The destination.
+    pub destination: DestinationKey,
+    /// Usual duration of an attempt that succeeds: a moving average in which each new one counts 1/8. Zero where no
+    /// attempt has succeeded yet.
+    pub usual: Duration,
+    /// Attempts in progress, and those that a worker was given and has not begun.
+    pub in_progress: usize,
+    /// Whether an attempt has had no response for at least 1 s, and for much longer than usual. No attempt that began
+    /// later has succeeded.
+    pub is_stalled: bool,
+}
+
+/// Takes the reply of [`WatchEngine::slow_destinations`].
+pub type SlowDestinationsReply = Box<dyn FnOnce(Vec<SlowDestination>) + Send>;
+
+/// What `dashboard` needs of the engine: which destinations take long.
+pub trait WatchEngine: Send + Sync {
+    /// Asks for the destinations that usually take 1 s or more, or that are stalled. Slowest first, where a stalled one
+    /// counts with the time that it has not answered. At most [`MAX_SLOW_DESTINATIONS`].
+    ///
+    /// `reply` is called on the engine's own thread, so it must not block or panic. It is dropped instead if the engine
+    /// has stopped.
+    fn slow_destinations(&self, reply: SlowDestinationsReply);
 }

@@ -1,6 +1,7 @@
 //! A lane: what the engine knows of one destination, and how that changes. Pure: time is an argument. Nothing here may
 //! read a clock, the store or other lanes.
 
+pub mod slowness;
 pub mod suspicion;
 
 use std::collections::{HashMap, HashSet, VecDeque};

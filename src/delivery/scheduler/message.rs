@@ -9,6 +9,7 @@ use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
+use crate::domain::ports::SlowDestinationsReply;
 use crate::domain::time::Timestamp;
 use crate::store::{Change, DueDeliveries};
 
@@ -36,6 +37,8 @@ pub enum Message {
     FirstDue(Vec<(DestinationKey, Timestamp)>),
     /// A test is to be sent.
     Test(Test),
+    /// The slowest destinations are asked for.
+    SlowDestinations(SlowDestinationsReply),
     /// No further attempt begins. Those in progress have this long to end.
     Stop(Duration),
 }
@@ -59,7 +62,7 @@ pub struct EngineReceiver(Receiver<Message>);
 pub struct EngineHandle(Sender<Message>);
 
 /// The channel between the store and the engine. The channel itself has no limit; the number of messages is bounded by
-/// the commits.
+/// the commits, and by the callers that wait for a reply.
 pub fn channel() -> (EngineHandle, EngineReceiver) {
     let (sender, receiver) = mpsc::channel();
     (EngineHandle(sender), EngineReceiver(receiver))

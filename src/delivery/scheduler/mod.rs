@@ -12,6 +12,7 @@ pub mod pools;
 pub mod processors;
 pub mod refill;
 pub mod turns;
+pub mod watch;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
@@ -237,6 +238,7 @@ impl Scheduler {
             Message::Refilled { lane, found } => self.refilled(lane, found),
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
             Message::Test(test) => self.test(test),
+            Message::SlowDestinations(reply) => reply(self.slow_destinations(self.now())),
             Message::Stop(grace) => {
                 // Jobs that have not begun are still pending in the file.
                 self.in_flight.values().for_each(|run| drop(run.run.recall()));

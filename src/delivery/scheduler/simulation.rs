@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::*;
-use crate::delivery::limits::{FLOOR, MAX_BUSY};
+use crate::delivery::limits::{FLOOR, MAX_BUSY, SLOW};
 use crate::delivery::sending::attempt::Client;
 use crate::delivery::sending::tls::trust::Trust;
-use crate::delivery::workers::batch::{AssignedRun, AttemptResult, CompletedAttempt, HealthSignal};
+use crate::delivery::workers::batch::{AssignedRun, AttemptResult, CompletedAttempt, HealthSignal, Progress};
 use crate::delivery::workers::job::Job;
 use crate::delivery::workers::threads::Slot;
 use crate::domain::delivery::{ErrorClass, Next, Outcome, transition};
@@ -403,6 +403,13 @@ fn recount(scheduler: &Scheduler, world: &World) {
     let recent = runs.clone().filter(|run| run.recent_failing).count() + scheduler.recent_failures_until.len();
     assert_eq!(scheduler.pools.recent_failing, recent, "recently failed");
     assert_eq!(scheduler.hanging, runs.clone().filter(|run| run.overdue.is_some()).count(), "overdue");
+    for slow in scheduler.slow_destinations(world.now).into_iter().filter(|slow| slow.is_stalled) {
+        let began = runs.clone().filter(|run| run.lane == slow.destination).filter_map(|run| {
+            let Progress::Began(began) = run.run.progress() else { return run.overdue };
+            Some(began)
+        });
+        assert!(began.min().is_some_and(|began| world.now.since(began) >= SLOW), "an attempt takes long");
+    }
     for (key, lane) in &scheduler.lanes {
         assert_eq!(lane.in_flight, runs.clone().filter(|run| run.lane == *key).count(), "runs of a lane");
         assert_eq!(scheduler.backlogged.contains(key), lane.is_backlogged(), "backlogged");

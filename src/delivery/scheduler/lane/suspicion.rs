@@ -42,6 +42,11 @@ impl Suspicion {
         self.overdue.iter().any(|began| self.answered.is_none_or(|answered| *began > answered))
     }
 
+    /// When the oldest overdue attempt began of those for which the lane is suspect.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.overdue.iter().filter(|began| self.answered.is_none_or(|answered| **began > answered)).min().copied()
+    }
+
     /// Number of overdue attempts.
     pub fn hanging(&self) -> usize {
         self.overdue.len()
