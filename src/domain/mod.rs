@@ -15,6 +15,7 @@ pub mod memory;
 pub mod network;
 pub mod origin;
 pub mod outgoing;
+pub mod overview;
 pub mod page;
 pub mod ports;
 pub mod query;

@@ -87,5 +87,6 @@ impl Store {
     pub fn end_waits(&self) {
         self.memory.first_attempts.end();
         self.memory.subscribers.end();
+        self.memory.count_subscribers.end();
     }
 }

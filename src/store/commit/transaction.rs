@@ -166,6 +166,7 @@ impl<'a> Transaction<'a> {
         self.memory.metrics.pending(self.pending);
         self.memory.first_attempts.after_commit(self.waits, &self.changes);
         self.memory.subscribers.after_commit(&self.changes);
+        self.memory.count_subscribers.after_commit(&self.changes);
         self.memory.late.after_commit(&self.changes);
         self.changes
     }

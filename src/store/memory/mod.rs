@@ -1,5 +1,6 @@
 //! What the store keeps in memory beside the file. What callers can see of it changes only after a commit.
 
+pub mod change_counts;
 pub mod destination_cache;
 pub mod documents;
 pub mod first_attempts;
@@ -17,6 +18,7 @@ use super::file::readers::gate::ReadGate;
 use super::file::readers::throttle::ReadThrottle;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
+use change_counts::CountSubscribers;
 use documents::Documents;
 use first_attempts::FirstAttempts;
 use followers::Subscribers;
@@ -33,6 +35,8 @@ pub struct Memory {
     pub first_attempts: FirstAttempts,
     /// Subscribers that follow deliveries as they change.
     pub subscribers: Subscribers,
+    /// Subscribers that only count changes.
+    pub count_subscribers: CountSubscribers,
     /// Deliveries that retention has to come back for.
     pub late: Late,
     /// Documents of events.

@@ -22,7 +22,7 @@ use crate::store::memory::first_attempts::Wait;
 
 /// Deliveries after which a page of events ends. An account may have 1,000 destinations, so the last event can bring
 /// the page to 2,999.
-const MAX_LISTED_DELIVERIES: usize = 2_000;
+pub const MAX_LISTED_DELIVERIES: usize = 2_000;
 
 /// What became of an event that was sent in.
 #[derive(Debug)]

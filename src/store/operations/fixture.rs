@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::types::FromSql;
 
 use crate::domain::account::{Account, AccountFields, AccountName, Email};
+use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::{Destination, DestinationFields};
 use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
@@ -71,6 +72,55 @@ impl Fixture {
     pub async fn another(&self, now: Timestamp) -> Destination {
         let (account, fields) = (self.account.id.clone(), self.destination.fields.clone());
         self.store.create_destination(account, fields, SigningSecret::generate(), now).await.unwrap()
+    }
+
+    /// Creates another account with one destination.
+    pub async fn another_account(&self, name: &str, now: Timestamp) -> (Account, Destination) {
+        let fields = AccountFields {
+            email: Email::from_stored(format!("{name}@example.com")),
+            name: AccountName::from_stored(name.to_owned()),
+            website: None,
+        };
+        let digest = TokenDigest::of(name.as_bytes());
+        let account = self.store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
+        let (id, fields) = (account.id.clone(), self.destination.fields.clone());
+        let destination = self.store.create_destination(id, fields, SigningSecret::generate(), now).await.unwrap();
+        (account, destination)
+    }
+
+    /// Writes `count` events that were received at `now`, each with one delivery for `destination` in this state. With
+    /// a status, the delivery has had one attempt, which took 5 ms. Returns the lowest id of the deliveries; each of
+    /// the others is higher by two.
+    pub async fn fill(
+        &self,
+        destination: &Destination,
+        count: usize,
+        now: Timestamp,
+        state: DeliveryState,
+        status: Option<u16>,
+    ) -> i64 {
+        const NUMBERS: &str = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 2 FROM n WHERE i + 2 < 2 * ?1)";
+        let (account, key) = (destination.account_key.0, destination.key.0);
+        let step = move |tx: &mut Transaction<'_>| {
+            let first = tx.take_ids(2 * count, now);
+            let events = "INSERT INTO event (id, account_key, received_at, payload)
+                 SELECT ?2 + i, ?3, ?4, CAST('{}' AS BLOB) FROM n";
+            tx.run(&format!("{NUMBERS} {events}"), (count, first, account, now.millis()))?;
+            let deliveries = "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count,
+                 next_attempt_at, last_attempt_at, status_code, error, first_duration_ms)
+                 SELECT ?2 + i + 1, ?2 + i, ?3, ?4, 0, ?5 IS NOT NULL, 0, ?6, ?5,
+                 CASE WHEN ?5 >= 300 THEN 'status' END, CASE WHEN ?5 < 300 THEN 5 END FROM n";
+            let params = (count, first, key, state.code(), status, status.map(|_| now.millis()));
+            tx.run(&format!("{NUMBERS} {deliveries}"), params)?;
+            let attempts = "INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, body,
+                 body_truncated) SELECT ?2 + i + 1, 1, ?3, 5, ?4, 'status', zeroblob(0), 0 FROM n WHERE ?4 >= 300";
+            tx.run(&format!("{NUMBERS} {attempts}"), (count, first, now.millis(), status))?;
+            if state == DeliveryState::Pending {
+                tx.add_pending(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+            Ok(first + 1)
+        };
+        self.step(step).await.unwrap()
     }
 
     /// Sends an event. Returns the event and its first delivery.

@@ -52,8 +52,11 @@ impl Store {
         let follower = self.memory.subscribers.add(narrow)?;
         let follow = Subscription { store: self.clone(), subscriber: follower, state: filter.state };
         if narrow {
-            let again = filter.clone();
-            let resolved = self.readers.read(move |connection| resolve(connection, &filter)).await?;
+            let (of, again) = (filter.clone(), filter);
+            let keys = move |connection: &rusqlite::Connection, of: &SubscriptionFilter| {
+                resolve(connection, of.account_id.as_ref(), of.destination_id.as_ref())
+            };
+            let resolved = self.readers.read(move |connection| keys(connection, &of)).await?;
             {
                 let mut noted = follow.subscriber.pending();
                 (noted.account, noted.destination) = (resolved.account, resolved.destination);
@@ -61,7 +64,7 @@ impl Store {
             }
             // Until the account was set, a new destination of the account was not added, and a deletion did not end the
             // subscription. The second read finds the one and fails for the other.
-            let resolved = self.readers.read(move |connection| resolve(connection, &again)).await?;
+            let resolved = self.readers.read(move |connection| keys(connection, &again)).await?;
             follow.subscriber.pending().only.get_or_insert_default().extend(resolved.keys);
         }
         Ok(follow)
@@ -69,18 +72,26 @@ impl Store {
 }
 
 /// The keys that a filter stands for.
-struct Resolved {
+pub struct Resolved {
     /// The account whose new destinations are followed too. The subscription ends with this account.
-    account: Option<AccountKey>,
+    pub account: Option<AccountKey>,
     /// The one destination of the filter. The subscription ends with this destination.
-    destination: Option<DestinationKey>,
+    pub destination: Option<DestinationKey>,
     /// The destinations that exist now and match.
-    keys: Vec<DestinationKey>,
+    pub keys: Vec<DestinationKey>,
 }
 
-fn resolve(connection: &rusqlite::Connection, filter: &SubscriptionFilter) -> Result<Resolved> {
-    let account = filter.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
-    if let Some(id) = &filter.destination_id {
+/// Replaces public ids by keys.
+///
+/// # Errors
+/// Not found if the account or destination does not exist.
+pub fn resolve(
+    connection: &rusqlite::Connection,
+    account: Option<&AccountId>,
+    destination: Option<&DestinationId>,
+) -> Result<Resolved> {
+    let account = account.map(|id| accounts::require(connection, id)).transpose()?;
+    if let Some(id) = destination {
         let destination = destinations::require(connection, id)?;
         let fits = account.is_none_or(|account| account.key == destination.account_key);
         let keys = if fits { vec![destination.key] } else { Vec::new() };

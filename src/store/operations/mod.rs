@@ -5,16 +5,21 @@
 pub mod accounts;
 pub mod attempts;
 pub mod deliveries;
+pub mod delivery_walk;
 pub mod destinations;
 pub mod due;
 pub mod events;
 #[cfg(test)]
 pub mod fixture;
 pub mod follow;
+pub mod follow_counts;
 pub mod maintenance;
 pub mod outcomes;
+pub mod overview;
 pub mod readiness;
 pub mod replay;
+pub mod replay_matching;
 pub mod rows;
+pub mod search;
 pub mod stats;
 pub mod tally;

@@ -1,4 +1,5 @@
-//! Sends deliveries again manually: one delivery, those of an event, or many of a destination. No new delivery is
+//! Sends deliveries again manually: one delivery, those of an event, or many of a destination. Those that match a
+//! list's filter are sent again in `replay_matching.rs`. No new delivery is
 //! created: the same one is opened again, and its attempt log continues. Automatic retries are decided in
 //! `domain/delivery.rs`.
 
@@ -16,9 +17,9 @@ use crate::store::handle::Store;
 /// Most events of the account that one read of a destination's replay looks at.
 const WALK_ROWS: usize = 1_000;
 
-/// Most deliveries that one write request of a destination's replay opens again. Whoever sends an event meanwhile waits
-/// for at most one such write request.
-const REOPENED_PER_STEP: usize = 100;
+/// Most deliveries that one write request of a replay opens again. Whoever sends an event meanwhile waits for at most
+/// one such write request.
+pub const REOPENED_PER_STEP: usize = 100;
 
 /// Which deliveries of a destination are to be sent again.
 #[derive(Debug, Clone)]
@@ -105,7 +106,11 @@ impl Store {
             } else {
                 for some in found.chunks(REOPENED_PER_STEP) {
                     let (id, state, some) = (id.clone(), filter.state, some.to_vec());
-                    count += self.writer.submit_with_savepoint(move |tx| open_all_again(tx, &id, state, &some)).await?;
+                    let step = move |tx: &mut Transaction<'_>| {
+                        let destination = destinations::require(tx.connection(), &id)?.key;
+                        open_all_again(tx, destination, Still { state, status: None }, &some)
+                    };
+                    count += self.writer.submit_with_savepoint(step).await?;
                 }
             }
             from = next;
@@ -157,21 +162,28 @@ fn walk(
     Ok((found.collect(), next))
 }
 
-/// Opens those of `deliveries` again that are still in `state`; if `state` is `None`, all that are not pending. Returns
-/// their number.
-fn open_all_again(
+/// What must still be true of a delivery when it is opened again. It was read a moment ago, and may have changed since.
+#[derive(Clone, Copy)]
+pub struct Still {
+    /// Its state. `None` for every state except pending.
+    pub state: Option<DeliveryState>,
+    /// The status that answered its last attempt. `None` for every status, and for none.
+    pub status: Option<u16>,
+}
+
+/// Opens those of a destination's `deliveries` again that are `still` to be. Returns their number.
+pub fn open_all_again(
     tx: &mut Transaction<'_>,
-    destination: &DestinationId,
-    state: Option<DeliveryState>,
+    destination: DestinationKey,
+    still: Still,
     deliveries: &[DeliveryId],
 ) -> Result<u64> {
-    let destination = destinations::require(tx.connection(), destination)?.key;
     let mut opened = 0;
     for delivery in deliveries {
         opened += tx.run(
             "UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0
-             WHERE id = ?1 AND state <> 0 AND state = coalesce(?2, state)",
-            (delivery.0, state.map(DeliveryState::code)),
+             WHERE id = ?1 AND state <> 0 AND state = coalesce(?2, state) AND (?3 IS NULL OR status_code = ?3)",
+            (delivery.0, still.state.map(DeliveryState::code), still.status),
         )?;
     }
     if opened > 0 {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use crate::domain::account::{Account, AccountName, Email, Website};
 use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
-use crate::domain::destination::{Destination, DestinationFields, Pause, SigningSecrets};
+use crate::domain::destination::{Destination, DestinationFields, HttpMethod, Pause, SigningSecrets};
 use crate::domain::headers::Headers;
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
 use crate::domain::retry::RetrySchedule;
@@ -78,6 +78,11 @@ pub fn time_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Tim
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
+/// Reads a column with the HTTP method of a destination.
+pub fn method(row: &Row<'_>, column: usize) -> rusqlite::Result<HttpMethod> {
+    parsed(row, column, row.get::<_, String>(column)?.parse().ok())
+}
+
 /// Reads a row of [`ACCOUNT`].
 pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -94,7 +99,6 @@ pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 
 /// Reads a row of [`DESTINATION`].
 pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
-    let method: String = row.get(5)?;
     let headers: String = row.get(6)?;
     let schedule: Option<String> = row.get(7)?;
     let reason: Option<String> = row.get(13)?;
@@ -113,7 +117,7 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
         account_id: AccountId::from_stored(row.get(3)?),
         fields: DestinationFields {
             url: TargetUrl::from_stored(row.get(4)?),
-            method: parsed(row, 5, method.parse().ok())?,
+            method: method(row, 5)?,
             headers: Headers::from_json(&headers),
             retry_schedule: match schedule {
                 Some(text) => Some(parsed(row, 7, RetrySchedule::parse(&text).ok())?),
