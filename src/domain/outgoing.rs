@@ -13,7 +13,7 @@ use super::time::Timestamp;
 /// Value of `user-agent`, unless the destination has its own.
 pub const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
 
-/// A name and a value of each header that Standard Webhooks asks for.
+/// Name and value of each header of Standard Webhooks.
 pub type WebhookHeaders = [(&'static str, String); 3];
 
 /// The headers that are sent unless the destination has its own of the same name. Names are in lower case.

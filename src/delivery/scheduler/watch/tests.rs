@@ -128,21 +128,3 @@ fn of_many_slow_ones_the_answer_has_the_slowest_and_among_equals_the_oldest() {
     let next = (0..3_000).filter(|lane| lane % 7 == 6 && lane % 100 != 0);
     assert_eq!(keys, slowest.chain(next).take(MAX_SLOW_DESTINATIONS).collect::<Vec<_>>());
 }
-
-#[test]
-#[ignore = "measures; run with --release --nocapture"]
-fn measure_how_long_twenty_thousand_lanes_take() {
-    for (name, usual, found) in [("none slow", 0, 0), ("all slow", 1, MAX_SLOW_DESTINATIONS)] {
-        let scheduler = scheduler((0..20_000).map(|lane| usual * (1_000 + lane)));
-        let mut times: Vec<Duration> = (0..101)
-            .map(|_| {
-                let began = std::time::Instant::now();
-                assert_eq!(scheduler.slow_destinations(at(10_000)).len(), found);
-                began.elapsed()
-            })
-            .collect();
-        let first = times[0];
-        times.sort_unstable();
-        println!("{name}: first {first:?}, median {:?}, longest {:?}", times[50], times[100]);
-    }
-}
