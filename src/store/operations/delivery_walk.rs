@@ -23,6 +23,10 @@ use lead::Walk;
 pub use filter::{DeliveryFilter, resolve};
 pub use lead::MAX_WALK_ROWS;
 
+/// How far the time in a delivery's id may be ahead of its event's receipt, except for events in `event_out_of_order`:
+/// a minute for the event, and more than enough for the ids between the two.
+const MAX_AHEAD: Duration = Duration::from_secs(61);
+
 /// Which deliveries that match the filter a walk gives to its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Only {
@@ -58,8 +62,19 @@ pub fn walk(
 ) -> Result<Option<Cursor>> {
     // The time in an id is never before the receipt of its event, so lower ids cannot match `since`.
     let since = wanted.since.map_or(0, sequence_id);
+    let before = before.min(ceiling(connection, wanted)?);
     let way = lead::choose(connection, wanted, before, since)?;
     along(connection, wanted, only, &way, (since.max(way.from)..before, max_rows), take)
+}
+
+/// An id above those of all deliveries that match `until`. So a walk need not pass everything that came later.
+fn ceiling(connection: &Connection, wanted: &Wanted) -> Result<i64> {
+    let Some(until) = wanted.until else { return Ok(i64::MAX) };
+    // Events whose ids ran ahead of their times by more than a minute, since the clock was set back.
+    let query = "SELECT 1 FROM event INDEXED BY event_out_of_order
+         WHERE received_at < (id >> 21) - 60000 AND received_at < ?1 LIMIT 1";
+    let ran_ahead = rows::first(connection, query, [until.millis()], |_| Ok(()))?.is_some();
+    Ok(if ran_ahead { i64::MAX } else { sequence_id(until.plus(MAX_AHEAD)) })
 }
 
 /// Walks along the index that leads.

@@ -16,6 +16,8 @@ pub mod follow_counts;
 pub mod maintenance;
 pub mod outcomes;
 pub mod overview;
+#[cfg(test)]
+mod page_times;
 pub mod readiness;
 pub mod replay;
 pub mod replay_matching;

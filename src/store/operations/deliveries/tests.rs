@@ -1,5 +1,6 @@
 use super::*;
-use crate::domain::ids::{AccountId, EventId};
+use crate::domain::ids::{AccountId, EventId, sequence_id};
+use crate::domain::page::Cursor;
 use crate::store::operations::fixture::{Fixture, at};
 
 impl Fixture {
@@ -101,4 +102,29 @@ async fn of_more_rare_deliveries_than_a_page_reads_all_are_listed_too() {
         // The second page has passed enough of the others to be led by the rare ones.
         assert!(pages <= 5, "{pages}");
     }
+}
+
+#[tokio::test]
+async fn an_incident_of_long_ago_fills_a_page_though_it_was_large() {
+    let fixture = Fixture::new().await;
+    let (bob, elsewhere) = fixture.another_account("bob", at(1)).await;
+    fixture.fill(&fixture.destination, 2 * MAX_WALK_ROWS, at(10), DeliveryState::Exhausted, Some(500)).await;
+    fixture.fill(&elsewhere, 5, at(15), DeliveryState::Exhausted, Some(500)).await;
+    fixture.fill(&fixture.destination, 2 * MAX_WALK_ROWS, at(20), DeliveryState::Succeeded, Some(200)).await;
+    fixture.fill(&fixture.destination, 2 * MAX_WALK_ROWS, at(30), DeliveryState::Exhausted, Some(404)).await;
+    let of_destination = DeliveryFilter { destination_id: Some(fixture.destination.id.clone()), ..Default::default() };
+    let of_account = DeliveryFilter { account_id: Some(fixture.account.id.clone()), ..Default::default() };
+    for of in [of_destination, of_account] {
+        let filter = DeliveryFilter { state: Some(DeliveryState::Exhausted), until: Some(at(30)), ..of.clone() };
+        let before = PageRequest { cursor: Some(Cursor(sequence_id(at(30)))), limit: 50 };
+        assert_eq!(fixture.store.deliveries(filter, before).await.unwrap().items.len(), 50);
+        let filter = DeliveryFilter { status_code: Some(500), ..of };
+        let first = PageRequest { cursor: None, limit: 50 };
+        assert_eq!(fixture.store.deliveries(filter, first).await.unwrap().items.len(), 50);
+    }
+    // Few events of its own reach further back than all failures.
+    let filter =
+        DeliveryFilter { account_id: Some(bob.id), state: Some(DeliveryState::Exhausted), ..Default::default() };
+    let page = fixture.store.deliveries(filter, PageRequest { cursor: None, limit: 5 }).await.unwrap();
+    assert_eq!((page.items.len(), page.next), (5, None));
 }

@@ -1,10 +1,11 @@
-//! Chooses the index that leads a walk over deliveries. An index of rare rows (a state other than succeeded, a status
-//! other than 2xx) leads if a page may read all of its rows. Otherwise the index of the account's events leads, since a
-//! destination has no index.
+//! Chooses the index that leads a walk over deliveries. There are indexes of rare rows (a state other than succeeded, a
+//! status other than 2xx) and of an account's events. A destination has no index: its account's events lead. If several
+//! indexes have all deliveries that match, the one leads whose rows reach furthest back. So a page is full if the
+//! deliveries that match are rare in any of them.
 
 use rusqlite::Connection;
 
-use super::filter::Wanted;
+use super::filter::{ToDestination, Wanted};
 use crate::domain::delivery::DeliveryState;
 use crate::error::Result;
 use crate::store::operations::rows;
@@ -12,6 +13,9 @@ use crate::store::operations::rows;
 /// Most rows of the leading index that one page of a list reads. Bounds the time of a page whose filter matches few
 /// rows.
 pub const MAX_WALK_ROWS: usize = 20_000;
+
+/// What a walk selects after the id of the delivery and that of its event.
+const COLUMNS: &str = "v.destination_key, v.state, v.status_code, v.attempt_count, v.first_duration_ms";
 
 /// A walk over the leading index, newest first. Each row has the columns [`COLUMNS`].
 pub struct Walk {
@@ -24,109 +28,121 @@ pub struct Walk {
     pub from: i64,
 }
 
-/// What a walk selects after the id of the delivery and that of its event.
-const COLUMNS: &str = "v.destination_key, v.state, v.status_code, v.attempt_count, v.first_duration_ms";
-
-/// A partial index of rare rows, and the value to look for in it.
-pub struct Rare {
-    index: &'static str,
-    /// With `?3` for the value. Repeats the index's own condition, else SQLite would not use the index.
-    condition: &'static str,
-    value: i64,
+/// A walk that may be chosen.
+pub struct Candidate {
+    /// The walk.
+    pub walk: Walk,
+    /// SQL for the ids in the leading index, newest first. Has the parameters `?1` to `?3` of the walk, and reads
+    /// nothing but the index.
+    pub ids: String,
+    /// How many rows the walk has for each of these ids. An estimate.
+    rows_each: usize,
 }
 
-impl Rare {
-    /// The walk that this index leads.
-    pub fn walk(&self) -> Walk {
-        let Self { index, condition, value } = self;
-        let query = format!(
-            "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v INDEXED BY {index}
-             WHERE {condition} AND v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC"
-        );
-        Walk { query, lead: vec![*value], from: 0 }
-    }
-
-    /// Counts the rows of the walk, up to one more than a page may read. Reads only the index.
-    pub fn count_query(&self) -> String {
-        let Self { index, condition, .. } = self;
-        format!(
-            "SELECT count(*) FROM (SELECT 1 FROM delivery v INDEXED BY {index}
-             WHERE {condition} AND v.id < ?1 AND v.id >= ?2 LIMIT {})",
-            MAX_WALK_ROWS + 1
-        )
-    }
-
-    /// Whether a page may read all rows of the walk from the id `before` (exclusive) down to `from`.
-    fn fits_a_page(&self, connection: &Connection, before: i64, from: i64) -> Result<bool> {
-        let params = (before, from, self.value);
-        let count = rows::first(connection, &self.count_query(), params, |row| row.get::<_, usize>(0))?;
-        Ok(count.is_some_and(|count| count <= MAX_WALK_ROWS))
+impl Candidate {
+    /// The id at which a page would have read all the rows that it may. `None` if it may read the whole walk.
+    fn reach(&self, connection: &Connection, before: i64, since: i64) -> Result<Option<i64>> {
+        let query = format!("{} LIMIT 1 OFFSET ?4", self.ids);
+        let params = (before, since.max(self.walk.from), self.walk.lead[0], MAX_WALK_ROWS / self.rows_each.max(1));
+        rows::first(connection, &query, params, |row| row.get(0))
     }
 }
 
 /// Chooses the walk over the ids from `since` up to `before`, which is left out.
 pub fn choose(connection: &Connection, wanted: &Wanted, before: i64, since: i64) -> Result<Walk> {
-    if wanted.event.is_none() {
-        let from = wanted.destination.as_ref().map_or(since, |destination| since.max(destination.first_id));
-        for rare in [rare_status(wanted), rare_state(wanted)].into_iter().flatten() {
-            if rare.fits_a_page(connection, before, from)? {
-                return Ok(Walk { from, ..rare.walk() });
+    let mut candidates = candidates(connection, wanted)?;
+    if candidates.len() < 2 {
+        return Ok(candidates.pop().map_or_else(|| alone(wanted), |one| one.walk));
+    }
+    let mut furthest = None;
+    for candidate in candidates {
+        match candidate.reach(connection, before, since)? {
+            None => return Ok(candidate.walk),
+            Some(id) if furthest.as_ref().is_none_or(|(reached, _)| id < *reached) => {
+                furthest = Some((id, candidate.walk));
             }
+            Some(_) => {}
         }
     }
-    Ok(usual(wanted))
+    Ok(furthest.map_or_else(|| alone(wanted), |(_, walk)| walk))
 }
 
-/// The index of statuses other than 2xx, if the filter wants one of these.
-pub fn rare_status(wanted: &Wanted) -> Option<Rare> {
+/// The walks along indexes that have all deliveries that match. None if the filter has an event, which has few
+/// deliveries.
+pub fn candidates(connection: &Connection, wanted: &Wanted) -> Result<Vec<Candidate>> {
+    if wanted.event.is_some() {
+        return Ok(Vec::new());
+    }
+    let events = match (&wanted.destination, wanted.account) {
+        (Some(destination), _) => Some(by_destination(destination)),
+        (None, Some(account)) => Some(by_account(connection, account)?),
+        (None, None) => None,
+    };
+    Ok([by_status(wanted), by_state(wanted), events].into_iter().flatten().collect())
+}
+
+fn by_status(wanted: &Wanted) -> Option<Candidate> {
     let status = wanted.status.filter(|status| !(200..=299).contains(status))?;
+    // Repeats the index's own condition, else SQLite would not use the index.
     let condition = "v.status_code = ?3 AND v.status_code NOT BETWEEN 200 AND 299";
-    Some(Rare { index: "delivery_by_status", condition, value: i64::from(status) })
+    Some(rare("delivery_by_status", condition, i64::from(status)))
 }
 
-/// The index of states other than succeeded, if the filter wants one of these.
-pub fn rare_state(wanted: &Wanted) -> Option<Rare> {
-    let value = wanted.state.filter(|state| *state != DeliveryState::Succeeded.code())?;
-    Some(Rare { index: "delivery_unsettled", condition: "v.state = ?3 AND v.state <> 1", value })
+fn by_state(wanted: &Wanted) -> Option<Candidate> {
+    let state = wanted.state.filter(|state| *state != DeliveryState::Succeeded.code())?;
+    Some(rare("delivery_unsettled", "v.state = ?3 AND v.state <> 1", state))
 }
 
-/// The walk if no index of rare rows has few enough of them.
-pub fn usual(wanted: &Wanted) -> Walk {
-    // An event's deliveries have ids in the order of their destinations' keys, so this order is that of the ids.
+/// The walk along an index of rare rows.
+fn rare(index: &str, condition: &str, value: i64) -> Candidate {
+    let rows =
+        format!("FROM delivery v INDEXED BY {index} WHERE {condition} AND v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC");
+    let query = format!("SELECT v.id, v.event_id, {COLUMNS} {rows}");
+    let walk = Walk { query, lead: vec![value], from: 0 };
+    Candidate { walk, ids: format!("SELECT v.id {rows}"), rows_each: 1 }
+}
+
+/// The ids of an account's events.
+const EVENTS: &str = "SELECT e.id FROM event e INDEXED BY event_by_account
+     WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC";
+
+fn by_destination(destination: &ToDestination) -> Candidate {
+    // Nearly every event of the account has a delivery for the destination. The left join also returns events without
+    // one: they count as rows read, so the walk stays bounded.
+    let query = format!(
+        "SELECT coalesce(v.id, e.id), e.id, {COLUMNS}
+         FROM event e INDEXED BY event_by_account LEFT JOIN delivery v INDEXED BY delivery_by_event
+         ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
+         WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC"
+    );
+    let walk = Walk { query, lead: vec![destination.account, destination.key], from: destination.first_id };
+    Candidate { walk, ids: EVENTS.to_owned(), rows_each: 1 }
+}
+
+fn by_account(connection: &Connection, account: i64) -> Result<Candidate> {
+    // A delivery's id lies between its event's id and the next event's id, so this order is that of the ids.
+    let query = format!(
+        "SELECT v.id, v.event_id, {COLUMNS}
+         FROM event e INDEXED BY event_by_account CROSS JOIN delivery v INDEXED BY delivery_by_event
+         ON v.event_id = e.id WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 AND v.id < ?1
+         ORDER BY e.id DESC, v.destination_key DESC"
+    );
+    // An event has a delivery for each destination that the account had.
+    let count = "SELECT count(*) FROM destination INDEXED BY destination_by_account WHERE account_key = ?1";
+    let rows_each = rows::first(connection, count, [account], |row| row.get(0))?.unwrap_or(1);
+    let walk = Walk { query, lead: vec![account], from: 0 };
+    Ok(Candidate { walk, ids: EVENTS.to_owned(), rows_each })
+}
+
+/// The walk if there is nothing to choose from: over an event's deliveries, or over all.
+pub fn alone(wanted: &Wanted) -> Walk {
     if let Some(event) = wanted.event {
+        // An event's deliveries have ids in the order of their destinations' keys, so this order is that of the ids.
         let query = format!(
             "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v INDEXED BY delivery_by_event
              WHERE v.event_id = ?3 AND v.id < ?1 AND v.id >= ?2 ORDER BY v.destination_key DESC"
         );
         return Walk { query, lead: vec![event], from: 0 };
-    }
-    if let Some(destination) = &wanted.destination {
-        // Nearly every event of the account has a delivery for the destination. The left join also returns events
-        // without one: they count as rows read, so the walk stays bounded.
-        let query = format!(
-            "SELECT coalesce(v.id, e.id), e.id, {COLUMNS}
-             FROM event e INDEXED BY event_by_account LEFT JOIN delivery v INDEXED BY delivery_by_event
-             ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
-             WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC"
-        );
-        let lead = vec![destination.account, destination.key];
-        return Walk { query, lead, from: destination.first_id };
-    }
-    if let Some(status) = rare_status(wanted) {
-        return status.walk();
-    }
-    if let Some(account) = wanted.account {
-        // A delivery's id lies between its event's id and the next event's id, so this order is that of the ids.
-        let query = format!(
-            "SELECT v.id, v.event_id, {COLUMNS}
-             FROM event e INDEXED BY event_by_account CROSS JOIN delivery v INDEXED BY delivery_by_event
-             ON v.event_id = e.id WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 AND v.id < ?1
-             ORDER BY e.id DESC, v.destination_key DESC"
-        );
-        return Walk { query, lead: vec![account], from: 0 };
-    }
-    if let Some(state) = rare_state(wanted) {
-        return state.walk();
     }
     let query = format!(
         "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v NOT INDEXED
