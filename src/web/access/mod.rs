@@ -93,7 +93,8 @@ impl AdminAuth {
         self.session(headers, now).is_some()
     }
 
-    fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<SessionLifetime> {
+    /// The open session whose cookie the request has.
+    pub fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<SessionLifetime> {
         self.cookie.values(headers).find_map(|token| self.sessions.find(token, now))
     }
 

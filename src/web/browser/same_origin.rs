@@ -37,6 +37,29 @@ impl OriginPolicy {
     /// 421 for a `Host` that is neither loopback nor the host of the public URL. 403 for a change that a foreign page
     /// asks for. 415 for a body that a foreign page could send without a preflight.
     pub fn check(&self, caller: Caller, method: &Method, headers: &HeaderMap) -> ApiResult<()> {
+        self.check_origin(caller, method, headers)?;
+        // HTML forms can send some media types across origins. JSON is not one of them.
+        if !method.is_safe() && has_body(headers) && headers.contains_key(CONTENT_TYPE) {
+            media_type::check(headers, Accepts::MergePatch)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a request to a page of the dashboard, whose forms send no JSON. In place of the media type, a change must
+    /// say which page it comes from, as every browser does: a form of a foreign page may leave out neither header.
+    ///
+    /// # Errors
+    /// 421 and 403 as for [`check`](Self::check).
+    pub fn check_form(&self, method: &Method, headers: &HeaderMap) -> ApiResult<()> {
+        // Pages of the allowed origins may use the API with a token of their own, but not these pages.
+        let is_known = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
+        if !method.is_safe() && !is_known {
+            return Err(foreign());
+        }
+        self.check_origin(Caller::Browser, method, headers)
+    }
+
+    fn check_origin(&self, caller: Caller, method: &Method, headers: &HeaderMap) -> ApiResult<()> {
         // That there is at most one `Host` header was checked before, in `host`.
         let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         if !is_loopback(host) && !self.public.as_ref().is_some_and(|public| public.has_host(host)) {
@@ -58,16 +81,12 @@ impl OriginPolicy {
             headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(fits))
         };
         let is_own = fits(ORIGIN.as_str(), &own_origin) && fits("sec-fetch-site", &same_site);
-        if !is_own && !is_friend {
-            let detail = "A page of another origin may not change anything here.";
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", detail));
-        }
-        // HTML forms can send some media types across origins. JSON is not one of them.
-        if has_body(headers) && headers.contains_key(CONTENT_TYPE) {
-            media_type::check(headers, Accepts::MergePatch)?;
-        }
-        Ok(())
+        if is_own || is_friend { Ok(()) } else { Err(foreign()) }
     }
+}
+
+fn foreign() -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "foreign_origin", "A page of another origin may not change anything here.")
 }
 
 fn has_body(headers: &HeaderMap) -> bool {

@@ -6,16 +6,16 @@ use poem::http::header::{
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers of every response.
-static ALWAYS: [(HeaderName, HeaderValue); 4] = [
+static ALWAYS: [(HeaderName, HeaderValue); 3] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
 /// Headers of every response that does not set them itself. By default a response is data: it loads nothing, and no
 /// cache keeps it, because it may hold secrets.
-static UNLESS_SAID: [(HeaderName, HeaderValue); 2] = [
+static UNLESS_SAID: [(HeaderName, HeaderValue); 3] = [
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
