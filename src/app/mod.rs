@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiContext, Pages};
-use crate::dashboard::{self, DashboardApi};
+use crate::dashboard::{self, DashboardContext};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
 use crate::domain::login::LoginKey;
@@ -199,12 +199,17 @@ impl Running {
         let access = Arc::new(access);
         let origins = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
-        let dashboard = DashboardApi {
+        let dashboard = dashboard::pages(DashboardContext {
+            store: store.clone(),
             access: Arc::clone(&access),
             origins: origins.clone(),
+            network: Arc::clone(&network),
             bodies: bodies.clone(),
+            test_sender: engine.tester(),
+            engine: engine.watcher(),
+            url: base.clone(),
             clock: clock::wall,
-        };
+        });
         let context = ApiContext {
             store: store.clone(),
             access,

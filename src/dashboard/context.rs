@@ -1,0 +1,110 @@
+//! What all pages share, and who may see them. A page is for a session, or for everybody under `--dev`.
+
+use std::sync::Arc;
+
+use poem::Request;
+use poem::http::StatusCode;
+
+use super::respond::{PageError, PageResult};
+use super::view::frame::Frame;
+use crate::domain::network::NetworkPolicy;
+use crate::domain::ports::{SendTest, WatchEngine};
+use crate::domain::time::Timestamp;
+use crate::store::Store;
+use crate::web::access::{AdminAccess, AdminAuth, SessionLifetime};
+use crate::web::body::BodyLimits;
+use crate::web::browser::same_origin::OriginPolicy;
+use crate::web::problem::{ApiError, ApiResult};
+
+/// What pages need. `app` makes the one instance.
+pub struct DashboardContext {
+    /// The database.
+    pub store: Store,
+    /// Who may see the pages.
+    pub access: Arc<AdminAccess>,
+    /// Which origins belong to this server.
+    pub origins: OriginPolicy,
+    /// Addresses to which deliveries may be sent.
+    pub network: Arc<NetworkPolicy>,
+    /// Limits of request bodies.
+    pub bodies: BodyLimits,
+    /// Sends test requests to destinations, outside the queue.
+    pub test_sender: Arc<dyn SendTest>,
+    /// Knows which destinations are slow now.
+    pub engine: Arc<dyn WatchEngine>,
+    /// URL of the server for browsers, for the commands that pages offer.
+    pub url: String,
+    /// Reads the wall clock.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Somebody who may see the pages.
+pub struct Visitor {
+    /// The session, and the time of its check. `None` under `--dev`.
+    session: Option<(SessionLifetime, Timestamp)>,
+    /// When the request came.
+    pub now: Timestamp,
+}
+
+impl DashboardContext {
+    /// Lets a request in, or gives the login form.
+    ///
+    /// # Errors
+    /// The login form with 401. 421 and 403 for pages of other origins.
+    pub fn enter(&self, request: &Request) -> PageResult<Visitor> {
+        let now = (self.clock)();
+        self.check_origin(request)?;
+        let session = match &*self.access {
+            AdminAccess::Dev => None,
+            AdminAccess::Token(auth) => {
+                let session = auth.session(request.headers(), now);
+                Some((session.ok_or_else(|| PageError::login(None, StatusCode::UNAUTHORIZED))?, now))
+            }
+        };
+        Ok(Visitor { session, now })
+    }
+
+    /// Checks that a request comes from this server's own pages, or only reads.
+    ///
+    /// # Errors
+    /// 421 and 403 for other origins.
+    pub fn check_origin(&self, request: &Request) -> PageResult<()> {
+        self.origins.check_form(request.method(), request.headers()).map_err(PageError::plain)
+    }
+
+    /// Whether the request comes from a browser that has not logged in.
+    pub fn is_logged_out(&self, request: &Request) -> bool {
+        match &*self.access {
+            AdminAccess::Dev => false,
+            AdminAccess::Token(auth) => !auth.has_session(request.headers(), (self.clock)()),
+        }
+    }
+
+    /// What checks tokens and sessions.
+    ///
+    /// # Errors
+    /// 409 under `--dev`, where nobody logs in.
+    pub fn auth(&self) -> ApiResult<&AdminAuth> {
+        match &*self.access {
+            AdminAccess::Token(auth) => Ok(auth),
+            AdminAccess::Dev => {
+                Err(ApiError::new(StatusCode::CONFLICT, "no_login", "Under --dev nobody needs to log in."))
+            }
+        }
+    }
+}
+
+impl Visitor {
+    /// The parts that are the same on every page. `section` is the entry of the menu that is marked.
+    pub fn frame(&self, section: &'static str) -> Frame {
+        Frame { section, can_log_out: self.session.is_some(), now: self.now, notice: None, live: String::new() }
+    }
+
+    /// Resolves when the visitor may no longer see the pages. Without a session this never resolves.
+    pub async fn over(self) {
+        match self.session {
+            Some((life, since)) => life.over(since).await,
+            None => std::future::pending().await,
+        }
+    }
+}

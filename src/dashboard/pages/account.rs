@@ -1,0 +1,269 @@
+//! One account: its destinations, how to send to it, its settings and its token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use poem::http::StatusCode;
+use poem::{Body, Request};
+use poem_openapi::OpenApi;
+
+use super::destination_form::{self, DestinationForm};
+use super::{address, path_id, query};
+use crate::dashboard::context::{DashboardContext, Visitor};
+use crate::dashboard::form::{Field, Form, parsed};
+use crate::dashboard::respond::{PageResult, redirect, show, show_error};
+use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::time::{self, At};
+use crate::dashboard::view::words::{self, Badge};
+use crate::domain::account::{Account, AccountFields};
+use crate::domain::document::Document;
+use crate::domain::event::IncomingEvent;
+use crate::domain::ids::AccountId;
+use crate::domain::json;
+use crate::domain::page::{MAX_LIMIT, PageRequest};
+use crate::domain::secret::{AppToken, SigningSecret};
+use crate::error::Kind;
+
+/// A document to try with.
+pub const SAMPLE: &str = r#"{"order_id": 1042, "status": "paid", "total": "19.90"}"#;
+
+/// Stands for a token that only its owner knows.
+const PLACEHOLDER: &str = "TOKEN";
+
+/// How long an old token may go on working, as the page offers it: seconds, and words.
+const GRACES: [(u64, &str); 4] =
+    [(0, "stop at once"), (3_600, "work for 1 hour"), (86_400, "work for 1 day"), (604_800, "work for 1 week")];
+
+/// How to send an event.
+pub struct Send {
+    /// The token, or a placeholder.
+    pub token: String,
+    /// A command for a terminal.
+    pub command: String,
+}
+
+/// The command that sends [`SAMPLE`] with `token`.
+pub fn curl(url: &str, token: &str) -> Send {
+    let command = format!(
+        "curl -s {url}/server/incoming_data \\\n  -H 'CL-XTOKEN: {token}' -H 'Content-Type: application/json' \\\n  -d '{SAMPLE}'"
+    );
+    Send { token: token.to_owned(), command }
+}
+
+/// The command without a token, for an account whose token is not known.
+pub fn curl_without_token(url: &str) -> Send {
+    curl(url, PLACEHOLDER)
+}
+
+struct Row {
+    id: String,
+    label: String,
+    health: Badge,
+    since: Option<At>,
+}
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage {
+    frame: Frame,
+    id: String,
+    name: String,
+    token_hint: String,
+    created: At,
+    rows: Vec<Row>,
+    next: Option<String>,
+    send: Send,
+    sample: Field,
+    email: Field,
+    account_name: Field,
+    website: Field,
+    edits: bool,
+    graces: [(u64, &'static str); 4],
+    confirm: Field,
+    destination: DestinationForm,
+    log: String,
+}
+
+/// What of a page's forms is shown again with errors. Empty where the page is just shown.
+#[derive(Default)]
+struct Tried {
+    settings: Option<Form>,
+    sample: Option<Field>,
+    confirm: Option<Field>,
+    destination: Option<DestinationForm>,
+}
+
+/// The page with a token that is shown once.
+#[derive(Template)]
+#[template(path = "token.html")]
+pub struct TokenPage {
+    /// Everything around the content.
+    pub frame: Frame,
+    /// Whether the account is new. Otherwise its token was rotated.
+    pub is_new: bool,
+    /// Name of the account.
+    pub name: String,
+    /// Id of the account.
+    pub account_id: String,
+    /// How long the old token still works, in words.
+    pub grace: Option<String>,
+    /// The token, and how to use it.
+    pub send: Send,
+}
+
+/// The page of one account.
+pub struct AccountPages(pub Arc<DashboardContext>);
+
+#[OpenApi]
+impl AccountPages {
+    #[oai(path = "/accounts/:account_id", method = "get", hidden)]
+    async fn page(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        show(&self.made(&visitor, request, Tried::default()).await?)
+    }
+
+    #[oai(path = "/accounts/:account_id", method = "post", hidden)]
+    async fn save(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id: AccountId = path_id(request, "account")?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let email = form.required("email", parsed);
+        let name = form.required("account_name", parsed);
+        let website = form.optional("website", parsed);
+        if let (Some(email), Some(name), Some(website)) = (email, name, website) {
+            let fields = AccountFields { email, name, website };
+            match self.0.store.replace_account(id.clone(), fields, visitor.now).await {
+                Ok(_) => return redirect(&format!("/accounts/{id}"), "saved"),
+                Err(error) if error.kind() == Kind::Conflict => form.fault("email", error.detail()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.refused(&visitor, request, Tried { settings: Some(form), ..Tried::default() }).await
+    }
+
+    #[oai(path = "/accounts/:account_id/delete", method = "post", hidden)]
+    async fn delete(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id: AccountId = path_id(request, "account")?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let account = self.0.store.account(id.clone()).await?;
+        if form.text("confirm") == account.name.as_str() {
+            self.0.store.delete_account(id, visitor.now).await?;
+            return redirect("/accounts", "account-deleted");
+        }
+        form.fault("confirm", format!("must be the name of the account: {}", account.name));
+        self.refused(&visitor, request, Tried { confirm: Some(form.field("confirm")), ..Tried::default() }).await
+    }
+
+    #[oai(path = "/accounts/:account_id/rotate-token", method = "post", hidden)]
+    async fn rotate(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id: AccountId = path_id(request, "account")?;
+        let form = Form::read(request, body, &self.0.bodies).await?;
+        let asked = form.text("grace_seconds");
+        let grace =
+            GRACES.into_iter().find(|(seconds, _)| seconds.to_string() == asked).map_or(0, |(seconds, _)| seconds);
+        let token = AppToken::generate();
+        let grace = Duration::from_secs(grace);
+        let account = self.0.store.rotate_token(id, token.digest(), token.hint(), grace, visitor.now).await?;
+        show(&TokenPage {
+            frame: visitor.frame("accounts"),
+            is_new: false,
+            name: account.name.to_string(),
+            account_id: account.id.to_string(),
+            grace: (!grace.is_zero()).then(|| time::long(grace)),
+            send: curl(&self.0.url, token.reveal()),
+        })
+    }
+
+    #[oai(path = "/accounts/:account_id/destinations", method = "post", hidden)]
+    async fn create_destination(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id: AccountId = path_id(request, "account")?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        if let Some(fields) = destination_form::read(&mut form, &self.0.network, None) {
+            let made = self.0.store.create_destination(id, fields, SigningSecret::generate(), visitor.now).await;
+            match made {
+                Ok(destination) => {
+                    return redirect(&format!("/destinations/{}", destination.id), "destination-created");
+                }
+                Err(error) if error.kind() == Kind::Conflict => form.fault("url", error.detail()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let destination = Some(DestinationForm::again(&form));
+        self.refused(&visitor, request, Tried { destination, ..Tried::default() }).await
+    }
+
+    #[oai(path = "/accounts/:account_id/send", method = "post", hidden)]
+    async fn send(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id: AccountId = path_id(request, "account")?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let account = self.0.store.account(id).await?;
+        let text = form.text("document").as_bytes().to_vec();
+        match json::check(&text) {
+            Ok(()) => {
+                let memory = self.0.bodies.memory.reserve(text.len()).map_err(|_| crate::web::body::no_memory())?;
+                let payload = Document::new(text, memory);
+                let event = IncomingEvent { account: account.key, payload, idempotency_key: None };
+                let accepted = self.0.store.accept_event(event, false, visitor.now).await?;
+                redirect(&format!("/events/{}", accepted.event_id), "sent")
+            }
+            Err(message) => {
+                form.fault("document", message);
+                let sample = Some(form.field("document"));
+                self.refused(&visitor, request, Tried { sample, ..Tried::default() }).await
+            }
+        }
+    }
+}
+
+impl AccountPages {
+    async fn refused(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult {
+        show_error(StatusCode::UNPROCESSABLE_ENTITY, &self.made(visitor, request, tried).await?)
+    }
+
+    async fn made(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult<AccountPage> {
+        let id: AccountId = path_id(request, "account")?;
+        let asked = query(request);
+        let account = self.0.store.account(id.clone()).await?;
+        let cursor = Some(asked.text("cursor")).filter(|cursor| !cursor.is_empty()).map(str::parse).transpose();
+        let cursor = cursor.map_err(crate::web::problem::ApiError::bad_parameter)?;
+        let page = self.0.store.destinations(id.clone(), PageRequest { limit: MAX_LIMIT, cursor }).await?;
+        let rows = page.items.into_iter().map(|one| Row {
+            id: one.id.to_string(),
+            label: format!("{} {}", one.fields.method, one.fields.url.as_str()),
+            health: words::health(&one, visitor.now),
+            since: one.pause.map(|pause| pause.at).or(one.failing_since).map(At),
+        });
+        let path = format!("/accounts/{id}");
+        let live = address("/live", &[("account_id", id.as_str())]);
+        let settings = tried.settings.as_ref();
+        let field = |name, value: &str| settings.map_or_else(|| Field::new(name, value), |form| form.field(name));
+        Ok(AccountPage {
+            frame: visitor.frame("accounts").live(live).noticing(asked.text("done")),
+            name: account.name.to_string(),
+            token_hint: account.token_hint.clone(),
+            created: At(account.created_at),
+            rows: rows.collect(),
+            next: page.next.map(|next| address(&path, &[("cursor", &next.to_string())])),
+            send: curl_without_token(&self.0.url),
+            sample: tried.sample.unwrap_or_else(|| Field::new("document", SAMPLE)),
+            email: field("email", account.email.as_str()),
+            account_name: field("account_name", account.name.as_str()),
+            website: field("website", website(&account)),
+            edits: settings.is_some(),
+            graces: GRACES,
+            confirm: tried.confirm.unwrap_or_else(|| Field::new("confirm", "")),
+            destination: tried.destination.unwrap_or_default(),
+            log: address("/deliveries", &[("account_id", id.as_str())]),
+            id: id.to_string(),
+        })
+    }
+}
+
+fn website(account: &Account) -> &str {
+    account.website.as_ref().map_or("", |website| website.as_str())
+}

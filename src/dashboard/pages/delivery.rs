@@ -1,0 +1,211 @@
+//! One delivery: what is sent, every attempt with its response, and what happens next.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{Body, Request};
+use poem_openapi::OpenApi;
+
+use super::{address, back, path_id, query};
+use crate::dashboard::context::DashboardContext;
+use crate::dashboard::form::Form;
+use crate::dashboard::respond::{PageResult, redirect, show};
+use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::payload::{self, Shown};
+use crate::dashboard::view::time::{self, At, CountDown};
+use crate::dashboard::view::words::{self, Badge};
+use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use crate::domain::destination::Destination;
+use crate::domain::headers::{MASK, holds_secret};
+use crate::domain::ids::DeliveryId;
+use crate::domain::outgoing::OutgoingRequest;
+use crate::domain::time::Timestamp;
+
+/// One attempt.
+struct AttemptRow {
+    number: u32,
+    at: At,
+    duration: String,
+    is_good: bool,
+    result: String,
+    todo: &'static str,
+    detail: String,
+    body: String,
+    is_cut: bool,
+}
+
+/// What is sent, with the settings of now.
+struct Sent {
+    request_line: String,
+    headers: Vec<(String, String)>,
+    /// Why no request can be made.
+    wrong: Option<String>,
+    has_body: bool,
+}
+
+#[derive(Template)]
+#[template(path = "delivery.html")]
+struct DeliveryPage {
+    frame: Frame,
+    id: String,
+    state: Badge,
+    is_pending: bool,
+    destination_id: String,
+    label: String,
+    health: Badge,
+    is_paused: bool,
+    held: Option<CountDown>,
+    account_id: String,
+    account: String,
+    event_id: String,
+    received: At,
+    size: String,
+    next: Option<CountDown>,
+    next_words: &'static str,
+    sent: Sent,
+    pretty: Shown,
+    raw: Shown,
+    attempts: Vec<AttemptRow>,
+    attempt_count: String,
+    alike: String,
+    same_event: String,
+}
+
+/// The page of one delivery.
+pub struct DeliveryPages(pub Arc<DashboardContext>);
+
+#[OpenApi]
+impl DeliveryPages {
+    #[oai(path = "/deliveries/:delivery_id", method = "get", hidden)]
+    async fn page(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let (store, now, asked) = (&self.0.store, visitor.now, query(request));
+        let (delivery, attempts) = store.delivery(id(request)?).await?;
+        let destination = store.destination(delivery.destination_id.clone()).await?;
+        let account = store.account(delivery.account_id.clone()).await?;
+        let (event, document) = store.event(delivery.event_id).await?;
+        let live = address("/live", &[("destination_id", destination.id.as_str())]);
+        show(&DeliveryPage {
+            frame: visitor.frame("deliveries").live(live).noticing(asked.text("done")),
+            id: delivery.id.to_string(),
+            state: words::state(delivery.state),
+            is_pending: delivery.state == DeliveryState::Pending,
+            destination_id: destination.id.to_string(),
+            label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),
+            health: words::health(&destination, now),
+            is_paused: destination.pause.is_some(),
+            held: destination.held_until.filter(|until| *until > now).map(CountDown),
+            account_id: account.id.to_string(),
+            account: account.name.to_string(),
+            event_id: event.id.to_string(),
+            received: At(event.received_at),
+            size: words::bytes(event.payload_bytes),
+            next: delivery.next_attempt_at.map(CountDown),
+            next_words: next(&delivery, &destination),
+            sent: sent(&destination, &delivery, &document, now),
+            pretty: payload::pretty(&document),
+            raw: payload::raw(&document),
+            attempts: attempts.into_iter().rev().map(attempt).collect(),
+            attempt_count: words::count(u64::from(delivery.attempt_count)),
+            alike: alike(&delivery),
+            same_event: address("/deliveries", &[("event_id", &delivery.event_id.to_string())]),
+        })
+    }
+
+    #[oai(path = "/deliveries/:delivery_id/retry", method = "post", hidden)]
+    async fn retry(&self, request: &Request, body: Body) -> PageResult {
+        self.0.enter(request)?;
+        let id = id(request)?;
+        let form = Form::read(request, body, &self.0.bodies).await?;
+        self.0.store.retry_delivery(id).await?;
+        redirect(back(&form, &format!("/deliveries/{id}")), "retried")
+    }
+
+    #[oai(path = "/deliveries/:delivery_id/cancel", method = "post", hidden)]
+    async fn cancel(&self, request: &Request) -> PageResult {
+        self.0.enter(request)?;
+        let id = id(request)?;
+        self.0.store.cancel_delivery(id).await?;
+        redirect(&format!("/deliveries/{id}"), "cancelled")
+    }
+}
+
+fn id(request: &Request) -> PageResult<DeliveryId> {
+    path_id(request, "delivery")
+}
+
+fn next(delivery: &Delivery, destination: &Destination) -> &'static str {
+    match delivery.state {
+        DeliveryState::Succeeded => "Nothing. The delivery succeeded.",
+        DeliveryState::Cancelled => "Nothing. The delivery was cancelled.",
+        DeliveryState::Exhausted => "Nothing by itself: all attempts of the schedule failed. Send it again.",
+        DeliveryState::Pending if destination.pause.is_some() => {
+            "It waits, because the destination is paused. Resume the destination to send it."
+        }
+        DeliveryState::Pending if delivery.attempt_count == 0 => "The first attempt is made as soon as possible.",
+        DeliveryState::Pending => "It is tried again by itself.",
+    }
+}
+
+/// Address of the page that sends all deliveries again that ended like this one.
+fn alike(delivery: &Delivery) -> String {
+    let status = delivery.status_code.filter(|_| delivery.error.is_some()).map(|status| status.to_string());
+    address(
+        "/deliveries/replay",
+        &[
+            ("destination_id", delivery.destination_id.as_str()),
+            ("state", delivery.state.as_str()),
+            ("status_code", status.as_deref().unwrap_or_default()),
+        ],
+    )
+}
+
+fn sent(destination: &Destination, delivery: &Delivery, document: &[u8], now: Timestamp) -> Sent {
+    match OutgoingRequest::build(destination, delivery.event_id, document, now) {
+        Ok(request) => {
+            let masked = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+                // A signature is no secret, but this one was made for the page, and none like it was sent.
+                let made = matches!(&*name, "webhook-timestamp" | "webhook-signature");
+                let value = match () {
+                    () if made => "made for each attempt".to_owned(),
+                    () if holds_secret(&name) => MASK.to_owned(),
+                    () => value.into_owned(),
+                };
+                (name.into_owned(), value)
+            };
+            Sent {
+                request_line: format!("{} {}", request.method, request.url),
+                has_body: request.body.is_some(),
+                headers: request.headers.into_iter().map(masked).collect(),
+                wrong: None,
+            }
+        }
+        Err(error) => Sent {
+            request_line: String::new(),
+            headers: Vec::new(),
+            wrong: Some(format!(
+                "With the document in it the URL would have {} bytes, and at most 8,000 are sent.",
+                error.0
+            )),
+            has_body: false,
+        },
+    }
+}
+
+fn attempt(attempt: LoggedAttempt) -> AttemptRow {
+    let (result, todo) = match attempt.error {
+        Some(class) => words::error(class, attempt.status_code),
+        None => (attempt.status_code.map(|status| status.to_string()).unwrap_or_default(), ""),
+    };
+    AttemptRow {
+        number: attempt.number,
+        at: At(attempt.at),
+        duration: time::short(attempt.duration),
+        is_good: attempt.error.is_none(),
+        result,
+        todo,
+        detail: attempt.detail.unwrap_or_default(),
+        body: payload::raw(&attempt.body).text,
+        is_cut: attempt.body_truncated,
+    }
+}

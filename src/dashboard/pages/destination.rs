@@ -1,0 +1,283 @@
+//! One destination: its health over time, its settings, its secret, and what can be done about it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::http::StatusCode;
+use poem::{Body, Request};
+use poem_openapi::OpenApi;
+use tokio::sync::oneshot;
+
+use super::account::SAMPLE;
+use super::destination_form::{self, DestinationForm};
+use super::overview::{latency_words, success};
+use super::{address, path_id, query};
+use crate::dashboard::context::{DashboardContext, Visitor};
+use crate::dashboard::form::{Field, Form};
+use crate::dashboard::respond::{PageResult, redirect, show, show_error};
+use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
+use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::payload;
+use crate::dashboard::view::rows::{DeliveryRow, rows};
+use crate::dashboard::view::time::{self, At, CountDown};
+use crate::dashboard::view::words::{self, Badge};
+use crate::domain::delivery::{Attempt, DeliveryState};
+use crate::domain::destination::Destination;
+use crate::domain::ids::DestinationId;
+use crate::domain::page::PageRequest;
+use crate::domain::secret::SigningSecret;
+use crate::domain::stats::StatsRequest;
+use crate::domain::time::Timestamp;
+use crate::error::{Error, Unavailable};
+use crate::store::DeliveryFilter;
+
+/// Deliveries that the page shows.
+const NEWEST: u16 = 10;
+
+/// A test, and what came back.
+pub struct Tested {
+    /// Whether the status is 2xx.
+    pub is_good: bool,
+    /// Status or error, in words.
+    pub result: String,
+    /// What to do about an error.
+    pub todo: &'static str,
+    /// More about an error.
+    pub detail: String,
+    /// How long it took.
+    pub duration: String,
+    /// The body of the response.
+    pub body: String,
+}
+
+#[derive(Template)]
+#[template(path = "destination.html")]
+struct DestinationPage {
+    frame: Frame,
+    id: String,
+    label: String,
+    account: String,
+    account_id: String,
+    health: Badge,
+    why: &'static str,
+    since: Option<At>,
+    is_paused: bool,
+    held: Option<CountDown>,
+    pending: String,
+    missed: String,
+    window: Window,
+    windows: [Window; 4],
+    chart: Chart,
+    success: String,
+    latency: Option<(String, String, String)>,
+    newest: Vec<DeliveryRow>,
+    log: String,
+    form: DestinationForm,
+    headers: Vec<(String, String)>,
+    secret: Option<String>,
+    test: Option<Tested>,
+    confirm: Field,
+    created: At,
+}
+
+/// What of a page's forms is shown again, or was asked for. Empty where the page is just shown.
+#[derive(Default)]
+struct Tried {
+    form: Option<DestinationForm>,
+    confirm: Option<Field>,
+    secret: Option<String>,
+    test: Option<Tested>,
+}
+
+/// The page of one destination.
+pub struct DestinationPages(pub Arc<DashboardContext>);
+
+#[OpenApi]
+impl DestinationPages {
+    #[oai(path = "/destinations/:destination_id", method = "get", hidden)]
+    async fn page(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        show(&self.made(&visitor, request, Tried::default()).await?)
+    }
+
+    #[oai(path = "/destinations/:destination_id", method = "post", hidden)]
+    async fn save(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id = id(request)?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let old = self.0.store.destination(id.clone()).await?.fields;
+        if let Some(fields) = destination_form::read(&mut form, &self.0.network, Some(&old)) {
+            self.0.store.replace_destination(id.clone(), fields, visitor.now).await?;
+            return redirect(&page_of(&id), "saved");
+        }
+        let form = Some(DestinationForm::again(&form));
+        self.refused(&visitor, request, Tried { form, ..Tried::default() }).await
+    }
+
+    #[oai(path = "/destinations/:destination_id/delete", method = "post", hidden)]
+    async fn delete(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id = id(request)?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let destination = self.0.store.destination(id.clone()).await?;
+        let host = destination.fields.url.host();
+        if form.text("confirm") == host {
+            self.0.store.delete_destination(id, visitor.now).await?;
+            return redirect(&format!("/accounts/{}", destination.account_id), "destination-deleted");
+        }
+        form.fault("confirm", format!("must be the host of the destination: {host}"));
+        let confirm = Some(form.field("confirm"));
+        self.refused(&visitor, request, Tried { confirm, ..Tried::default() }).await
+    }
+
+    #[oai(path = "/destinations/:destination_id/pause", method = "post", hidden)]
+    async fn pause(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id = id(request)?;
+        self.0.store.pause_destination(id.clone(), visitor.now).await?;
+        redirect(&page_of(&id), "paused")
+    }
+
+    #[oai(path = "/destinations/:destination_id/resume", method = "post", hidden)]
+    async fn resume(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id = id(request)?;
+        self.0.store.resume_destination(id.clone(), visitor.now).await?;
+        redirect(&page_of(&id), "resumed")
+    }
+
+    #[oai(path = "/destinations/:destination_id/signing-secret", method = "post", hidden)]
+    async fn secret(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let destination = self.0.store.destination(id(request)?).await?;
+        let secret = Some(destination.secrets.current.reveal());
+        show(&self.made(&visitor, request, Tried { secret, ..Tried::default() }).await?)
+    }
+
+    #[oai(path = "/destinations/:destination_id/rotate-signing-secret", method = "post", hidden)]
+    async fn rotate_secret(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id = id(request)?;
+        let rotated = self.0.store.rotate_signing_secret(id, SigningSecret::generate(), visitor.now).await?;
+        let secret = Some(rotated.secrets.current.reveal());
+        let mut page = self.made(&visitor, request, Tried { secret, ..Tried::default() }).await?;
+        page.frame = page.frame.noticing("secret-rotated");
+        show(&page)
+    }
+
+    #[oai(path = "/destinations/:destination_id/test", method = "post", hidden)]
+    async fn test(&self, request: &Request) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let id = id(request)?;
+        let destination = self.0.store.destination(id.clone()).await?;
+        let held = destination.held_until;
+        let (done, attempt) = oneshot::channel();
+        let done = Box::new(move |attempt| drop(done.send(attempt)));
+        self.0.test_sender.send_test(destination, SAMPLE.as_bytes().into(), done);
+        let busy = |_| Error::unavailable(Unavailable::EngineBusy, "No test can be sent now; try again.");
+        let attempt = attempt.await.map_err(busy)?;
+        if let Some(held) = held.filter(|_| attempt.outcome.is_success()) {
+            // The answer is shown, even if the hold cannot be lifted.
+            let lifted = self.0.store.lift_hold(id, held).await;
+            let _ = lifted.inspect_err(|error| tracing::warn!(%error, "a hold stays after a test that went well"));
+        }
+        let test = Some(tested(&attempt));
+        show(&self.made(&visitor, request, Tried { test, ..Tried::default() }).await?)
+    }
+}
+
+fn id(request: &Request) -> PageResult<DestinationId> {
+    path_id(request, "destination")
+}
+
+fn page_of(id: &DestinationId) -> String {
+    format!("/destinations/{id}")
+}
+
+fn tested(attempt: &Attempt) -> Tested {
+    let (result, todo) = match attempt.outcome.error() {
+        Some(class) => words::error(class, attempt.outcome.status()),
+        None => (attempt.outcome.status().map(|status| status.to_string()).unwrap_or_default(), ""),
+    };
+    Tested {
+        is_good: attempt.outcome.is_success(),
+        result,
+        todo,
+        detail: attempt.detail.clone().unwrap_or_default(),
+        duration: time::short(attempt.duration),
+        body: payload::raw(&attempt.body).text,
+    }
+}
+
+impl DestinationPages {
+    async fn refused(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult {
+        show_error(StatusCode::UNPROCESSABLE_ENTITY, &self.made(visitor, request, tried).await?)
+    }
+
+    async fn made(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult<DestinationPage> {
+        let (store, asked, now) = (&self.0.store, query(request), visitor.now);
+        let destination = store.destination(id(request)?).await?;
+        let id = destination.id.clone();
+        let account = store.account(destination.account_id.clone()).await?;
+        let window = Window::find(asked.text("window"));
+        let since = now.minus(window.length);
+        let stats = StatsRequest::new(None, Some(id.clone()), since, now, window.bucket).map_err(Error::internal)?;
+        let chart = Chart::draw(&store.stats(stats).await?, "Attempts that succeeded and failed, by time");
+        let latency = store.latency(None, Some(id.clone()), since).await?;
+        let filter = DeliveryFilter { destination_id: Some(id.clone()), ..DeliveryFilter::default() };
+        let newest = store.deliveries(filter, PageRequest { limit: NEWEST, cursor: None }).await?.items;
+        let live = address("/live", &[("destination_id", id.as_str())]);
+        // A page with an answer, a secret or errors on it stays as it is.
+        let is_still = tried.secret.is_some() || tried.test.is_some();
+        let frame = visitor.frame("accounts").noticing(asked.text("done"));
+        Ok(DestinationPage {
+            frame: if is_still { frame } else { frame.live(live) },
+            label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),
+            account: account.name.to_string(),
+            account_id: account.id.to_string(),
+            health: words::health(&destination, now),
+            why: why(&destination),
+            since: destination.pause.map(|pause| pause.at).or(destination.failing_since).map(At),
+            is_paused: destination.pause.is_some(),
+            held: destination.held_until.filter(|until| *until > now).map(CountDown),
+            pending: words::at_most(store.pending_for(id.clone()).await?),
+            missed: missed(&destination, since),
+            window,
+            windows: WINDOWS,
+            success: success(chart.sum.succeeded, chart.sum.failed),
+            chart,
+            latency: latency.map(latency_words),
+            newest: rows(store, newest).await?,
+            log: address("/deliveries", &[("destination_id", id.as_str())]),
+            form: tried.form.unwrap_or_else(|| DestinationForm::filled(&destination.fields)),
+            headers: destination.fields.headers.masked(),
+            secret: tried.secret,
+            test: tried.test,
+            confirm: tried.confirm.unwrap_or_else(|| Field::new("confirm", "")),
+            created: At(destination.created_at),
+            id: id.to_string(),
+        })
+    }
+}
+
+fn why(destination: &Destination) -> &'static str {
+    match destination.pause {
+        Some(pause) => words::paused(pause.reason),
+        None if destination.failing_since.is_some() => "Every attempt since then has failed.",
+        None => "",
+    }
+}
+
+/// Address of the page that sends again what is exhausted since the trouble began; of the whole window if there is none
+/// now.
+fn missed(destination: &Destination, window: Timestamp) -> String {
+    let since = destination.failing_since.or(destination.pause.map(|pause| pause.at)).unwrap_or(window);
+    address(
+        "/deliveries/replay",
+        &[
+            ("destination_id", destination.id.as_str()),
+            ("state", DeliveryState::Exhausted.as_str()),
+            ("since", &since.to_string()),
+        ],
+    )
+}

@@ -1,0 +1,74 @@
+//! The pages, one file each: what a page shows, and what its forms do. A page calls the store and the ports of the
+//! engine as the handlers of `api` do.
+
+pub mod account;
+pub mod accounts;
+pub mod deliveries;
+pub mod delivery;
+pub mod destination;
+pub mod destination_form;
+pub mod event;
+pub mod live;
+pub mod login;
+pub mod overview;
+pub mod replay;
+pub mod start;
+
+use std::str::FromStr;
+
+use poem::Request;
+
+use super::form::Form;
+use super::respond::{PageError, PageResult};
+
+/// The id in the path; no page has two. A malformed id belongs to nothing.
+///
+/// # Errors
+/// 404.
+fn path_id<T: FromStr<Err = String>>(request: &Request, what: &'static str) -> PageResult<T> {
+    // poem-openapi gives the parameters of a path names of its own.
+    let id = request.raw_path_param("param0").and_then(|text| text.parse().ok());
+    id.ok_or_else(|| PageError::not_found(what))
+}
+
+/// The query of the address as a form.
+fn query(request: &Request) -> Form {
+    Form::of(request.uri().query().unwrap_or_default().as_bytes())
+}
+
+/// `path` with a query of the pairs that have a value.
+fn address(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, value);
+    }
+    let query = query.finish();
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// The address that a form names to go back to. Only addresses of this server are taken.
+fn back<'a>(form: &'a Form, otherwise: &'a str) -> &'a str {
+    let given = form.text("back");
+    let is_own = given.starts_with('/') && !given.starts_with("//") && !given.contains(['\\', '\r', '\n']);
+    if is_own { given } else { otherwise }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_this_server_only() {
+        let lead = |text: &str| back(&Form::of(text.as_bytes()), "/deliveries").to_owned();
+        assert_eq!(lead("back=/deliveries%3Fstate%3Dpending"), "/deliveries?state=pending");
+        for foreign in ["back=//evil.example", "back=https://evil.example", "back=/%5Cevil.example", ""] {
+            assert_eq!(lead(foreign), "/deliveries", "{foreign}");
+        }
+    }
+
+    #[test]
+    fn an_address_holds_what_has_a_value() {
+        assert_eq!(address("/deliveries", &[("state", ""), ("q", "a b&c")]), "/deliveries?q=a+b%26c");
+        assert_eq!(address("/deliveries", &[("state", "")]), "/deliveries");
+    }
+}

@@ -1,0 +1,225 @@
+//! The first page: what has happened lately, what waits, and which destinations need attention. A new server shows a
+//! guide to the first delivery instead.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use poem::Request;
+use poem::http::StatusCode;
+use poem_openapi::OpenApi;
+use tokio::sync::oneshot;
+
+use super::query;
+use super::start::{Guide, guide};
+use crate::dashboard::context::DashboardContext;
+use crate::dashboard::respond::{PageError, PageResult, show};
+use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
+use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::rows::{DeliveryRow, rows};
+use crate::dashboard::view::time::{self, At, CountDown};
+use crate::dashboard::view::words::{self, Badge};
+use crate::domain::account::AccountName;
+use crate::domain::destination::Destination;
+use crate::domain::overview::Latency;
+use crate::domain::page::PageRequest;
+use crate::domain::ports::SlowDestination;
+use crate::domain::stats::StatsRequest;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::DeliveryFilter;
+
+/// Most destinations that the page lists as in need of attention.
+const ATTENTION: u16 = 50;
+
+/// Deliveries that the page shows.
+const NEWEST: u16 = 10;
+
+/// The engine answers within this time, or the page is shown without the slow destinations.
+const ENGINE_WITHIN: Duration = Duration::from_millis(250);
+
+/// A destination that needs attention.
+pub struct Attention {
+    /// Its id.
+    pub id: String,
+    /// Method and URL.
+    pub label: String,
+    /// Name of its account.
+    pub account: String,
+    /// What is wrong.
+    pub badge: Badge,
+    /// Why, and what to do.
+    pub why: String,
+    /// Since when.
+    pub since: Option<At>,
+    /// When it goes on by itself.
+    pub until: Option<CountDown>,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    window: Window,
+    windows: [Window; 4],
+    chart: Chart,
+    created: String,
+    success: String,
+    failed: String,
+    latency: Option<(String, String, String)>,
+    pending: String,
+    oldest: Option<At>,
+    attention: Vec<Attention>,
+    attention_more: u64,
+    newest: Vec<DeliveryRow>,
+}
+
+#[derive(Template)]
+#[template(path = "guide.html")]
+struct GuidePage {
+    frame: Frame,
+    guide: Guide,
+}
+
+/// The first page.
+pub struct OverviewPages(pub Arc<DashboardContext>);
+
+#[OpenApi]
+impl OverviewPages {
+    #[oai(path = "/", method = "get", hidden)]
+    async fn overview(&self, request: &Request) -> PageResult {
+        if self.0.is_logged_out(request) {
+            self.0.check_origin(request)?;
+            return Err(PageError::login(None, StatusCode::OK));
+        }
+        let visitor = self.0.enter(request)?;
+        let store = &self.0.store;
+        let asked = query(request);
+        let frame = visitor.frame("overview").live("/live").noticing(asked.text("done"));
+        let contents = store.contents().await?;
+        if !contents.has_delivered && !asked.has("window") {
+            return show(&GuidePage { frame, guide: guide(&self.0, contents).await? });
+        }
+        let (now, window) = (visitor.now, Window::find(asked.text("window")));
+        let since = now.minus(window.length);
+        let stats = StatsRequest::new(None, None, since, now, window.bucket).map_err(crate::error::Error::internal)?;
+        let chart = Chart::draw(&store.stats(stats).await?, "Attempts that succeeded and failed, by time");
+        let backlog = store.backlog().await?;
+        let latency = store.latency(None, None, since).await?;
+        let (attention, attention_more) = self.attention(now).await?;
+        let page = PageRequest { limit: NEWEST, cursor: None };
+        let newest = rows(store, store.deliveries(DeliveryFilter::default(), page).await?.items).await?;
+        let sum = chart.sum;
+        show(&OverviewPage {
+            frame,
+            window,
+            windows: WINDOWS,
+            created: words::count(sum.accepted),
+            success: success(sum.succeeded, sum.failed),
+            failed: words::count(sum.failed),
+            chart,
+            latency: latency.map(latency_words),
+            pending: words::count(backlog.pending),
+            oldest: backlog.oldest.map(At),
+            attention,
+            attention_more,
+            newest,
+        })
+    }
+}
+
+/// Share of attempts that succeeded.
+pub fn success(succeeded: u64, failed: u64) -> String {
+    let all = succeeded + failed;
+    if all == 0 {
+        return "–".to_owned();
+    }
+    let percent = succeeded as f64 * 100.0 / all as f64;
+    // Rounding must not hide that something failed.
+    let percent = if failed > 0 { percent.min(99.9) } else { percent };
+    format!("{percent:.1} %")
+}
+
+/// Median, 99th percentile, and over how many attempts.
+pub fn latency_words(latency: Latency) -> (String, String, String) {
+    (time::short(latency.p50), time::short(latency.p99), words::count(latency.attempts))
+}
+
+impl OverviewPages {
+    /// The destinations that need attention, and how many more there are than are listed.
+    async fn attention(&self, now: Timestamp) -> Result<(Vec<Attention>, u64)> {
+        let store = &self.0.store;
+        let (found, total) = store.attention(now, ATTENTION).await?;
+        let more = total.saturating_sub(found.len() as u64);
+        let known: HashSet<_> = found.iter().map(|(destination, _)| destination.key).collect();
+        let mut list: Vec<Attention> = found.into_iter().map(|(one, account)| troubled(&one, &account, now)).collect();
+        let slow = self.slow().await;
+        let keys: Vec<_> = slow.iter().map(|one| one.destination).filter(|key| !known.contains(key)).collect();
+        for (destination, account) in store.destinations_by_key(keys).await? {
+            if let Some(state) = slow.iter().find(|one| one.destination == destination.key) {
+                list.push(slowed(&destination, &account, state));
+            }
+        }
+        Ok((list, more))
+    }
+
+    /// What the engine says of slow destinations; nothing if it does not answer in time.
+    async fn slow(&self) -> Vec<SlowDestination> {
+        let (reply, answer) = oneshot::channel();
+        self.0.engine.slow_destinations(Box::new(move |slow| drop(reply.send(slow))));
+        match tokio::time::timeout(ENGINE_WITHIN, answer).await {
+            Ok(Ok(slow)) => slow,
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+}
+
+fn attention(destination: &Destination, account: &AccountName, badge: Badge, why: String) -> Attention {
+    Attention {
+        id: destination.id.to_string(),
+        label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),
+        account: account.to_string(),
+        badge,
+        why,
+        since: None,
+        until: None,
+    }
+}
+
+fn troubled(destination: &Destination, account: &AccountName, now: Timestamp) -> Attention {
+    let badge = words::health(destination, now);
+    if let Some(pause) = destination.pause {
+        let why = words::paused(pause.reason).to_owned();
+        return Attention { since: Some(At(pause.at)), ..attention(destination, account, badge, why) };
+    }
+    if let Some(since) = destination.failing_since {
+        let why = "Every attempt has failed. Open it to see why.".to_owned();
+        return Attention { since: Some(At(since)), ..attention(destination, account, badge, why) };
+    }
+    let why = "The receiver asked to wait (Retry-After). Resume it to try now.".to_owned();
+    Attention { until: destination.held_until.map(CountDown), ..attention(destination, account, badge, why) }
+}
+
+fn slowed(destination: &Destination, account: &AccountName, state: &SlowDestination) -> Attention {
+    let usual = time::short(state.usual);
+    let (word, why) = if state.is_stalled {
+        ("blocked", format!("Attempts get no response: {} in progress, usually {usual}.", state.in_progress))
+    } else {
+        ("slow", format!("An attempt takes {usual}; {} in progress.", state.in_progress))
+    };
+    attention(destination, account, Badge { kind: "wait", word }, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_never_rounded_away() {
+        assert_eq!(success(0, 0), "–");
+        assert_eq!(success(10, 0), "100.0 %");
+        assert_eq!(success(1_000_000, 1), "99.9 %");
+        assert_eq!(success(0, 3), "0.0 %");
+    }
+}

@@ -1,0 +1,115 @@
+//! The guide of a new server: one form makes the first account and destination, and the page then offers the command
+//! that sends the first event.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::http::StatusCode;
+use poem::{Body, Request};
+use poem_openapi::OpenApi;
+
+use super::account::{Send, curl};
+use crate::dashboard::context::DashboardContext;
+use crate::dashboard::form::{Field, Form, parsed};
+use crate::dashboard::respond::{PageResult, show, show_error};
+use crate::dashboard::view::frame::Frame;
+use crate::domain::account::{AccountFields, Email};
+use crate::domain::destination::{DestinationFields, HttpMethod};
+use crate::domain::headers::Headers;
+use crate::domain::overview::Contents;
+use crate::domain::page::PageRequest;
+use crate::domain::secret::{AppToken, SigningSecret};
+use crate::domain::target_url::TargetUrl;
+use crate::error::{Kind, Result};
+
+/// What the receiver of the examples listens on.
+const RECEIVER: &str = "http://127.0.0.1:9000/";
+
+/// The steps of the guide.
+pub struct Guide {
+    /// Whether there is an account with a destination.
+    pub is_set_up: bool,
+    /// Whether an event was received.
+    pub has_event: bool,
+    /// The form of the first step.
+    pub email: Field,
+    /// See `email`.
+    pub account_name: Field,
+    /// See `email`.
+    pub url: Field,
+    /// How to send an event. Only right after the account was made there is a token in it.
+    pub send: Option<Send>,
+    /// Id of the account to send for.
+    pub account_id: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "guide.html")]
+struct GuidePage {
+    frame: Frame,
+    guide: Guide,
+}
+
+/// The guide with its form filled in.
+///
+/// # Errors
+/// Unavailable if the file cannot be read.
+pub async fn guide(context: &DashboardContext, contents: Contents) -> Result<Guide> {
+    let first = context.store.accounts(PageRequest { limit: 1, cursor: None }, None).await?.items.pop();
+    let url = TargetUrl::parse(RECEIVER, &context.network).map(|url| url.as_str().to_owned());
+    Ok(Guide {
+        is_set_up: contents.has_destination,
+        has_event: contents.has_event,
+        email: Field::new("email", "ada@example.com"),
+        account_name: Field::new("account_name", "My first account"),
+        url: Field::new("url", url.unwrap_or_default()),
+        send: None,
+        account_id: first.map(|account| account.id.to_string()),
+    })
+}
+
+/// The form of the guide.
+pub struct StartPages(pub Arc<DashboardContext>);
+
+#[OpenApi]
+impl StartPages {
+    #[oai(path = "/start", method = "post", hidden)]
+    async fn start(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let frame = visitor.frame("overview").live("/live");
+        let store = &self.0.store;
+        let email = form.required("email", parsed::<Email>);
+        let name = form.required("account_name", parsed);
+        let url = form.required("url", |text| TargetUrl::parse(text, &self.0.network));
+        if let (Some(email), Some(name), Some(url)) = (email, name, url) {
+            let (token, now) = (AppToken::generate(), visitor.now);
+            let fields = AccountFields { email, name, website: None };
+            match store.create_account(None, fields, token.digest(), token.hint(), now).await {
+                Ok(account) => {
+                    let fields = DestinationFields {
+                        url,
+                        method: HttpMethod::Post,
+                        headers: Headers::default(),
+                        retry_schedule: None,
+                        timeout: None,
+                        max_concurrency: None,
+                    };
+                    store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await?;
+                    let mut guide = guide(&self.0, store.contents().await?).await?;
+                    guide.send = Some(curl(&self.0.url, token.reveal()));
+                    guide.account_id = Some(account.id.to_string());
+                    return show(&GuidePage { frame, guide });
+                }
+                Err(error) if error.kind() == Kind::Conflict => form.fault("email", error.detail()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut guide = guide(&self.0, store.contents().await?).await?;
+        guide.is_set_up = false;
+        guide.email = form.field("email");
+        guide.account_name = form.field("account_name");
+        guide.url = form.field("url");
+        show_error(StatusCode::UNPROCESSABLE_ENTITY, &GuidePage { frame, guide })
+    }
+}

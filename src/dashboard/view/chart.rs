@@ -1,0 +1,145 @@
+//! Charts, drawn by the server as SVG. A table beside each chart has the same numbers in words.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::domain::stats::Counts;
+use crate::domain::time::Timestamp;
+
+/// Size of a chart in units of its own; the page scales it.
+const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 150.0;
+/// Space below the bars for the times, and above them for the largest count.
+const FOOT: f64 = 18.0;
+const TOP: f64 = 14.0;
+
+/// A window of time that charts can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Word in the address.
+    pub key: &'static str,
+    /// Word on the page.
+    pub name: &'static str,
+    /// Length of the window.
+    pub length: Duration,
+    /// Length of one bucket.
+    pub bucket: Duration,
+}
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3_600;
+
+/// Every window, the shortest first.
+pub const WINDOWS: [Window; 4] = [
+    window("hour", "Last hour", HOUR, MINUTE),
+    window("day", "Last day", 24 * HOUR, 30 * MINUTE),
+    window("week", "Last week", 7 * 24 * HOUR, 3 * HOUR),
+    window("month", "Last month", 30 * 24 * HOUR, 12 * HOUR),
+];
+
+const fn window(key: &'static str, name: &'static str, length: u64, bucket: u64) -> Window {
+    Window { key, name, length: Duration::from_secs(length), bucket: Duration::from_secs(bucket) }
+}
+
+impl Window {
+    /// The window with this word in the address; the last hour for every other word.
+    pub fn find(key: &str) -> Self {
+        WINDOWS.into_iter().find(|window| window.key == key).unwrap_or(WINDOWS[0])
+    }
+}
+
+/// One row of the table beside a chart.
+pub struct Row {
+    /// Beginning of the bucket.
+    pub at: super::time::At,
+    /// The counts, with separators.
+    pub counts: [String; 4],
+}
+
+/// A chart with its table and its sums.
+pub struct Chart {
+    /// The SVG element.
+    pub svg: String,
+    /// Rows of the table; buckets in which nothing happened are left out.
+    pub rows: Vec<Row>,
+    /// Sum over all buckets.
+    pub sum: Counts,
+}
+
+impl Chart {
+    /// Draws buckets: above the axis what succeeded, and on top of that the attempts that failed.
+    pub fn draw(buckets: &[(Timestamp, Counts)], label: &str) -> Self {
+        let mut sum = Counts::default();
+        buckets.iter().for_each(|(_, counts)| sum.add(*counts));
+        let rows = buckets
+            .iter()
+            .filter(|(_, counts)| *counts != Counts::default())
+            .map(|(at, c)| Row {
+                at: super::time::At(*at),
+                counts: [c.accepted, c.succeeded, c.failed, c.exhausted].map(super::words::count),
+            })
+            .collect();
+        Self { svg: svg(buckets, label), rows, sum }
+    }
+}
+
+/// `label` is text of this program, so that nothing has to be escaped.
+fn svg(buckets: &[(Timestamp, Counts)], label: &str) -> String {
+    let most = buckets.iter().map(|(_, counts)| counts.succeeded + counts.failed).max().unwrap_or(0);
+    let (step, base) = (WIDTH / buckets.len().max(1) as f64, HEIGHT - FOOT);
+    let mut svg = format!("<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">");
+    let scale = (base - TOP) / most.max(1) as f64;
+    for (n, (at, counts)) in buckets.iter().enumerate() {
+        let (good, bad) = (counts.succeeded as f64 * scale, counts.failed as f64 * scale);
+        let x = n as f64 * step + step * 0.1;
+        let mut bar = |kind: &str, y: f64, height: f64| {
+            if height > 0.0 {
+                // Writing to a string cannot fail. A bar is at least as high as a line, so that one failure is seen.
+                let height = height.max(1.5);
+                let _ = write!(
+                    svg,
+                    "<rect class=\"{kind}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
+                    y - height,
+                    step * 0.8
+                );
+            }
+        };
+        bar("good", base, good);
+        bar("bad", base - good, bad);
+        let _ = at;
+    }
+    let _ = write!(svg, "<path class=\"axis\" d=\"M0 {base}H{WIDTH}\"/>");
+    if most > 0 {
+        let _ = write!(svg, "<text x=\"0\" y=\"10\">{}</text>", super::words::count(most));
+    }
+    let end = buckets.last().map(|(at, _)| *at);
+    for (at, x, anchor) in [(buckets.first().map(|(at, _)| *at), 0.0, "start"), (end, WIDTH, "end")] {
+        if let Some(at) = at {
+            let text = at.to_string().replace('T', " ");
+            let text = text.get(..16).unwrap_or(&text);
+            let _ = write!(svg, "<text x=\"{x}\" y=\"{HEIGHT}\" dy=\"-4\" text-anchor=\"{anchor}\">{text} UTC</text>");
+        }
+    }
+    svg.push_str("</svg>");
+    svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_failure_among_many_successes_is_seen() {
+        let counts = |succeeded, failed| Counts { succeeded, failed, ..Counts::default() };
+        let buckets = [(Timestamp::EPOCH, counts(1_000_000, 1)), (Timestamp::from_millis(60_000), counts(0, 0))];
+        let chart = Chart::draw(&buckets, "Attempts");
+        assert_eq!((chart.svg.matches("<rect").count(), chart.rows.len()), (2, 1));
+        assert!(chart.svg.contains("class=\"bad\"") && chart.svg.contains("height=\"1.5\""));
+        assert_eq!((chart.sum.succeeded, chart.sum.failed), (1_000_000, 1));
+    }
+
+    #[test]
+    fn nothing_at_all_is_drawn_without_bars() {
+        assert!(!Chart::draw(&[], "Attempts").svg.contains("<rect"));
+    }
+}

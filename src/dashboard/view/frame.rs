@@ -1,0 +1,75 @@
+//! The parts that are the same on every page: menu, live sign, message about what was just done.
+
+use crate::dashboard::assets;
+use crate::domain::time::Timestamp;
+use crate::web::static_page::ICON;
+
+/// What the templates need for everything around a page's content.
+pub struct Frame {
+    /// Entry of the menu that is marked.
+    pub section: &'static str,
+    /// Whether there is a session that can be ended.
+    pub can_log_out: bool,
+    /// When the page was made, so that scripts can count down by the server's clock.
+    pub now: Timestamp,
+    /// Message about what was just done.
+    pub notice: Option<&'static str>,
+    /// Address of the stream that says when this page has changed. Empty if the page is not live.
+    pub live: String,
+}
+
+impl Frame {
+    /// A frame for pages outside the menu.
+    pub fn plain(now: Timestamp) -> Self {
+        Self { section: "", can_log_out: false, now, notice: None, live: String::new() }
+    }
+
+    /// With the message that `done`, of a redirect after a change, stands for.
+    pub fn noticing(mut self, done: &str) -> Self {
+        self.notice = notice(done);
+        self
+    }
+
+    /// With live updates from the stream at `live`.
+    pub fn live(mut self, live: impl Into<String>) -> Self {
+        self.live = live.into();
+        self
+    }
+
+    /// The icon, as a `data:` URL.
+    pub fn icon(&self) -> &'static str {
+        ICON
+    }
+
+    /// Changes with the stylesheet and the script.
+    pub fn assets(&self) -> &'static str {
+        &assets::VERSION
+    }
+
+    /// Version of the program.
+    pub fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// Milliseconds since 1970, for scripts.
+    pub fn millis(&self) -> i64 {
+        self.now.millis()
+    }
+}
+
+fn notice(done: &str) -> Option<&'static str> {
+    Some(match done {
+        "saved" => "Saved.",
+        "account-deleted" => "The account is deleted, with its destinations, events and deliveries.",
+        "destination-deleted" => "The destination is deleted.",
+        "destination-created" => "The destination is created. Every new event of the account is sent to it.",
+        "paused" => "The destination is paused. New events wait until you resume it.",
+        "resumed" => "The destination is active again. What waited is sent now.",
+        "retried" => "The delivery is sent again now.",
+        "cancelled" => "The delivery is cancelled. No further attempt is made.",
+        "replayed" => "The deliveries are sent again. Follow them here.",
+        "sent" => "The event is stored. Its deliveries follow here.",
+        "secret-rotated" => "There is a new signing secret. For 24 hours the old one signs too.",
+        _ => return None,
+    })
+}

@@ -1,0 +1,176 @@
+//! Words of the pages: states, errors and what to do about them. `docs/troubleshooting.md` says the same at length.
+
+use std::fmt;
+
+use askama::filters::HtmlSafe;
+
+use crate::domain::delivery::{DeliveryState, ErrorClass};
+use crate::domain::destination::{Destination, PausedReason};
+use crate::domain::overview::AtMost;
+use crate::domain::time::Timestamp;
+
+/// A word with a colour. The word alone says all.
+#[derive(Debug, Clone, Copy)]
+pub struct Badge {
+    /// `good`, `bad`, `wait` or nothing.
+    pub kind: &'static str,
+    /// The word.
+    pub word: &'static str,
+}
+
+impl HtmlSafe for Badge {}
+
+impl fmt::Display for Badge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<span class=\"badge {}\">{}</span>", self.kind, self.word)
+    }
+}
+
+/// The state of a delivery.
+pub fn state(state: DeliveryState) -> Badge {
+    let kind = match state {
+        DeliveryState::Pending => "wait",
+        DeliveryState::Succeeded => "good",
+        DeliveryState::Exhausted => "bad",
+        DeliveryState::Cancelled => "",
+    };
+    Badge { kind, word: state.as_str() }
+}
+
+/// How a destination is now.
+pub fn health(destination: &Destination, now: Timestamp) -> Badge {
+    if destination.pause.is_some() {
+        Badge { kind: "bad", word: "paused" }
+    } else if destination.failing_since.is_some() {
+        Badge { kind: "bad", word: "failing" }
+    } else if destination.held_until.is_some_and(|until| until > now) {
+        Badge { kind: "wait", word: "delayed" }
+    } else {
+        Badge { kind: "good", word: "active" }
+    }
+}
+
+/// Why a destination is paused.
+pub fn paused(reason: PausedReason) -> &'static str {
+    match reason {
+        PausedReason::Manual => "Paused manually.",
+        PausedReason::Gone => "Paused because it answered 410 Gone. Check the URL, then resume it.",
+        PausedReason::Failing => "Paused because all attempts failed for days. Fix the receiver, then resume it.",
+    }
+}
+
+/// What an error means, and what to do.
+pub fn error(class: ErrorClass, status: Option<u16>) -> (String, &'static str) {
+    let (what, todo) = match class {
+        ErrorClass::Status => return (status_text(status), status_todo(status)),
+        ErrorClass::Timeout => {
+            ("no response in time", "Make the receiver answer sooner, or give the destination a longer timeout.")
+        }
+        ErrorClass::Connect => {
+            ("no connection", "Check that the receiver runs, and that host and port in the URL are right.")
+        }
+        ErrorClass::Dns => ("host name not found", "Check the host name in the URL."),
+        ErrorClass::Tls => ("TLS failed", "Check the receiver's certificate. For a private authority use --ca-file."),
+        ErrorClass::RefusedAddress => {
+            ("address not allowed", "The host is in a private network. Allow it with --allow-network.")
+        }
+        ErrorClass::Reset => {
+            ("connection broke", "The receiver or a proxy closed the connection. Its log may say why.")
+        }
+        ErrorClass::InvalidResponse => {
+            ("response is not HTTP", "Check that the URL leads to an HTTP server, and https to an https server.")
+        }
+        ErrorClass::InvalidRequest => {
+            ("request cannot be built", "Check the destination's URL and headers, and save them again.")
+        }
+        ErrorClass::UrlTooLong => {
+            ("URL too long", "A GET carries the document in its URL. Use POST for long documents.")
+        }
+        ErrorClass::Cut => ("stopped by this server", "The server needed the place. It tries again by itself."),
+    };
+    (what.to_owned(), todo)
+}
+
+fn status_text(status: Option<u16>) -> String {
+    status.map_or_else(
+        || "error status".to_owned(),
+        |status| {
+            let reason = poem::http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+            format!("{status} {}", reason.unwrap_or("")).trim_end().to_owned()
+        },
+    )
+}
+
+fn status_todo(status: Option<u16>) -> &'static str {
+    match status {
+        Some(300..=399) => "The receiver redirects, and redirects are not followed. Use the URL it leads to.",
+        Some(401 | 403) => "The receiver wants other credentials. Check the destination's headers.",
+        Some(404 | 405) => "The receiver does not know this path or method. Check URL and method.",
+        Some(410) => "The receiver is gone for good, so the destination was paused.",
+        Some(413) => "The document is too large for the receiver.",
+        Some(429) => "The receiver gets too much. It is tried again later by itself.",
+        Some(400..=499) => "The receiver refuses the request. The response's body may say why.",
+        _ => "The receiver has a problem. It is tried again by itself.",
+    }
+}
+
+/// A message as a sentence: a capital letter, and a full stop. Backticks are for readers of JSON.
+pub fn sentence(message: &str) -> String {
+    let message = message.replace('`', "");
+    let mut letters = message.chars();
+    let mut text: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    text.push_str(letters.as_str());
+    if !text.ends_with(['.', '?', '!']) {
+        text.push('.');
+    }
+    text
+}
+
+/// A count with separators: `12,345`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count that may have been stopped at a bound: `10,000+`.
+pub fn at_most(counted: AtMost) -> String {
+    format!("{}{}", count(counted.count), if counted.is_more { "+" } else { "" })
+}
+
+/// A size: `512 B`, `1.5 KiB`.
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        ..1_024 => format!("{bytes} B"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_separators_and_units() {
+        assert_eq!((count(999), count(1_000), count(1_234_567)), ("999".into(), "1,000".into(), "1,234,567".into()));
+        assert_eq!((bytes(1_023), bytes(1_536)), ("1023 B".into(), "1.5 KiB".into()));
+    }
+
+    #[test]
+    fn every_error_has_words_and_says_what_to_do() {
+        for class in ErrorClass::ALL {
+            let (what, todo) = error(class, Some(500));
+            assert!(!what.is_empty() && todo.ends_with('.'), "{class}");
+        }
+        assert_eq!(error(ErrorClass::Status, Some(404)).0, "404 Not Found");
+        assert_eq!(error(ErrorClass::Status, Some(599)).0, "599");
+        assert_eq!(sentence("must be `GET`"), "Must be GET.");
+    }
+}
