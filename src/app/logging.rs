@@ -24,12 +24,23 @@ fn cap() -> Targets {
         .with_targets(["ureq", "ureq_proto", "rustls"].map(|library| (library, LevelFilter::WARN)))
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStyle {
+    /// Text, to a terminal.
+    Terminal,
+    /// Text, to a file or another program.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Starts logging. `RUST_LOG` sets the levels. Where `RUST_LOG` is unset or empty, this program logs at info and all
 /// libraries at warn.
 ///
 /// # Errors
 /// The operating system cannot start a thread.
-pub fn start(format: LogFormat) -> Result<()> {
+pub fn start(format: LogFormat) -> Result<LogStyle> {
     output::start().map_err(|error| Error::internal(format!("cannot start the log's thread: {error}")))?;
     let asked = std::env::var("RUST_LOG").ok().filter(|levels| !levels.trim().is_empty());
     let (filter, wrong) = match asked.as_deref().map(EnvFilter::try_new) {
@@ -56,7 +67,11 @@ pub fn start(format: LogFormat) -> Result<()> {
     if let Some(error) = wrong {
         tracing::warn!(%error, "RUST_LOG is wrong and does not count; write it as info or as warn,data_pusher=debug");
     }
-    Ok(())
+    Ok(match (as_json, terminal) {
+        (true, _) => LogStyle::Json,
+        (false, true) => LogStyle::Terminal,
+        (false, false) => LogStyle::Text,
+    })
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {

@@ -4,6 +4,7 @@
 mod admin_token;
 mod background;
 mod config;
+mod greeting;
 mod limits;
 mod logging;
 mod login_file;
@@ -35,6 +36,8 @@ use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
 use crate::web::server::{self, Bound, HttpServer};
 pub use config::{Config, LogFormat};
+use greeting::Greeting;
+use logging::LogStyle;
 use login_file::LoginFile;
 use signals::StopSignals;
 
@@ -51,7 +54,7 @@ const REPEATED_SIGNAL: Duration = Duration::from_millis(250);
 /// # Errors
 /// One line that says why the server cannot start.
 pub fn serve(config: Config) -> Result<()> {
-    logging::start(config.log_format)?;
+    let style = logging::start(config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -60,7 +63,7 @@ pub fn serve(config: Config) -> Result<()> {
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
         // The start may wait for the file's lock or migrate an older file. Neither may delay a stop.
-        let mut starting = tokio::task::spawn_blocking(|| Running::start(config));
+        let mut starting = tokio::task::spawn_blocking(move || Running::start(config, style));
         let started = tokio::select! {
             biased;
             started = &mut starting => Some(started),
@@ -132,7 +135,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(config: Config) -> Result<Self> {
+    fn start(config: Config, style: LogStyle) -> Result<Self> {
         // Bind the port first: where the port is in use, nothing else is changed. Clients can connect only once they
         // can get a response.
         let bound = server::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
@@ -145,7 +148,7 @@ impl Running {
             &StoreOptions { path: config.database.clone(), now: clock.now(), memory: memory.clone() },
             Box::new(move |changes| told.changes(changes)),
         )?;
-        let started = Self::start_on(store.clone(), config, bound, clock, memory, (outbox, inbox));
+        let started = Self::start_on(store.clone(), config, style, bound, clock, memory, (outbox, inbox));
         if started.is_err() {
             // Close the store, so that no write-ahead log remains next to the database file.
             tokio::runtime::Handle::current().block_on(store.close());
@@ -156,6 +159,7 @@ impl Running {
     fn start_on(
         store: Store,
         config: Config,
+        style: LogStyle,
         bound: Bound,
         clock: Clock,
         memory: MemoryBudget,
@@ -231,23 +235,11 @@ impl Running {
             tokio::spawn(background::watch_clock(store.clone(), clock)),
             tokio::spawn(background::watch_file(store.clone())),
         ];
-        tracing::info!(
-            address = %address,
-            docs = format!("{base}/docs"),
-            database = %store.path().display(),
-            dev = config.dev,
-            version = env!("CARGO_PKG_VERSION"),
-            "listening"
-        );
-        match config.public_url {
-            Some(url) if config.dev => {
-                tracing::warn!(%url, "--dev asks nobody for a token, under the public URL neither")
-            }
-            _ if config.dev => {}
-            _ => {
-                let link = login_file::link(&base, &login_key);
-                tracing::info!(link, "open this link to log in: it works once, within 10 minutes");
-            }
+        let link = (!config.dev).then(|| login_file::link(&base, &login_key));
+        Greeting { address, url: &base, database: store.path().display().to_string(), dev: config.dev, link }
+            .say(style);
+        if let Some(url) = config.public_url.filter(|_| config.dev) {
+            tracing::warn!(%url, "--dev asks nobody for a token, under the public URL neither");
         }
         Ok(Self { store, engine, serving, stopping, background, grace, login })
     }
