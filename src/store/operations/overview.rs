@@ -28,7 +28,7 @@ const MAX_LATENCY_DELIVERIES: usize = 2_000;
 const MAX_LATENCY_ATTEMPTS: usize = 8_000;
 
 /// Most rows that the search for these deliveries reads.
-const MAX_LATENCY_ROWS: usize = 5_000;
+const MAX_LATENCY_ROWS: usize = 10_000;
 
 /// Most pending deliveries that are looked at for the oldest one. Those of deleted destinations are passed over.
 const MAX_OLDEST_ROWS: usize = 1_000;
@@ -86,7 +86,7 @@ impl Store {
     /// are those of all attempts of the newest 2,000 deliveries that match and have an attempt. Their events were
     /// received at `since` or later. `None` if there is none, also for an account or destination that does not exist.
     ///
-    /// The search for these deliveries looks at 5,000 rows at most, so behind many waiting ones it may find fewer.
+    /// The search for these deliveries looks at 10,000 rows at most, so behind many waiting ones it may find fewer.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
@@ -107,7 +107,8 @@ impl Store {
 
     /// Returns the first `limit` destinations that need attention at `now`, and how many there are in all. First come
     /// paused ones, then failing ones, then those held back. Within each of these, the earliest time comes first: the
-    /// beginning of the pause or of the failures, or the end of the hold.
+    /// beginning of the pause or of the failures, or the end of the hold. Holds end by the engine clock, which differs
+    /// from the wall clock only if that was set.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.

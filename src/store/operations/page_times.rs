@@ -137,6 +137,23 @@ async fn time<T, F: Future<Output = Result<T>>>(what: &str, read: impl Fn() -> F
     );
 }
 
+/// Prints how long each call of a search takes that finds nothing.
+async fn search(fixture: &Fixture, account_id: Option<AccountId>) {
+    let (mut before, mut calls, mut looked_at) = (None, Vec::new(), 0);
+    loop {
+        let search = PayloadSearch { account_id: account_id.clone(), text: "nowhere".to_owned(), before };
+        let began = Instant::now();
+        let found = fixture.store.search_payloads(search, 50).await.unwrap();
+        calls.push(began.elapsed().as_millis());
+        looked_at += found.looked_at;
+        before = found.next;
+        if found.is_over {
+            println!("search_payloads looked at {looked_at}, ms of its calls: {calls:?}");
+            return;
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "builds a large file, and prints times"]
 async fn page_times() {
@@ -181,6 +198,13 @@ async fn page_times() {
         time(&format!("search_accounts {text:?}"), read, |found| found.items.len().to_string()).await;
     }
 
+    let many = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+         INSERT INTO account (account_id, email, email_folded, name, token_digest, token_hint, created_at, updated_at)
+         SELECT 'more_' || i, i || '@b.de', i || '@b.de', 'Account \u{e9} ' || i, zeroblob(32), '', 0, 0 FROM n";
+    fixture.step(|tx| tx.run(many, [])).await.unwrap();
+    let read = || store.search_accounts("nothing".to_owned(), PageRequest { limit: 200, cursor: None });
+    time("search_accounts, 20,000", read, |found| found.items.len().to_string()).await;
+
     let mut slowest = (Duration::ZERO, String::new());
     for account_id in [None, Some(big.clone()), Some(small)] {
         for destination_id in [None, Some(fixture.destination.id.clone()), Some(lonely.clone()), Some(of_small.clone())]
@@ -224,21 +248,8 @@ async fn page_times() {
     }
     println!("slowest list {:.2} ms: {}", slowest.0.as_secs_f64() * 1e3, slowest.1);
 
-    for account_id in [None, Some(big)] {
-        let (mut before, mut calls, mut looked_at) = (None, Vec::new(), 0);
-        loop {
-            let search = PayloadSearch { account_id: account_id.clone(), text: "nowhere".to_owned(), before };
-            let began = Instant::now();
-            let found = store.search_payloads(search, 50).await.unwrap();
-            calls.push(began.elapsed());
-            looked_at += found.looked_at;
-            before = found.next;
-            if found.is_over {
-                break;
-            }
-        }
-        println!("search_payloads looked at {looked_at} in {calls:?}");
-    }
+    search(&fixture, None).await;
+    search(&fixture, Some(big)).await;
     let exhausted = DeliveryFilter { state: Some(Exhausted), ..DeliveryFilter::default() };
     time(
         "dry run of all exhausted",
@@ -254,4 +265,22 @@ async fn page_times() {
     let some = DeliveryFilter { until: Some(at(1_100)), ..DeliveryFilter::default() };
     let found = store.replay_deliveries(some, false, at(9_999)).await.unwrap();
     println!("replay of {found:?} in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+#[ignore = "builds a large file, and prints times"]
+async fn page_times_of_a_search_in_long_documents() {
+    let fixture = Fixture::new().await;
+    let account = fixture.account.key.0;
+    let add = "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+         INSERT INTO event (id, account_key, received_at, payload) SELECT ?2 + i, ?3, 0, zeroblob(3500) FROM n";
+    for _ in 0..12 {
+        let step = move |tx: &mut Transaction<'_>| {
+            let first = tx.take_ids(10_000, at(1));
+            tx.run(add, (10_000, first, account))
+        };
+        fixture.step(step).await.unwrap();
+    }
+    search(&fixture, None).await;
+    search(&fixture, Some(fixture.account.id.clone())).await;
 }
