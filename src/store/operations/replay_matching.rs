@@ -33,7 +33,7 @@ const MAX_DRY_READS: usize = 50;
 impl Store {
     /// Sends again all deliveries that match `filter`, are not pending, and were received before `now`, newest first.
     /// Returns their number. At most 100,000 deliveries are opened again in one call. A dry run changes nothing, counts
-    /// up to 10,000, and looks at no more than a million rows.
+    /// up to 10,000, and looks at no more than a million rows; behind these there may be more.
     ///
     /// The work is split into many reads and write requests, so that no caller waits for the whole replay. On return
     /// all changes are on disk. An unknown account, destination or event has no deliveries.
