@@ -97,7 +97,7 @@ impl DashboardContext {
 impl Visitor {
     /// The parts that are the same on every page. `section` is the entry of the menu that is marked.
     pub fn frame(&self, section: &'static str) -> Frame {
-        Frame { section, can_log_out: self.session.is_some(), now: self.now, notice: None, live: String::new() }
+        Frame { section, can_log_out: self.session.is_some(), ..Frame::plain(self.now) }
     }
 
     /// Resolves when the visitor may no longer see the pages. Without a session this never resolves.

@@ -47,14 +47,18 @@ document.addEventListener('click', async event => {
   const button = event.target.closest('[data-copy]');
   if (!button) return;
   const text = document.getElementById(button.dataset.copy).textContent.trim();
+  const label = button.dataset.label ??= button.textContent;
   try {
     await navigator.clipboard.writeText(text);
+    button.textContent = 'Copied';
     say('Copied.');
   } catch {
     // Without https the clipboard may be closed to scripts; the text is selected, so that it can be copied by keys.
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+    button.textContent = 'Selected';
     say('Selected. Copy it with Ctrl-C or ⌘C.');
   }
+  setTimeout(() => { button.textContent = label; }, 2_000);
 });
 
 function say(text) {
@@ -67,6 +71,9 @@ const PATIENCE_MS = 1_000;
 const live = { source: null, timer: 0, busy: false, again: false, newer: 0, lost: false };
 const main = $('main');
 const sign = $('#live');
+
+// A page that answers a form is read again at an address of its own.
+const here = () => main.dataset.page || location.href;
 
 function state(name, text) {
   if (!sign) return;
@@ -96,7 +103,7 @@ async function refresh() {
   }
   live.busy = true;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: 'text/html' }, cache: 'no-store' });
+    const answer = await fetch(here(), { headers: { Accept: 'text/html' }, cache: 'no-store' });
     if (answer.status === 401) return ended();
     if (answer.ok) exchange(new DOMParser().parseFromString(await answer.text(), 'text/html'));
   } catch {
@@ -163,7 +170,7 @@ function follow() {
 // The browser connects again by itself, but not after a refusal. Then the page itself says whether it is still there.
 async function again() {
   try {
-    const answer = await fetch(location.href, { cache: 'no-store' });
+    const answer = await fetch(here(), { cache: 'no-store' });
     if ([401, 404, 421].includes(answer.status)) return ended();
   } catch {
     return setTimeout(again, 3_000);

@@ -9,7 +9,7 @@ use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
 use super::destination_form::{self, DestinationForm};
-use super::{address, path_id, query};
+use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
@@ -243,7 +243,7 @@ impl AccountPages {
         let settings = tried.settings.as_ref();
         let field = |name, value: &str| settings.map_or_else(|| Field::new(name, value), |form| form.field(name));
         Ok(AccountPage {
-            frame: visitor.frame("accounts").live(live).noticing(asked.text("done")),
+            frame: visitor.frame("accounts").live(live).noticing(asked.text("done")).at(answered(request, &path)),
             name: account.name.to_string(),
             token_hint: account.token_hint.clone(),
             created: At(account.created_at),

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::account::SAMPLE;
 use super::destination_form::{self, DestinationForm};
 use super::overview::{latency_words, success};
-use super::{address, path_id, query};
+use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form};
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
@@ -229,7 +229,7 @@ impl DestinationPages {
         let live = address("/live", &[("destination_id", id.as_str())]);
         // A page with an answer, a secret or errors on it stays as it is.
         let is_still = tried.secret.is_some() || tried.test.is_some();
-        let frame = visitor.frame("accounts").noticing(asked.text("done"));
+        let frame = visitor.frame("accounts").noticing(asked.text("done")).at(answered(request, &page_of(&id)));
         Ok(DestinationPage {
             frame: if is_still { frame } else { frame.live(live) },
             label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),

@@ -17,6 +17,7 @@ pub mod start;
 use std::str::FromStr;
 
 use poem::Request;
+use poem::http::Method;
 
 use super::form::Form;
 use super::respond::{PageError, PageResult};
@@ -44,6 +45,11 @@ fn address(path: &str, pairs: &[(&str, &str)]) -> String {
     }
     let query = query.finish();
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Where a page is read again: at `page` if it answers a form, and else at its own address.
+fn answered(request: &Request, page: &str) -> String {
+    if request.method() == Method::POST { page.to_owned() } else { String::new() }
 }
 
 /// The address that a form names to go back to. Only addresses of this server are taken.

@@ -13,6 +13,7 @@ use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, show, show_error};
 use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::domain::account::{AccountFields, Email};
 use crate::domain::destination::{DestinationFields, HttpMethod};
 use crate::domain::headers::Headers;
@@ -21,16 +22,20 @@ use crate::domain::page::PageRequest;
 use crate::domain::secret::{AppToken, SigningSecret};
 use crate::domain::target_url::TargetUrl;
 use crate::error::{Kind, Result};
+use crate::store::DeliveryFilter;
 
 /// What the receiver of the examples listens on.
 const RECEIVER: &str = "http://127.0.0.1:9000/";
+
+/// Deliveries that the guide shows.
+const NEWEST: u16 = 3;
 
 /// The steps of the guide.
 pub struct Guide {
     /// Whether there is an account with a destination.
     pub is_set_up: bool,
-    /// Whether an event was received.
-    pub has_event: bool,
+    /// The newest deliveries.
+    pub newest: Vec<DeliveryRow>,
     /// The form of the first step.
     pub email: Field,
     /// See `email`.
@@ -56,10 +61,13 @@ struct GuidePage {
 /// Unavailable if the file cannot be read.
 pub async fn guide(context: &DashboardContext, contents: Contents) -> Result<Guide> {
     let first = context.store.accounts(PageRequest { limit: 1, cursor: None }, None).await?.items.pop();
+    let page = PageRequest { limit: NEWEST, cursor: None };
+    let newest = context.store.deliveries(DeliveryFilter::default(), page).await?.items;
+    let newest = rows(&context.store, newest).await?;
     let url = TargetUrl::parse(RECEIVER, &context.network).map(|url| url.as_str().to_owned());
     Ok(Guide {
         is_set_up: contents.has_destination,
-        has_event: contents.has_event,
+        newest,
         email: Field::new("email", "ada@example.com"),
         account_name: Field::new("account_name", "My first account"),
         url: Field::new("url", url.unwrap_or_default()),
@@ -77,7 +85,7 @@ impl StartPages {
     async fn start(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let frame = visitor.frame("overview").live("/live");
+        let frame = visitor.frame("overview").live("/live").at("/");
         let store = &self.0.store;
         let email = form.required("email", parsed::<Email>);
         let name = form.required("account_name", parsed);

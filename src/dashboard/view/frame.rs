@@ -16,12 +16,15 @@ pub struct Frame {
     pub notice: Option<&'static str>,
     /// Address of the stream that says when this page has changed. Empty if the page is not live.
     pub live: String,
+    /// Address under which a live page is read again. Empty for the address in the browser, which is that of a form if
+    /// the page answers one.
+    pub page: String,
 }
 
 impl Frame {
     /// A frame for pages outside the menu.
     pub fn plain(now: Timestamp) -> Self {
-        Self { section: "", can_log_out: false, now, notice: None, live: String::new() }
+        Self { section: "", can_log_out: false, now, notice: None, live: String::new(), page: String::new() }
     }
 
     /// With the message that `done`, of a redirect after a change, stands for.
@@ -33,6 +36,12 @@ impl Frame {
     /// With live updates from the stream at `live`.
     pub fn live(mut self, live: impl Into<String>) -> Self {
         self.live = live.into();
+        self
+    }
+
+    /// Read again at `page`, because the address in the browser is that of a form.
+    pub fn at(mut self, page: impl Into<String>) -> Self {
+        self.page = page.into();
         self
     }
 

@@ -86,7 +86,7 @@ pub fn error(class: ErrorClass, status: Option<u16>) -> (String, &'static str) {
         ErrorClass::UrlTooLong => {
             ("URL too long", "A GET carries the document in its URL. Use POST for long documents.")
         }
-        ErrorClass::Cut => ("stopped by this server", "The server needed the place. It tries again by itself."),
+        ErrorClass::Cut => ("stopped by this server", "This server had no place for it, and tries again by itself."),
     };
     (what.to_owned(), todo)
 }
@@ -108,9 +108,9 @@ fn status_todo(status: Option<u16>) -> &'static str {
         Some(404 | 405) => "The receiver does not know this path or method. Check URL and method.",
         Some(410) => "The receiver is gone for good, so the destination was paused.",
         Some(413) => "The document is too large for the receiver.",
-        Some(429) => "The receiver gets too much. It is tried again later by itself.",
+        Some(429) => "The receiver gets too many requests at once.",
         Some(400..=499) => "The receiver refuses the request. The response's body may say why.",
-        _ => "The receiver has a problem. It is tried again by itself.",
+        _ => "The receiver has a problem. Its log may say which.",
     }
 }
 
