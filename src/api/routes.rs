@@ -30,7 +30,7 @@ pub fn routes<P: OpenApi + 'static>(
 ) -> impl Endpoint<Output = Response> + 'static {
     let context = Arc::new(context);
     let incoming = SendEventApi::new(Arc::clone(&context));
-    let api = (operations(&context, incoming.clone()), DocsApi, pages.api);
+    let api = (operations(&context, incoming.clone()), DocsApi(Arc::clone(&context)), pages.api);
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let paths = Arc::new(paths(pages.paths));
     let (origins, memory) = (context.origins.clone(), context.bodies.memory.clone());

@@ -23,24 +23,31 @@ use super::operations::Operations;
 /// Name of the API.
 pub const TITLE: &str = "Data Pusher";
 
+/// What a newcomer reads first. Links to operations have the form that Swagger UI has for them.
 const DESCRIPTION: &str = "\
 Data Pusher receives JSON for an account and sends it to all of that account's destinations. Once the server has
 responded with 2xx, the data is safe on disk.
 
-First steps:
+### A tour in five steps
 
-1. Create an **account**. The response contains its app secret token, which is not shown again.
-2. Create a **destination** of the account: a URL with HTTP method and headers.
-3. Send a JSON document to `POST /server/incoming_data`. Send the account's app secret token in the CL-XTOKEN header. In
-   Swagger UI: Authorize, appToken.
-4. List the deliveries to see what happened.
+1. [Create an account](#/Accounts/createAccount). Copy `account_id` and `app_secret_token`. The token is not shown again.
+2. [Create a destination](#/Destinations/createDestination) of that account: a URL with HTTP method and headers.
+3. Choose **Authorize**, and give the token to **appToken**. Then [send an event](#/Data/sendEvent).
+4. [List the deliveries](#/Deliveries/listDeliveries) to see what happened. Copy a `delivery_id`.
+5. [Open the delivery](#/Deliveries/getDelivery) to see its attempts, and [send it again](#/Deliveries/retryDelivery).
+
+The [dashboard](/) shows what happens without any requests of your own.
+
+### Words, tokens and errors
 
 Each accepted document is an **event**. An event creates one **delivery** for each destination of the account. For a
 delivery the server makes one or more **attempts**; each attempt is one HTTP request. Delivery is at least once, and the
 order is not promised. If an event arrives twice, both requests have the same `webhook-id`.
 
-Operations under `/v1`, and `/metrics`, need the admin token. In Swagger UI: Authorize, adminToken; or log in at
-`/login`. Under `--dev` no admin token is needed.
+Operations under `/v1`, and `/metrics`, need the admin token. In Swagger UI: **Authorize**, **adminToken**; or
+[log in](/login). Under `--dev` no admin token is needed.
+
+An account's app secret token is sent in the header `CL-XTOKEN`. It is good for `POST /server/incoming_data` only.
 
 Every error is a problem (RFC 9457) with a stable `code`.";
 

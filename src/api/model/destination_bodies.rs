@@ -222,17 +222,17 @@ impl FromBody for DestinationReplay {
     }
 }
 
+// Swagger UI fills in these examples. So they have only what a newcomer wants to send as it stands.
 impl Example for DestinationCreate {
     fn example() -> Self {
-        let Destination { url, http_method, headers, retry_schedule, timeout_seconds, max_concurrency, .. } =
-            Destination::example();
-        Self { url, http_method, headers, retry_schedule, timeout_seconds, max_concurrency }
+        let Destination { url, http_method, headers, .. } = Destination::example();
+        Self { url, http_method, headers, retry_schedule: None, timeout_seconds: None, max_concurrency: None }
     }
 }
 
 impl Example for DestinationReplace {
     fn example() -> Self {
-        let DestinationCreate { url, http_method, headers, .. } = DestinationCreate::example();
+        let Destination { url, http_method, headers, .. } = Destination::example();
         Self { url, http_method, headers, retry_schedule: None, timeout_seconds: None, max_concurrency: None }
     }
 }
@@ -241,7 +241,7 @@ impl Example for DestinationUpdate {
     fn example() -> Self {
         Self {
             url: None,
-            http_method: Some(HttpMethod::Put),
+            http_method: None,
             headers: Some(PairChanges(BTreeMap::from([("X-Team".to_owned(), Some("billing".to_owned()))]))),
             retry_schedule: None,
             timeout_seconds: Some(30),
