@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { picture, startBrowser, withPage } from './browser.js';
 import { startReceiver, startServer } from './server.js';
-import { authorize, open, tryOut } from './swagger.js';
+import { authorize, cutOff, faint, open, tryOut } from './swagger.js';
 
 const HOSTILE = '</script><img src=x onerror=alert(1)>';
 
@@ -96,6 +96,7 @@ test('the Authorize button takes the admin token where there is no session', () 
   page(async page => {
     page.refusals.add(401);
     await page.goto(`${server.url}/docs`);
+    assert.equal(await page.getByRole('navigation').getByRole('link', { name: 'Log in' }).count(), 1);
     const refused = await tryOut(page, 'Accounts', 'listAccounts');
     assert.deepEqual([refused.status, refused.json.code], [401, 'unauthorized']);
     await authorize(page, { adminToken: server.token });
@@ -124,13 +125,14 @@ test('the login form takes the token, refuses a wrong one, and logging out ends 
     assert.equal((await tryOut(page, 'Accounts', 'listAccounts')).status, 200);
     // Logging out forgets tokens, too, that the Authorize button was given.
     await authorize(page, { adminToken: server.token });
-    await page.getByRole('link', { name: 'Log in or out' }).click();
+    await page.getByRole('navigation').getByRole('link', { name: 'Log out' }).click();
     await picture(page, 'logout');
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByLabel('Admin token').waitFor();
     // Its text is there before its request has ended.
     await page.waitForLoadState();
     await page.goto(`${server.url}/docs`);
+    assert.equal(await page.getByRole('navigation').getByRole('link', { name: 'Log in' }).count(), 1);
     assert.equal((await tryOut(page, 'Accounts', 'listAccounts')).status, 401);
   }));
 
@@ -155,6 +157,110 @@ test('an account whose name is HTML stays a text', () =>
     assert.ok((await block.innerText()).includes(HOSTILE));
     await picture(page, 'hostile');
     assert.equal(await page.locator('img[src="x"]').count(), 0);
+  }));
+
+test('the page begins with a tour, and each link of it opens its operation', () =>
+  page(async page => {
+    await page.goto(`${server.url}/docs`);
+    assert.equal(await page.getByRole('heading', { level: 1 }).count(), 1);
+    const main = page.getByRole('main');
+    assert.equal(await main.locator('.info ol li').count(), 5);
+    const links = main.locator('.info a[href^="#/"]');
+    const names = await links.allInnerTexts();
+    assert.equal(names[0], 'Create an account');
+    for (const link of await links.all()) {
+      const [tag, operation] = (await link.getAttribute('href')).split('/').slice(1);
+      await link.click();
+      await page.locator(`#operations-${tag}-${operation}.is-open .btn.execute`).waitFor();
+    }
+    assert.equal(page.context().pages().length, 1);
+    // What is open stays open.
+    await links.first().click();
+    assert.equal(await page.locator('.opblock.is-open').count(), names.length);
+    assert.ok(await page.getByRole('navigation').getByRole('link', { name: 'Dashboard' }).isVisible());
+  }));
+
+test('Execute works on every GET as it stands, and shows what there is', () =>
+  page(async page => {
+    const there = await deliver();
+    const { account_id, destination_id, event_id, delivery_id } = there;
+    // What each of them has to show, as the form stands but for ids in its path.
+    const shows = {
+      listAccounts: account_id,
+      getAccount: account_id,
+      listDestinations: destination_id,
+      getDestination: destination_id,
+      getSigningSecret: 'whsec_',
+      listDeliveries: delivery_id,
+      getDelivery: delivery_id,
+      listEvents: event_id,
+      getEvent: event_id,
+      getHealth: 'ok',
+      getReadiness: 'ok',
+      getStats: 'succeeded',
+      getMetrics: 'data_pusher_attempts_total',
+    };
+    const document = await (await fetch(`${server.url}/openapi.json`)).json();
+    const gets = Object.values(document.paths).flatMap(item => item.get ?? []);
+    await logIn(page);
+    // Its response does not end, so Swagger UI never shows one; its text says so, and what to do instead.
+    const ending = gets.filter(({ operationId }) => operationId !== 'streamDeliveries');
+    assert.deepEqual(ending.map(({ operationId }) => operationId).sort(), Object.keys(shows).sort());
+    for (const { operationId, tags: [tag], parameters: all = [] } of ending) {
+      const block = await open(page, tag, operationId);
+      for (const field of await block.locator('.parameters input, .parameters select').all()) {
+        const preset = await field.evaluate(field => field.value);
+        // The default of `limit`, which is no filter.
+        assert.ok(['', '--', '50'].includes(preset), `${operationId} begins with ${preset}`);
+      }
+      const named = all.filter(parameter => parameter.in === 'path').map(({ name }) => [name, there[name]]);
+      const shown = await tryOut(page, tag, operationId, { parameters: Object.fromEntries(named) });
+      assert.equal(shown.status, 200, operationId);
+      assert.ok(shown.text.includes(shows[operationId]), `${operationId} shows ${shown.text}`);
+      assert.ok(['', '?limit=50'].includes(new URL(shown.request.url()).search), shown.request.url());
+      // A page on which all of them are open is slow.
+      await block.locator('.opblock-summary-control').dispatchEvent('click');
+    }
+  }));
+
+test('on a telephone nothing is cut off', () =>
+  page(async page => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.goto(`${server.url}/login`);
+    assert.deepEqual(await cutOff(page), []);
+    await picture(page, 'telephone-login');
+    await logIn(page);
+    await picture(page, 'telephone-docs');
+    const there = await deliver();
+    await tryOut(page, 'Deliveries', 'getDelivery', { parameters: { delivery_id: there.delivery_id } });
+    await tryOut(page, 'Accounts', 'listAccounts');
+    await openAll(page);
+    await picture(page, 'telephone-open', { fullPage: true });
+    assert.deepEqual(await cutOff(page), []);
+    await page.locator('.auth-wrapper .btn.authorize').first().click();
+    await page.locator('.modal-ux').waitFor();
+    await picture(page, 'telephone-authorize');
+    assert.deepEqual(await cutOff(page), []);
+  }));
+
+test('in the dark every text can be read', () =>
+  page(async page => {
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.goto(`${server.url}/login`);
+    assert.deepEqual(await faint(page, 4.5), []);
+    await picture(page, 'dark-login');
+    await logIn(page);
+    await picture(page, 'dark-docs');
+    await tryOut(page, 'Accounts', 'listAccounts');
+    page.refusals.add(404);
+    await tryOut(page, 'Deliveries', 'getDelivery', { parameters: { delivery_id: 'dlv_none' } });
+    await openAll(page);
+    await picture(page, 'dark-open', { fullPage: true });
+    assert.deepEqual(await faint(page, 4.5), []);
+    await page.locator('.auth-wrapper .btn.authorize').first().click();
+    await page.locator('.modal-ux').waitFor();
+    await picture(page, 'dark-authorize');
+    assert.deepEqual(await faint(page, 4.5), []);
   }));
 
 test('a deep link opens its operation', () =>
@@ -204,6 +310,46 @@ test('the page has a name and an icon, is small on the wire, and stands in no fr
     assert.match(headers['content-security-policy'], /default-src 'none'.*frame-ancestors 'none'/);
     assert.doesNotMatch(headers['content-security-policy'], /unsafe|https?:/);
   }));
+
+/** Logs in with the token, and opens Swagger UI. */
+async function logIn(page) {
+  await page.goto(`${server.url}/login`);
+  await page.getByLabel('Admin token').fill(server.token);
+  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.waitForURL(url => url.pathname !== '/login');
+  await page.goto(`${server.url}/docs`);
+  await page.locator('.opblock').first().waitFor();
+}
+
+/** Opens every operation at once: one after the other, each of them would lay out a page that grows. */
+async function openAll(page) {
+  await page.evaluate(() => {
+    for (const summary of document.querySelectorAll('.opblock:not(.is-open) .opblock-summary-control')) summary.click();
+  });
+  const count = await page.locator('.opblock').count();
+  await page.waitForFunction(count => document.querySelectorAll('.btn.execute').length === count, count);
+}
+
+/** Calls the API as a program does, and gives what came. */
+async function call(path, headers, body) {
+  const answer = await fetch(`${server.url}${path}`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body),
+  });
+  assert.ok(answer.ok, `${path}: ${answer.status}`);
+  return answer.json();
+}
+
+/** Makes an account with a destination, to which an event was delivered; gives the ids. */
+async function deliver() {
+  const admin = { Authorization: `Bearer ${server.token}` };
+  const email = `${Math.random()}@example.com`;
+  const { account_id, app_secret_token } = await call('/v1/accounts', admin, { email, account_name: 'Ada' });
+  const destination = { url: `${receiver.url}/get`, http_method: 'POST', headers: {} };
+  const { destination_id } = await call(`/v1/accounts/${account_id}/destinations`, admin, destination);
+  const headers = { 'CL-XTOKEN': app_secret_token, Prefer: 'wait=20' };
+  const { event_id, deliveries: [{ delivery_id }] } = await call('/server/incoming_data', headers, { order: 1 });
+  return { account_id, destination_id, event_id, delivery_id };
+}
 
 /** Tries until it holds; the time limit of the run ends what never does. */
 async function assertEventually(holds) {
