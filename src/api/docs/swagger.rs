@@ -24,7 +24,7 @@ impl Session {
     fn html(self) -> &'static str {
         match self {
             Self::LoggedOut => "<a href=\"/login\">Log in</a>",
-            Self::LoggedIn => "<a href=\"/login\">Log out</a>",
+            Self::LoggedIn => "<button type=\"button\" id=\"logout\">Log out</button>",
             Self::NotNeeded => "<span>--dev: no login needed</span>",
         }
     }
