@@ -155,7 +155,7 @@ fn codes_are_found_however_a_call_is_written() {
 }
 
 /// The pages for people who use the program. Those for its authors are checked by reading.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/dashboard.md",
     "docs/sending.md",
