@@ -23,8 +23,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// Result of a handler.
 pub type PageResult<T = Page> = Result<T, PageError>;
 
-/// A page that says what went wrong.
-pub struct PageError(Response);
+/// A page that says what went wrong. Boxed, so that the results of handlers stay small.
+pub struct PageError(Box<Response>);
 
 /// A page of its own about an error.
 #[derive(Template)]
@@ -42,7 +42,7 @@ pub fn show(page: &impl Template) -> PageResult {
 
 /// The page with a status other than 200, such as a form with errors.
 pub fn show_error<T>(status: StatusCode, page: &impl Template) -> PageResult<T> {
-    Err(PageError(render(status, page)))
+    Err(PageError(Box::new(render(status, page))))
 }
 
 /// Sends the browser to `path` after a change (303), so that loading again repeats nothing. `done` names the message
@@ -79,12 +79,12 @@ fn html(status: StatusCode, text: String) -> Response {
 impl PageError {
     /// The login form, with what was wrong with the last try.
     pub fn login(wrong: Option<String>, status: StatusCode) -> Self {
-        Self(render(status, &LoginForm { wrong }))
+        Self(Box::new(render(status, &LoginForm { wrong })))
     }
 
     /// An error without a page around it. For requests that come from no page of this server.
     pub fn plain(error: ApiError) -> Self {
-        Self(error.into_response())
+        Self(Box::new(error.into_response()))
     }
 
     /// 404: the thing does not exist, or does not exist any more.
@@ -98,7 +98,7 @@ impl From<ApiError> for PageError {
         let status = error.status();
         let frame = Frame::plain(Timestamp::EPOCH);
         let detail = words::sentence(&error.problem.detail);
-        Self(render(status, &ErrorPage { frame, title: error.problem.title.clone(), detail }))
+        Self(Box::new(render(status, &ErrorPage { frame, title: error.problem.title.clone(), detail })))
     }
 }
 
@@ -110,13 +110,13 @@ impl From<Error> for PageError {
 
 impl From<PageError> for poem::Error {
     fn from(error: PageError) -> Self {
-        Self::from_response(error.0)
+        Self::from_response(*error.0)
     }
 }
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        self.0
+        *self.0
     }
 }
 

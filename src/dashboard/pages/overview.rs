@@ -12,7 +12,7 @@ use poem_openapi::OpenApi;
 use tokio::sync::oneshot;
 
 use super::query;
-use super::start::{Guide, guide};
+use super::start::{GUIDE, Guide, guide};
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::respond::{PageError, PageResult, show};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
@@ -97,9 +97,9 @@ impl OverviewPages {
         let store = &self.0.store;
         let asked = query(request);
         let frame = visitor.frame("overview").live("/live").noticing(asked.text("done"));
-        let contents = store.contents().await?;
-        if !contents.has_delivered && !asked.has("window") {
-            return show(&GuidePage { frame, guide: guide(&self.0, contents).await? });
+        if asked.has("guide") || (!asked.has("window") && self.is_new().await?) {
+            let guide = guide(&self.0, store.contents().await?).await?;
+            return show(&GuidePage { frame: frame.at(GUIDE), guide });
         }
         let (now, window) = (visitor.now, Window::find(asked.text("window")));
         let since = now.minus(window.length);
@@ -147,6 +147,13 @@ pub fn latency_words(latency: Latency) -> (String, String, String) {
 }
 
 impl OverviewPages {
+    /// Whether no attempt has been made yet, so that there is nothing to see.
+    async fn is_new(&self) -> Result<bool> {
+        let store = &self.0.store;
+        let has_delivered = store.contents().await?.has_delivered;
+        Ok(!has_delivered && store.latency(None, None, Timestamp::EPOCH).await?.is_none())
+    }
+
     /// The destinations that need attention, and how many more there are than are listed.
     async fn attention(&self, now: Timestamp) -> Result<(Vec<Attention>, u64)> {
         let store = &self.0.store;

@@ -27,6 +27,9 @@ use crate::store::DeliveryFilter;
 /// What the receiver of the examples listens on.
 const RECEIVER: &str = "http://127.0.0.1:9000/";
 
+/// Address of the guide, also once there are deliveries.
+pub const GUIDE: &str = "/?guide=1";
+
 /// Deliveries that the guide shows.
 const NEWEST: u16 = 3;
 
@@ -85,7 +88,7 @@ impl StartPages {
     async fn start(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let frame = visitor.frame("overview").live("/live").at("/");
+        let frame = visitor.frame("overview").live("/live").at(GUIDE);
         let store = &self.0.store;
         let email = form.required("email", parsed::<Email>);
         let name = form.required("account_name", parsed);
