@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::SendTest;
-use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::web::access::AdminAccess;
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
+use crate::web::rate_limit::RateLimiter;
 
 /// What handlers and extractors need. `app` creates the one instance.
 pub struct ApiContext {
@@ -24,8 +24,8 @@ pub struct ApiContext {
     pub network: Arc<NetworkPolicy>,
     /// Limits of request bodies: size, time and memory.
     pub bodies: BodyLimits,
-    /// Maximum rate of events for each account; `None` means no limit.
-    pub account_rate: Option<Rate>,
+    /// Limits how many events each account may send.
+    pub account_rate: Arc<RateLimiter>,
     /// Sends test requests to destinations, outside the queue.
     pub test_sender: Arc<dyn SendTest>,
     /// Creates the text of `/metrics`.

@@ -13,7 +13,6 @@ mod errors;
 mod model;
 mod operations;
 mod paths;
-mod rate_limit;
 mod request;
 mod responses;
 mod routes;

@@ -34,6 +34,7 @@ use crate::web::access::cookie::Cookie;
 use crate::web::access::{AdminAccess, AdminAuth};
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
+use crate::web::rate_limit::RateLimiter;
 use crate::web::server::{self, Bound, HttpServer};
 pub use config::{Config, LogFormat};
 use greeting::Greeting;
@@ -203,12 +204,14 @@ impl Running {
         let access = Arc::new(access);
         let origins = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
+        let account_rate = Arc::new(RateLimiter::new(config.account_rate));
         let dashboard = dashboard::pages(DashboardContext {
             store: store.clone(),
             access: Arc::clone(&access),
             origins: origins.clone(),
             network: Arc::clone(&network),
             bodies: bodies.clone(),
+            account_rate: Arc::clone(&account_rate),
             test_sender: engine.tester(),
             engine: engine.watcher(),
             url: base.clone(),
@@ -220,7 +223,7 @@ impl Running {
             origins,
             network,
             bodies,
-            account_rate: config.account_rate,
+            account_rate,
             test_sender: engine.tester(),
             metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics())),
             clock: clock::wall,

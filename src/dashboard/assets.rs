@@ -1,5 +1,5 @@
-//! The stylesheet and the script of the pages. Their addresses hold a digest, so that a browser keeps them until a new
-//! version of the program has others.
+//! The stylesheet and the script of the pages. Their addresses hold a digest, so that no page meets files of another
+//! version of the program.
 
 use std::sync::LazyLock;
 

@@ -15,6 +15,7 @@ use crate::web::access::{AdminAccess, AdminAuth, SessionLifetime};
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
 use crate::web::problem::{ApiError, ApiResult};
+use crate::web::rate_limit::RateLimiter;
 
 /// What pages need. `app` makes the one instance.
 pub struct DashboardContext {
@@ -28,6 +29,8 @@ pub struct DashboardContext {
     pub network: Arc<NetworkPolicy>,
     /// Limits of request bodies.
     pub bodies: BodyLimits,
+    /// Limits how many events each account may send.
+    pub account_rate: Arc<RateLimiter>,
     /// Sends test requests to destinations, outside the queue.
     pub test_sender: Arc<dyn SendTest>,
     /// Knows which destinations are slow now.
@@ -58,7 +61,7 @@ impl DashboardContext {
             AdminAccess::Dev => None,
             AdminAccess::Token(auth) => {
                 let session = auth.session(request.headers(), now);
-                Some((session.ok_or_else(|| PageError::login(None, StatusCode::UNAUTHORIZED))?, now))
+                Some((session.ok_or_else(|| PageError::login(None, wanted(request), StatusCode::UNAUTHORIZED))?, now))
             }
         };
         Ok(Visitor { session, now })
@@ -92,6 +95,12 @@ impl DashboardContext {
             }
         }
     }
+}
+
+/// The address that somebody who is logged out asked for, and that the login leads to.
+pub fn wanted(request: &Request) -> String {
+    let is_page = request.method().is_safe() && request.uri().path() != "/login";
+    request.uri().path_and_query().filter(|_| is_page).map_or_else(String::new, ToString::to_string)
 }
 
 impl Visitor {

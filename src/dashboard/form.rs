@@ -9,6 +9,7 @@ use poem::http::{HeaderMap, StatusCode};
 use poem::{Body, Request};
 
 use super::view::words;
+use crate::domain::memory::Reservation;
 use crate::error::FieldError;
 use crate::web::body::{self, BodyLimits};
 use crate::web::problem::{ApiError, ApiResult};
@@ -16,11 +17,17 @@ use crate::web::problem::{ApiError, ApiResult};
 /// Media type of an HTML form.
 const FORM: &str = "application/x-www-form-urlencoded";
 
+/// Most fields that are read of a form. No form of the pages has so many.
+const MAX_FIELDS: usize = 32;
+
 /// The fields that a browser sent, and the errors found in them so far.
 #[derive(Debug, Default)]
 pub struct Form {
     fields: HashMap<String, String>,
     faults: Vec<FieldError>,
+    /// Memory of the body, which the fields hold now.
+    #[expect(dead_code, reason = "given back when the form is dropped")]
+    memory: Option<Reservation>,
 }
 
 /// A field as it is shown: what was typed, and what is wrong with it.
@@ -59,15 +66,25 @@ impl Form {
             body::refuse(body, request.headers(), limits.bytes).await;
             return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        let (bytes, _memory) = body::read(body, request.headers(), limits).await?;
-        Ok(Self::of(&bytes))
+        let (bytes, memory) = body::read(body, request.headers(), limits).await?;
+        Ok(Self { memory: Some(memory), ..Self::of(&bytes) })
     }
 
     /// The fields of `text`, in the form of HTML forms and query strings. Of a field that is given twice the last
     /// counts.
     pub fn of(text: &[u8]) -> Self {
-        let fields = url::form_urlencoded::parse(text).into_owned().collect();
-        Self { fields, faults: Vec::new() }
+        let fields = url::form_urlencoded::parse(text).into_owned().take(MAX_FIELDS).collect();
+        Self { fields, ..Self::default() }
+    }
+
+    /// The address that the form names to go back to, or `otherwise`. Only addresses of this server are taken.
+    pub fn back<'a>(&'a self, otherwise: &'a str) -> &'a str {
+        let given = self.text("back");
+        // Browsers drop tabs and line breaks, and read `\\` as `/`. Two slashes would name another host.
+        let is_own = given.starts_with('/')
+            && !given.starts_with("//")
+            && given.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        if is_own { given } else { otherwise }
     }
 
     /// What stands in a field, without blanks at its ends; empty if the field was not sent.
@@ -149,6 +166,23 @@ pub fn parsed<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_this_server_only() {
+        let lead = |text: &str| Form::of(text.as_bytes()).back("/deliveries").to_owned();
+        assert_eq!(lead("back=/deliveries%3Fstate%3Dpending"), "/deliveries?state=pending");
+        for foreign in
+            ["back=//evil.example", "back=https://x", "back=/%5Cx", "back=/%09/evil.example/", "back=/a%0Ab", ""]
+        {
+            assert_eq!(lead(foreign), "/deliveries", "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_fields_are_kept() {
+        let text: String = (0..100_000).map(|n| format!("f{n}=1&")).collect();
+        assert_eq!(Form::of(text.as_bytes()).fields.len(), MAX_FIELDS);
+    }
 
     #[test]
     fn every_fault_stands_at_its_field() {

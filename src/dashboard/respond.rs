@@ -2,7 +2,9 @@
 //! `pages`.
 
 use askama::Template;
-use poem::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
+use poem::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, WWW_AUTHENTICATE,
+};
 use poem::http::{HeaderName, HeaderValue, StatusCode};
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
@@ -77,9 +79,14 @@ fn html(status: StatusCode, text: String) -> Response {
 }
 
 impl PageError {
-    /// The login form, with what was wrong with the last try.
-    pub fn login(wrong: Option<String>, status: StatusCode) -> Self {
-        Self(Box::new(render(status, &LoginForm { wrong })))
+    /// The login form, with what was wrong with the last try. The login leads to `back`.
+    pub fn login(wrong: Option<String>, back: impl Into<String>, status: StatusCode) -> Self {
+        let mut response = render(status, &LoginForm { wrong, back: back.into() });
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, 15.5.2.
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Self(Box::new(response))
     }
 
     /// An error without a page around it. For requests that come from no page of this server.

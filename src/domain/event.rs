@@ -9,6 +9,9 @@ use super::document::Document;
 use super::ids::{AccountId, AccountKey, EventId};
 use super::time::Timestamp;
 
+/// The sample document of examples, of test requests and of the first event.
+pub const SAMPLE: &str = r#"{"order_id":1042,"status":"paid","total":"19.90"}"#;
+
 /// How long an `Idempotency-Key` is remembered, whatever the retention is.
 const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 

@@ -6,5 +6,6 @@ pub mod body;
 pub mod browser;
 pub mod limits;
 pub mod problem;
+pub mod rate_limit;
 pub mod server;
 pub mod static_page;

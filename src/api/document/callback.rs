@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::model::events::SAMPLE;
+use crate::domain::event::SAMPLE;
 
 /// The callback. With GET the document is sent as query parameters. OpenAPI 3.0 cannot describe this, so the
 /// description does.

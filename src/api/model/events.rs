@@ -8,14 +8,12 @@ use serde_json::value::RawValue;
 use super::deliveries::Delivery;
 use super::values::RawJson;
 use crate::domain;
+use crate::domain::event::SAMPLE;
 use crate::domain::ids::{AccountId, EventId};
 use crate::domain::page::{Cursor, Page};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::AcceptedEvent;
-
-/// The sample document of examples and of test requests.
-pub const SAMPLE: &str = r#"{"order_id":1042,"status":"paid","total":"19.90"}"#;
 
 /// Receipt of an accepted document: the event and its deliveries are on disk.
 #[derive(Debug, Object, Serialize)]

@@ -17,12 +17,12 @@ use crate::api::model::destination_bodies::{
     DestinationCreate, DestinationReplace, DestinationReplay, DestinationUpdate,
 };
 use crate::api::model::destinations::{Destination, DestinationPage, SigningSecretAnswer};
-use crate::api::model::events::SAMPLE;
 use crate::api::model::values::Limit;
 use crate::api::request::body::Body;
 use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{self, Created, Long, NoContent, OkJson};
 use crate::api::tags::Tag;
+use crate::domain::event::SAMPLE;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::Cursor;
 use crate::domain::secret::SigningSecret;

@@ -15,13 +15,13 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOpti
 
 use crate::api::auth::{AccountToken, NoToken};
 use crate::api::context::ApiContext;
-use crate::api::model::events::{EventReceipt, SAMPLE};
+use crate::api::model::events::EventReceipt;
 use crate::api::paths::unknown_parameter;
-use crate::api::rate_limit::RateLimiter;
 use crate::api::request::prefer;
 use crate::api::responses;
 use crate::api::tags::Tag;
 use crate::domain::document::Document;
+use crate::domain::event::SAMPLE;
 use crate::domain::event::{IdempotencyKey, IncomingEvent};
 use crate::domain::ids::AccountKey;
 use crate::domain::json;
@@ -49,7 +49,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// The data handler, with the rate limits of all accounts.
 #[derive(Clone)]
-pub struct SendEventApi(Arc<ApiContext>, Arc<RateLimiter>);
+pub struct SendEventApi(Arc<ApiContext>);
 
 /// Headers and body of a request, before the body is read.
 pub struct IncomingRequest<'a> {
@@ -116,8 +116,7 @@ impl SendEventApi {
 impl SendEventApi {
     /// The data handler on `context`.
     pub fn new(context: Arc<ApiContext>) -> Self {
-        let throttle = Arc::new(RateLimiter::new(context.account_rate));
-        Self(context, throttle)
+        Self(context)
     }
 
     /// Puts the data handler in front of `endpoint`, which contains it among many others. The layers of the framework
@@ -164,7 +163,7 @@ impl SendEventApi {
     /// headers say JSON.
     fn admit(&self, token: &AccountToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
         let account = self.0.store.account_by_token(&token.0?, (self.0.clock)()).ok_or(NoToken::Unknown)?;
-        self.1.admit(account)?;
+        self.0.account_rate.admit(account)?;
         media_type::check(headers, Accepts::AnyJson)?;
         Ok(account)
     }

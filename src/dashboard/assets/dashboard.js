@@ -68,12 +68,15 @@ function say(text) {
 // --- Live: the server says that something changed; the page is read again, and its regions are exchanged.
 
 const PATIENCE_MS = 1_000;
-const live = { source: null, timer: 0, busy: false, again: false, newer: 0, lost: false };
+const live = { source: null, timer: 0, busy: false, again: false, newer: 0, stale: false };
 const main = $('main');
 const sign = $('#live');
 
 // A page that answers a form is read again at an address of its own.
 const here = () => main.dataset.page || location.href;
+
+// The regions as the server made them, before times were put into the reader's zone.
+const made = new Map(all('[data-region]').map(region => [region.id, region.innerHTML]));
 
 function state(name, text) {
   if (!sign) return;
@@ -81,17 +84,19 @@ function state(name, text) {
   if (sign.textContent !== text) sign.textContent = text;
 }
 
-function isRead(list) {
+// Whether somebody fills in, selects or has the focus in this part of the page.
+function isUsed(part) {
   const chosen = getSelection();
-  return scrollY > 160 || list.matches(':hover') || list.contains(document.activeElement)
-    || (!chosen.isCollapsed && list.contains(chosen.anchorNode));
+  return part.contains(document.activeElement) || (!chosen.isCollapsed && part.contains(chosen.anchorNode));
 }
 
+const isRead = list => scrollY > 160 || list.matches(':hover') || isUsed(list);
+
 function showNewer(count) {
-  live.newer += count;
+  live.newer = count;
   const bar = $('#newer');
-  bar.hidden = live.newer === 0;
-  bar.querySelector('b').textContent = live.newer.toLocaleString();
+  bar.hidden = count === 0;
+  bar.querySelector('b').textContent = count.toLocaleString();
 }
 
 async function refresh() {
@@ -104,8 +109,9 @@ async function refresh() {
   live.busy = true;
   try {
     const answer = await fetch(here(), { headers: { Accept: 'text/html' }, cache: 'no-store' });
-    if (answer.status === 401) return ended();
+    if ([401, 404].includes(answer.status)) return ended();
     if (answer.ok) exchange(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+    else state('off', 'Cannot be read');
   } catch {
     // The stream notices as well, and comes back.
   } finally {
@@ -119,17 +125,41 @@ async function refresh() {
 
 function exchange(page) {
   setClock(page);
+  live.stale = false;
   for (const fresh of all('[data-region]', page)) {
     const old = document.getElementById(fresh.id);
-    if (!old || old.dataset.raw === fresh.innerHTML) continue;
-    // Whoever fills in a form or has opened something keeps it.
-    if (old.contains(document.activeElement) && document.activeElement !== document.body) continue;
+    if (!old || made.get(fresh.id) === fresh.innerHTML) continue;
+    if (old.dataset.list && (old.dataset.list === 'older' || isRead(old))) {
+      exchangeRows(old, fresh);
+      continue;
+    }
+    if (isUsed(old)) {
+      live.stale = true;
+      continue;
+    }
     const open = all('details[open]', old).map(one => one.id);
-    old.dataset.raw = fresh.innerHTML;
+    made.set(fresh.id, fresh.innerHTML);
     old.replaceChildren(...fresh.childNodes);
     open.forEach(id => { const one = id && document.getElementById(id); if (one) one.open = true; });
     showTimes(old);
+    if (old.dataset.list) showNewer(0);
   }
+}
+
+// Of a list that is being read, rows change where they stand. What is new is only counted.
+function exchangeRows(old, fresh) {
+  const rows = all('[data-row]', fresh);
+  for (const row of rows) {
+    const mine = document.getElementById(row.id);
+    if (!mine || isUsed(mine)) continue;
+    mine.replaceChildren(...row.childNodes);
+    showTimes(mine);
+  }
+  if (old.dataset.list === 'older') return;
+  live.stale = true;
+  if (old.dataset.filtered === undefined) return;
+  const known = rows.findIndex(row => document.getElementById(row.id));
+  showNewer(known < 0 ? rows.length : known);
 }
 
 function later() {
@@ -138,11 +168,9 @@ function later() {
 
 function changed(counts) {
   const list = $('[data-list]');
-  if (list && (counts.created || counts.changed) && (list.dataset.list === 'older' || isRead(list))) {
-    showNewer(counts.created);
-    return;
-  }
-  if (live.newer === 0 || !list) later();
+  const isStill = list && (list.dataset.list === 'older' || isRead(list));
+  if (isStill && counts.created && list.dataset.filtered === undefined) showNewer(live.newer + counts.created);
+  later();
 }
 
 function follow() {
@@ -151,14 +179,12 @@ function follow() {
   live.source = source;
   source.addEventListener('open', () => {
     state('on', 'Live');
-    // What happened while nobody listened is read now.
-    if (live.lost) refresh();
-    live.lost = false;
+    // What happened while nobody listened is read now: also between the making of the page and this moment.
+    refresh();
   });
   source.addEventListener('changed', event => changed(JSON.parse(event.data)));
   source.addEventListener('over', () => ended());
   source.addEventListener('error', () => {
-    live.lost = true;
     state('off', 'Reconnecting…');
     if (source.readyState === EventSource.CLOSED) {
       rest();
@@ -193,7 +219,6 @@ function ended() {
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) {
     rest();
-    live.lost = true;
     state('idle', 'Paused');
   } else {
     follow();
@@ -201,13 +226,13 @@ document.addEventListener('visibilitychange', () => {
 });
 // A page that the browser keeps for "back" must not keep its stream.
 addEventListener('pagehide', rest);
-addEventListener('pageshow', event => { if (event.persisted) { live.lost = true; follow(); } });
+addEventListener('pageshow', event => { if (event.persisted) follow(); });
 
 $('#newer')?.addEventListener('click', event => {
   if (event.currentTarget.dataset.href) return location.assign(event.currentTarget.dataset.href);
-  live.newer = 0;
   showNewer(0);
   document.activeElement.blur();
+  getSelection().removeAllRanges();
   scrollTo({ top: 0 });
   refresh();
 });
@@ -215,13 +240,25 @@ $('#newer')?.addEventListener('click', event => {
 // --- Keys. They can be turned off (WCAG 2.2, 2.1.4).
 
 const KEYS_OFF = 'data-pusher-keys-off';
+
+// A browser may close its storage to pages; then the choice lasts as long as the page.
+const stored = (() => {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+})();
+let keysOff = Boolean(stored?.getItem(KEYS_OFF));
+
 const help = $('#help');
 const choice = $('#keys-on');
 
 if (choice) {
-  choice.checked = !localStorage.getItem(KEYS_OFF);
+  choice.checked = !keysOff;
   choice.addEventListener('change', () => {
-    if (choice.checked) localStorage.removeItem(KEYS_OFF); else localStorage.setItem(KEYS_OFF, '1');
+    keysOff = !choice.checked;
+    if (keysOff) stored?.setItem(KEYS_OFF, '1'); else stored?.removeItem(KEYS_OFF);
   });
 }
 $('#show-help')?.addEventListener('click', () => help.showModal());
@@ -234,15 +271,18 @@ function step(by) {
 }
 
 document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || localStorage.getItem(KEYS_OFF)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || keysOff) return;
   if (event.target.closest('input, textarea, select, dialog')) return;
   const row = document.activeElement.closest('[data-row]');
+  // Without a row only the button of the page itself counts: nothing is sent that nobody chose.
+  const retry = row ? row.querySelector('[data-key=r]') : all('[data-key=r]').find(one => !one.closest('[data-row]'));
+  const search = $('[data-search]');
   const acts = {
-    '/': () => $('[data-search]')?.focus(),
+    '/': search && (() => search.focus()),
     j: () => step(1),
     k: () => step(-1),
-    r: () => (row ?? document).querySelector('[data-key=r]')?.click(),
-    '?': () => help?.showModal(),
+    r: retry && (() => retry.click()),
+    '?': help && (() => help.showModal()),
   };
   const act = acts[event.key];
   if (act) {
@@ -269,7 +309,7 @@ if (login && location.hash.length > 1) {
   else redeem(login);
 }
 // Swagger UI keeps the tokens there that its Authorize button was given.
-$('#logout')?.addEventListener('submit', () => localStorage.removeItem('authorized'));
+$('#logout')?.addEventListener('submit', () => stored?.removeItem('authorized'));
 
 // A message about what was just done is not part of the address that people share.
 const address = new URL(location.href);
@@ -277,7 +317,14 @@ if (address.searchParams.has('done')) {
   address.searchParams.delete('done');
   history.replaceState(null, '', address);
 }
+// The address of a form shows nothing when it is loaded again; that of its page does.
+if (main?.dataset.page) history.replaceState(null, '', main.dataset.page + location.hash);
 setClock(document);
 showTimes();
-setInterval(tick, 1_000);
+setInterval(() => {
+  tick();
+  // What was left out because somebody read or used it is brought up to date afterwards.
+  const list = $('[data-list]');
+  if (live.stale && !document.hidden && live.source && !(list && isRead(list)) && !isUsed(main)) refresh();
+}, 1_000);
 if (main?.dataset.live) follow();

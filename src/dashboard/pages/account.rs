@@ -9,52 +9,31 @@ use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
 use super::destination_form::{self, DestinationForm};
-use super::{address, answered, path_id, query};
+use super::{address, answered, cursor, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::send::{Send, curl};
 use crate::dashboard::view::time::{self, At};
 use crate::dashboard::view::words::{self, Badge};
 use crate::domain::account::{Account, AccountFields};
 use crate::domain::document::Document;
-use crate::domain::event::IncomingEvent;
+use crate::domain::event::{IncomingEvent, SAMPLE};
 use crate::domain::ids::AccountId;
 use crate::domain::json;
 use crate::domain::page::{MAX_LIMIT, PageRequest};
 use crate::domain::secret::{AppToken, SigningSecret};
 use crate::error::Kind;
+use crate::web::body::{self, BodyLimits};
+use crate::web::problem::ApiError;
 
-/// A document to try with.
-pub const SAMPLE: &str = r#"{"order_id": 1042, "status": "paid", "total": "19.90"}"#;
-
-/// Stands for a token that only its owner knows.
-const PLACEHOLDER: &str = "TOKEN";
+/// Said where the settings on the page are not those of now, so that saving them would undo the other change.
+pub const CHANGED: &str = "was changed meanwhile, here or by a program. Load the page again, then change it";
 
 /// How long an old token may go on working, as the page offers it: seconds, and words.
 const GRACES: [(u64, &str); 4] =
     [(0, "stop at once"), (3_600, "work for 1 hour"), (86_400, "work for 1 day"), (604_800, "work for 1 week")];
-
-/// How to send an event.
-pub struct Send {
-    /// The token, or a placeholder.
-    pub token: String,
-    /// A command for a terminal.
-    pub command: String,
-}
-
-/// The command that sends [`SAMPLE`] with `token`.
-pub fn curl(url: &str, token: &str) -> Send {
-    let command = format!(
-        "curl -s {url}/server/incoming_data \\\n  -H 'CL-XTOKEN: {token}' -H 'Content-Type: application/json' \\\n  -d '{SAMPLE}'"
-    );
-    Send { token: token.to_owned(), command }
-}
-
-/// The command without a token, for an account whose token is not known.
-pub fn curl_without_token(url: &str) -> Send {
-    curl(url, PLACEHOLDER)
-}
 
 struct Row {
     id: String,
@@ -71,6 +50,7 @@ struct AccountPage {
     name: String,
     token_hint: String,
     created: At,
+    updated_at: String,
     rows: Vec<Row>,
     next: Option<String>,
     send: Send,
@@ -131,7 +111,11 @@ impl AccountPages {
         let email = form.required("email", parsed);
         let name = form.required("account_name", parsed);
         let website = form.optional("website", parsed);
-        if let (Some(email), Some(name), Some(website)) = (email, name, website) {
+        let shown = form.text("updated_at").to_owned();
+        if shown != self.0.store.account(id.clone()).await?.updated_at.to_string() {
+            form.fault("account_name", CHANGED);
+        }
+        if let (true, Some(email), Some(name), Some(website)) = (form.is_right(), email, name, website) {
             let fields = AccountFields { email, name, website };
             match self.0.store.replace_account(id.clone(), fields, visitor.now).await {
                 Ok(_) => return redirect(&format!("/accounts/{id}"), "saved"),
@@ -162,18 +146,20 @@ impl AccountPages {
         let id: AccountId = path_id(request, "account")?;
         let form = Form::read(request, body, &self.0.bodies).await?;
         let asked = form.text("grace_seconds");
-        let grace =
-            GRACES.into_iter().find(|(seconds, _)| seconds.to_string() == asked).map_or(0, |(seconds, _)| seconds);
+        let Some((grace, _)) = GRACES.into_iter().find(|(seconds, _)| seconds.to_string() == asked) else {
+            let detail = "Choose how long the old token is to work. The token was not changed.";
+            return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail).into());
+        };
         let token = AppToken::generate();
         let grace = Duration::from_secs(grace);
         let account = self.0.store.rotate_token(id, token.digest(), token.hint(), grace, visitor.now).await?;
         show(&TokenPage {
-            frame: visitor.frame("accounts"),
+            frame: visitor.frame("accounts").at(format!("/accounts/{}", account.id)),
             is_new: false,
             name: account.name.to_string(),
             account_id: account.id.to_string(),
             grace: (!grace.is_zero()).then(|| time::long(grace)),
-            send: curl(&self.0.url, token.reveal()),
+            send: curl(&self.0.url, Some(token.reveal())),
         })
     }
 
@@ -200,23 +186,28 @@ impl AccountPages {
     async fn send(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request)?;
         let id: AccountId = path_id(request, "account")?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let most = self.0.bodies.bytes;
+        // A form encodes a byte with up to three.
+        let limits = BodyLimits { bytes: most.saturating_mul(3), ..self.0.bodies.clone() };
+        let mut form = Form::read(request, body, &limits).await?;
         let account = self.0.store.account(id).await?;
         let text = form.text("document").as_bytes().to_vec();
-        match json::check(&text) {
-            Ok(()) => {
-                let memory = self.0.bodies.memory.reserve(text.len()).map_err(|_| crate::web::body::no_memory())?;
-                let payload = Document::new(text, memory);
-                let event = IncomingEvent { account: account.key, payload, idempotency_key: None };
-                let accepted = self.0.store.accept_event(event, false, visitor.now).await?;
-                redirect(&format!("/events/{}", accepted.event_id), "sent")
-            }
-            Err(message) => {
-                form.fault("document", message);
-                let sample = Some(form.field("document"));
-                self.refused(&visitor, request, Tried { sample, ..Tried::default() }).await
-            }
+        let checked = match text.len() {
+            0 => Err("must be filled in".to_owned()),
+            length if length > most => Err(format!("must be at most {most} bytes long, and has {length}")),
+            _ => json::check(&text),
+        };
+        if let Err(message) = checked {
+            form.fault("document", message);
+            let sample = Some(form.field("document"));
+            return self.refused(&visitor, request, Tried { sample, ..Tried::default() }).await;
         }
+        self.0.account_rate.admit(account.key)?;
+        let memory = self.0.bodies.memory.reserve(text.len()).map_err(|_| body::no_memory())?;
+        let payload = Document::new(text, memory);
+        let event = IncomingEvent { account: account.key, payload, idempotency_key: None };
+        let accepted = self.0.store.accept_event(event, false, visitor.now).await?;
+        redirect(&format!("/events/{}", accepted.event_id), "sent")
     }
 }
 
@@ -229,12 +220,11 @@ impl AccountPages {
         let id: AccountId = path_id(request, "account")?;
         let asked = query(request);
         let account = self.0.store.account(id.clone()).await?;
-        let cursor = Some(asked.text("cursor")).filter(|cursor| !cursor.is_empty()).map(str::parse).transpose();
-        let cursor = cursor.map_err(crate::web::problem::ApiError::bad_parameter)?;
-        let page = self.0.store.destinations(id.clone(), PageRequest { limit: MAX_LIMIT, cursor }).await?;
+        let page = PageRequest { limit: MAX_LIMIT, cursor: cursor(&asked)? };
+        let page = self.0.store.destinations(id.clone(), page).await?;
         let rows = page.items.into_iter().map(|one| Row {
             id: one.id.to_string(),
-            label: format!("{} {}", one.fields.method, one.fields.url.as_str()),
+            label: words::label(&one.fields),
             health: words::health(&one, visitor.now),
             since: one.pause.map(|pause| pause.at).or(one.failing_since).map(At),
         });
@@ -247,9 +237,10 @@ impl AccountPages {
             name: account.name.to_string(),
             token_hint: account.token_hint.clone(),
             created: At(account.created_at),
+            updated_at: account.updated_at.to_string(),
             rows: rows.collect(),
             next: page.next.map(|next| address(&path, &[("cursor", &next.to_string())])),
-            send: curl_without_token(&self.0.url),
+            send: curl(&self.0.url, None),
             sample: tried.sample.unwrap_or_else(|| Field::new("document", SAMPLE)),
             email: field("email", account.email.as_str()),
             account_name: field("account_name", account.name.as_str()),

@@ -7,12 +7,13 @@ use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
-use super::account::{TokenPage, curl};
-use super::{address, query};
+use super::account::TokenPage;
+use super::{address, cursor, query};
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, show, show_error};
 use crate::dashboard::view::frame::Frame;
+use crate::dashboard::view::send::curl;
 use crate::dashboard::view::time::At;
 use crate::dashboard::view::words;
 use crate::domain::account::AccountFields;
@@ -68,7 +69,7 @@ impl AccountsPages {
     async fn create(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let frame = visitor.frame("accounts");
+        let frame = visitor.frame("accounts").at("/accounts");
         let email = form.required("email", parsed);
         let name = form.required("account_name", parsed);
         let website = form.optional("website", parsed);
@@ -79,12 +80,12 @@ impl AccountsPages {
             match self.0.store.create_account(id, fields, token.digest(), token.hint(), visitor.now).await {
                 Ok(account) => {
                     return show(&TokenPage {
-                        frame,
+                        frame: frame.at(format!("/accounts/{}", account.id)),
                         is_new: true,
                         name: account.name.to_string(),
                         account_id: account.id.to_string(),
                         grace: None,
-                        send: curl(&self.0.url, token.reveal()),
+                        send: curl(&self.0.url, Some(token.reveal())),
                     });
                 }
                 Err(error) if error.kind() == Kind::Conflict => {
@@ -102,9 +103,7 @@ impl AccountsPages {
 impl AccountsPages {
     async fn page(&self, frame: Frame, asked: &Form, form: &Form, is_open: bool) -> PageResult<AccountsPage> {
         let search = asked.text("q").to_owned();
-        let cursor = Some(asked.text("cursor")).filter(|cursor| !cursor.is_empty()).map(str::parse).transpose();
-        let cursor = cursor.map_err(crate::web::problem::ApiError::bad_parameter)?;
-        let page = PageRequest { limit: DEFAULT_LIMIT, cursor };
+        let page = PageRequest { limit: DEFAULT_LIMIT, cursor: cursor(asked)? };
         let found = self.0.store.search_accounts(search.clone(), page).await?;
         let next = found.next.map(|next| address("/accounts", &[("q", &search), ("cursor", &next.to_string())]));
         let rows = found.items.into_iter().map(|(account, destinations)| Row {

@@ -6,7 +6,7 @@ use askama::Template;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
-use super::{address, back, path_id, query};
+use super::{address, path_id, query};
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::Form;
 use crate::dashboard::respond::{PageResult, redirect, show};
@@ -54,7 +54,6 @@ struct DeliveryPage {
     label: String,
     health: Badge,
     is_paused: bool,
-    held: Option<CountDown>,
     account_id: String,
     account: String,
     event_id: String,
@@ -68,6 +67,7 @@ struct DeliveryPage {
     attempts: Vec<AttemptRow>,
     attempt_count: String,
     alike: String,
+    alike_words: String,
     same_event: String,
 }
 
@@ -91,23 +91,23 @@ impl DeliveryPages {
             state: words::state(delivery.state),
             is_pending: delivery.state == DeliveryState::Pending,
             destination_id: destination.id.to_string(),
-            label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),
+            label: words::label(&destination.fields),
             health: words::health(&destination, now),
             is_paused: destination.pause.is_some(),
-            held: destination.held_until.filter(|until| *until > now).map(CountDown),
             account_id: account.id.to_string(),
             account: account.name.to_string(),
             event_id: event.id.to_string(),
             received: At(event.received_at),
             size: words::bytes(event.payload_bytes),
-            next: delivery.next_attempt_at.map(CountDown),
-            next_words: next(&delivery, &destination),
+            next: delivery.next_attempt_at.max(held(&delivery, &destination, now)).map(CountDown),
+            next_words: next(&delivery, &destination, now),
             sent: sent(&destination, &delivery, &document, now),
             pretty: payload::pretty(&document),
             raw: payload::raw(&document),
             attempts: attempts.into_iter().rev().map(attempt).collect(),
             attempt_count: words::count(u64::from(delivery.attempt_count)),
             alike: alike(&delivery),
+            alike_words: alike_words(&delivery),
             same_event: address("/deliveries", &[("event_id", &delivery.event_id.to_string())]),
         })
     }
@@ -118,7 +118,7 @@ impl DeliveryPages {
         let id = id(request)?;
         let form = Form::read(request, body, &self.0.bodies).await?;
         self.0.store.retry_delivery(id).await?;
-        redirect(back(&form, &format!("/deliveries/{id}")), "retried")
+        redirect(form.back(&format!("/deliveries/{id}")), "retried")
     }
 
     #[oai(path = "/deliveries/:delivery_id/cancel", method = "post", hidden)]
@@ -134,13 +134,22 @@ fn id(request: &Request) -> PageResult<DeliveryId> {
     path_id(request, "delivery")
 }
 
-fn next(delivery: &Delivery, destination: &Destination) -> &'static str {
+/// Until when a delivery waits because its receiver asked for it.
+fn held(delivery: &Delivery, destination: &Destination, now: Timestamp) -> Option<Timestamp> {
+    let is_pending = delivery.state == DeliveryState::Pending;
+    destination.held_until.filter(|until| is_pending && *until > now)
+}
+
+fn next(delivery: &Delivery, destination: &Destination, now: Timestamp) -> &'static str {
     match delivery.state {
         DeliveryState::Succeeded => "Nothing. The delivery succeeded.",
         DeliveryState::Cancelled => "Nothing. The delivery was cancelled.",
-        DeliveryState::Exhausted => "Nothing by itself: all attempts of the schedule failed. Send it again.",
+        DeliveryState::Exhausted => "Nothing by itself: it has failed for good. Send it again once the cause is fixed.",
         DeliveryState::Pending if destination.pause.is_some() => {
             "It waits, because the destination is paused. Resume the destination to send it."
+        }
+        DeliveryState::Pending if held(delivery, destination, now).is_some() => {
+            "It waits, because the receiver asked for it (Retry-After)."
         }
         DeliveryState::Pending if delivery.attempt_count == 0 => "The first attempt is made as soon as possible.",
         DeliveryState::Pending => "It is tried again by itself.",
@@ -158,6 +167,14 @@ fn alike(delivery: &Delivery) -> String {
             ("status_code", status.as_deref().unwrap_or_default()),
         ],
     )
+}
+
+/// Says which deliveries [`alike`] finds.
+fn alike_words(delivery: &Delivery) -> String {
+    match delivery.status_code.filter(|_| delivery.error.is_some()) {
+        Some(status) => format!("Send all {} with {status} again…", delivery.state),
+        None => format!("Send all {} again…", delivery.state),
+    }
 }
 
 fn sent(destination: &Destination, delivery: &Delivery, document: &[u8], now: Timestamp) -> Sent {

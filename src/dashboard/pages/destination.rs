@@ -8,14 +8,14 @@ use poem::{Body, Request};
 use poem_openapi::OpenApi;
 use tokio::sync::oneshot;
 
-use super::account::SAMPLE;
+use super::account::CHANGED;
 use super::destination_form::{self, DestinationForm};
-use super::overview::{latency_words, success};
 use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form};
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
+use crate::dashboard::view::figures;
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::payload;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
@@ -23,11 +23,11 @@ use crate::dashboard::view::time::{self, At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
 use crate::domain::delivery::{Attempt, DeliveryState};
 use crate::domain::destination::Destination;
+use crate::domain::event::SAMPLE;
 use crate::domain::ids::DestinationId;
 use crate::domain::page::PageRequest;
 use crate::domain::secret::SigningSecret;
 use crate::domain::stats::StatsRequest;
-use crate::domain::time::Timestamp;
 use crate::error::{Error, Unavailable};
 use crate::store::DeliveryFilter;
 
@@ -64,7 +64,7 @@ struct DestinationPage {
     is_paused: bool,
     held: Option<CountDown>,
     pending: String,
-    missed: String,
+    missed: Option<String>,
     window: Window,
     windows: [Window; 4],
     chart: Chart,
@@ -78,6 +78,7 @@ struct DestinationPage {
     test: Option<Tested>,
     confirm: Field,
     created: At,
+    updated_at: String,
 }
 
 /// What of a page's forms is shown again, or was asked for. Empty where the page is just shown.
@@ -105,8 +106,12 @@ impl DestinationPages {
         let visitor = self.0.enter(request)?;
         let id = id(request)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let old = self.0.store.destination(id.clone()).await?.fields;
-        if let Some(fields) = destination_form::read(&mut form, &self.0.network, Some(&old)) {
+        let old = self.0.store.destination(id.clone()).await?;
+        if form.text("updated_at") != old.updated_at.to_string() {
+            form.fault("url", CHANGED);
+        }
+        let fields = destination_form::read(&mut form, &self.0.network, Some(&old.fields));
+        if let (true, Some(fields)) = (form.is_right(), fields) {
             self.0.store.replace_destination(id.clone(), fields, visitor.now).await?;
             return redirect(&page_of(&id), "saved");
         }
@@ -226,13 +231,16 @@ impl DestinationPages {
         let latency = store.latency(None, Some(id.clone()), since).await?;
         let filter = DeliveryFilter { destination_id: Some(id.clone()), ..DeliveryFilter::default() };
         let newest = store.deliveries(filter, PageRequest { limit: NEWEST, cursor: None }).await?.items;
+        let state = Some(DeliveryState::Exhausted);
+        let filter = DeliveryFilter { destination_id: Some(id.clone()), state, ..DeliveryFilter::default() };
+        let has_exhausted = !store.deliveries(filter, PageRequest { limit: 1, cursor: None }).await?.items.is_empty();
         let live = address("/live", &[("destination_id", id.as_str())]);
         // A page with an answer, a secret or errors on it stays as it is.
         let is_still = tried.secret.is_some() || tried.test.is_some();
         let frame = visitor.frame("accounts").noticing(asked.text("done")).at(answered(request, &page_of(&id)));
         Ok(DestinationPage {
             frame: if is_still { frame } else { frame.live(live) },
-            label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),
+            label: words::label(&destination.fields),
             account: account.name.to_string(),
             account_id: account.id.to_string(),
             health: words::health(&destination, now),
@@ -241,12 +249,12 @@ impl DestinationPages {
             is_paused: destination.pause.is_some(),
             held: destination.held_until.filter(|until| *until > now).map(CountDown),
             pending: words::at_most(store.pending_for(id.clone()).await?),
-            missed: missed(&destination, since),
+            missed: has_exhausted.then(|| missed(&destination)),
             window,
             windows: WINDOWS,
-            success: success(chart.sum.succeeded, chart.sum.failed),
+            success: figures::success(chart.sum.succeeded, chart.sum.failed),
             chart,
-            latency: latency.map(latency_words),
+            latency: latency.map(figures::latency),
             newest: rows(store, newest).await?,
             log: address("/deliveries", &[("destination_id", id.as_str())]),
             form: tried.form.unwrap_or_else(|| DestinationForm::filled(&destination.fields)),
@@ -255,6 +263,7 @@ impl DestinationPages {
             test: tried.test,
             confirm: tried.confirm.unwrap_or_else(|| Field::new("confirm", "")),
             created: At(destination.created_at),
+            updated_at: destination.updated_at.to_string(),
             id: id.to_string(),
         })
     }
@@ -268,16 +277,8 @@ fn why(destination: &Destination) -> &'static str {
     }
 }
 
-/// Address of the page that sends again what is exhausted since the trouble began; of the whole window if there is none
-/// now.
-fn missed(destination: &Destination, window: Timestamp) -> String {
-    let since = destination.failing_since.or(destination.pause.map(|pause| pause.at)).unwrap_or(window);
-    address(
-        "/deliveries/replay",
-        &[
-            ("destination_id", destination.id.as_str()),
-            ("state", DeliveryState::Exhausted.as_str()),
-            ("since", &since.to_string()),
-        ],
-    )
+/// Address of the page that sends again what is exhausted.
+fn missed(destination: &Destination) -> String {
+    let state = DeliveryState::Exhausted.as_str();
+    address("/deliveries/replay", &[("destination_id", destination.id.as_str()), ("state", state)])
 }

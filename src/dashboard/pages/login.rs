@@ -13,6 +13,7 @@ use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::{Form, is_form};
 use crate::dashboard::respond::{PageError, PageResult, redirect, show};
 use crate::dashboard::view::login_form::LoginForm;
+use crate::dashboard::view::words;
 use crate::web::access::{AdminAccess, Credential};
 use crate::web::body::media_type::{self, Accepts};
 use crate::web::body::{self, BodyLimits};
@@ -44,22 +45,16 @@ impl LoginPages {
         if auth.has_session(request.headers(), (self.0.clock)()) {
             return redirect("/", "");
         }
-        show(&LoginForm { wrong: None })
+        show(&LoginForm { wrong: None, back: String::new() })
     }
 
     #[oai(path = "/login", method = "post", hidden)]
     async fn log_in(&self, request: &Request, body: Body) -> PageResult {
-        let by_form = is_form(request.headers());
-        let cookie = if by_form { self.by_form(request, body).await } else { self.by_json(request, body).await };
-        match (cookie, by_form) {
-            (Ok(cookie), true) => with_cookie(redirect("/", "")?, cookie),
-            (Ok(cookie), false) => with_cookie(done(), cookie),
-            (Err(error), true) if matches!(error.problem.status, 400 | 401 | 429) => {
-                let status = error.status();
-                Err(PageError::login(Some(error.problem.detail.replace('`', "")), status))
-            }
-            (Err(error), _) => Err(PageError::plain(error)),
+        if is_form(request.headers()) {
+            return self.by_form(request, body).await;
         }
+        let cookie = self.by_json(request, body).await.map_err(PageError::plain)?;
+        with_cookie(done(), cookie)
     }
 
     #[oai(path = "/logout", method = "post", hidden)]
@@ -79,13 +74,26 @@ impl LoginPages {
 }
 
 impl LoginPages {
-    async fn by_form(&self, request: &Request, body: Body) -> ApiResult<HeaderValue> {
+    async fn by_form(&self, request: &Request, body: Body) -> PageResult {
         let auth = self.0.auth()?;
-        self.0.origins.check_form(request.method(), request.headers())?;
+        self.0.check_origin(request)?;
         let form = Form::read(request, body, &self.limits()).await?;
-        let given = |name| Some(form.text(name).to_owned()).filter(|text| !text.is_empty());
-        let login = Login { code: given("code"), token: given("token") };
-        auth.log_in(login.credential()?, (self.0.clock)()).await
+        let back = form.back("/");
+        let given = match (form.text("code"), form.text("token")) {
+            ("", "") => {
+                let wrong = Some("Fill in the admin token.".to_owned());
+                return Err(PageError::login(wrong, back, StatusCode::UNPROCESSABLE_ENTITY));
+            }
+            ("", token) => Credential::Token(token),
+            (code, _) => Credential::Code(code),
+        };
+        match auth.log_in(given, (self.0.clock)()).await {
+            Ok(cookie) => with_cookie(redirect(back, "")?, cookie),
+            Err(error) => {
+                let status = error.status();
+                Err(PageError::login(Some(words::sentence(&error.problem.detail)), back, status))
+            }
+        }
     }
 
     async fn by_json(&self, request: &Request, body: Body) -> ApiResult<HeaderValue> {

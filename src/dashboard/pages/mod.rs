@@ -8,10 +8,12 @@ pub mod delivery;
 pub mod destination;
 pub mod destination_form;
 pub mod event;
+pub mod filters;
 pub mod live;
 pub mod login;
 pub mod overview;
 pub mod replay;
+pub mod search;
 pub mod start;
 
 use std::str::FromStr;
@@ -21,6 +23,8 @@ use poem::http::Method;
 
 use super::form::Form;
 use super::respond::{PageError, PageResult};
+use crate::domain::page::Cursor;
+use crate::web::problem::ApiError;
 
 /// The id in the path; no page has two. A malformed id belongs to nothing.
 ///
@@ -35,6 +39,15 @@ fn path_id<T: FromStr<Err = String>>(request: &Request, what: &'static str) -> P
 /// The query of the address as a form.
 fn query(request: &Request) -> Form {
     Form::of(request.uri().query().unwrap_or_default().as_bytes())
+}
+
+/// The cursor in the address.
+///
+/// # Errors
+/// 400 for a text that is no cursor.
+fn cursor(asked: &Form) -> PageResult<Option<Cursor>> {
+    let given = Some(asked.text("cursor")).filter(|cursor| !cursor.is_empty());
+    Ok(given.map(str::parse).transpose().map_err(ApiError::bad_parameter)?)
 }
 
 /// `path` with a query of the pairs that have a value.
@@ -52,25 +65,9 @@ fn answered(request: &Request, page: &str) -> String {
     if request.method() == Method::POST { page.to_owned() } else { String::new() }
 }
 
-/// The address that a form names to go back to. Only addresses of this server are taken.
-fn back<'a>(form: &'a Form, otherwise: &'a str) -> &'a str {
-    let given = form.text("back");
-    let is_own = given.starts_with('/') && !given.starts_with("//") && !given.contains(['\\', '\r', '\n']);
-    if is_own { given } else { otherwise }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_form_leads_back_to_this_server_only() {
-        let lead = |text: &str| back(&Form::of(text.as_bytes()), "/deliveries").to_owned();
-        assert_eq!(lead("back=/deliveries%3Fstate%3Dpending"), "/deliveries?state=pending");
-        for foreign in ["back=//evil.example", "back=https://evil.example", "back=/%5Cevil.example", ""] {
-            assert_eq!(lead(foreign), "/deliveries", "{foreign}");
-        }
-    }
 
     #[test]
     fn an_address_holds_what_has_a_value() {

@@ -13,16 +13,16 @@ use tokio::sync::oneshot;
 
 use super::query;
 use super::start::{GUIDE, Guide, guide};
-use crate::dashboard::context::DashboardContext;
+use crate::dashboard::context::{DashboardContext, wanted};
 use crate::dashboard::respond::{PageError, PageResult, show};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
+use crate::dashboard::view::figures;
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
-use crate::dashboard::view::time::{self, At, CountDown};
+use crate::dashboard::view::time::{self, At};
 use crate::dashboard::view::words::{self, Badge};
 use crate::domain::account::AccountName;
 use crate::domain::destination::Destination;
-use crate::domain::overview::Latency;
 use crate::domain::page::PageRequest;
 use crate::domain::ports::SlowDestination;
 use crate::domain::stats::StatsRequest;
@@ -54,7 +54,7 @@ pub struct Attention {
     /// Since when.
     pub since: Option<At>,
     /// When it goes on by itself.
-    pub until: Option<CountDown>,
+    pub until: Option<At>,
 }
 
 #[derive(Template)]
@@ -72,6 +72,7 @@ struct OverviewPage {
     oldest: Option<At>,
     attention: Vec<Attention>,
     attention_more: u64,
+    knows_slow: bool,
     newest: Vec<DeliveryRow>,
 }
 
@@ -91,7 +92,7 @@ impl OverviewPages {
     async fn overview(&self, request: &Request) -> PageResult {
         if self.0.is_logged_out(request) {
             self.0.check_origin(request)?;
-            return Err(PageError::login(None, StatusCode::OK));
+            return Err(PageError::login(None, wanted(request), StatusCode::OK));
         }
         let visitor = self.0.enter(request)?;
         let store = &self.0.store;
@@ -107,7 +108,7 @@ impl OverviewPages {
         let chart = Chart::draw(&store.stats(stats).await?, "Attempts that succeeded and failed, by time");
         let backlog = store.backlog().await?;
         let latency = store.latency(None, None, since).await?;
-        let (attention, attention_more) = self.attention(now).await?;
+        let (attention, attention_more, knows_slow) = self.attention(now).await?;
         let page = PageRequest { limit: NEWEST, cursor: None };
         let newest = rows(store, store.deliveries(DeliveryFilter::default(), page).await?.items).await?;
         let sum = chart.sum;
@@ -116,34 +117,18 @@ impl OverviewPages {
             window,
             windows: WINDOWS,
             created: words::count(sum.accepted),
-            success: success(sum.succeeded, sum.failed),
+            success: figures::success(sum.succeeded, sum.failed),
             failed: words::count(sum.failed),
             chart,
-            latency: latency.map(latency_words),
+            latency: latency.map(figures::latency),
             pending: words::count(backlog.pending),
             oldest: backlog.oldest.map(At),
             attention,
             attention_more,
+            knows_slow,
             newest,
         })
     }
-}
-
-/// Share of attempts that succeeded.
-pub fn success(succeeded: u64, failed: u64) -> String {
-    let all = succeeded + failed;
-    if all == 0 {
-        return "–".to_owned();
-    }
-    let percent = succeeded as f64 * 100.0 / all as f64;
-    // Rounding must not hide that something failed.
-    let percent = if failed > 0 { percent.min(99.9) } else { percent };
-    format!("{percent:.1} %")
-}
-
-/// Median, 99th percentile, and over how many attempts.
-pub fn latency_words(latency: Latency) -> (String, String, String) {
-    (time::short(latency.p50), time::short(latency.p99), words::count(latency.attempts))
 }
 
 impl OverviewPages {
@@ -154,30 +139,32 @@ impl OverviewPages {
         Ok(!has_delivered && store.latency(None, None, Timestamp::EPOCH).await?.is_none())
     }
 
-    /// The destinations that need attention, and how many more there are than are listed.
-    async fn attention(&self, now: Timestamp) -> Result<(Vec<Attention>, u64)> {
+    /// The destinations that need attention, how many more there are, and whether the engine said which are slow.
+    async fn attention(&self, now: Timestamp) -> Result<(Vec<Attention>, u64, bool)> {
         let store = &self.0.store;
         let (found, total) = store.attention(now, ATTENTION).await?;
         let more = total.saturating_sub(found.len() as u64);
         let known: HashSet<_> = found.iter().map(|(destination, _)| destination.key).collect();
         let mut list: Vec<Attention> = found.into_iter().map(|(one, account)| troubled(&one, &account, now)).collect();
         let slow = self.slow().await;
+        let is_whole = slow.is_some();
+        let slow = slow.unwrap_or_default();
         let keys: Vec<_> = slow.iter().map(|one| one.destination).filter(|key| !known.contains(key)).collect();
         for (destination, account) in store.destinations_by_key(keys).await? {
             if let Some(state) = slow.iter().find(|one| one.destination == destination.key) {
                 list.push(slowed(&destination, &account, state));
             }
         }
-        Ok((list, more))
+        Ok((list, more, is_whole))
     }
 
-    /// What the engine says of slow destinations; nothing if it does not answer in time.
-    async fn slow(&self) -> Vec<SlowDestination> {
+    /// What the engine says of slow destinations. `None` if it does not answer in time.
+    async fn slow(&self) -> Option<Vec<SlowDestination>> {
         let (reply, answer) = oneshot::channel();
         self.0.engine.slow_destinations(Box::new(move |slow| drop(reply.send(slow))));
         match tokio::time::timeout(ENGINE_WITHIN, answer).await {
-            Ok(Ok(slow)) => slow,
-            Ok(Err(_)) | Err(_) => Vec::new(),
+            Ok(Ok(slow)) => Some(slow),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 }
@@ -185,7 +172,7 @@ impl OverviewPages {
 fn attention(destination: &Destination, account: &AccountName, badge: Badge, why: String) -> Attention {
     Attention {
         id: destination.id.to_string(),
-        label: format!("{} {}", destination.fields.method, destination.fields.url.as_str()),
+        label: words::label(&destination.fields),
         account: account.to_string(),
         badge,
         why,
@@ -204,8 +191,8 @@ fn troubled(destination: &Destination, account: &AccountName, now: Timestamp) ->
         let why = "Every attempt has failed. Open it to see why.".to_owned();
         return Attention { since: Some(At(since)), ..attention(destination, account, badge, why) };
     }
-    let why = "The receiver asked to wait (Retry-After). Resume it to try now.".to_owned();
-    Attention { until: destination.held_until.map(CountDown), ..attention(destination, account, badge, why) }
+    let why = "The receiver asked to wait (Retry-After). Resume it to send now.".to_owned();
+    Attention { until: destination.held_until.map(At), ..attention(destination, account, badge, why) }
 }
 
 fn slowed(destination: &Destination, account: &AccountName, state: &SlowDestination) -> Attention {
@@ -216,17 +203,4 @@ fn slowed(destination: &Destination, account: &AccountName, state: &SlowDestinat
         ("slow", format!("An attempt takes {usual}; {} in progress.", state.in_progress))
     };
     attention(destination, account, Badge { kind: "wait", word }, why)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_is_never_rounded_away() {
-        assert_eq!(success(0, 0), "–");
-        assert_eq!(success(10, 0), "100.0 %");
-        assert_eq!(success(1_000_000, 1), "99.9 %");
-        assert_eq!(success(0, 3), "0.0 %");
-    }
 }

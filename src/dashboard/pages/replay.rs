@@ -7,7 +7,7 @@ use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
-use super::deliveries::{Filters, read};
+use super::filters::{Filters, read};
 use super::{address, query};
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::Form;
@@ -65,6 +65,11 @@ impl ReplayPages {
         let mut form = Form::read(request, body, &self.0.bodies).await?;
         let filter = read(&mut form, visitor.now);
         check(&form)?;
+        // The page that counts sets both. A form without them was not made by it, and would send all there is.
+        if filter.until.is_none() || Filters::shown(&form).pairs().len() < 2 {
+            let detail = "Name what is to be sent again: at least one filter, and `until`.";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).into());
+        }
         self.0.store.replay_deliveries(filter, false, visitor.now).await?;
         // The state of what was sent again is another now, so the list is shown without that filter.
         let shown = Filters::shown(&form);

@@ -8,17 +8,18 @@ use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
-use super::account::{Send, curl};
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
+use crate::dashboard::view::send::{Send, curl};
 use crate::domain::account::{AccountFields, Email};
 use crate::domain::destination::{DestinationFields, HttpMethod};
+use crate::domain::event::SAMPLE;
 use crate::domain::headers::Headers;
 use crate::domain::overview::Contents;
-use crate::domain::page::PageRequest;
+use crate::domain::page::{DEFAULT_LIMIT, PageRequest};
 use crate::domain::secret::{AppToken, SigningSecret};
 use crate::domain::target_url::TargetUrl;
 use crate::error::{Kind, Result};
@@ -49,6 +50,8 @@ pub struct Guide {
     pub send: Option<Send>,
     /// Id of the account to send for.
     pub account_id: Option<String>,
+    /// The document to send.
+    pub sample: &'static str,
 }
 
 #[derive(Template)]
@@ -63,7 +66,13 @@ struct GuidePage {
 /// # Errors
 /// Unavailable if the file cannot be read.
 pub async fn guide(context: &DashboardContext, contents: Contents) -> Result<Guide> {
-    let first = context.store.accounts(PageRequest { limit: 1, cursor: None }, None).await?.items.pop();
+    // An account that has a destination, if any of the first ones has.
+    let page = PageRequest { limit: DEFAULT_LIMIT, cursor: None };
+    let mut accounts = context.store.search_accounts(String::new(), page).await?.items;
+    accounts.sort_by_key(|(_, destinations)| *destinations == 0);
+    let first = accounts.into_iter().map(|(account, _)| account).next();
+    // An address that is taken would only be refused.
+    let email = if contents.has_account { "" } else { "ada@example.com" };
     let page = PageRequest { limit: NEWEST, cursor: None };
     let newest = context.store.deliveries(DeliveryFilter::default(), page).await?.items;
     let newest = rows(&context.store, newest).await?;
@@ -71,11 +80,12 @@ pub async fn guide(context: &DashboardContext, contents: Contents) -> Result<Gui
     Ok(Guide {
         is_set_up: contents.has_destination,
         newest,
-        email: Field::new("email", "ada@example.com"),
+        email: Field::new("email", email),
         account_name: Field::new("account_name", "My first account"),
         url: Field::new("url", url.unwrap_or_default()),
         send: None,
         account_id: first.map(|account| account.id.to_string()),
+        sample: SAMPLE,
     })
 }
 
@@ -108,7 +118,7 @@ impl StartPages {
                     };
                     store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await?;
                     let mut guide = guide(&self.0, store.contents().await?).await?;
-                    guide.send = Some(curl(&self.0.url, token.reveal()));
+                    guide.send = Some(curl(&self.0.url, Some(token.reveal())));
                     guide.account_id = Some(account.id.to_string());
                     return show(&GuidePage { frame, guide });
                 }

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::time::At;
 use crate::domain::stats::Counts;
 use crate::domain::time::Timestamp;
 
 /// Size of a chart in units of its own; the page scales it.
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 150.0;
-/// Space below the bars for the times, and above them for the largest count.
-const FOOT: f64 = 18.0;
+/// Space below the bars, and above them for the largest count.
+const FOOT: f64 = 2.0;
 const TOP: f64 = 14.0;
 
 /// A window of time that charts can show.
@@ -51,7 +52,7 @@ impl Window {
 /// One row of the table beside a chart.
 pub struct Row {
     /// Beginning of the bucket.
-    pub at: super::time::At,
+    pub at: At,
     /// The counts, with separators.
     pub counts: [String; 4],
 }
@@ -62,6 +63,8 @@ pub struct Chart {
     pub svg: String,
     /// Rows of the table; buckets in which nothing happened are left out.
     pub rows: Vec<Row>,
+    /// Beginning of the first and of the last bucket.
+    pub ends: Option<(At, At)>,
     /// Sum over all buckets.
     pub sum: Counts,
 }
@@ -75,11 +78,12 @@ impl Chart {
             .iter()
             .filter(|(_, counts)| *counts != Counts::default())
             .map(|(at, c)| Row {
-                at: super::time::At(*at),
+                at: At(*at),
                 counts: [c.accepted, c.succeeded, c.failed, c.exhausted].map(super::words::count),
             })
             .collect();
-        Self { svg: svg(buckets, label), rows, sum }
+        let ends = buckets.first().zip(buckets.last()).map(|((from, _), (to, _))| (At(*from), At(*to)));
+        Self { svg: svg(buckets, label), rows, ends, sum }
     }
 }
 
@@ -89,7 +93,7 @@ fn svg(buckets: &[(Timestamp, Counts)], label: &str) -> String {
     let (step, base) = (WIDTH / buckets.len().max(1) as f64, HEIGHT - FOOT);
     let mut svg = format!("<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">");
     let scale = (base - TOP) / most.max(1) as f64;
-    for (n, (at, counts)) in buckets.iter().enumerate() {
+    for (n, (_, counts)) in buckets.iter().enumerate() {
         let (good, bad) = (counts.succeeded as f64 * scale, counts.failed as f64 * scale);
         let x = n as f64 * step + step * 0.1;
         let mut bar = |kind: &str, y: f64, height: f64| {
@@ -106,19 +110,10 @@ fn svg(buckets: &[(Timestamp, Counts)], label: &str) -> String {
         };
         bar("good", base, good);
         bar("bad", base - good, bad);
-        let _ = at;
     }
     let _ = write!(svg, "<path class=\"axis\" d=\"M0 {base}H{WIDTH}\"/>");
     if most > 0 {
         let _ = write!(svg, "<text x=\"0\" y=\"10\">{}</text>", super::words::count(most));
-    }
-    let end = buckets.last().map(|(at, _)| *at);
-    for (at, x, anchor) in [(buckets.first().map(|(at, _)| *at), 0.0, "start"), (end, WIDTH, "end")] {
-        if let Some(at) = at {
-            let text = at.to_string().replace('T', " ");
-            let text = text.get(..16).unwrap_or(&text);
-            let _ = write!(svg, "<text x=\"{x}\" y=\"{HEIGHT}\" dy=\"-4\" text-anchor=\"{anchor}\">{text} UTC</text>");
-        }
     }
     svg.push_str("</svg>");
     svg

@@ -11,6 +11,8 @@ use crate::web::static_page::ICON;
 pub struct LoginForm {
     /// What was wrong with the last try.
     pub wrong: Option<String>,
+    /// Address to go to after the login.
+    pub back: String,
 }
 
 impl LoginForm {

@@ -55,7 +55,7 @@ pub async fn rows(store: &Store, deliveries: Vec<Delivery>) -> Result<Vec<Delive
         received: At(delivery.created_at),
         destination: destinations
             .get(&delivery.destination_id)
-            .map_or_else(|| delivery.destination_id.to_string(), |(method, url)| format!("{method} {}", url.as_str())),
+            .map_or_else(|| delivery.destination_id.to_string(), |(method, url)| words::short_label(*method, url)),
         destination_id: delivery.destination_id.to_string(),
         account: accounts
             .get(&delivery.account_id)

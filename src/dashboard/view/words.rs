@@ -5,8 +5,9 @@ use std::fmt;
 use askama::filters::HtmlSafe;
 
 use crate::domain::delivery::{DeliveryState, ErrorClass};
-use crate::domain::destination::{Destination, PausedReason};
+use crate::domain::destination::{Destination, DestinationFields, HttpMethod, PausedReason};
 use crate::domain::overview::AtMost;
+use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 
 /// A word with a colour. The word alone says all.
@@ -86,7 +87,7 @@ pub fn error(class: ErrorClass, status: Option<u16>) -> (String, &'static str) {
         ErrorClass::UrlTooLong => {
             ("URL too long", "A GET carries the document in its URL. Use POST for long documents.")
         }
-        ErrorClass::Cut => ("stopped by this server", "This server had no place for it, and tries again by itself."),
+        ErrorClass::Cut => ("stopped by this server", "This server had no free place for it."),
     };
     (what.to_owned(), todo)
 }
@@ -106,7 +107,7 @@ fn status_todo(status: Option<u16>) -> &'static str {
         Some(300..=399) => "The receiver redirects, and redirects are not followed. Use the URL it leads to.",
         Some(401 | 403) => "The receiver wants other credentials. Check the destination's headers.",
         Some(404 | 405) => "The receiver does not know this path or method. Check URL and method.",
-        Some(410) => "The receiver is gone for good, so the destination was paused.",
+        Some(410) => "The receiver says that it is gone for good. Check the URL.",
         Some(413) => "The document is too large for the receiver.",
         Some(429) => "The receiver gets too many requests at once.",
         Some(400..=499) => "The receiver refuses the request. The response's body may say why.",
@@ -114,9 +115,30 @@ fn status_todo(status: Option<u16>) -> &'static str {
     }
 }
 
-/// A message as a sentence: a capital letter, and a full stop. Backticks are for readers of JSON.
+/// Longest path of a URL in a list, in characters.
+const MAX_PATH: usize = 28;
+
+/// Method and URL of a destination, short and without what may be secret. At many receivers the query, or the end of a
+/// long path, is a secret.
+pub fn label(fields: &DestinationFields) -> String {
+    short_label(fields.method, &fields.url)
+}
+
+/// As [`label`], from its parts.
+pub fn short_label(method: HttpMethod, url: &TargetUrl) -> String {
+    let rest = url.as_str().strip_prefix(url.origin()).unwrap_or_default();
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    let mut shown: String = path.chars().take(MAX_PATH).collect();
+    if shown.len() < rest.len() {
+        shown.push('…');
+    }
+    format!("{method} {}{shown}", url.origin())
+}
+
+/// A message as a sentence: a capital letter, and a full stop. Pairs of backticks are for readers of JSON.
 pub fn sentence(message: &str) -> String {
-    let message = message.replace('`', "");
+    let is_paired = message.matches('`').count().is_multiple_of(2);
+    let message = if is_paired { message.replace('`', "") } else { message.to_owned() };
     let mut letters = message.chars();
     let mut text: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     text.push_str(letters.as_str());
@@ -161,6 +183,15 @@ mod tests {
     fn numbers_have_separators_and_units() {
         assert_eq!((count(999), count(1_000), count(1_234_567)), ("999".into(), "1,000".into(), "1,234,567".into()));
         assert_eq!((bytes(1_023), bytes(1_536)), ("1023 B".into(), "1.5 KiB".into()));
+    }
+
+    #[test]
+    fn a_label_leaves_out_what_may_be_secret() {
+        let label = |url: &str| label(&DestinationFields::example(url));
+        assert_eq!(label("https://example.com/crm"), "POST https://example.com/crm");
+        assert_eq!(label("https://example.com/crm?key=s3cret"), "POST https://example.com/crm…");
+        let slack = "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX";
+        assert_eq!(label(slack), "POST https://hooks.slack.com/services/T00000000/B0000000…");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use poem::http::header::RETRY_AFTER;
 use poem::http::{HeaderValue, StatusCode};
 
+use super::problem::{ApiError, ApiResult};
 use crate::domain::ids::AccountKey;
 use crate::domain::rate::{Buckets, Rate};
-use crate::web::problem::{ApiError, ApiResult};
 
 /// How much each account may still send.
 pub struct RateLimiter {
