@@ -106,17 +106,17 @@ mod tests {
     use super::*;
     use crate::domain::login::LoginKey;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn whoever_goes_on_with_a_session_learns_of_its_end() {
         let (sessions, now) = (Sessions::default(), Timestamp::from_millis(1_000));
         let token = sessions.open(now);
         let find = || sessions.find(token.reveal().as_bytes(), now).unwrap();
         let (logged_out, aged) = (find(), find());
-        let over = tokio::spawn(aged.over(now.plus(LIFETIME - Duration::from_secs(1))));
-        tokio::time::timeout(Duration::from_secs(2), over).await.unwrap().unwrap();
+        let over = tokio::spawn(aged.over(now.plus(LIFETIME - Duration::from_millis(50))));
+        tokio::time::timeout(Duration::from_secs(20), over).await.unwrap().unwrap();
         let over = tokio::spawn(logged_out.over(now));
         sessions.close(token.reveal().as_bytes());
-        tokio::time::timeout(Duration::from_secs(1), over).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), over).await.unwrap().unwrap();
     }
 
     #[test]
