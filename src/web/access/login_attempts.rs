@@ -66,10 +66,7 @@ mod tests {
                     assert!(elapsed >= PAUSE);
                     waited += 1;
                 }
-                (status, elapsed) => {
-                    assert_eq!(status, 429);
-                    assert!(elapsed < PAUSE);
-                }
+                (status, _) => assert_eq!(status, 429),
             }
         }
         assert_eq!(waited, WAITING);
