@@ -272,7 +272,7 @@ impl DestinationPages {
 fn why(destination: &Destination) -> &'static str {
     match destination.pause {
         Some(pause) => words::paused(pause.reason),
-        None if destination.failing_since.is_some() => "Every attempt since then has failed.",
+        None if destination.failing_since.is_some() => "Every attempt has failed.",
         None => "",
     }
 }
