@@ -1,9 +1,10 @@
 //! Pages for people: what has happened, and how to put it right. Pages are made by the server and work without a
 //! script, apart from live updates. What programs use belongs in `api`.
 //!
-//! Imports go down only: `pages` → `context` → `respond`, `form` → `view` → `assets`.
+//! Imports go down only: `pages` → `context`, `chart_cache` → `respond`, `form` → `view` → `assets`.
 
 mod assets;
+mod chart_cache;
 mod context;
 mod form;
 mod pages;
@@ -68,7 +69,7 @@ pub fn pages(context: DashboardContext) -> impl OpenApi + 'static {
     let context = Arc::new(context);
     let of = || Arc::clone(&context);
     (
-        (assets::Assets, LoginPages(of()), LivePages(of()), OverviewPages(of()), StartPages(of())),
+        (assets::Assets, LoginPages(of()), LivePages(of()), OverviewPages::new(of()), StartPages(of())),
         (AccountsPages(of()), AccountPages(of()), DestinationPages(of())),
         (DeliveriesPages(of()), ReplayPages(of()), DeliveryPages(of()), EventPages(of())),
     )

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::query;
 use super::start::{GUIDE, Guide, guide};
+use crate::dashboard::chart_cache::{Buckets, ChartCache};
 use crate::dashboard::context::{DashboardContext, wanted};
 use crate::dashboard::respond::{PageError, PageResult, show};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
@@ -27,7 +28,7 @@ use crate::domain::page::PageRequest;
 use crate::domain::ports::SlowDestination;
 use crate::domain::stats::StatsRequest;
 use crate::domain::time::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::DeliveryFilter;
 
 /// Most destinations that the page lists as in need of attention.
@@ -84,7 +85,7 @@ struct GuidePage {
 }
 
 /// The first page.
-pub struct OverviewPages(pub Arc<DashboardContext>);
+pub struct OverviewPages(Arc<DashboardContext>, ChartCache);
 
 #[OpenApi]
 impl OverviewPages {
@@ -104,8 +105,7 @@ impl OverviewPages {
         }
         let (now, window) = (visitor.now, Window::find(asked.text("window")));
         let since = now.minus(window.length);
-        let stats = StatsRequest::new(None, None, since, now, window.bucket).map_err(crate::error::Error::internal)?;
-        let chart = Chart::draw(&store.stats(stats).await?, "Attempts that succeeded and failed, by time");
+        let chart = Chart::draw(&self.buckets(window, now).await?, "Attempts that succeeded and failed, by time");
         let backlog = store.backlog().await?;
         let latency = store.latency(None, None, since).await?;
         let (attention, attention_more, knows_slow) = self.attention(now).await?;
@@ -132,6 +132,23 @@ impl OverviewPages {
 }
 
 impl OverviewPages {
+    /// The page on `context`.
+    pub fn new(context: Arc<DashboardContext>) -> Self {
+        Self(context, ChartCache::default())
+    }
+
+    /// The counts of all destinations in a window that ends at `now`, or a moment before.
+    async fn buckets(&self, window: Window, now: Timestamp) -> Result<Buckets> {
+        if let Some(kept) = self.1.find(window, now) {
+            return Ok(kept);
+        }
+        let since = now.minus(window.length);
+        let request = StatsRequest::new(None, None, since, now, window.bucket).map_err(Error::internal)?;
+        let buckets = self.0.store.stats(request).await?;
+        self.1.keep(window, now, &buckets);
+        Ok(buckets)
+    }
+
     /// Whether no attempt has been made yet, so that there is nothing to see.
     async fn is_new(&self) -> Result<bool> {
         let store = &self.0.store;
