@@ -128,11 +128,6 @@ impl<'a> Transaction<'a> {
         self.tallies.entry((destination, bucket_start(at))).or_default()
     }
 
-    /// Must be called before tallies of buckets that begin at `start` or later are changed.
-    pub fn change_tallies(&self, start: i64) {
-        self.memory.tally_sums.change(start);
-    }
-
     /// Adds `by`, which may be negative, to the number of pending deliveries.
     pub fn add_pending(&mut self, by: i64) {
         self.pending += by;
@@ -166,20 +161,13 @@ impl<'a> Transaction<'a> {
     }
 
     /// Updates the memory after the commit, and returns the changes for the engine.
-    pub fn committed(mut self) -> Vec<Change> {
-        self.memory.tokens.apply(std::mem::take(&mut self.tokens));
+    pub fn committed(self) -> Vec<Change> {
+        self.memory.tokens.apply(self.tokens);
         self.memory.metrics.pending(self.pending);
-        self.memory.first_attempts.after_commit(std::mem::take(&mut self.waits), &self.changes);
+        self.memory.first_attempts.after_commit(self.waits, &self.changes);
         self.memory.subscribers.after_commit(&self.changes);
         self.memory.count_subscribers.after_commit(&self.changes);
         self.memory.late.after_commit(&self.changes);
-        std::mem::take(&mut self.changes)
-    }
-}
-
-impl Drop for Transaction<'_> {
-    /// Committed or not, the transaction is over.
-    fn drop(&mut self) {
-        self.memory.tally_sums.over();
+        self.changes
     }
 }

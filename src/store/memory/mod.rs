@@ -7,7 +7,6 @@ pub mod first_attempts;
 pub mod followers;
 pub mod last_probe;
 pub mod late;
-pub mod tally_sums;
 pub mod tokens;
 pub mod write_metrics;
 
@@ -25,7 +24,6 @@ use first_attempts::FirstAttempts;
 use followers::Subscribers;
 use last_probe::LastProbe;
 use late::Late;
-use tally_sums::TallySums;
 use tokens::Tokens;
 
 /// Shared by the write thread and all clones of [`Store`](super::handle::Store).
@@ -41,8 +39,6 @@ pub struct Memory {
     pub count_subscribers: CountSubscribers,
     /// Deliveries that retention has to come back for.
     pub late: Late,
-    /// Sums of the tallies over all destinations.
-    pub tally_sums: TallySums,
     /// Documents of events.
     pub documents: Documents,
     /// Holds new reads back if the WAL has grown too long.

@@ -129,7 +129,6 @@ fn read(bytes: &[u8]) -> (CountKey, Counts) {
 
 /// Adds `counts` to a bucket. Counts of a destination that has been removed are dropped.
 fn add(tx: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
-    tx.change_tallies(start);
     tx.run(
         "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM destination WHERE key = ?2)
@@ -154,7 +153,6 @@ const NEXT_DESTINATION: &str =
 pub fn merge(tx: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
     let end = hour + HOUR;
-    tx.change_tallies(hour);
     while let Some(destination) = tx.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
         tx.run(
             "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted)
@@ -178,7 +176,6 @@ pub fn merge(tx: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Dura
 /// Stops once `time` is over, but after at least one statement. Returns how long it took.
 pub fn remove(tx: &mut Transaction<'_>, before: i64, time: Duration) -> Result<Duration> {
     let began = Instant::now();
-    tx.change_tallies(i64::MIN);
     while let Some(destination) = tx.row(NEXT_DESTINATION, (i64::MIN, before), |row| row.get::<_, i64>(0))? {
         tx.run(
             "DELETE FROM tally WHERE destination_key = ?1 AND start < coalesce(

@@ -27,8 +27,6 @@ pub fn connect(held: &HeldFile, memory: &Memory) -> Result<(Connection, Change)>
     let connection = reopen(held)?;
     let destinations = destinations::all(&connection)?;
     let pending = due::count_pending(&connection)?;
-    // A commit that failed may be on the disk nevertheless. The transaction that begins now ends this change.
-    memory.tally_sums.change(i64::MIN);
     memory.tokens.replace(accounts::tokens(&connection)?);
     memory.metrics.set_pending(pending);
     Ok((connection, Change::Reloaded(destinations)))

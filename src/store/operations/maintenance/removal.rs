@@ -138,7 +138,6 @@ fn remove_delivery(tx: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
 /// Deletes some tallies of a deleted destination that has no deliveries any more. If there are no tallies, deletes the
 /// destination itself.
 fn remove_empty_destination(tx: &mut Transaction<'_>, key: i64) -> Result<()> {
-    tx.change_tallies(i64::MIN);
     let tallies = "DELETE FROM tally WHERE destination_key = ?1 AND start IN
         (SELECT start FROM tally WHERE destination_key = ?1 LIMIT ?2)";
     if tx.run(tallies, (key, MAX_ROWS))? == 0 {
