@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn counts_are_kept_for_a_moment_and_for_their_window_only() {
-        let (cache, at) = (ChartCache::default(), |millis| Timestamp::from_millis(1_000_000 + millis));
+        let (cache, at) = (ChartCache::default(), |millis: i64| Timestamp::from_millis(1_000_000 + millis));
         let [hour, day, week, _] = WINDOWS;
         cache.keep(hour, at(0), &Vec::new());
         assert!(cache.find(hour, at(999)).is_some() && cache.find(hour, at(1_000)).is_none());
