@@ -105,6 +105,15 @@ CREATE TABLE attempt (
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
+-- What people did with a delivery; few deliveries have such a row. It has no foreign key: SQLite would look here for each
+-- delivery that is deleted, and deleting would take a third longer. Retention and removal delete it with the delivery.
+CREATE TABLE manual_action (
+    delivery_id      INTEGER NOT NULL,
+    at               INTEGER NOT NULL,
+    action           INTEGER NOT NULL,                  -- 0 retry, 1 cancel, 2 replay
+    PRIMARY KEY (delivery_id, at)
+) STRICT, WITHOUT ROWID;
+
 -- Ties the write-ahead log to its file: the log begins with the mark that the file carries. Layout: src/store/file/identity/mark.rs
 CREATE TABLE log_mark (
     id               INTEGER PRIMARY KEY CHECK (id = 1),
@@ -120,6 +129,8 @@ CREATE TABLE tally (
     succeeded        INTEGER NOT NULL,                  -- deliveries that ended in success
     failed           INTEGER NOT NULL,                  -- attempts that failed
     exhausted        INTEGER NOT NULL,                  -- deliveries that ended exhausted
+    events           INTEGER NOT NULL DEFAULT 0,        -- events whose first delivery is for this destination; not
+                                                        -- counted before version 5
     PRIMARY KEY (destination_key, start)
 ) STRICT, WITHOUT ROWID;
 

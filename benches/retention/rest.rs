@@ -26,7 +26,7 @@ pub fn measure(options: &Options, report: &mut Report) -> Result<()> {
         // 430 hours; the last one was a day ago.
         file.execute_batch(
             "WITH RECURSIVE hour(n) AS (VALUES (25) UNION ALL SELECT n + 1 FROM hour WHERE n < 454)
-             INSERT INTO tally SELECT unixepoch() / 3600 * 3600000 - n * 3600000, key, 1, 1, 0, 0
+             INSERT INTO tally SELECT unixepoch() / 3600 * 3600000 - n * 3600000, key, 1, 1, 0, 0, 1
              FROM destination, hour ORDER BY 2, 1",
         )?;
         Ok(())

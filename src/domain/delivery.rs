@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use super::manual_action::ManualAction;
 use super::retry::{Jitter, RetrySchedule};
 use super::string_enum::words;
 use super::time::Timestamp;
@@ -274,6 +275,17 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// When the last attempt began.
     pub last_attempt_at: Option<Timestamp>,
+}
+
+/// A delivery with all that happened to it.
+#[derive(Debug, Clone)]
+pub struct DeliveryDetail {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<LoggedAttempt>,
+    /// What was done with it manually, oldest first.
+    pub manual_actions: Vec<ManualAction>,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod headers;
 pub mod ids;
 pub mod json;
 pub mod login;
+pub mod manual_action;
 pub mod memory;
 pub mod network;
 pub mod origin;

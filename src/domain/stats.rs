@@ -36,6 +36,9 @@ pub struct Counts {
     pub failed: u64,
     /// Deliveries that became exhausted.
     pub exhausted: u64,
+    /// Events whose first delivery is for this destination. The sum over all destinations is the number of events that
+    /// had at least one.
+    pub events: u64,
 }
 
 impl Counts {
@@ -45,6 +48,7 @@ impl Counts {
         self.succeeded += more.succeeded;
         self.failed += more.failed;
         self.exhausted += more.exhausted;
+        self.events += more.events;
     }
 }
 

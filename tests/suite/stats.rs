@@ -14,6 +14,14 @@ fn sums(client: &Client, query: &str) -> [u64; 4] {
     KINDS.map(|kind| buckets.iter().map(|bucket| bucket[kind].as_u64().expect(kind)).sum())
 }
 
+/// Events received in the window; `None` if no bucket says it.
+fn events(client: &Client, query: &str) -> Option<u64> {
+    let stats = client.get(&format!("/v1/stats?{query}")).expect(200).json();
+    let said: Vec<u64> =
+        stats["buckets"].as_array().expect("buckets").iter().filter_map(|bucket| bucket["events"].as_u64()).collect();
+    (!said.is_empty()).then(|| said.iter().sum())
+}
+
 #[test]
 fn each_outcome_is_counted_once_by_account_and_destination_also_over_a_crash() {
     let mut server = Setup::dev().flags(&["--retry-schedule", "50ms"]).start();
@@ -43,6 +51,9 @@ fn each_outcome_is_counted_once_by_account_and_destination_also_over_a_crash() {
         ] {
             wait_until(&format!("{query:?} counts {expected:?}"), || (sums(&client, &query) == expected).then_some(()));
         }
+        let by = |id: &str| events(&client, &format!("account_id={id}"));
+        assert_eq!((events(&client, ""), by(&ada.id), by(&bob.id)), (Some(4), Some(3), Some(1)));
+        assert_eq!(events(&client, &format!("destination_id={good}")), None, "an event may have many destinations");
         server.kill();
         server.start_again();
     }

@@ -79,6 +79,14 @@ fn a_paused_destination_loses_nothing_even_over_a_restart() {
     assert_eq!(bodies, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
 }
 
+/// What was done manually, oldest first.
+fn done(delivery: &Value) -> Vec<&str> {
+    let actions = delivery["manual_actions"].as_array().expect("a list");
+    let times: Vec<&Value> = actions.iter().map(|done| &done["at"]).collect();
+    assert!(times.is_sorted_by_key(|at| at.as_str()), "{delivery}");
+    actions.iter().map(|done| done["action"].as_str().expect("a word")).collect()
+}
+
 #[test]
 fn a_retry_by_hand_goes_at_once_and_the_log_goes_on() {
     let case = Case::new();
@@ -94,6 +102,7 @@ fn a_retry_by_hand_goes_at_once_and_the_log_goes_on() {
     let statuses: Vec<&Value> =
         delivery["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["status_code"]).collect();
     assert_eq!(statuses, [&json!(500), &json!(502), &json!(200)]);
+    assert_eq!(done(&delivery), ["retry", "retry"]);
 }
 
 #[test]
@@ -134,10 +143,15 @@ fn a_cancelled_delivery_is_not_sent() {
     case.client.wait_for_state(&kept, "succeeded");
     assert_eq!(case.bodies(), ["\"yes\""]);
     assert_eq!(case.client.delivery(&given_up)["state"], "cancelled");
-    for settled in [given_up, kept] {
+    for settled in [&given_up, &kept] {
         let again = case.client.send("POST", &format!("/v1/deliveries/{settled}/cancel"), &[], None);
         assert_eq!(again.problem(409)["code"], "not_pending");
     }
+    assert_eq!(done(&case.client.delivery(&given_up)), ["cancel"]);
+    let event = text(&case.client.delivery(&given_up), "event_id");
+    case.act(&format!("/v1/events/{event}/replay"), 202);
+    assert_eq!(done(&case.client.wait_for_state(&given_up, "succeeded")), ["cancel", "replay"]);
+    assert!(done(&case.client.delivery(&kept)).is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::domain;
 use crate::domain::delivery::{DeliveryState, LoggedAttempt};
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use crate::domain::manual_action::ManualActionKind;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::time::Timestamp;
 
@@ -66,7 +67,17 @@ pub struct Attempt {
     pub response_body_truncated: bool,
 }
 
-/// A delivery with its attempts.
+/// Something that was done manually with a delivery.
+#[derive(Debug, Clone, Object, Serialize)]
+#[oai(example)]
+pub struct ManualAction {
+    /// Time when it was done.
+    pub at: Timestamp,
+    /// What was done.
+    pub action: ManualActionKind,
+}
+
+/// A delivery with its attempts and with all that was done with it manually.
 #[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub struct DeliveryDetail {
@@ -76,6 +87,8 @@ pub struct DeliveryDetail {
     pub delivery: Delivery,
     /// Attempts of the delivery, oldest first.
     pub attempts: Vec<Attempt>,
+    /// What was done with the delivery manually, oldest first.
+    pub manual_actions: Vec<ManualAction>,
 }
 
 /// A page of deliveries, newest first.
@@ -146,9 +159,19 @@ impl From<domain::delivery::Attempt> for Attempt {
     }
 }
 
-impl From<(domain::delivery::Delivery, Vec<LoggedAttempt>)> for DeliveryDetail {
-    fn from((delivery, attempts): (domain::delivery::Delivery, Vec<LoggedAttempt>)) -> Self {
-        Self { delivery: delivery.into(), attempts: attempts.into_iter().map(Attempt::from).collect() }
+impl From<domain::manual_action::ManualAction> for ManualAction {
+    fn from(done: domain::manual_action::ManualAction) -> Self {
+        Self { at: done.at, action: done.action }
+    }
+}
+
+impl From<domain::delivery::DeliveryDetail> for DeliveryDetail {
+    fn from(detail: domain::delivery::DeliveryDetail) -> Self {
+        Self {
+            delivery: detail.delivery.into(),
+            attempts: detail.attempts.into_iter().map(Attempt::from).collect(),
+            manual_actions: detail.manual_actions.into_iter().map(ManualAction::from).collect(),
+        }
     }
 }
 
@@ -193,9 +216,16 @@ impl Example for Attempt {
     }
 }
 
+impl Example for ManualAction {
+    fn example() -> Self {
+        Self { at: Timestamp::from_millis(1_767_268_800_000), action: ManualActionKind::Retry }
+    }
+}
+
 impl Example for DeliveryDetail {
     fn example() -> Self {
-        Self { delivery: Delivery::example(), attempts: vec![Attempt::example()] }
+        let (attempts, manual_actions) = (vec![Attempt::example()], vec![ManualAction::example()]);
+        Self { delivery: Delivery::example(), attempts, manual_actions }
     }
 }
 

@@ -1,12 +1,10 @@
 //! Responses about the server itself: health and statistics.
 
-use std::time::Duration;
-
 use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
-use crate::domain::stats::Counts;
+use crate::domain::stats::{Counts, StatsRequest};
 use crate::domain::time::Timestamp;
 
 /// The server works.
@@ -50,6 +48,9 @@ pub struct Stats {
 pub struct StatsBucket {
     /// Start of the bucket.
     pub start: Timestamp,
+    /// Number of events received that had at least one destination. An event is counted at its first destination, and no
+    /// longer once that destination is deleted. Null with `destination_id`.
+    pub events: Option<u64>,
     /// Number of deliveries that new events created.
     pub accepted: u64,
     /// Number of deliveries that succeeded.
@@ -61,26 +62,29 @@ pub struct StatsBucket {
 }
 
 impl Stats {
-    /// The response for a time range.
-    pub fn new(since: Timestamp, until: Timestamp, bucket: Duration, buckets: Vec<(Timestamp, Counts)>) -> Self {
+    /// The response for `request`.
+    pub fn new(request: &StatsRequest, buckets: Vec<(Timestamp, Counts)>) -> Self {
+        let is_whole = request.destination_id.is_none();
         let buckets = buckets
             .into_iter()
             .map(|(start, counts)| StatsBucket {
                 start,
+                events: is_whole.then_some(counts.events),
                 accepted: counts.accepted,
                 succeeded: counts.succeeded,
                 failed: counts.failed,
                 exhausted: counts.exhausted,
             })
             .collect();
-        Self { since, until, bucket_seconds: bucket.as_secs(), buckets }
+        let (since, until) = (request.since, request.until);
+        Self { since, until, bucket_seconds: request.bucket.as_secs(), buckets }
     }
 }
 
 impl Example for StatsBucket {
     fn example() -> Self {
         let start = Timestamp::from_millis(1_767_268_800_000);
-        Self { start, accepted: 120, succeeded: 118, failed: 5, exhausted: 0 }
+        Self { start, events: Some(60), accepted: 120, succeeded: 118, failed: 5, exhausted: 0 }
     }
 }
 

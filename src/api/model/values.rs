@@ -18,6 +18,7 @@ use crate::domain::destination::HttpMethod;
 use crate::domain::duration;
 use crate::domain::event::IdempotencyKey;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use crate::domain::manual_action::ManualActionKind;
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT};
 use crate::domain::time::Timestamp;
 
@@ -162,6 +163,13 @@ words!(
     DeliveryState::ALL,
     // Swagger UI would take it for the value of the optional filter, and hide every delivery that was sent.
     None
+);
+words!(
+    ManualActionKind,
+    "ManualActionKind",
+    "What was done with a delivery. `retry`: it was sent again. `cancel`: it was cancelled. `replay`: it was sent again \
+     by a replay.",
+    ManualActionKind::ALL
 );
 words!(
     DestinationState,

@@ -67,7 +67,7 @@ impl DeliveriesApi {
 
     /// Read a delivery
     ///
-    /// Returns one delivery with all its attempts, oldest first.
+    /// Returns one delivery with all its attempts, and all that was done with it manually, oldest first.
     #[oai(path = "/v1/deliveries/:delivery_id", method = "get", operation_id = "getDelivery")]
     async fn get(
         &self,
@@ -91,7 +91,7 @@ impl DeliveriesApi {
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
     ) -> ApiResult<AcceptedJson<Delivery>> {
-        Ok(AcceptedJson(self.0.store.retry_delivery(delivery_id.0).await?.into()))
+        Ok(AcceptedJson(self.0.store.retry_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
     }
 
     /// Cancel a delivery
@@ -105,6 +105,6 @@ impl DeliveriesApi {
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
     ) -> ApiResult<AcceptedJson<Delivery>> {
-        Ok(AcceptedJson(self.0.store.cancel_delivery(delivery_id.0).await?.into()))
+        Ok(AcceptedJson(self.0.store.cancel_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
     }
 }

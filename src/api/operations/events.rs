@@ -66,7 +66,7 @@ impl EventsApi {
         /// Id of the event.
         event_id: Path<EventId>,
     ) -> ApiResult<AcceptedJson<ReplayCount>> {
-        let count = self.0.store.replay_event(event_id.0).await?;
+        let count = self.0.store.replay_event(event_id.0, (self.0.clock)()).await?;
         Ok(AcceptedJson(ReplayCount { count }))
     }
 }

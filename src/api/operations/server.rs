@@ -59,9 +59,9 @@ impl OperationsApi {
 
     /// Read statistics
     ///
-    /// Returns counts for intervals of time (buckets): deliveries created, succeeded and exhausted (all attempts of the
-    /// schedule failed), and attempts that failed. The time range is widened to whole buckets, at most 1,500. Counts
-    /// older than a day are only kept per hour.
+    /// Returns counts for intervals of time (buckets): events received, deliveries created, succeeded and exhausted (all
+    /// attempts of the schedule failed), and attempts that failed. The time range is widened to whole buckets, at most
+    /// 1,500. Counts older than a day are only kept per hour.
     #[oai(path = "/v1/stats", method = "get", operation_id = "getStats")]
     async fn stats(
         &self,
@@ -82,9 +82,8 @@ impl OperationsApi {
         let bucket = bucket.0.map_or(HOUR, |bucket| bucket.0);
         let request =
             StatsRequest::new(account_id.0, destination_id.0, since, until, bucket).map_err(ApiError::bad_parameter)?;
-        let (since, until) = (request.since, request.until);
         let store = &self.0.store;
-        Long::made(store, store.stats(request), move |buckets| Stats::new(since, until, bucket, buckets)).await
+        Long::made(store, store.stats(request.clone()), move |buckets| Stats::new(&request, buckets)).await
     }
 
     /// Read the metrics

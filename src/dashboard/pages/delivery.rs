@@ -14,7 +14,7 @@ use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::payload::{self, Shown};
 use crate::dashboard::view::time::{self, At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
-use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState, LoggedAttempt};
 use crate::domain::destination::Destination;
 use crate::domain::headers::{MASK, holds_secret};
 use crate::domain::ids::DeliveryId;
@@ -66,6 +66,7 @@ struct DeliveryPage {
     raw: Shown,
     attempts: Vec<AttemptRow>,
     attempt_count: String,
+    manual: Vec<(At, &'static str)>,
     alike: String,
     alike_words: String,
     same_event: String,
@@ -80,7 +81,7 @@ impl DeliveryPages {
     async fn page(&self, request: &Request) -> PageResult {
         let visitor = self.0.enter(request)?;
         let (store, now, asked) = (&self.0.store, visitor.now, query(request));
-        let (delivery, attempts) = store.delivery(id(request)?).await?;
+        let DeliveryDetail { delivery, attempts, manual_actions } = store.delivery(id(request)?).await?;
         let destination = store.destination(delivery.destination_id.clone()).await?;
         let account = store.account(delivery.account_id.clone()).await?;
         let (event, document) = store.event(delivery.event_id).await?;
@@ -106,6 +107,7 @@ impl DeliveryPages {
             raw: payload::raw(&document),
             attempts: attempts.into_iter().rev().map(attempt).collect(),
             attempt_count: words::count(u64::from(delivery.attempt_count)),
+            manual: manual_actions.into_iter().map(|done| (At(done.at), words::manual_action(done.action))).collect(),
             alike: alike(&delivery),
             alike_words: alike_words(&delivery),
             same_event: address("/deliveries", &[("event_id", &delivery.event_id.to_string())]),
@@ -114,18 +116,18 @@ impl DeliveryPages {
 
     #[oai(path = "/deliveries/:delivery_id/retry", method = "post", hidden)]
     async fn retry(&self, request: &Request, body: Body) -> PageResult {
-        self.0.enter(request)?;
+        let visitor = self.0.enter(request)?;
         let id = id(request)?;
         let form = Form::read(request, body, &self.0.bodies).await?;
-        self.0.store.retry_delivery(id).await?;
+        self.0.store.retry_delivery(id, visitor.now).await?;
         redirect(form.back(&format!("/deliveries/{id}")), "retried")
     }
 
     #[oai(path = "/deliveries/:delivery_id/cancel", method = "post", hidden)]
     async fn cancel(&self, request: &Request) -> PageResult {
-        self.0.enter(request)?;
+        let visitor = self.0.enter(request)?;
         let id = id(request)?;
-        self.0.store.cancel_delivery(id).await?;
+        self.0.store.cancel_delivery(id, visitor.now).await?;
         redirect(&format!("/deliveries/{id}"), "cancelled")
     }
 }

@@ -71,9 +71,9 @@ impl EventPages {
 
     #[oai(path = "/events/:event_id/replay", method = "post", hidden)]
     async fn replay(&self, request: &Request) -> PageResult {
-        self.0.enter(request)?;
+        let visitor = self.0.enter(request)?;
         let id = id(request)?;
-        self.0.store.replay_event(id).await?;
+        self.0.store.replay_event(id, visitor.now).await?;
         redirect(&format!("/events/{id}"), "replayed")
     }
 }

@@ -6,6 +6,7 @@ use askama::filters::HtmlSafe;
 
 use crate::domain::delivery::{DeliveryState, ErrorClass};
 use crate::domain::destination::{Destination, DestinationFields, HttpMethod, PausedReason};
+use crate::domain::manual_action::ManualActionKind;
 use crate::domain::overview::AtMost;
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
@@ -36,6 +37,15 @@ pub fn state(state: DeliveryState) -> Badge {
         DeliveryState::Cancelled => "",
     };
     Badge { kind, word: state.as_str() }
+}
+
+/// What somebody did with a delivery.
+pub fn manual_action(action: ManualActionKind) -> &'static str {
+    match action {
+        ManualActionKind::Retry => "sent again",
+        ManualActionKind::Cancel => "cancelled",
+        ManualActionKind::Replay => "sent again by a replay",
+    }
 }
 
 /// How a destination is now.

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::companions::{move_to_new_name, owner_only, remove_if_there, sibling_path};
 use super::error::{cannot_start, explain};
 use super::identity::mark::Mark;
-use super::schema::{APPLICATION_ID, VERSION, new_cookie};
+use super::schema::{APPLICATION_ID, MARKED_SINCE, VERSION, new_cookie};
 use super::shell_word;
 use crate::domain::account::Email;
 use crate::domain::time::Timestamp;
@@ -45,9 +45,19 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
      CREATE TABLE tally_recent (id INTEGER PRIMARY KEY, counts BLOB NOT NULL) STRICT;",
     // A mark shows which WAL belongs to the file. E-mail addresses are folded again; see `fold_emails`.
     "CREATE TABLE log_mark (id INTEGER PRIMARY KEY CHECK (id = 1), mark BLOB NOT NULL) STRICT;",
+    // Events are counted, and what people do with a delivery is kept. Recent counts get longer; see
+    // `widen_recent_counts`.
+    "ALTER TABLE tally ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+     CREATE TABLE manual_action (
+         delivery_id INTEGER NOT NULL,
+         at INTEGER NOT NULL,
+         action INTEGER NOT NULL,
+         PRIMARY KEY (delivery_id, at)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
-/// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`.
+/// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`. A file
+/// with a mark keeps that mark, and SQLite gives the file another schema cookie.
 ///
 /// # Errors
 /// Says in one line what failed. The file is as it was.
@@ -66,8 +76,17 @@ pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Time
     if parents.as_deref() != Some("event") {
         return Err(cannot_start(path, "another program has changed its schema, so it cannot be carried forward"));
     }
-    fold_emails(&transaction).map_err(sql)?;
-    make_ours(&transaction).map_err(sql)?;
+    if version < 4 {
+        fold_emails(&transaction).map_err(sql)?;
+    }
+    if version < 5 {
+        widen_recent_counts(&transaction).map_err(sql)?;
+    }
+    if version < MARKED_SINCE {
+        make_ours(&transaction).map_err(sql)?;
+    } else {
+        transaction.pragma_update(None, "user_version", VERSION).map_err(sql)?;
+    }
     transaction.commit().map_err(sql)?;
     connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(sql)?;
     tracing::info!(from = version, to = VERSION, copy = %copy.display(), "database carried forward");
@@ -83,6 +102,19 @@ fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
     for account in accounts {
         let (key, email) = account?;
         fold.execute((key, Email::from_stored(email).folded()))?;
+    }
+    Ok(())
+}
+
+/// Earlier versions did not count events, so a recent count had six numbers of eight bytes. A zero becomes the seventh.
+fn widen_recent_counts(transaction: &Connection) -> rusqlite::Result<()> {
+    let mut recent = transaction.prepare("SELECT id, counts FROM tally_recent")?;
+    let recent = recent.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    let recent: Vec<_> = recent.collect::<rusqlite::Result<_>>()?;
+    let mut widen = transaction.prepare("UPDATE tally_recent SET counts = ?2 WHERE id = ?1")?;
+    for (id, counts) in recent {
+        let wide: Vec<u8> = counts.chunks_exact(6 * 8).flat_map(|count| [count, &[0; 8]].concat()).collect();
+        widen.execute((id, wide))?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub use super::held::HeldFile;
 use super::identity::inspect;
 use super::identity::marker::Marker;
 use super::lock_wait::REPEATED_LOCK_TIMEOUT;
-use super::schema::{APPLICATION_ID, SCHEMA, VERSION};
+use super::schema::{APPLICATION_ID, MARKED_SINCE, SCHEMA, VERSION};
 use super::start::{self, Interruptible, LOCKED_AT_START, TRY_LOCK};
 use super::{companions, migrations, wal};
 use crate::domain::time::Timestamp;
@@ -57,8 +57,7 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
     let sql = |error: rusqlite::Error| explain(path, &error);
     let mut connection = connect(path).map_err(sql)?;
     let start = Interruptible::new(&connection)?;
-    let opened = prepare(path, &mut connection, now)
-        .and_then(|()| Marker::new(&connection))
+    let opened = prepare(held, &mut connection, now)
         .and_then(|mut marker| begin_log(&connection, &mut marker, held).map(|()| marker));
     drop(start);
     match opened {
@@ -88,13 +87,20 @@ fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> R
     };
     let begun = begin(marker).and_then(|()| begin(marker));
     if begun.is_err() {
-        let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
-        if marker.commit(connection, held, false).is_err() {
-            // The file may say that it needs its WAL.
-            keep_log(connection, true).map_err(sql)?;
-        }
+        end_log(connection, marker, held)?;
     }
     begun
+}
+
+/// Makes sure after a failed start that the file does not need a WAL that the end of the connection removes.
+fn end_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
+    // An interrupt lasts until a statement has run.
+    let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+    if marker.commit(connection, held, false).is_err() {
+        // The file may say that it needs its WAL.
+        keep_log(connection, true).map_err(|error| explain(held.path(), &error))?;
+    }
+    Ok(())
 }
 
 /// Sets whether the WAL stays when the last connection ends. Otherwise SQLite checkpoints and removes it. The WAL must
@@ -172,7 +178,8 @@ pub fn prepare_reader(connection: &Connection, cache_kib: u32) -> rusqlite::Resu
     Ok(())
 }
 
-fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<()> {
+fn prepare(held: &HeldFile, connection: &mut Connection, now: Timestamp) -> Result<Marker> {
+    let path = held.path();
     let sql = |error: rusqlite::Error| explain(path, &error);
     let number = |connection: &Connection, name: &str| {
         connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(sql)
@@ -182,13 +189,30 @@ fn prepare(path: &Path, connection: &mut Connection, now: Timestamp) -> Result<(
         let transaction = connection.transaction().map_err(sql)?;
         transaction.execute_batch(SCHEMA).map_err(sql)?;
         migrations::make_ours(&transaction).map_err(sql)?;
-        return transaction.commit().map_err(sql);
+        transaction.commit().map_err(sql)?;
+        return Marker::new(connection);
     }
-    let version = number(connection, "user_version")?;
-    if version < VERSION {
-        migrations::migrate(path, connection, version, now)?;
+    match number(connection, "user_version")? {
+        version @ ..MARKED_SINCE => migrations::migrate(path, connection, version, now)?,
+        version @ ..VERSION => return migrate_marked(held, connection, version, now),
+        _ => {}
     }
-    Ok(())
+    Marker::new(connection)
+}
+
+/// Migrates a file that has a mark. A mark goes into the WAL before the migration, and one for the new schema cookie
+/// after it. Without them a WAL that a crash leaves would be refused.
+fn migrate_marked(held: &HeldFile, connection: &mut Connection, version: i64, now: Timestamp) -> Result<Marker> {
+    let mut marker = Marker::new(connection)?;
+    begin_log(connection, &mut marker, held)?;
+    let migrated = migrations::migrate(held.path(), connection, version, now).and_then(|()| {
+        marker.schema_changed();
+        marker.commit(connection, held, true).map_err(|error| cannot_start(held.path(), error))
+    });
+    if migrated.is_err() {
+        end_log(connection, &mut marker, held)?;
+    }
+    migrated.map(|()| marker)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Deliveries: lists with filters, one delivery with its attempts, and cancelling. Sending again belongs in
+//! Deliveries: lists with filters, one delivery with its attempts and manual actions, and cancelling. Sending again belongs in
 //! `replay.rs`.
 //!
 //! A list is newest first. A page that has looked at as many rows as it may has a cursor and fewer items.
@@ -10,10 +10,12 @@ use rusqlite::Connection;
 
 use super::delivery_walk::filter::Wanted;
 use super::delivery_walk::{self, DeliveryFilter, MAX_WALK_ROWS, Only};
-use super::{attempts, destinations, rows};
-use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use super::{attempts, destinations, manual_actions, rows};
+use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState};
 use crate::domain::ids::DeliveryId;
+use crate::domain::manual_action::{ManualAction, ManualActionKind};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
 use crate::store::handle::Store;
@@ -35,25 +37,26 @@ impl Store {
             .await
     }
 
-    /// Returns one delivery with its attempts, oldest attempt first.
+    /// Returns one delivery with its attempts and what was done with it manually.
     ///
     /// # Errors
     /// Not found.
-    pub async fn delivery(&self, id: DeliveryId) -> Result<(Delivery, Vec<LoggedAttempt>)> {
+    pub async fn delivery(&self, id: DeliveryId) -> Result<DeliveryDetail> {
         let memory = Arc::clone(&self.memory);
         self.readers
             .read(move |connection| {
                 let delivery = require(connection, id, &memory)?;
-                Ok((delivery, attempts::of(connection, id)?))
+                let (attempts, manual_actions) = (attempts::of(connection, id)?, manual_actions::of(connection, id)?);
+                Ok(DeliveryDetail { delivery, attempts, manual_actions })
             })
             .await
     }
 
-    /// Cancels a pending delivery.
+    /// Cancels a pending delivery at `now`.
     ///
     /// # Errors
     /// Not found; conflict if the delivery is not pending.
-    pub async fn cancel_delivery(&self, id: DeliveryId) -> Result<Delivery> {
+    pub async fn cancel_delivery(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
         let memory = Arc::clone(&self.memory);
         self.writer
             .submit_with_savepoint(move |tx| {
@@ -67,6 +70,7 @@ impl Store {
                 }
                 let destination = destinations::require(tx.connection(), &delivery.destination_id)?.key;
                 tx.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
+                manual_actions::note(tx, id, ManualAction { at: now, action: ManualActionKind::Cancel })?;
                 tx.add_pending(-1);
                 tx.publish(Change::Cancelled { destination, delivery: id });
                 require(tx.connection(), id, &memory)

@@ -250,7 +250,10 @@ fn insert_event(
              VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
             (number, event_id.0, target.key.0),
         )?;
-        tx.counts_mut(target.key, now).accepted += 1;
+        let counts = tx.counts_mut(target.key, now);
+        counts.accepted += 1;
+        // The event itself is counted once, with its first delivery.
+        counts.events += u64::from(number == first + 1);
         made.push((DeliveryId(number), target.key));
         if wait && !target.paused {
             awaited.push((DeliveryId(number), target.key));

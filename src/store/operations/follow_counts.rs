@@ -104,7 +104,7 @@ mod tests {
         let mut follow = fixture.counts(false, false).await;
         let (_, delivery) = fixture.push(at(1)).await;
         fixture.push(at(1)).await;
-        fixture.store.cancel_delivery(delivery).await.unwrap();
+        fixture.store.cancel_delivery(delivery, at(1)).await.unwrap();
         let counts = follow.next().await.unwrap().unwrap();
         assert_eq!(counts, ChangedCounts { created: 2, changed: 1, destinations: false });
         fixture.store.pause_destination(fixture.destination.id.clone(), at(2)).await.unwrap();

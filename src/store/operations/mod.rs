@@ -14,6 +14,7 @@ pub mod fixture;
 pub mod follow;
 pub mod follow_counts;
 pub mod maintenance;
+pub mod manual_actions;
 pub mod outcomes;
 pub mod overview;
 #[cfg(test)]

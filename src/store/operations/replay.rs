@@ -1,13 +1,13 @@
 //! Sends deliveries again manually: one delivery, those of an event, or many of a destination. Those that match a
-//! list's filter are sent again in `replay_matching.rs`. No new delivery is
-//! created: the same one is opened again, and its attempt log continues. Automatic retries are decided in
-//! `domain/delivery.rs`.
+//! list's filter are sent again in `replay_matching.rs`. No new delivery is created: the same one is opened again, and
+//! its attempt log continues. Automatic retries are decided in `domain/delivery.rs`.
 
 use rusqlite::Connection;
 
-use super::{deliveries, destinations, rows};
+use super::{deliveries, destinations, manual_actions, rows};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, sequence_id};
+use crate::domain::manual_action::{ManualAction, ManualActionKind};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::change::Change;
@@ -35,27 +35,28 @@ pub struct ReplayFilter {
 }
 
 impl Store {
-    /// Sends a delivery again at once, whatever its state. A pending delivery does not wait for its due time.
+    /// Sends a delivery again at once, which is `now`, whatever its state. A pending delivery does not wait for its due time.
     ///
     /// # Errors
     /// Not found.
-    pub async fn retry_delivery(&self, id: DeliveryId) -> Result<Delivery> {
+    pub async fn retry_delivery(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
         let memory = std::sync::Arc::clone(&self.memory);
         self.writer
             .submit_with_savepoint(move |tx| {
                 let delivery = deliveries::require(tx.connection(), id, &memory)?;
                 let destination = destinations::require(tx.connection(), &delivery.destination_id)?.key;
-                reopen(tx, id, delivery.event_id, destination, delivery.state)?;
+                let retried = ManualAction { at: now, action: ManualActionKind::Retry };
+                reopen(tx, id, delivery.event_id, destination, delivery.state, retried)?;
                 deliveries::require(tx.connection(), id, &memory)
             })
             .await
     }
 
-    /// Sends all deliveries of an event again that are not pending. Returns their number.
+    /// Sends all deliveries of an event again, at `now`, that are not pending. Returns their number.
     ///
     /// # Errors
     /// Not found.
-    pub async fn replay_event(&self, id: EventId) -> Result<u64> {
+    pub async fn replay_event(&self, id: EventId, now: Timestamp) -> Result<u64> {
         self.writer
             .submit_with_savepoint(move |tx| {
                 tx.row(
@@ -73,9 +74,10 @@ impl Store {
                     [id.0],
                     |row| Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?), row.get::<_, i64>(2)?)),
                 )?;
+                let replayed = ManualAction { at: now, action: ManualActionKind::Replay };
                 for (delivery, destination, state) in &settled {
                     let state = DeliveryState::from_code(*state).unwrap_or(DeliveryState::Succeeded);
-                    reopen(tx, *delivery, id, *destination, state)?;
+                    reopen(tx, *delivery, id, *destination, state, replayed)?;
                 }
                 Ok(settled.len() as u64)
             })
@@ -108,7 +110,7 @@ impl Store {
                     let (id, state, some) = (id.clone(), filter.state, some.to_vec());
                     let step = move |tx: &mut Transaction<'_>| {
                         let destination = destinations::require(tx.connection(), &id)?.key;
-                        open_all_again(tx, destination, Still { state, status: None }, &some)
+                        open_all_again(tx, destination, Still { state, status: None }, &some, now)
                     };
                     count += self.writer.submit_with_savepoint(step).await?;
                 }
@@ -171,20 +173,26 @@ pub struct Still {
     pub status: Option<u16>,
 }
 
-/// Opens those of a destination's `deliveries` again that are `still` to be. Returns their number.
+/// Opens those of a destination's `deliveries` again, at `now`, that are `still` to be. Returns their number.
 pub fn open_all_again(
     tx: &mut Transaction<'_>,
     destination: DestinationKey,
     still: Still,
     deliveries: &[DeliveryId],
+    now: Timestamp,
 ) -> Result<u64> {
-    let mut opened = 0;
+    let replayed = ManualAction { at: now, action: ManualActionKind::Replay };
+    let mut opened: u64 = 0;
     for delivery in deliveries {
-        opened += tx.run(
+        let changed = tx.run(
             "UPDATE delivery SET state = 0, step = 0, next_attempt_at = 0
              WHERE id = ?1 AND state <> 0 AND state = coalesce(?2, state) AND (?3 IS NULL OR status_code = ?3)",
             (delivery.0, still.state.map(DeliveryState::code), still.status),
         )?;
+        if changed > 0 {
+            manual_actions::note(tx, *delivery, replayed)?;
+            opened += 1;
+        }
     }
     if opened > 0 {
         tx.add_pending(i64::try_from(opened).unwrap_or(i64::MAX));
@@ -192,7 +200,7 @@ pub fn open_all_again(
         destinations::publish(tx, destination)?;
         tx.publish(Change::Reopened(destination));
     }
-    Ok(opened as u64)
+    Ok(opened)
 }
 
 fn reopen(
@@ -201,8 +209,10 @@ fn reopen(
     event: EventId,
     destination: DestinationKey,
     state: DeliveryState,
+    done: ManualAction,
 ) -> Result<()> {
     open_again(tx, delivery)?;
+    manual_actions::note(tx, delivery, done)?;
     tx.add_pending(i64::from(state != DeliveryState::Pending));
     tx.publish(Change::RetryNow { destination, delivery, event });
     Ok(())

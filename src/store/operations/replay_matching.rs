@@ -46,7 +46,7 @@ impl Store {
         }
         let until = filter.until.map_or(now, |until| until.min(now));
         let filter = DeliveryFilter { until: Some(until), ..filter };
-        if dry_run { self.count_settled(filter).await } else { self.reopen_settled(filter).await }
+        if dry_run { self.count_settled(filter).await } else { self.reopen_settled(filter, now).await }
     }
 
     async fn count_settled(&self, filter: DeliveryFilter) -> Result<AtMost> {
@@ -63,7 +63,7 @@ impl Store {
         Ok(AtMost { count, is_more: true })
     }
 
-    async fn reopen_settled(&self, filter: DeliveryFilter) -> Result<AtMost> {
+    async fn reopen_settled(&self, filter: DeliveryFilter, now: Timestamp) -> Result<AtMost> {
         let still = Still { state: filter.state, status: filter.status_code };
         let (mut matched, mut count, mut before) = (0, 0, Cursor(i64::MAX));
         loop {
@@ -76,7 +76,7 @@ impl Store {
             matched += found.len() as u64;
             while !found.is_empty() {
                 let some: Vec<Found> = found.drain(..found.len().min(REOPENED_PER_STEP)).collect();
-                count += self.writer.submit_with_savepoint(move |tx| open_found(tx, still, some)).await?;
+                count += self.writer.submit_with_savepoint(move |tx| open_found(tx, still, some, now)).await?;
             }
             match next {
                 Some(next) if !is_more => before = next,
@@ -115,7 +115,7 @@ fn settled(
 }
 
 /// Opens deliveries again, destination by destination. Those of destinations that were deleted meanwhile are left out.
-fn open_found(tx: &mut Transaction<'_>, still: Still, found: Vec<Found>) -> Result<u64> {
+fn open_found(tx: &mut Transaction<'_>, still: Still, found: Vec<Found>, now: Timestamp) -> Result<u64> {
     let mut by_destination: BTreeMap<DestinationKey, Vec<DeliveryId>> = BTreeMap::new();
     for one in found {
         by_destination.entry(one.destination).or_default().push(one.id);
@@ -124,7 +124,7 @@ fn open_found(tx: &mut Transaction<'_>, still: Still, found: Vec<Found>) -> Resu
     for (destination, deliveries) in by_destination {
         let exists = "SELECT 1 FROM destination WHERE key = ?1 AND deleted_at IS NULL";
         if tx.row(exists, [destination.0], |_| Ok(()))?.is_some() {
-            opened += replay::open_all_again(tx, destination, still, &deliveries)?;
+            opened += replay::open_all_again(tx, destination, still, &deliveries, now)?;
         }
     }
     Ok(opened)

@@ -10,6 +10,7 @@ use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
 use crate::domain::destination::{Destination, DestinationFields, HttpMethod, Pause, SigningSecrets};
 use crate::domain::headers::Headers;
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
+use crate::domain::manual_action::{ManualAction, ManualActionKind};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::SigningSecret;
 use crate::domain::target_url::TargetUrl;
@@ -180,4 +181,9 @@ pub fn attempt(row: &Row<'_>) -> rusqlite::Result<LoggedAttempt> {
         body: row.get(6)?,
         body_truncated: row.get(7)?,
     })
+}
+
+/// Reads a manual action from the columns `at, action`.
+pub fn manual_action(row: &Row<'_>) -> rusqlite::Result<ManualAction> {
+    Ok(ManualAction { at: time(row, 0)?, action: parsed(row, 1, ManualActionKind::from_code(row.get(1)?))? })
 }

@@ -11,7 +11,8 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::handle::Store;
 
-const SUMS: &str = "SELECT start - start % ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted) FROM tally";
+const SUMS: &str =
+    "SELECT start - start % ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted), sum(events) FROM tally";
 
 impl Store {
     /// Returns counts by bucket, earliest bucket first. Buckets without any count are included.
@@ -71,8 +72,13 @@ impl Store {
 
 fn add(connection: &Connection, buckets: &mut BTreeMap<i64, Counts>, query: &str, params: impl Params) -> Result<()> {
     let sums = rows::all(connection, query, params, |row| {
-        let counts =
-            Counts { accepted: row.get(1)?, succeeded: row.get(2)?, failed: row.get(3)?, exhausted: row.get(4)? };
+        let counts = Counts {
+            accepted: row.get(1)?,
+            succeeded: row.get(2)?,
+            failed: row.get(3)?,
+            exhausted: row.get(4)?,
+            events: row.get(5)?,
+        };
         Ok((row.get::<_, i64>(0)?, counts))
     })?;
     for (start, more) in sums {

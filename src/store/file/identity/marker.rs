@@ -19,7 +19,7 @@ pub struct Marker {
     carried: Option<wal::Salt>,
     /// `PRAGMA data_version` when the last mark was made. Another program's commit changes that value.
     data_version: i64,
-    /// Whether the file is a copy that SQLite made. Such a copy gets a schema cookie of its own with its first mark,
+    /// Whether the file has another schema cookie than its mark. It is a copy that SQLite made, or was migrated. It gets a schema cookie of its own with its first mark,
     /// which distinguishes it from copies of the copy.
     is_copy: bool,
 }
@@ -34,6 +34,12 @@ impl Marker {
         let last = Mark::parse(&bytes).ok_or_else(|| Error::internal("the mark is damaged"))?;
         let cookie: u32 = connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(sql)?;
         Ok(Self { last, carried: None, data_version: 0, is_copy: cookie != last.cookie })
+    }
+
+    /// A migration has changed the schema, and so the cookie of the file. As in a copy, the next mark is made for a new
+    /// cookie.
+    pub fn schema_changed(&mut self) {
+        self.is_copy = true;
     }
 
     /// Begins a write transaction. Before that, commits a mark if the transaction could be the first of a WAL, or the

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::store::file::companions::{owner_only, sibling_path};
+use crate::store::file::identity::mark::Mark;
+use crate::store::file::schema::new_cookie;
 
 /// Opens the file at `path`, as a server does.
 pub fn open_at(path: &Path) -> Result<(HeldFile, Connection)> {
@@ -78,6 +80,7 @@ const EARLIER: [&str; VERSION as usize - 1] = [
     include_str!("../../../../tests/schemas/1.sql"),
     include_str!("../../../../tests/schemas/2.sql"),
     include_str!("../../../../tests/schemas/3.sql"),
+    include_str!("../../../../tests/schemas/4.sql"),
 ];
 
 fn earlier(path: &Path, version: usize) -> Connection {
@@ -86,6 +89,11 @@ fn earlier(path: &Path, version: usize) -> Connection {
     file.execute_batch(EARLIER[version - 1]).unwrap();
     file.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
     file.pragma_update(None, "user_version", version).unwrap();
+    if version as i64 >= MARKED_SINCE {
+        let cookie = new_cookie();
+        file.pragma_update(None, "schema_version", cookie).unwrap();
+        file.execute("INSERT INTO log_mark (id, mark) VALUES (1, ?1)", [Mark::first(cookie).bytes()]).unwrap();
+    }
     file
 }
 
@@ -197,6 +205,54 @@ fn each_upgrade_has_a_copy_of_its_own() {
     let (held, file) = open_at(&copies(&path)[0]).unwrap();
     assert_eq!(file.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
     close(held, file);
+}
+
+/// What a server leaves that is killed right after it has carried a file with a mark forward.
+fn killed_after_migration(path: &Path) -> i64 {
+    drop(earlier(path, 4));
+    let held = hold(path).unwrap();
+    let mut connection = connect(path).unwrap();
+    migrate_marked(&held, &mut connection, 4, Timestamp::EPOCH).unwrap();
+    kill(held, connection);
+    i64::from(hold(path).unwrap().header().unwrap().unwrap().version)
+}
+
+#[test]
+fn a_file_with_a_mark_is_carried_forward_though_the_server_is_killed_before_its_log_is_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    assert_eq!(killed_after_migration(&path), 4, "the migration is in the log alone");
+    let (held, file) = open_at(&path).unwrap();
+    let version = |file: &Connection| file.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((version(&file), copies(&path).len()), (VERSION, 1));
+    close(held, file);
+    let (_held, file) = open_at(&path).unwrap();
+    assert_eq!(version(&file), VERSION);
+}
+
+#[test]
+fn a_file_with_a_mark_that_cannot_be_carried_forward_needs_no_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    earlier(&path, 4).execute_batch("ALTER TABLE tally RENAME TO gone").unwrap();
+    for _ in 0..2 {
+        assert!(open_at(&path).unwrap_err().detail().contains("no such table: tally"));
+        assert!(!sibling_path(&path, "-wal").exists());
+    }
+    connect(&path).unwrap().execute_batch("ALTER TABLE gone RENAME TO tally").unwrap();
+    open_at(&path).unwrap();
+}
+
+#[test]
+fn recent_counts_of_an_older_file_get_a_number_for_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let counts: Vec<u8> = (1..=12_u64).flat_map(u64::to_le_bytes).collect();
+    earlier(&path, 4).execute("INSERT INTO tally_recent (counts) VALUES (?1)", [counts]).unwrap();
+    let (_held, file) = open_at(&path).unwrap();
+    let counts: Vec<u8> = file.query_row("SELECT counts FROM tally_recent", [], |row| row.get(0)).unwrap();
+    let counts: Vec<u64> = counts.chunks(8).map(|number| u64::from_le_bytes(number.try_into().unwrap())).collect();
+    assert_eq!(counts, [1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11, 12, 0]);
 }
 
 #[test]

@@ -13,4 +13,4 @@ pub mod tallies;
 pub mod walk;
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

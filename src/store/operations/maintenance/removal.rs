@@ -10,7 +10,7 @@ use crate::domain::delivery::DeliveryState;
 use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
-use crate::store::operations::rows;
+use crate::store::operations::{manual_actions, rows};
 
 /// Most rows that one write request deletes, not counting rows that cascade from them. Bounds how long callers wait.
 pub const MAX_ROWS: usize = 50;
@@ -128,6 +128,7 @@ fn remove_deliveries(tx: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<V
 
 /// Deletes a delivery. Returns whether it was pending.
 fn remove_delivery(tx: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
+    manual_actions::remove_range(tx, delivery, delivery + 1)?;
     let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
     let was_pending = tx.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
     let was_pending = was_pending == Some(true);

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::memory::late::LateEvents;
+use crate::store::operations::manual_actions;
 
 /// Time until the next turn after one that deleted all that was old. More events grow old meanwhile: the more are
 /// deleted together, the more of them share a page.
@@ -259,6 +260,7 @@ fn take(tx: &mut Transaction<'_>, pieces: &[Piece], time: Duration) -> Result<Do
         if walk::is_pending(tx.connection(), *first, *end)? {
             break;
         }
+        manual_actions::remove_range(tx, *first, *end)?;
         done.rows += tx.run(DELETE_DELIVERIES, (first, end))?;
         done.rows += tx.run(DELETE_EVENTS, (first, end))?;
         done.pieces += 1;

@@ -27,7 +27,7 @@ impl Fixture {
     /// Sends an event and cancels its first delivery, so that nothing of it is pending.
     pub async fn settled(&self, now: Timestamp) -> EventId {
         let (event, delivery) = self.push(now).await;
-        self.store.cancel_delivery(delivery).await.unwrap();
+        self.store.cancel_delivery(delivery, now).await.unwrap();
         event
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::delivery::{Attempt, LoggedAttempt, Transition};
+use crate::domain::delivery::{Attempt, DeliveryDetail, LoggedAttempt, Transition};
 use crate::domain::ids::DeliveryId;
 use crate::error::Unavailable;
 use crate::store::operations::fixture::Fixture;
@@ -45,7 +45,7 @@ impl Fixture {
     }
 
     async fn attempts(&self, delivery: DeliveryId) -> Vec<LoggedAttempt> {
-        self.store.delivery(delivery).await.unwrap().1
+        self.store.delivery(delivery).await.unwrap().attempts
     }
 
     fn table(&self) -> u64 {
@@ -75,7 +75,7 @@ async fn a_first_attempt_that_succeeded_is_kept_in_its_deliverys_row_and_reads_l
         let (_, delivery) = fixture.push(NOW).await;
         fixture.settle(fixture.answered(delivery, 5, 202, b"got it")).await;
         assert_eq!(fixture.table(), 0);
-        let (read, attempts) = fixture.store.delivery(delivery).await.unwrap();
+        let DeliveryDetail { delivery: read, attempts, .. } = fixture.store.delivery(delivery).await.unwrap();
         assert_eq!((read.state, read.attempt_count, read.status_code), (DeliveryState::Succeeded, 1, Some(202)));
         let [only] = attempts.as_slice() else { panic!("{attempts:?}") };
         assert_eq!((only.number, only.at, only.duration.as_millis()), (1, NOW.plus(Duration::from_secs(5)), 7));
@@ -115,10 +115,10 @@ async fn a_delivery_that_is_sent_again_keeps_its_first_attempt() {
     let fixture = Fixture::new().await;
     let (event, delivery) = fixture.push(NOW).await;
     fixture.settle(fixture.answered(delivery, 1, 201, b"first")).await;
-    fixture.store.retry_delivery(delivery).await.unwrap();
+    fixture.store.retry_delivery(delivery, NOW).await.unwrap();
     assert_eq!(fixture.attempts(delivery).await.len(), 1, "it is there while the next one is under way");
     fixture.settle(fixture.answered(delivery, 2, 200, b"second")).await;
-    fixture.store.replay_event(event).await.unwrap();
+    fixture.store.replay_event(event, NOW).await.unwrap();
     fixture.settle(fixture.answered(delivery, 3, 500, b"third")).await;
     let attempts = fixture.attempts(delivery).await;
     let read: Vec<_> =
@@ -135,16 +135,16 @@ async fn an_outcome_without_an_attempt_leaves_the_first_one_as_it_was() {
     let fixture = Fixture::new().await;
     let (_, delivery) = fixture.push(NOW).await;
     fixture.settle(fixture.answered(delivery, 1, 200, b"first")).await;
-    fixture.store.retry_delivery(delivery).await.unwrap();
+    fixture.store.retry_delivery(delivery, NOW).await.unwrap();
     let mut unsent = fixture.answered(delivery, 2, 200, b"");
     (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
     unsent.transition.next = Next::Exhausted;
     fixture.settle(unsent).await;
-    let (read, attempts) = fixture.store.delivery(delivery).await.unwrap();
+    let DeliveryDetail { delivery: read, attempts, .. } = fixture.store.delivery(delivery).await.unwrap();
     assert_eq!((read.attempt_count, read.status_code, read.error), (1, None, Some(ErrorClass::UrlTooLong)));
     assert_eq!((attempts.len(), attempts[0].status_code, attempts[0].error), (1, Some(200), None));
     // The next attempt is the second one, though the destination has never failed.
-    fixture.store.retry_delivery(delivery).await.unwrap();
+    fixture.store.retry_delivery(delivery, NOW).await.unwrap();
     fixture.settle(fixture.answered(delivery, 3, 204, b"")).await;
     assert_eq!(fixture.attempts(delivery).await.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2]);
 }
@@ -161,7 +161,7 @@ async fn one_statement_writes_what_the_general_way_does() {
         (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
         unsent.transition.next = Next::Exhausted;
         fixture.settle(unsent).await;
-        fixture.store.retry_delivery(reopened).await.unwrap();
+        fixture.store.retry_delivery(reopened, NOW).await.unwrap();
         for delivery in [plain, reopened] {
             if sound {
                 fixture.make_sound().await;

@@ -104,7 +104,7 @@ async fn what_changed_since_it_was_read_is_left_alone() {
             let found = |id, destination| Found { id: DeliveryId(id), destination, first_duration: None };
             let all = [0, 2, 4].map(|more| found(first + more, destination));
             let all = all.into_iter().chain([found(gone, other.key)]).collect();
-            open_found(tx, Still { state: Some(Exhausted), status: Some(500) }, all)
+            open_found(tx, Still { state: Some(Exhausted), status: Some(500) }, all, at(5))
         })
         .await
         .unwrap();

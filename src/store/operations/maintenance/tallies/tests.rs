@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::stats::Counts;
 use crate::store::commit::transaction::Transaction;
 use crate::store::operations::fixture::{Fixture, at};
 use crate::store::operations::maintenance::tests::Upkeep;
@@ -20,6 +21,7 @@ async fn recent_counts_are_tallied_once_no_more_come() {
     fixture.keep_up(&mut upkeep, at(3)).await;
     assert_eq!(recent(), 0);
     assert_eq!(fixture.value::<usize>("SELECT sum(accepted) FROM tally"), 42);
+    assert_eq!(fixture.value::<usize>("SELECT sum(events) FROM tally"), 2, "each event counts at one destination");
 }
 
 const HOUR: u64 = 3_600;
@@ -27,11 +29,11 @@ const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 
 impl Fixture {
-    /// Counts one delivery as created in the minute of `now`, for the first destination.
+    /// Counts an event and one delivery as created in the minute of `now`, for the first destination.
     async fn counted(&self, now: Timestamp) {
         let key = self.destination.key;
         let count = move |tx: &mut Transaction<'_>| {
-            tx.counts_mut(key, now).accepted += 1;
+            tx.counts_mut(key, now).add(Counts { accepted: 1, events: 1, ..Counts::default() });
             Ok(())
         };
         self.step(count).await.unwrap();
@@ -42,9 +44,10 @@ impl Fixture {
         while self.store.maintain_tallies(tallies, retention, now).await.unwrap() < IDLE {}
     }
 
-    /// Beginnings of the buckets in seconds, and their counts of created deliveries.
+    /// Beginnings of the buckets in seconds, and their counts of created deliveries, which are also those of events.
     fn buckets(&self) -> Vec<(u64, u64)> {
         let file = Connection::open(self.path()).unwrap();
+        assert_eq!(self.value::<u64>("SELECT count(*) FROM tally WHERE accepted <> events"), 0);
         let buckets = "SELECT start / 1000, accepted FROM tally ORDER BY destination_key, start";
         rows::all(&file, buckets, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     }
@@ -105,8 +108,8 @@ async fn each_turn_does_a_part_of_many_destinations() {
                     [number.to_string()],
                 )?;
             }
-            tx.run("INSERT INTO tally SELECT 60000, key, 1, 0, 0, 0 FROM destination", [])?;
-            tx.run("INSERT INTO tally SELECT 120000, key, 1, 0, 0, 0 FROM destination", [])
+            tx.run("INSERT INTO tally SELECT 60000, key, 1, 0, 0, 0, 1 FROM destination", [])?;
+            tx.run("INSERT INTO tally SELECT 120000, key, 1, 0, 0, 0, 1 FROM destination", [])
         })
         .await
         .unwrap();

@@ -65,7 +65,7 @@ async fn what_is_pending_stays_until_it_is_settled() {
     }
     fixture.keep_up(&mut upkeep, at(5_000)).await;
     assert_eq!(fixture.events(), [kept.0]);
-    fixture.store.cancel_delivery(delivery).await.unwrap();
+    fixture.store.cancel_delivery(delivery, at(5_000)).await.unwrap();
     fixture.keep_up(&mut upkeep, at(5_000)).await;
     assert!(fixture.events().is_empty());
 }
@@ -84,7 +84,7 @@ impl Fixture {
     async fn settled_under(&self, key: &str, now: Timestamp) -> EventId {
         let accepted = self.repeat(key, now).await;
         assert!(!accepted.duplicate);
-        self.store.cancel_delivery(accepted.made.unwrap().iter().next().unwrap().id).await.unwrap();
+        self.store.cancel_delivery(accepted.made.unwrap().iter().next().unwrap().id, now).await.unwrap();
         accepted.event_id
     }
 
@@ -164,7 +164,7 @@ async fn a_clock_that_was_far_ahead_for_a_while_keeps_nothing_longer() {
     assert!(back[..5].iter().all(|id| !fixture.events().contains(id)));
     assert!(back[5..].iter().all(|id| fixture.events().contains(id)));
     for (_, delivery) in &pending {
-        fixture.store.cancel_delivery(*delivery).await.unwrap();
+        fixture.store.cancel_delivery(*delivery, at(1_105)).await.unwrap();
     }
     fixture.keep_up(&mut upkeep, at(2_000)).await;
     // The event that is left was received a year later, by the clock of that moment.
@@ -199,11 +199,11 @@ async fn what_is_opened_again_after_the_look_stays_and_the_rest_goes_later() {
     let fixture = Fixture::new().await;
     let first = fixture.settled(at(1)).await;
     let (second, delivery) = fixture.push(at(1)).await;
-    fixture.store.cancel_delivery(delivery).await.unwrap();
+    fixture.store.cancel_delivery(delivery, at(1)).await.unwrap();
     let age = Age::at(at(2_000), Duration::from_secs(1_000));
     let pieces = fixture.look(age);
     assert_eq!(pieces.len(), 1, "two events in a row");
-    fixture.store.retry_delivery(delivery).await.unwrap();
+    fixture.store.retry_delivery(delivery, at(1)).await.unwrap();
     let done = fixture.step(move |tx| take(tx, &pieces, Duration::MAX)).await.unwrap();
     assert_eq!((done.pieces, done.rows, fixture.events()), (0, 0, vec![first.0, second.0]));
     fixture.keep_up(&mut Upkeep::default(), at(2_000)).await;
@@ -236,7 +236,7 @@ async fn what_is_settled_late_goes_without_a_walk() {
     let walked_to = upkeep.retention.at.plain;
     for (event, delivery) in &pending[100..103] {
         assert!(event.0 < walked_to);
-        fixture.store.cancel_delivery(*delivery).await.unwrap();
+        fixture.store.cancel_delivery(*delivery, at(2_000)).await.unwrap();
     }
     assert!(fixture.store.expire(&mut upkeep.retention, Duration::from_secs(1_000), at(2_000)).await.unwrap() < IDLE);
     assert_eq!((fixture.events().len(), upkeep.retention.at.plain), (MANY - 3, walked_to));
@@ -248,7 +248,7 @@ async fn what_a_deleted_destination_kept_goes() {
     let mut upkeep = Upkeep::default();
     let other = fixture.another(at(1)).await;
     let (_, delivery) = fixture.push(at(2)).await;
-    fixture.store.cancel_delivery(delivery).await.unwrap();
+    fixture.store.cancel_delivery(delivery, at(2)).await.unwrap();
     fixture.keep_up(&mut upkeep, at(2_000)).await;
     assert_eq!((fixture.events().len(), fixture.pending()), (1, 1));
     fixture.store.delete_destination(other.id.clone(), at(2_000)).await.unwrap();
@@ -263,7 +263,7 @@ async fn where_too_many_are_settled_late_retention_walks_again() {
     let pending = fixture.push_many(at(1)).await;
     fixture.keep_up(&mut upkeep, at(2_000)).await;
     for (_, delivery) in &pending[1..] {
-        fixture.store.cancel_delivery(*delivery).await.unwrap();
+        fixture.store.cancel_delivery(*delivery, at(2_000)).await.unwrap();
     }
     // As if there had been too many of these to keep.
     let again_from = fixture.store.memory.late.take().deliveries.first().copied();
@@ -281,7 +281,7 @@ async fn a_look_at_events_with_many_deliveries_is_short() {
     for _ in 0..20 {
         let (event, _) = fixture.push(at(1)).await;
         for delivery in fixture.store.event_deliveries(event).await.unwrap() {
-            fixture.store.cancel_delivery(delivery.id).await.unwrap();
+            fixture.store.cancel_delivery(delivery.id, at(1)).await.unwrap();
         }
     }
     let file = Connection::open(fixture.path()).unwrap();

@@ -101,13 +101,13 @@ impl Play {
             Happening::Event { keyed, states, attempts } => self.event(keyed, states, attempts).await,
             Happening::Settle(n) => {
                 if let Some((event, delivery)) = self.nth(n, true) {
-                    self.fixture.store.cancel_delivery(DeliveryId(delivery)).await.unwrap();
+                    self.fixture.store.cancel_delivery(DeliveryId(delivery), at(1)).await.unwrap();
                     self.known.get_mut(&event).unwrap().deliveries.get_mut(&delivery).unwrap().0 = false;
                 }
             }
             Happening::Reopen(n) => {
                 if let Some((event, delivery)) = self.nth(n, false) {
-                    self.fixture.store.retry_delivery(DeliveryId(delivery)).await.unwrap();
+                    self.fixture.store.retry_delivery(DeliveryId(delivery), at(1)).await.unwrap();
                     self.known.get_mut(&event).unwrap().deliveries.get_mut(&delivery).unwrap().0 = true;
                 }
             }
@@ -202,7 +202,7 @@ proptest! {
             play.turns().await;
             // In the end no delivery is pending, and all events are older than any time the clock has had.
             while let Some((event, delivery)) = play.nth(0, true) {
-                play.fixture.store.cancel_delivery(DeliveryId(delivery)).await.unwrap();
+                play.fixture.store.cancel_delivery(DeliveryId(delivery), at(1)).await.unwrap();
                 play.known.get_mut(&event).unwrap().deliveries.get_mut(&delivery).unwrap().0 = false;
             }
             play.turns().await;
