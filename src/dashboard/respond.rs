@@ -51,7 +51,8 @@ pub fn show_error<T>(status: StatusCode, page: &impl Template) -> PageResult<T> 
 /// that is shown there.
 pub fn redirect(path: &str, done: &str) -> PageResult {
     let mark = if path.contains('?') { '&' } else { '?' };
-    let location = if done.is_empty() { path.to_owned() } else { format!("{path}{mark}done={done}") };
+    // Without a place of its own the new address gets that of the form, far from the message.
+    let location = if done.is_empty() { path.to_owned() } else { format!("{path}{mark}done={done}#main") };
     let location = HeaderValue::try_from(location).map_err(|_| PageError::from(ApiError::internal()))?;
     Ok(Page(Response::builder().status(StatusCode::SEE_OTHER).header(LOCATION, location).finish()))
 }

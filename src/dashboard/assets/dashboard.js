@@ -68,7 +68,7 @@ function say(text) {
 // --- Live: the server says that something changed; the page is read again, and its regions are exchanged.
 
 const PATIENCE_MS = 1_000;
-const live = { source: null, timer: 0, busy: false, again: false, newer: 0, stale: false };
+const live = { source: null, timer: 0, busy: false, again: false, newer: 0, stale: false, asked: false };
 const main = $('main');
 const sign = $('#live');
 
@@ -125,11 +125,13 @@ async function refresh() {
 
 function exchange(page) {
   setClock(page);
-  live.stale = false;
+  // Whoever asks for what is new sees it, even with the pointer over the list.
+  const { asked } = live;
+  live.asked = live.stale = false;
   for (const fresh of all('[data-region]', page)) {
     const old = document.getElementById(fresh.id);
     if (!old || made.get(fresh.id) === fresh.innerHTML) continue;
-    if (old.dataset.list && (old.dataset.list === 'older' || isRead(old))) {
+    if (old.dataset.list && !asked && (old.dataset.list === 'older' || isRead(old))) {
       exchangeRows(old, fresh);
       continue;
     }
@@ -234,6 +236,7 @@ $('#newer')?.addEventListener('click', event => {
   document.activeElement.blur();
   getSelection().removeAllRanges();
   scrollTo({ top: 0 });
+  live.asked = true;
   refresh();
 });
 
@@ -315,6 +318,7 @@ $('#logout')?.addEventListener('submit', () => stored?.removeItem('authorized'))
 const address = new URL(location.href);
 if (address.searchParams.has('done')) {
   address.searchParams.delete('done');
+  address.hash = '';
   history.replaceState(null, '', address);
 }
 // The address of a form shows nothing when it is loaded again; that of its page does.

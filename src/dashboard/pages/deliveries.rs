@@ -73,9 +73,11 @@ impl DeliveriesPages {
             Some(cursor) => with_cursor(&pairs, &cursor.to_string()),
             None => first.clone(),
         };
+        // Nothing happens to a list of nothing.
+        let live = if asked.is_right() { address("/live", &narrow) } else { String::new() };
         let replay = (has_filter && asked.is_right()).then(|| address("/deliveries/replay", &pairs));
         show(&DeliveriesPage {
-            frame: visitor.frame("deliveries").live(address("/live", &narrow)).noticing(asked.text("done")),
+            frame: visitor.frame("deliveries").live(live).noticing(asked.text("done")),
             rows: rows(store, page.items).await?,
             states: DeliveryState::ALL,
             is_first,

@@ -98,17 +98,9 @@ impl Filters {
         pairs.filter(|(_, value)| !value.is_empty()).collect()
     }
 
-    /// What is wrong with the filters of the first row, which has no space for it at each field.
-    pub fn faults(&self) -> Vec<String> {
-        let row = [
-            ("Account id", &self.account_id),
-            ("Destination id", &self.destination_id),
-            ("State", &self.state),
-            ("Received", &self.within),
-            ("Text", &self.q),
-        ];
-        let faults = row.into_iter().filter_map(|(label, field)| Some(format!("{label}: {}", field.fault.as_ref()?)));
-        faults.chain(self.others.iter().cloned()).collect()
+    /// Whether something is wrong that keeps a search from being made.
+    pub fn is_wrong(&self) -> bool {
+        self.account_id.fault.is_some() || self.q.fault.is_some() || !self.others.is_empty()
     }
 
     /// Windows to choose from, with the one in the address.

@@ -7,12 +7,9 @@ use super::time::At;
 use crate::domain::stats::Counts;
 use crate::domain::time::Timestamp;
 
-/// Size of a chart in units of its own; the page scales it.
+/// Size of a chart in units of its own; the page stretches it. Its words stand beside it, so that they keep their size.
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 150.0;
-/// Space below the bars, and above them for the largest count.
-const FOOT: f64 = 2.0;
-const TOP: f64 = 14.0;
+const HEIGHT: f64 = 120.0;
 
 /// A window of time that charts can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +64,8 @@ pub struct Chart {
     pub ends: Option<(At, At)>,
     /// Sum over all buckets.
     pub sum: Counts,
+    /// Attempts in the bucket that has most.
+    pub most: String,
 }
 
 impl Chart {
@@ -83,16 +82,18 @@ impl Chart {
             })
             .collect();
         let ends = buckets.first().zip(buckets.last()).map(|((from, _), (to, _))| (At(*from), At(*to)));
-        Self { svg: svg(buckets, label), rows, ends, sum }
+        let most = buckets.iter().map(|(_, counts)| counts.succeeded + counts.failed).max().unwrap_or(0);
+        Self { svg: svg(buckets, most, label), rows, ends, sum, most: super::words::count(most) }
     }
 }
 
 /// `label` is text of this program, so that nothing has to be escaped.
-fn svg(buckets: &[(Timestamp, Counts)], label: &str) -> String {
-    let most = buckets.iter().map(|(_, counts)| counts.succeeded + counts.failed).max().unwrap_or(0);
-    let (step, base) = (WIDTH / buckets.len().max(1) as f64, HEIGHT - FOOT);
-    let mut svg = format!("<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">");
-    let scale = (base - TOP) / most.max(1) as f64;
+fn svg(buckets: &[(Timestamp, Counts)], most: u64, label: &str) -> String {
+    let step = WIDTH / buckets.len().max(1) as f64;
+    let mut svg = format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{label}\">"
+    );
+    let scale = HEIGHT / most.max(1) as f64;
     for (n, (_, counts)) in buckets.iter().enumerate() {
         let (good, bad) = (counts.succeeded as f64 * scale, counts.failed as f64 * scale);
         let x = n as f64 * step + step * 0.1;
@@ -103,17 +104,13 @@ fn svg(buckets: &[(Timestamp, Counts)], label: &str) -> String {
                 let _ = write!(
                     svg,
                     "<rect class=\"{kind}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
-                    y - height,
+                    (y - height).max(0.0),
                     step * 0.8
                 );
             }
         };
-        bar("good", base, good);
-        bar("bad", base - good, bad);
-    }
-    let _ = write!(svg, "<path class=\"axis\" d=\"M0 {base}H{WIDTH}\"/>");
-    if most > 0 {
-        let _ = write!(svg, "<text x=\"0\" y=\"10\">{}</text>", super::words::count(most));
+        bar("good", HEIGHT, good);
+        bar("bad", HEIGHT - good, bad);
     }
     svg.push_str("</svg>");
     svg
