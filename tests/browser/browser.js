@@ -32,21 +32,23 @@ export function startBrowser() {
 /**
  * Gives `use` a page of a browser that has no cookie and nothing stored, and then requires that nothing went wrong: no
  * error or warning on the console, no violation of the policy, no dialog, and no request to anybody but `origin`.
- * `page.refusals` is where a test names the statuses that it provokes, which Chromium notes on the console.
+ * `page.refusals` is where a test names the statuses that it provokes, which Chromium notes on the console, and
+ * `page.outages` the network errors. `options` are those of a browser context.
  */
-export async function withPage(browser, origin, use) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+export async function withPage(browser, origin, use, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const wrong = [];
   const refusals = new Set();
+  const outages = new Set();
   context.on('request', request => {
     const url = request.url();
     if (!url.startsWith(`${origin}/`) && !url.startsWith('data:')) wrong.push(`a request to ${url}`);
   });
   context.on('requestfailed', request => {
     const why = request.failure()?.errorText;
-    // Whoever leaves a page that follows the server ends its stream.
-    const left = request.url().startsWith(`${origin}/live`) && why === 'net::ERR_ABORTED';
-    if (!left) wrong.push(`${request.url()}: ${why}`);
+    // Whoever leaves a page ends its stream, and what it was just reading; a file that is saved is no page.
+    const left = why === 'net::ERR_ABORTED' && request.url().startsWith(`${origin}/`);
+    if (!left && !outages.has(why)) wrong.push(`${request.url()}: ${why}`);
   });
   const page = await context.newPage();
   page.on('pageerror', error => wrong.push(`an exception: ${error.stack}`));
@@ -57,7 +59,9 @@ export async function withPage(browser, origin, use) {
   page.on('console', message => {
     const text = message.text();
     const status = /status of (\d+)/.exec(text);
-    const expected = text.startsWith('Failed to load resource') && status && refusals.has(Number(status[1]));
+    const outage = /net::ERR_\w+/.exec(text);
+    const expected = (text.startsWith('Failed to load resource') && status && refusals.has(Number(status[1])))
+      || (outage && outages.has(outage[0]));
     if (['error', 'warning', 'assert'].includes(message.type()) && !expected) wrong.push(`${message.type()}: ${text}`);
   });
   await page.exposeFunction('tellOfViolation', text => wrong.push(`the policy refused ${text}`));
@@ -67,10 +71,13 @@ export async function withPage(browser, origin, use) {
     });
   });
   page.refusals = refusals;
+  page.outages = outages;
   try {
     await use(page);
     // What is under way may still go wrong.
-    await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve))));
+    if (options.javaScriptEnabled !== false) {
+      await page.evaluate(() => new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve))));
+    }
     assert.deepEqual(wrong, []);
   } catch (error) {
     if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, 'failed.png') });
