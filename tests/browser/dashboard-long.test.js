@@ -100,7 +100,7 @@ describe('forms', () => {
       const path = `/destinations/${destination_id}`;
       await page.goto(`${server.url}${path}`);
       await unfold(page, 'Settings');
-      const headers = page.getByLabel('Headers');
+      const headers = page.getByLabel('Headers', { exact: true });
       const shown = await headers.inputValue();
       assert.deepEqual(shown.split('\n').sort(), ['Authorization: ********', 'X-Team: a']);
       await headers.fill(shown.replace('X-Team: a', 'X-Team: b'));
