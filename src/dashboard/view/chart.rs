@@ -52,6 +52,8 @@ pub struct Row {
     pub at: At,
     /// The counts, with separators.
     pub counts: [String; 4],
+    /// Events; only of all destinations together, since an event is counted with one of its deliveries.
+    pub events: String,
 }
 
 /// A chart with its table and its sums.
@@ -78,6 +80,7 @@ impl Chart {
             .filter(|(_, counts)| *counts != Counts::default())
             .map(|(at, c)| Row {
                 at: At(*at),
+                events: super::words::count(c.events),
                 counts: [c.accepted, c.succeeded, c.failed, c.exhausted].map(super::words::count),
             })
             .collect();
