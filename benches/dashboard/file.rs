@@ -68,7 +68,7 @@ pub fn fill(path: &Path, deliveries: usize) -> Result<usize> {
     drop(rows);
     let mut tallies: Vec<_> = tallies.into_iter().collect();
     tallies.sort_unstable_by_key(|(bucket, _)| *bucket);
-    let mut add = file.prepare("INSERT INTO tally VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut add = file.prepare("INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for ((destination, start), [accepted, succeeded, failed, exhausted]) in &tallies {
         add.execute((start, destination, accepted, succeeded, failed, exhausted))?;
     }
