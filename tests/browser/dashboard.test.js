@@ -167,6 +167,8 @@ test('without JavaScript everything works but what is live', () =>
       await page.locator('#facts').getByRole('link', { name: '/plain' }).click();
       await page.getByText('Pending now: 1.').waitFor();
       await page.getByRole('button', { name: 'Resume' }).click();
+      // The page that answers the form has come: else loading it again meets a page that is about to go.
+      await page.getByRole('button', { name: 'Pause', exact: true }).waitFor();
       await eventually(async () => {
         await page.reload();
         return (await page.locator('#newest').getByText('succeeded').count()) === 1;
