@@ -45,7 +45,14 @@ CREATE TABLE destination (
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
     deleted_at       INTEGER,                           -- hidden from then on; its rows go in small steps
-    first_id         INTEGER NOT NULL DEFAULT 0         -- its deliveries, and their events, have higher ids
+    first_id         INTEGER NOT NULL DEFAULT 0,        -- its deliveries, and their events, have higher ids
+    event_types      TEXT,                              -- JSON array of patterns; NULL: events of every type
+    filter           TEXT,                              -- expression; NULL: every event
+    body_template    TEXT,                              -- NULL: the document is sent
+    header_templates TEXT,                              -- JSON object of strings; NULL: none
+    rate_limit       TEXT,                              -- as on the command line; NULL: none
+    ordering         TEXT    NOT NULL DEFAULT 'none',
+    on_exhausted     TEXT    NOT NULL DEFAULT 'continue'
 ) STRICT;
 
 CREATE UNIQUE INDEX destination_by_id  ON destination (destination_id) WHERE deleted_at IS NULL;
@@ -105,6 +112,24 @@ CREATE TABLE attempt (
     PRIMARY KEY (delivery_id, number)
 ) STRICT, WITHOUT ROWID;
 
+-- Types of events that have one. A table of its own, so that an event without a type has not one byte more. No foreign
+-- key, like manual_action: retention and removal delete the row with its event.
+CREATE TABLE event_type (
+    event_id         INTEGER PRIMARY KEY,
+    name             TEXT    NOT NULL
+) STRICT;
+
+CREATE INDEX event_type_by_name ON event_type (name, event_id);
+
+-- First 16 KiB of what an attempt sent, where a template made it. No foreign key, like manual_action.
+CREATE TABLE request_body (
+    delivery_id      INTEGER NOT NULL,
+    number           INTEGER NOT NULL,                  -- of the attempt
+    body             BLOB    NOT NULL,
+    truncated        INTEGER NOT NULL,
+    PRIMARY KEY (delivery_id, number)
+) STRICT, WITHOUT ROWID;
+
 -- What people did with a delivery; few deliveries have such a row. It has no foreign key: SQLite would look here for each
 -- delivery that is deleted, and deleting would take a third longer. Retention and removal delete it with the delivery.
 CREATE TABLE manual_action (
@@ -131,6 +156,7 @@ CREATE TABLE tally (
     exhausted        INTEGER NOT NULL,                  -- deliveries that ended exhausted
     events           INTEGER NOT NULL DEFAULT 0,        -- events whose first delivery is for this destination; not
                                                         -- counted before version 5
+    skipped          INTEGER NOT NULL DEFAULT 0,        -- events that its event types or its filter kept away
     PRIMARY KEY (destination_key, start)
 ) STRICT, WITHOUT ROWID;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::headers::Headers;
 use super::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
+use super::rate::Rate;
 use super::retry::RetrySchedule;
 use super::secret::SigningSecret;
 use super::string_enum::words;
@@ -64,11 +65,16 @@ pub enum PausedReason {
     Gone,
     /// Attempts only failed, for as long as the server's setting `--pause-after` says.
     Failing,
+    /// A delivery is exhausted, and the destination asks for a pause then.
+    Exhausted,
+    /// A delivery is exhausted, and the destination asks for a pause then and for strict order: later deliveries must
+    /// not overtake the exhausted one.
+    OrderBlocked,
 }
 
 impl PausedReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::Manual, Self::Gone, Self::Failing];
+    pub const ALL: [Self; 5] = [Self::Manual, Self::Gone, Self::Failing, Self::Exhausted, Self::OrderBlocked];
 
     /// The word for this reason in the API and the database.
     pub fn as_str(self) -> &'static str {
@@ -76,11 +82,59 @@ impl PausedReason {
             Self::Manual => "manual",
             Self::Gone => "gone",
             Self::Failing => "failing",
+            Self::Exhausted => "exhausted",
+            Self::OrderBlocked => "order_blocked",
         }
     }
 }
 
-words!(PausedReason);
+/// In which order a destination gets its deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeliveryOrder {
+    /// Several at once, and later ones do not wait for the retries of earlier ones.
+    #[default]
+    None,
+    /// By event id, one at a time. The next begins when the one before has succeeded, or is cancelled or exhausted.
+    Strict,
+}
+
+impl DeliveryOrder {
+    /// Every order.
+    pub const ALL: [Self; 2] = [Self::None, Self::Strict];
+
+    /// The word for this order in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+/// What follows for a destination when a delivery is exhausted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnExhausted {
+    /// Its other deliveries go on.
+    #[default]
+    Continue,
+    /// The destination is paused, so that somebody looks first. Nothing is lost.
+    Pause,
+}
+
+impl OnExhausted {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Continue, Self::Pause];
+
+    /// The word for this choice in the API and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Pause => "pause",
+        }
+    }
+}
+
+words!(PausedReason, DeliveryOrder, OnExhausted);
 
 impl fmt::Display for HttpMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,6 +179,29 @@ pub struct DestinationFields {
     pub timeout: Option<Duration>,
     /// Replaces the server's limit of attempts at once.
     pub max_concurrency: Option<u16>,
+    /// Most requests that may begin in a period. `None` for no limit.
+    pub rate_limit: Option<Rate>,
+    /// Order of deliveries.
+    pub ordering: DeliveryOrder,
+    /// What follows when a delivery is exhausted.
+    pub on_exhausted: OnExhausted,
+}
+
+impl DestinationFields {
+    /// Settings with only what every destination needs.
+    pub fn new(url: TargetUrl, method: HttpMethod, headers: Headers) -> Self {
+        Self {
+            url,
+            method,
+            headers,
+            retry_schedule: None,
+            timeout: None,
+            max_concurrency: None,
+            rate_limit: None,
+            ordering: DeliveryOrder::default(),
+            on_exhausted: OnExhausted::default(),
+        }
+    }
 }
 
 /// A partial change (RFC 7396). `None` leaves a field as it is, and `Some(None)` clears it.
@@ -142,6 +219,12 @@ pub struct DestinationPatch {
     pub timeout: Option<Option<Duration>>,
     /// New limit of attempts at once.
     pub max_concurrency: Option<Option<u16>>,
+    /// New rate limit.
+    pub rate_limit: Option<Option<Rate>>,
+    /// New order.
+    pub ordering: Option<DeliveryOrder>,
+    /// New choice.
+    pub on_exhausted: Option<OnExhausted>,
 }
 
 impl DestinationPatch {
@@ -157,6 +240,9 @@ impl DestinationPatch {
             retry_schedule: self.retry_schedule.unwrap_or_else(|| fields.retry_schedule.clone()),
             timeout: self.timeout.unwrap_or(fields.timeout),
             max_concurrency: self.max_concurrency.unwrap_or(fields.max_concurrency),
+            rate_limit: self.rate_limit.unwrap_or(fields.rate_limit),
+            ordering: self.ordering.unwrap_or(fields.ordering),
+            on_exhausted: self.on_exhausted.unwrap_or(fields.on_exhausted),
         })
     }
 }
@@ -209,14 +295,7 @@ pub struct Destination {
 impl DestinationFields {
     /// What a client sets who sets nothing but the URL, with POST.
     pub fn example(url: &str) -> Self {
-        Self {
-            url: TargetUrl::from_stored(url.to_owned()),
-            method: HttpMethod::Post,
-            headers: Headers::default(),
-            retry_schedule: None,
-            timeout: None,
-            max_concurrency: None,
-        }
+        Self::new(TargetUrl::from_stored(url.to_owned()), HttpMethod::Post, Headers::default())
     }
 }
 

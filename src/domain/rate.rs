@@ -1,7 +1,9 @@
 //! Rate limits: one token bucket for each key, with a few bytes for each.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Highest count of a rate.
@@ -39,8 +41,23 @@ impl Rate {
     }
 
     /// Time in which one token is refilled.
-    fn each(self) -> Duration {
+    pub fn each(self) -> Duration {
         self.period / self.count
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = PERIODS.iter().find(|(_, period)| *period == self.period).map_or("s", |(name, _)| *name);
+        write!(f, "{}/{unit}", self.count)
     }
 }
 
@@ -102,6 +119,7 @@ mod tests {
     fn rates_read_as_people_write_them() {
         for (text, count, seconds) in [("100/s", 100, 1), ("6000/m", 6_000, 60), ("1/h", 1, 3_600)] {
             assert_eq!(Rate::parse(text), Ok(Rate { count, period: Duration::from_secs(seconds) }));
+            assert_eq!(Rate { count, period: Duration::from_secs(seconds) }.to_string(), text);
         }
         for text in
             ["", "100", "/s", "0/s", "-1/s", "+1/s", "1.5/s", "100/", "100/d", "100 /s", "1/S", "1000001/s", "1/s/s"]

@@ -39,6 +39,8 @@ pub struct Counts {
     /// Events whose first delivery is for this destination. The sum over all destinations is the number of events that
     /// had at least one.
     pub events: u64,
+    /// Events that were not for this destination, by its event types or its filter.
+    pub skipped: u64,
 }
 
 impl Counts {
@@ -49,6 +51,7 @@ impl Counts {
         self.failed += more.failed;
         self.exhausted += more.exhausted;
         self.events += more.events;
+        self.skipped += more.skipped;
     }
 }
 

@@ -13,9 +13,12 @@ use crate::api::request::body::FromBody;
 use crate::api::request::fields::{self, FieldErrors, Fields, boolean, parsed, text, whole};
 use crate::api::request::json_tree::Json;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::destination::{DestinationFields, DestinationPatch, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT};
+use crate::domain::destination::{
+    DeliveryOrder, DestinationFields, DestinationPatch, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT, OnExhausted,
+};
 use crate::domain::headers::Headers;
 use crate::domain::network::NetworkPolicy;
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
@@ -46,6 +49,14 @@ pub struct DestinationCreate {
     /// applies.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     pub max_concurrency: Option<u16>,
+    /// Maximum number of requests that may begin in a second, minute or hour, such as `10/s`. Retries, replays and tests
+    /// count too. If not given, there is no limit.
+    #[oai(nullable)]
+    pub rate_limit: Option<Rate>,
+    /// Order of deliveries. If not given, `none`.
+    pub ordering: Option<DeliveryOrder>,
+    /// What follows when a delivery is exhausted. If not given, `continue`.
+    pub on_exhausted: Option<OnExhausted>,
 }
 
 /// All settings of a destination. Optional settings that are not given go back to the server's defaults.
@@ -72,6 +83,14 @@ pub struct DestinationReplace {
     /// applies.
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     pub max_concurrency: Option<u16>,
+    /// Maximum number of requests that may begin in a second, minute or hour, such as `10/s`. Retries, replays and tests
+    /// count too. If not given, there is no limit.
+    #[oai(nullable)]
+    pub rate_limit: Option<Rate>,
+    /// Order of deliveries. If not given, `none`.
+    pub ordering: Option<DeliveryOrder>,
+    /// What follows when a delivery is exhausted. If not given, `continue`.
+    pub on_exhausted: Option<OnExhausted>,
 }
 
 /// Changes to a destination (RFC 7396 merge patch). Settings that are not given do not change.
@@ -97,6 +116,14 @@ pub struct DestinationUpdate {
     /// (`--destination-concurrency`).
     #[oai(nullable, validator(minimum(value = "1"), maximum(value = "256")))]
     pub max_concurrency: Option<u16>,
+    /// Maximum number of requests that may begin in a second, minute or hour, such as `10/s`. Retries, replays and tests
+    /// count too. `null` removes the limit.
+    #[oai(nullable)]
+    pub rate_limit: Option<Rate>,
+    /// Order of deliveries.
+    pub ordering: Option<DeliveryOrder>,
+    /// What follows when a delivery is exhausted.
+    pub on_exhausted: Option<OnExhausted>,
 }
 
 /// Which deliveries of a destination to send again. Without `state`, these are deliveries that succeeded, were
@@ -157,6 +184,9 @@ fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<De
     let retry_schedule = fields.optional("retry_schedule", retry_schedule);
     let timeout = fields.optional("timeout_seconds", timeout);
     let max_concurrency = fields.optional("max_concurrency", concurrency);
+    let rate_limit = fields.optional("rate_limit", parsed);
+    let ordering = fields.change("ordering", parsed);
+    let on_exhausted = fields.change("on_exhausted", parsed);
     Some(DestinationFields {
         url: url?,
         method: method?,
@@ -164,6 +194,9 @@ fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<De
         retry_schedule: retry_schedule?,
         timeout: timeout?,
         max_concurrency: max_concurrency?,
+        rate_limit: rate_limit?,
+        ordering: ordering?.unwrap_or_default(),
+        on_exhausted: on_exhausted?.unwrap_or_default(),
     })
 }
 
@@ -195,6 +228,9 @@ impl FromBody for DestinationUpdate {
         let retry_schedule = fields.clearable("retry_schedule", retry_schedule);
         let timeout = fields.clearable("timeout_seconds", timeout);
         let max_concurrency = fields.clearable("max_concurrency", concurrency);
+        let rate_limit = fields.clearable("rate_limit", parsed);
+        let ordering = fields.change("ordering", parsed);
+        let on_exhausted = fields.change("on_exhausted", parsed);
         Some(DestinationPatch {
             url: url?,
             method: method?,
@@ -202,6 +238,9 @@ impl FromBody for DestinationUpdate {
             retry_schedule: retry_schedule?,
             timeout: timeout?,
             max_concurrency: max_concurrency?,
+            rate_limit: rate_limit?,
+            ordering: ordering?,
+            on_exhausted: on_exhausted?,
         })
     }
 }
@@ -226,14 +265,34 @@ impl FromBody for DestinationReplay {
 impl Example for DestinationCreate {
     fn example() -> Self {
         let Destination { url, http_method, headers, .. } = Destination::example();
-        Self { url, http_method, headers, retry_schedule: None, timeout_seconds: None, max_concurrency: None }
+        Self {
+            url,
+            http_method,
+            headers,
+            retry_schedule: None,
+            timeout_seconds: None,
+            max_concurrency: None,
+            rate_limit: None,
+            ordering: None,
+            on_exhausted: None,
+        }
     }
 }
 
 impl Example for DestinationReplace {
     fn example() -> Self {
         let Destination { url, http_method, headers, .. } = Destination::example();
-        Self { url, http_method, headers, retry_schedule: None, timeout_seconds: None, max_concurrency: None }
+        Self {
+            url,
+            http_method,
+            headers,
+            retry_schedule: None,
+            timeout_seconds: None,
+            max_concurrency: None,
+            rate_limit: None,
+            ordering: None,
+            on_exhausted: None,
+        }
     }
 }
 
@@ -246,6 +305,9 @@ impl Example for DestinationUpdate {
             retry_schedule: None,
             timeout_seconds: Some(30),
             max_concurrency: None,
+            rate_limit: None,
+            ordering: None,
+            on_exhausted: None,
         }
     }
 }

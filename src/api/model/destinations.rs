@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::values::{DestinationState, DurationText, Pairs};
 use crate::domain;
-use crate::domain::destination::HttpMethod;
+use crate::domain::destination::{DeliveryOrder, HttpMethod, OnExhausted};
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::{Cursor, Page};
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::SigningSecret;
 use crate::domain::time::Timestamp;
@@ -37,10 +38,17 @@ pub struct Destination {
     pub timeout_seconds: Option<u16>,
     /// Maximum number of attempts in progress at once. Null means the server's default (`--destination-concurrency`).
     pub max_concurrency: Option<u16>,
+    /// Maximum number of requests that may begin in a second, minute or hour, such as `10/s`. Null means no limit.
+    pub rate_limit: Option<Rate>,
+    /// Order of deliveries.
+    pub ordering: DeliveryOrder,
+    /// What follows when a delivery is exhausted.
+    pub on_exhausted: OnExhausted,
     /// Whether deliveries to the destination are sent now.
     pub state: DestinationState,
-    /// Why the destination is paused: `manual`, `gone` (a response with status 410) or `failing` (only failures for the
-    /// time of `--pause-after`). Null if not paused.
+    /// Why the destination is paused: `manual`, `gone` (a response with status 410), `failing` (only failures for the
+    /// time of `--pause-after`), or with `on_exhausted` `pause`: `order_blocked` (strict order) or `exhausted`. Null if
+    /// not paused.
     pub paused_reason: Option<String>,
     /// Time when the destination was paused; null if not paused.
     pub paused_at: Option<Timestamp>,
@@ -93,6 +101,9 @@ impl Destination {
             retry_schedule: fields.retry_schedule.map(delays),
             timeout_seconds: fields.timeout.map(seconds),
             max_concurrency: fields.max_concurrency,
+            rate_limit: fields.rate_limit,
+            ordering: fields.ordering,
+            on_exhausted: fields.on_exhausted,
             state: if destination.pause.is_some() { DestinationState::Paused } else { DestinationState::Active },
             paused_reason: destination.pause.map(|pause| pause.reason.to_string()),
             paused_at: destination.pause.map(|pause| pause.at),
@@ -136,6 +147,9 @@ impl Example for Destination {
             retry_schedule: Some([5, 300, 1_800].map(|seconds| DurationText(Duration::from_secs(seconds))).to_vec()),
             timeout_seconds: Some(15),
             max_concurrency: Some(8),
+            rate_limit: Rate::parse("10/s").ok(),
+            ordering: DeliveryOrder::None,
+            on_exhausted: OnExhausted::Continue,
             state: DestinationState::Active,
             paused_reason: None,
             paused_at: None,

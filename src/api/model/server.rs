@@ -59,6 +59,8 @@ pub struct StatsBucket {
     pub failed: u64,
     /// Number of deliveries that became exhausted (all attempts of the schedule failed).
     pub exhausted: u64,
+    /// Number of times that an event was not for a destination, by the destination's event types or filter.
+    pub skipped: u64,
 }
 
 impl Stats {
@@ -74,6 +76,7 @@ impl Stats {
                 succeeded: counts.succeeded,
                 failed: counts.failed,
                 exhausted: counts.exhausted,
+                skipped: counts.skipped,
             })
             .collect();
         let (since, until) = (request.since, request.until);
@@ -84,7 +87,7 @@ impl Stats {
 impl Example for StatsBucket {
     fn example() -> Self {
         let start = Timestamp::from_millis(1_767_268_800_000);
-        Self { start, events: Some(60), accepted: 120, succeeded: 118, failed: 5, exhausted: 0 }
+        Self { start, events: Some(60), accepted: 120, succeeded: 118, failed: 5, exhausted: 0, skipped: 0 }
     }
 }
 

@@ -14,12 +14,13 @@ use serde_json::value::RawValue;
 
 use crate::domain::account::{AccountName, Email, Website};
 use crate::domain::delivery::DeliveryState;
-use crate::domain::destination::HttpMethod;
+use crate::domain::destination::{DeliveryOrder, HttpMethod, OnExhausted};
 use crate::domain::duration;
 use crate::domain::event::IdempotencyKey;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::manual_action::ManualActionKind;
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT};
+use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
 
 /// Implements [`Type`] for a type that is a single value. `$schema_ref` refers to its schema, and `$register` registers
@@ -154,6 +155,21 @@ words!(
     "HTTP method of the requests to a destination. With GET, the JSON document is sent as query parameters. With \
      the other methods, the document is the body.",
     HttpMethod::ALL
+);
+words!(
+    DeliveryOrder,
+    "DeliveryOrder",
+    "In which order a destination gets its deliveries. `none`: several at once, and later deliveries do not wait for the \
+     retries of earlier ones. `strict`: by event id, one at a time; the next begins when the one before has succeeded, \
+     or is cancelled or exhausted.",
+    DeliveryOrder::ALL
+);
+words!(
+    OnExhausted,
+    "OnExhausted",
+    "What follows for a destination when a delivery is exhausted. `continue`: its other deliveries go on. `pause`: the \
+     destination is paused, and nothing is lost.",
+    OnExhausted::ALL
 );
 words!(
     DeliveryState,
@@ -320,6 +336,8 @@ impl fmt::Display for DurationText {
 }
 
 text!(DurationText, "duration", MetaSchema { pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()), ..string("1h") });
+
+text!(Rate, "rate", MetaSchema { pattern: Some("^[0-9]{1,7}/[smh]$".to_owned()), ..string("10/s") });
 
 // No space at the ends: there it belongs to the header, not to the key.
 inline_type!(

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use crate::dashboard::form::{Field, Form, parsed};
-use crate::domain::destination::{DestinationFields, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT};
+use crate::domain::destination::{
+    DeliveryOrder, DestinationFields, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT, OnExhausted,
+};
 use crate::domain::duration;
 use crate::domain::headers::{Headers, MASK, holds_secret};
 use crate::domain::network::NetworkPolicy;
+use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::target_url::TargetUrl;
 
@@ -28,13 +31,30 @@ pub struct DestinationForm {
     pub timeout_seconds: Field,
     /// Attempts at once.
     pub max_concurrency: Field,
+    /// Requests in a period.
+    pub rate_limit: Field,
+    /// Order of deliveries.
+    pub ordering: Field,
+    /// What follows an exhausted delivery.
+    pub on_exhausted: Field,
     /// Whether the form was sent and has errors.
     pub is_refused: bool,
 }
 
 impl Default for DestinationForm {
     fn default() -> Self {
-        Self::of("", HttpMethod::Post, &[], [String::new(), String::new(), String::new()])
+        Self {
+            url: Field::new("url", ""),
+            http_method: Field::new("http_method", HttpMethod::Post.as_str()),
+            headers: Field::new("headers", ""),
+            retry_schedule: Field::new("retry_schedule", ""),
+            timeout_seconds: Field::new("timeout_seconds", ""),
+            max_concurrency: Field::new("max_concurrency", ""),
+            rate_limit: Field::new("rate_limit", ""),
+            ordering: Field::new("ordering", DeliveryOrder::default().as_str()),
+            on_exhausted: Field::new("on_exhausted", OnExhausted::default().as_str()),
+            is_refused: false,
+        }
     }
 }
 
@@ -45,23 +65,19 @@ impl DestinationForm {
             [] => NO_RETRIES.to_owned(),
             delays => delays.iter().map(|delay| duration::format(*delay)).collect::<Vec<_>>().join(","),
         });
-        let optional = [
-            schedule.unwrap_or_default(),
-            fields.timeout.map(|timeout| timeout.as_secs().to_string()).unwrap_or_default(),
-            fields.max_concurrency.map(|most| most.to_string()).unwrap_or_default(),
-        ];
-        Self::of(fields.url.as_str(), fields.method, &fields.headers.masked(), optional)
-    }
-
-    fn of(url: &str, method: HttpMethod, headers: &[(String, String)], [schedule, timeout, most]: [String; 3]) -> Self {
-        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let lines: Vec<String> =
+            fields.headers.masked().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let text = |value: Option<String>| value.unwrap_or_default();
         Self {
-            url: Field::new("url", url),
-            http_method: Field::new("http_method", method.as_str()),
+            url: Field::new("url", fields.url.as_str()),
+            http_method: Field::new("http_method", fields.method.as_str()),
             headers: Field::new("headers", lines.join("\n")),
-            retry_schedule: Field::new("retry_schedule", schedule),
-            timeout_seconds: Field::new("timeout_seconds", timeout),
-            max_concurrency: Field::new("max_concurrency", most),
+            retry_schedule: Field::new("retry_schedule", text(schedule)),
+            timeout_seconds: Field::new("timeout_seconds", text(fields.timeout.map(|time| time.as_secs().to_string()))),
+            max_concurrency: Field::new("max_concurrency", text(fields.max_concurrency.map(|most| most.to_string()))),
+            rate_limit: Field::new("rate_limit", text(fields.rate_limit.map(|rate| rate.to_string()))),
+            ordering: Field::new("ordering", fields.ordering.as_str()),
+            on_exhausted: Field::new("on_exhausted", fields.on_exhausted.as_str()),
             is_refused: false,
         }
     }
@@ -75,6 +91,9 @@ impl DestinationForm {
             retry_schedule: form.field("retry_schedule"),
             timeout_seconds: form.field("timeout_seconds"),
             max_concurrency: form.field("max_concurrency"),
+            rate_limit: form.field("rate_limit"),
+            ordering: form.field("ordering"),
+            on_exhausted: form.field("on_exhausted"),
             is_refused: true,
         }
     }
@@ -82,6 +101,16 @@ impl DestinationForm {
     /// The methods to choose from.
     pub fn methods(&self) -> [&'static str; 5] {
         HttpMethod::ALL.map(HttpMethod::as_str)
+    }
+
+    /// The orders to choose from.
+    pub fn orders(&self) -> [&'static str; 2] {
+        DeliveryOrder::ALL.map(DeliveryOrder::as_str)
+    }
+
+    /// The choices of what follows an exhausted delivery.
+    pub fn ends(&self) -> [&'static str; 2] {
+        OnExhausted::ALL.map(OnExhausted::as_str)
     }
 }
 
@@ -96,6 +125,9 @@ pub fn read(form: &mut Form, network: &NetworkPolicy, old: Option<&DestinationFi
     });
     let timeout = form.optional("timeout_seconds", |text| whole(text, MAX_TIMEOUT.as_secs()));
     let most = form.optional("max_concurrency", |text| whole(text, u64::from(MAX_CONCURRENCY)));
+    let rate_limit = form.optional("rate_limit", Rate::parse);
+    let ordering = form.optional("ordering", parsed::<DeliveryOrder>);
+    let on_exhausted = form.optional("on_exhausted", parsed::<OnExhausted>);
     Some(DestinationFields {
         url: url?,
         method: method?,
@@ -104,6 +136,9 @@ pub fn read(form: &mut Form, network: &NetworkPolicy, old: Option<&DestinationFi
         timeout: timeout?.map(Duration::from_secs),
         // The bound was checked, so the number fits.
         max_concurrency: most?.map(|most| u16::try_from(most).unwrap_or(MAX_CONCURRENCY)),
+        rate_limit: rate_limit?,
+        ordering: ordering?.unwrap_or_default(),
+        on_exhausted: on_exhausted?.unwrap_or_default(),
     })
 }
 

@@ -108,14 +108,7 @@ impl StartPages {
             let fields = AccountFields { email, name, website: None };
             match store.create_account(None, fields, token.digest(), token.hint(), now).await {
                 Ok(account) => {
-                    let fields = DestinationFields {
-                        url,
-                        method: HttpMethod::Post,
-                        headers: Headers::default(),
-                        retry_schedule: None,
-                        timeout: None,
-                        max_concurrency: None,
-                    };
+                    let fields = DestinationFields::new(url, HttpMethod::Post, Headers::default());
                     store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await?;
                     let mut guide = guide(&self.0, store.contents().await?).await?;
                     guide.send = Some(curl(&self.0.url, Some(token.reveal())));

@@ -67,6 +67,10 @@ pub fn paused(reason: PausedReason) -> &'static str {
         PausedReason::Manual => "Paused manually.",
         PausedReason::Gone => "Paused because it answered 410 Gone. Check the URL, then resume it.",
         PausedReason::Failing => "Paused because all attempts failed for days. Fix the receiver, then resume it.",
+        PausedReason::Exhausted => "Paused because a delivery is exhausted. Fix the cause and retry it, or resume.",
+        PausedReason::OrderBlocked => {
+            "Paused because a delivery is exhausted, and later ones must not overtake it. Retry or cancel it, then resume."
+        }
     }
 }
 

@@ -54,6 +54,24 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
          action INTEGER NOT NULL,
          PRIMARY KEY (delivery_id, at)
      ) STRICT, WITHOUT ROWID;",
+    // Destinations choose, shape and pace what they get. Recent counts get longer; see `widen_recent_counts`.
+    "ALTER TABLE destination ADD COLUMN event_types TEXT;
+     ALTER TABLE destination ADD COLUMN filter TEXT;
+     ALTER TABLE destination ADD COLUMN body_template TEXT;
+     ALTER TABLE destination ADD COLUMN header_templates TEXT;
+     ALTER TABLE destination ADD COLUMN rate_limit TEXT;
+     ALTER TABLE destination ADD COLUMN ordering TEXT NOT NULL DEFAULT 'none';
+     ALTER TABLE destination ADD COLUMN on_exhausted TEXT NOT NULL DEFAULT 'continue';
+     ALTER TABLE tally ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+     CREATE TABLE event_type (event_id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
+     CREATE INDEX event_type_by_name ON event_type (name, event_id);
+     CREATE TABLE request_body (
+         delivery_id INTEGER NOT NULL,
+         number INTEGER NOT NULL,
+         body BLOB NOT NULL,
+         truncated INTEGER NOT NULL,
+         PRIMARY KEY (delivery_id, number)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`. A file
@@ -79,8 +97,8 @@ pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Time
     if version < 4 {
         fold_emails(&transaction).map_err(sql)?;
     }
-    if version < 5 {
-        widen_recent_counts(&transaction).map_err(sql)?;
+    if version < 6 {
+        widen_recent_counts(&transaction, version).map_err(sql)?;
     }
     if version < MARKED_SINCE {
         make_ours(&transaction).map_err(sql)?;
@@ -106,14 +124,17 @@ fn fold_emails(transaction: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Earlier versions did not count events, so a recent count had six numbers of eight bytes. A zero becomes the seventh.
-fn widen_recent_counts(transaction: &Connection) -> rusqlite::Result<()> {
+/// A recent count has eight numbers of eight bytes. Before version 6 the last was missing (skipped), and before version 5
+/// the last two (events). Zeros take their places.
+fn widen_recent_counts(transaction: &Connection, version: i64) -> rusqlite::Result<()> {
+    let (before, missing) = if version < 5 { (6 * 8, 2 * 8) } else { (7 * 8, 8) };
+    let zeros = vec![0; missing];
     let mut recent = transaction.prepare("SELECT id, counts FROM tally_recent")?;
     let recent = recent.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
     let recent: Vec<_> = recent.collect::<rusqlite::Result<_>>()?;
     let mut widen = transaction.prepare("UPDATE tally_recent SET counts = ?2 WHERE id = ?1")?;
     for (id, counts) in recent {
-        let wide: Vec<u8> = counts.chunks_exact(6 * 8).flat_map(|count| [count, &[0; 8]].concat()).collect();
+        let wide: Vec<u8> = counts.chunks_exact(before).flat_map(|count| [count, &zeros].concat()).collect();
         widen.execute((id, wide))?;
     }
     Ok(())

@@ -281,7 +281,7 @@ fn change_fields(
 fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {
     tx.run(
         "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
-         max_concurrency = ?7, updated_at = ?8 WHERE key = ?1",
+         max_concurrency = ?7, updated_at = ?8, rate_limit = ?9, ordering = ?10, on_exhausted = ?11 WHERE key = ?1",
         (
             key.0,
             fields.url.as_str(),
@@ -291,6 +291,9 @@ fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &Destinatio
             fields.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             fields.max_concurrency,
             now.millis(),
+            fields.rate_limit.map(|rate| rate.to_string()),
+            fields.ordering.as_str(),
+            fields.on_exhausted.as_str(),
         ),
     )?;
     Ok(())

@@ -1,8 +1,10 @@
 //! Reads rows into domain values. All values were valid when they were written, so a value that cannot be read means a
 //! damaged file. Business rules do not belong here.
 
+use std::str::FromStr;
 use std::time::Duration;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use crate::domain::account::{Account, AccountName, Email, Website};
@@ -25,7 +27,8 @@ pub const ACCOUNT: &str = "key, account_id, email, name, website, token_hint, cr
 /// Columns that [`destination`] reads, of `destination d JOIN account a`.
 pub const DESTINATION: &str = "d.key, d.destination_id, a.key, a.account_id, d.url, d.http_method, d.headers,
     d.retry_schedule, d.timeout_ms, d.max_concurrency, d.secret, d.old_secret, d.old_secret_until, d.paused_reason,
-    d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at";
+    d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at, d.rate_limit,
+    d.ordering, d.on_exhausted";
 
 /// Columns that [`delivery`] reads, of the tables in [`DELIVERY_TABLES`].
 pub const DELIVERY: &str = "v.id, v.event_id, d.destination_id, a.account_id, v.state, v.attempt_count, v.status_code,
@@ -79,6 +82,16 @@ pub fn time_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Tim
     Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_millis))
 }
 
+/// Reads a column with the text of a `T`.
+fn word<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    parsed(row, column, row.get_ref(column)?.as_str()?.parse().ok())
+}
+
+/// Reads a column with the text of a `T`, or NULL.
+fn word_or_null<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { word(row, column).map(Some) }
+}
+
 /// Reads a column with the HTTP method of a destination.
 pub fn method(row: &Row<'_>, column: usize) -> rusqlite::Result<HttpMethod> {
     parsed(row, column, row.get::<_, String>(column)?.parse().ok())
@@ -126,6 +139,9 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
             },
             timeout: row.get::<_, Option<u64>>(8)?.map(Duration::from_millis),
             max_concurrency: row.get(9)?,
+            rate_limit: word_or_null(row, 19)?,
+            ordering: word(row, 20)?,
+            on_exhausted: word(row, 21)?,
         },
         secrets: SigningSecrets { current: SigningSecret::from_bytes(row.get(10)?), previous },
         pause,

@@ -12,7 +12,8 @@ use crate::error::Result;
 use crate::store::handle::Store;
 
 const SUMS: &str =
-    "SELECT start - start % ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted), sum(events) FROM tally";
+    "SELECT start - start % ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted), sum(events), sum(skipped)
+     FROM tally";
 
 impl Store {
     /// Returns counts by bucket, earliest bucket first. Buckets without any count are included.
@@ -78,6 +79,7 @@ fn add(connection: &Connection, buckets: &mut BTreeMap<i64, Counts>, query: &str
             failed: row.get(3)?,
             exhausted: row.get(4)?,
             events: row.get(5)?,
+            skipped: row.get(6)?,
         };
         Ok((row.get::<_, i64>(0)?, counts))
     })?;

@@ -23,7 +23,7 @@ const DIRECT_MAX: usize = 8;
 /// Most rows of `tally_recent` that wait after a commit. Bounds what each read of statistics must add.
 const MAX_RECENT_ROWS: i64 = 64;
 
-/// Most counts in one row of `tally_recent`, which is then 14,000 bytes long.
+/// Most counts in one row of `tally_recent`, which is then 16,000 bytes long.
 const ROW_COUNTS: usize = 250;
 
 /// Buckets after which one fold takes no further row of `tally_recent`. Also the most rows of `tally` that one
@@ -95,9 +95,9 @@ pub fn recent(connection: &Connection) -> Result<BTreeMap<CountKey, Counts>> {
     Ok(sums)
 }
 
-/// Numbers that a recent count consists of: destination, bucket, and five counts. Each has eight bytes, little-endian.
-/// Files of before version 5 had four counts; see `file/migrations.rs`.
-const NUMBERS: usize = 7;
+/// Numbers that a recent count consists of: destination, bucket, and six counts. Each has eight bytes, little-endian.
+/// Files of before version 6 had fewer counts; see `file/migrations.rs`.
+const NUMBERS: usize = 8;
 
 /// Bytes of one recent count.
 const BYTES: usize = 8 * NUMBERS;
@@ -111,6 +111,7 @@ fn bytes(((destination, start), counts): (CountKey, Counts)) -> [u8; BYTES] {
         counts.failed,
         counts.exhausted,
         counts.events,
+        counts.skipped,
     ];
     let mut bytes = [0; BYTES];
     for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
@@ -124,21 +125,30 @@ fn read(bytes: &[u8]) -> (CountKey, Counts) {
     for (number, place) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
         *number = u64::from_le_bytes(place.try_into().unwrap_or_default());
     }
-    let [destination, start, accepted, succeeded, failed, exhausted, events] = numbers;
+    let [destination, start, accepted, succeeded, failed, exhausted, events, skipped] = numbers;
     let key = (DestinationKey(destination.cast_signed()), start.cast_signed());
-    (key, Counts { accepted, succeeded, failed, exhausted, events })
+    (key, Counts { accepted, succeeded, failed, exhausted, events, skipped })
 }
 
 /// Adds `counts` to a bucket. Counts of a destination that has been removed are dropped.
 fn add(tx: &mut Transaction<'_>, (destination, start): CountKey, counts: Counts) -> Result<()> {
     tx.run(
-        "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted, events)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE EXISTS (SELECT 1 FROM destination WHERE key = ?2)
+        "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted, events, skipped)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM destination WHERE key = ?2)
          ON CONFLICT (destination_key, start) DO UPDATE SET
          accepted = accepted + excluded.accepted, succeeded = succeeded + excluded.succeeded,
          failed = failed + excluded.failed, exhausted = exhausted + excluded.exhausted,
-         events = events + excluded.events",
-        (start, destination.0, counts.accepted, counts.succeeded, counts.failed, counts.exhausted, counts.events),
+         events = events + excluded.events, skipped = skipped + excluded.skipped",
+        (
+            start,
+            destination.0,
+            counts.accepted,
+            counts.succeeded,
+            counts.failed,
+            counts.exhausted,
+            counts.events,
+            counts.skipped,
+        ),
     )?;
     Ok(())
 }
@@ -158,13 +168,14 @@ pub fn merge(tx: &mut Transaction<'_>, hour: i64, time: Duration) -> Result<Dura
     let end = hour + HOUR;
     while let Some(destination) = tx.row(NEXT_DESTINATION, (hour, end), |row| row.get::<_, i64>(0))? {
         tx.run(
-            "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted, events)
-             SELECT ?1, ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted), sum(events) FROM tally
+            "INSERT INTO tally (start, destination_key, accepted, succeeded, failed, exhausted, events, skipped)
+             SELECT ?1, ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted), sum(events), sum(skipped)
+             FROM tally
              WHERE destination_key = ?3 AND start > ?1 AND start < ?2 GROUP BY destination_key
              ON CONFLICT (destination_key, start) DO UPDATE SET
              accepted = accepted + excluded.accepted, succeeded = succeeded + excluded.succeeded,
              failed = failed + excluded.failed, exhausted = exhausted + excluded.exhausted,
-             events = events + excluded.events",
+             events = events + excluded.events, skipped = skipped + excluded.skipped",
             (hour, end, destination),
         )?;
         let minutes = "DELETE FROM tally WHERE destination_key = ?3 AND start > ?1 AND start < ?2";

@@ -81,6 +81,7 @@ const EARLIER: [&str; VERSION as usize - 1] = [
     include_str!("../../../../tests/schemas/2.sql"),
     include_str!("../../../../tests/schemas/3.sql"),
     include_str!("../../../../tests/schemas/4.sql"),
+    include_str!("../../../../tests/schemas/5.sql"),
 ];
 
 fn earlier(path: &Path, version: usize) -> Connection {
@@ -244,15 +245,20 @@ fn a_file_with_a_mark_that_cannot_be_carried_forward_needs_no_log() {
 }
 
 #[test]
-fn recent_counts_of_an_older_file_get_a_number_for_events() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.db");
-    let counts: Vec<u8> = (1..=12_u64).flat_map(u64::to_le_bytes).collect();
-    earlier(&path, 4).execute("INSERT INTO tally_recent (counts) VALUES (?1)", [counts]).unwrap();
-    let (_held, file) = open_at(&path).unwrap();
-    let counts: Vec<u8> = file.query_row("SELECT counts FROM tally_recent", [], |row| row.get(0)).unwrap();
-    let counts: Vec<u64> = counts.chunks(8).map(|number| u64::from_le_bytes(number.try_into().unwrap())).collect();
-    assert_eq!(counts, [1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11, 12, 0]);
+fn recent_counts_of_an_older_file_get_zeros_for_what_was_not_counted() {
+    for (version, numbers, carried) in [
+        (4, 12, [1, 2, 3, 4, 5, 6, 0, 0, 7, 8, 9, 10, 11, 12, 0, 0]),
+        (5, 14, [1, 2, 3, 4, 5, 6, 7, 0, 8, 9, 10, 11, 12, 13, 14, 0]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let counts: Vec<u8> = (1..=numbers).flat_map(u64::to_le_bytes).collect();
+        earlier(&path, version).execute("INSERT INTO tally_recent (counts) VALUES (?1)", [counts]).unwrap();
+        let (_held, file) = open_at(&path).unwrap();
+        let counts: Vec<u8> = file.query_row("SELECT counts FROM tally_recent", [], |row| row.get(0)).unwrap();
+        let counts: Vec<u64> = counts.chunks(8).map(|number| u64::from_le_bytes(number.try_into().unwrap())).collect();
+        assert_eq!(counts, carried, "{version}");
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Fixture {
 #[test]
 fn a_recent_count_is_read_as_it_was_written() {
     let key = (DestinationKey(i64::MAX), 1_764_000_000_000);
-    let counts = Counts { accepted: 1, succeeded: u64::MAX, failed: 3, exhausted: 1 << 40, events: 5 };
+    let counts = Counts { accepted: 1, succeeded: u64::MAX, failed: 3, exhausted: 1 << 40, events: 5, skipped: 6 };
     assert_eq!(read(&bytes((key, counts))), (key, counts));
 }
 

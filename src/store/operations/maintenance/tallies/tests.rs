@@ -108,8 +108,8 @@ async fn each_turn_does_a_part_of_many_destinations() {
                     [number.to_string()],
                 )?;
             }
-            tx.run("INSERT INTO tally SELECT 60000, key, 1, 0, 0, 0, 1 FROM destination", [])?;
-            tx.run("INSERT INTO tally SELECT 120000, key, 1, 0, 0, 0, 1 FROM destination", [])
+            tx.run("INSERT INTO tally SELECT 60000, key, 1, 0, 0, 0, 1, 0 FROM destination", [])?;
+            tx.run("INSERT INTO tally SELECT 120000, key, 1, 0, 0, 0, 1, 0 FROM destination", [])
         })
         .await
         .unwrap();
