@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::event_type::EventType;
 use super::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use super::manual_action::ManualAction;
 use super::retry::{Jitter, RetrySchedule};
@@ -78,6 +79,8 @@ pub enum ErrorClass {
     InvalidRequest,
     /// With the query of a GET the URL is longer than 8,000 bytes. The request is not sent.
     UrlTooLong,
+    /// A template of the destination failed for this event. The request is not sent.
+    TemplateFailed,
     /// The server stopped the attempt to free a place for other destinations, or could not start it. The latter happens
     /// where no open files, ports or memory are left. A cut attempt does not use up the schedule.
     Cut,
@@ -85,7 +88,7 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Every class.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Timeout,
         Self::Connect,
@@ -96,6 +99,7 @@ impl ErrorClass {
         Self::InvalidResponse,
         Self::InvalidRequest,
         Self::UrlTooLong,
+        Self::TemplateFailed,
         Self::Cut,
     ];
 
@@ -112,6 +116,7 @@ impl ErrorClass {
             Self::InvalidResponse => "invalid_response",
             Self::InvalidRequest => "invalid_request",
             Self::UrlTooLong => "url_too_long",
+            Self::TemplateFailed => "template_failed",
             Self::Cut => "cut",
         }
     }
@@ -197,7 +202,7 @@ pub fn transition(step: u32, outcome: Outcome, schedule: &RetrySchedule, now: Ti
     let next = match outcome {
         _ if outcome.is_success() => Next::Succeeded,
         Outcome::Answer { status: 410, .. } => Next::PauseDestination,
-        Outcome::NoAnswer(ErrorClass::UrlTooLong) => Next::Exhausted,
+        Outcome::NoAnswer(ErrorClass::UrlTooLong | ErrorClass::TemplateFailed) => Next::Exhausted,
         Outcome::NoAnswer(ErrorClass::Cut) => {
             retry(schedule.delay(step, jitter).unwrap_or(CUT_DELAY).min(CUT_DELAY), step)
         }
@@ -226,6 +231,24 @@ pub struct Attempt {
     pub body: Vec<u8>,
     /// Whether the response's body was longer than `body`.
     pub body_truncated: bool,
+    /// What was sent, where a template made it.
+    pub made_body: Option<LoggedBody>,
+}
+
+/// The beginning of a body, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedBody {
+    /// At most the first [`LOGGED_BODY_BYTES`] bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the body was longer.
+    pub truncated: bool,
+}
+
+impl LoggedBody {
+    /// The beginning of `body`.
+    pub fn of(body: &[u8]) -> Self {
+        Self { bytes: body[..body.len().min(LOGGED_BODY_BYTES)].to_vec(), truncated: body.len() > LOGGED_BODY_BYTES }
+    }
 }
 
 /// An attempt as it is read from the database.
@@ -247,6 +270,8 @@ pub struct LoggedAttempt {
     pub body: Vec<u8>,
     /// Whether the response's body was longer than `body`.
     pub body_truncated: bool,
+    /// What was sent, where a template made it.
+    pub made_body: Option<LoggedBody>,
 }
 
 /// A delivery as it is read.
@@ -260,6 +285,8 @@ pub struct Delivery {
     pub destination_id: DestinationId,
     /// Id of the account that owns the event.
     pub account_id: AccountId,
+    /// Type of the event, if its sender gave one.
+    pub event_type: Option<EventType>,
     /// State of the delivery.
     pub state: DeliveryState,
     /// Attempts made so far.
@@ -345,7 +372,9 @@ mod tests {
     }
 
     #[test]
-    fn a_url_too_long_is_never_tried_again() {
-        assert_eq!(verdict(0, Outcome::NoAnswer(ErrorClass::UrlTooLong)).next, Next::Exhausted);
+    fn what_cannot_be_sent_is_never_tried_again() {
+        for class in [ErrorClass::UrlTooLong, ErrorClass::TemplateFailed] {
+            assert_eq!(verdict(0, Outcome::NoAnswer(class)).next, Next::Exhausted);
+        }
     }
 }

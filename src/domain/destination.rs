@@ -4,6 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::conditions::Conditions;
+use super::event_type::EventTypePatterns;
+use super::filter::Filter;
 use super::headers::Headers;
 use super::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 use super::rate::Rate;
@@ -11,6 +14,8 @@ use super::retry::RetrySchedule;
 use super::secret::SigningSecret;
 use super::string_enum::words;
 use super::target_url::TargetUrl;
+use super::template::Template;
+use super::templates::{HeaderTemplates, Templates};
 use super::time::Timestamp;
 
 /// Most destinations of one account.
@@ -185,6 +190,10 @@ pub struct DestinationFields {
     pub ordering: DeliveryOrder,
     /// What follows when a delivery is exhausted.
     pub on_exhausted: OnExhausted,
+    /// Which events are for the destination.
+    pub conditions: Conditions,
+    /// What is sent in place of the document, and headers made for each event.
+    pub templates: Templates,
 }
 
 impl DestinationFields {
@@ -200,6 +209,8 @@ impl DestinationFields {
             rate_limit: None,
             ordering: DeliveryOrder::default(),
             on_exhausted: OnExhausted::default(),
+            conditions: Conditions::default(),
+            templates: Templates::default(),
         }
     }
 }
@@ -225,15 +236,28 @@ pub struct DestinationPatch {
     pub ordering: Option<DeliveryOrder>,
     /// New choice.
     pub on_exhausted: Option<OnExhausted>,
+    /// New patterns of types.
+    pub event_types: Option<Option<EventTypePatterns>>,
+    /// New filter.
+    pub filter: Option<Option<Filter>>,
+    /// New template of the body.
+    pub body_template: Option<Option<Template>>,
+    /// Header templates to set, or to remove where the source is `None`. `Some(None)` removes all.
+    pub header_templates: Option<Option<Vec<(String, Option<String>)>>>,
 }
 
 impl DestinationPatch {
     /// The fields after the change.
     ///
     /// # Errors
-    /// Every error in the headers that the change would result in.
+    /// Every error in the headers and header templates that the change would result in.
     pub fn apply(self, fields: &DestinationFields) -> Result<DestinationFields, Vec<crate::error::FieldError>> {
-        Ok(DestinationFields {
+        let header_templates = match self.header_templates {
+            None => fields.templates.headers.clone(),
+            Some(None) => HeaderTemplates::default(),
+            Some(Some(changes)) => fields.templates.headers.patched(changes)?,
+        };
+        let fields = DestinationFields {
             url: self.url.unwrap_or_else(|| fields.url.clone()),
             method: self.method.unwrap_or(fields.method),
             headers: fields.headers.patched(self.headers)?,
@@ -243,7 +267,17 @@ impl DestinationPatch {
             rate_limit: self.rate_limit.unwrap_or(fields.rate_limit),
             ordering: self.ordering.unwrap_or(fields.ordering),
             on_exhausted: self.on_exhausted.unwrap_or(fields.on_exhausted),
-        })
+            conditions: Conditions {
+                event_types: self.event_types.unwrap_or_else(|| fields.conditions.event_types.clone()),
+                filter: self.filter.unwrap_or_else(|| fields.conditions.filter.clone()),
+            },
+            templates: Templates {
+                body: self.body_template.unwrap_or_else(|| fields.templates.body.clone()),
+                headers: header_templates,
+            },
+        };
+        let overlap = fields.templates.headers.overlap(&fields.headers);
+        if overlap.is_empty() { Ok(fields) } else { Err(overlap) }
     }
 }
 

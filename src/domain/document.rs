@@ -1,9 +1,10 @@
-//! An event's document in memory: its bytes, and the reservation for them.
+//! An event's document in memory: its bytes, the type of the event, and the reservation for the memory.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 
+use super::event_type::EventType;
 use super::memory::Reservation;
 
 /// A document as it was received. Clones share the bytes, so a document is in memory once for all of its deliveries.
@@ -12,6 +13,7 @@ pub struct Document(Arc<Held>);
 
 struct Held {
     bytes: Box<[u8]>,
+    event_type: Option<EventType>,
     /// Released with the last clone. `None` for small documents that the server makes itself.
     _memory: Option<Reservation>,
 }
@@ -21,9 +23,19 @@ struct Held {
 pub struct WeakDocument(Weak<Held>);
 
 impl Document {
-    /// A document with a reservation of `memory`.
-    pub fn new(bytes: impl Into<Box<[u8]>>, memory: Reservation) -> Self {
-        Self(Arc::new(Held { bytes: bytes.into(), _memory: Some(memory) }))
+    /// The document of an event with this type, with a reservation of `memory`.
+    pub fn new(bytes: impl Into<Box<[u8]>>, event_type: Option<EventType>, memory: Reservation) -> Self {
+        Self(Arc::new(Held { bytes: bytes.into(), event_type, _memory: Some(memory) }))
+    }
+
+    /// A document that the server makes itself, such as that of a test delivery. Such a document needs no reservation.
+    pub fn made(bytes: &[u8], event_type: Option<EventType>) -> Self {
+        Self(Arc::new(Held { bytes: bytes.into(), event_type, _memory: None }))
+    }
+
+    /// The type of the event.
+    pub fn event_type(&self) -> Option<&EventType> {
+        self.0.event_type.as_ref()
     }
 
     /// A weak reference, which does not keep the document in memory.
@@ -44,6 +56,12 @@ impl WeakDocument {
     }
 }
 
+impl AsRef<[u8]> for Document {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Deref for Document {
     type Target = [u8];
 
@@ -52,10 +70,10 @@ impl Deref for Document {
     }
 }
 
-/// A document that the server makes itself, such as that of a test delivery. Such a document needs no reservation.
+/// See [`Document::made`].
 impl From<&[u8]> for Document {
     fn from(bytes: &[u8]) -> Self {
-        Self(Arc::new(Held { bytes: bytes.into(), _memory: None }))
+        Self::made(bytes, None)
     }
 }
 

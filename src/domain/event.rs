@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::delivery::Delivery;
 use super::document::Document;
+use super::event_type::EventType;
 use super::ids::{AccountId, AccountKey, EventId};
 use super::time::Timestamp;
 
@@ -37,11 +38,7 @@ impl FromStr for IdempotencyKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if fits {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err("an Idempotency-Key must have 1 to 255 visible ASCII characters".to_owned())
-        }
+        if fits { Ok(Self(text.to_owned())) } else { Err("must have 1 to 255 visible ASCII characters".to_owned()) }
     }
 }
 
@@ -50,10 +47,12 @@ impl FromStr for IdempotencyKey {
 pub struct IncomingEvent {
     /// Account that sent it.
     pub account: AccountKey,
-    /// The bytes as they were received: one JSON document in UTF-8.
+    /// The bytes as they were received: one JSON document in UTF-8. With the type of the event.
     pub payload: Document,
     /// Key by which a repeated event is recognised.
     pub idempotency_key: Option<IdempotencyKey>,
+    /// Whether the event is accepted even if disk space is below the reserve: a notice that says so.
+    pub may_use_reserve: bool,
 }
 
 /// An event as it is read.
@@ -63,10 +62,12 @@ pub struct Event {
     pub id: EventId,
     /// Id of its account.
     pub account_id: AccountId,
+    /// Type of the event, if its sender gave one.
+    pub event_type: Option<EventType>,
     /// When the event was received.
     pub received_at: Timestamp,
     /// Length of its document, in bytes.
     pub payload_bytes: u64,
-    /// One delivery for each destination that the account had, in the order in which they were created.
+    /// One delivery for each destination that the event was for, in the order in which they were created.
     pub deliveries: Vec<Delivery>,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::destination::{Destination, DestinationFields, HttpMethod};
+use super::event_type::EventType;
 use super::headers::holds_secret;
 use super::ids::EventId;
 use super::query::{self, UrlTooLong};
@@ -13,14 +14,24 @@ use super::time::Timestamp;
 /// Value of `user-agent`, unless the destination has its own.
 pub const USER_AGENT: &str = concat!("data-pusher/", env!("CARGO_PKG_VERSION"));
 
-/// Name and value of each header of Standard Webhooks.
-pub type WebhookHeaders = [(&'static str, String); 3];
+/// The event that a request carries.
+#[derive(Clone, Copy)]
+pub struct OutgoingEvent<'a> {
+    /// The id by which receivers recognise a repeated request.
+    pub id: EventId,
+    /// Type of the event.
+    pub event_type: Option<&'a EventType>,
+    /// The document, byte for byte as it was accepted, or what a template made in place of it.
+    pub document: &'a [u8],
+    /// Name and value of each header that a template made.
+    pub made_headers: &'a [(String, String)],
+}
 
-/// The headers that are sent unless the destination has its own of the same name. Names are in lower case.
+/// The headers that are sent unless the destination has its own of the same name, or makes one. Names are in lower case.
 pub fn default_headers(fields: &DestinationFields) -> impl Iterator<Item = (&str, &str)> {
     let content_type = (fields.method != HttpMethod::Get).then_some(("content-type", "application/json"));
     let all = std::iter::once(("user-agent", USER_AGENT)).chain(content_type);
-    all.filter(move |(name, _)| fields.headers.get(name).is_none())
+    all.filter(move |(name, _)| fields.headers.get(name).is_none() && fields.templates.headers.get(name).is_none())
 }
 
 /// The headers that all requests to a destination have in common, in the order sent: default ones, then own ones. Holds
@@ -33,13 +44,16 @@ pub fn common_headers(fields: &DestinationFields) -> impl Iterator<Item = (&str,
 /// the time of the attempt.
 pub fn webhook_headers(
     destination: &Destination,
-    event: EventId,
+    event: &OutgoingEvent<'_>,
     content: &Content<'_>,
     now: Timestamp,
-) -> WebhookHeaders {
-    let id = event.to_string();
+) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let id = event.id.to_string();
     let signatures = signature::signatures(destination.secrets.valid_at(now), &id, now, content.signed());
-    [("webhook-id", id), ("webhook-timestamp", now.seconds().to_string()), ("webhook-signature", signatures)]
+    let always =
+        [("webhook-id", id), ("webhook-timestamp", now.seconds().to_string()), ("webhook-signature", signatures)];
+    let event_type = event.event_type.map(|event_type| ("webhook-event-type", event_type.to_string()));
+    always.into_iter().chain(event_type)
 }
 
 /// The URL and body of a request, one of which has the document.
@@ -91,16 +105,14 @@ impl<'a> OutgoingRequest<'a> {
     ///
     /// # Errors
     /// The URL of a GET would be too long, so nothing is sent.
-    pub fn build(
-        destination: &'a Destination,
-        event: EventId,
-        document: &'a [u8],
-        now: Timestamp,
-    ) -> Result<Self, UrlTooLong> {
+    pub fn build(destination: &'a Destination, event: &OutgoingEvent<'a>, now: Timestamp) -> Result<Self, UrlTooLong> {
         let fields = &destination.fields;
-        let content = Content::of(fields, document)?;
+        let content = Content::of(fields, event.document)?;
         let mut headers = connection_headers(fields, content.body);
         headers.extend(common_headers(fields).map(|(name, value)| (in_lower_case(name), Cow::Borrowed(value))));
+        headers.extend(
+            event.made_headers.iter().map(|(name, value)| (in_lower_case(name), Cow::Borrowed(value.as_str()))),
+        );
         let webhook = webhook_headers(destination, event, &content, now);
         headers.extend(webhook.map(|(name, value)| (Cow::Borrowed(name), Cow::Owned(value))));
         Ok(Self { method: fields.method, url: content.url, headers, body: content.body })
@@ -127,7 +139,7 @@ fn connection_headers<'a>(fields: &'a DestinationFields, body: Option<&[u8]>) ->
     if let Some(body) = body {
         headers.push((Cow::Borrowed("content-length"), Cow::Owned(body.len().to_string())));
     }
-    if fields.headers.get("accept").is_none() {
+    if fields.headers.get("accept").is_none() && fields.templates.headers.get("accept").is_none() {
         headers.push((Cow::Borrowed("accept"), Cow::Borrowed("*/*")));
     }
     let origin = fields.url.origin();

@@ -14,6 +14,10 @@ fn destination(method: HttpMethod, url: &str, own: &[(&str, &str)]) -> Destinati
     destination
 }
 
+fn event(document: &[u8]) -> OutgoingEvent<'_> {
+    OutgoingEvent { id: EventId(5), event_type: None, document, made_headers: &[] }
+}
+
 fn names<'a>(request: &'a OutgoingRequest<'_>) -> Vec<&'a str> {
     request.headers.iter().map(|(name, _)| name.as_ref()).collect()
 }
@@ -25,7 +29,7 @@ fn value<'a>(request: &'a OutgoingRequest<'_>, name: &str) -> Option<&'a str> {
 #[test]
 fn a_body_is_the_document_and_headers_come_in_a_fixed_order() {
     let destination = destination(HttpMethod::Post, "https://h:8443/p?k=v", &[("X-Team", "red")]);
-    let request = OutgoingRequest::build(&destination, EventId(5), b"{ }", NOW).unwrap();
+    let request = OutgoingRequest::build(&destination, &event(b"{ }"), NOW).unwrap();
     assert_eq!((request.url.as_ref(), request.body), ("https://h:8443/p?k=v", Some(b"{ }".as_slice())));
     let expected = ["content-length", "accept", "host", "user-agent", "content-type", "x-team"];
     let webhook = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -39,7 +43,7 @@ fn a_body_is_the_document_and_headers_come_in_a_fixed_order() {
 #[test]
 fn a_get_has_the_document_in_its_url_and_signs_the_query() {
     let destination = destination(HttpMethod::Get, "http://h/p?k=v", &[]);
-    let request = OutgoingRequest::build(&destination, EventId(5), br#"{"a":1}"#, NOW).unwrap();
+    let request = OutgoingRequest::build(&destination, &event(br#"{"a":1}"#), NOW).unwrap();
     assert_eq!((request.url.as_ref(), request.body), ("http://h/p?k=v&a=1", None));
     assert_eq!(value(&request, "content-length").or(value(&request, "content-type")), None);
     let signed = signature::signatures(destination.secrets.valid_at(NOW), &EventId(5).to_string(), NOW, b"k=v&a=1");
@@ -50,7 +54,7 @@ fn a_get_has_the_document_in_its_url_and_signs_the_query() {
 fn own_headers_replace_default_ones_of_the_same_name_in_any_case() {
     let own = [("ACCEPT", "text/plain"), ("Content-Type", "text/csv"), ("User-agent", "mine")];
     let destination = destination(HttpMethod::Put, "http://h/", &own);
-    let request = OutgoingRequest::build(&destination, EventId(5), b"1", NOW).unwrap();
+    let request = OutgoingRequest::build(&destination, &event(b"1"), NOW).unwrap();
     assert_eq!(names(&request)[..5], ["content-length", "host", "accept", "content-type", "user-agent"]);
     assert_eq!(value(&request, "content-type"), Some("text/csv"));
     assert_eq!(default_headers(&destination.fields).count(), 0);
@@ -60,14 +64,14 @@ fn own_headers_replace_default_ones_of_the_same_name_in_any_case() {
 fn a_get_whose_url_would_be_too_long_is_no_request() {
     let destination = destination(HttpMethod::Get, "http://h/", &[]);
     let document = format!(r#"{{"a":"{}"}}"#, "x".repeat(query::MAX_SENT_URL_BYTES));
-    let built = OutgoingRequest::build(&destination, EventId(5), document.as_bytes(), NOW);
+    let built = OutgoingRequest::build(&destination, &event(document.as_bytes()), NOW);
     assert_eq!(built.map(|_| ()), Err(UrlTooLong(query::MAX_SENT_URL_BYTES + "http://h/?a=".len())));
 }
 
 #[test]
 fn debug_output_shows_no_secret() {
     let destination = destination(HttpMethod::Get, "http://h/?key=abc", &[("X-Api-Key", "def")]);
-    let request = OutgoingRequest::build(&destination, EventId(5), br#"{"a":"ghi"}"#, NOW).unwrap();
+    let request = OutgoingRequest::build(&destination, &event(br#"{"a":"ghi"}"#), NOW).unwrap();
     let shown = format!("{request:?}");
     assert!(["abc", "def", "ghi"].iter().all(|secret| !shown.contains(secret)), "{shown}");
 }
