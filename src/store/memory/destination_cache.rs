@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::domain::conditions::AccountConditions;
 use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 
 /// Bounds the accounts and destinations that are cached together; above this the cache starts empty again. Healthy
@@ -28,6 +29,8 @@ pub struct AccountDestinations {
     pub account: AccountId,
     /// The destinations of the account.
     pub all: Vec<CachedDestination>,
+    /// Which events are for them, in the same order. `None` if every event is for all of them.
+    pub conditions: Option<Arc<AccountConditions>>,
 }
 
 /// What was asked for since an account or destination last changed. The cache contains what the open transaction sees,

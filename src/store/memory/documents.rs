@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::document::{Document, WeakDocument};
+use crate::domain::event_type::EventType;
 use crate::domain::ids::EventId;
 use crate::domain::memory::{MemoryBudget, NoMemory, Reservation};
 
@@ -77,8 +78,8 @@ impl Documents {
     ///
     /// # Errors
     /// There is no memory for it.
-    pub fn read(&self, event: EventId, bytes: &[u8]) -> Result<Document, NoMemory> {
-        let document = Document::new(bytes, self.memory.reserve(bytes.len())?);
+    pub fn read(&self, event: EventId, bytes: &[u8], event_type: Option<EventType>) -> Result<Document, NoMemory> {
+        let document = Document::new(bytes, event_type, self.memory.reserve(bytes.len())?);
         self.keep(event, &document);
         Ok(document)
     }
@@ -114,16 +115,19 @@ mod tests {
     fn a_document_is_found_for_as_long_as_somebody_has_it_and_takes_its_memory_once() {
         let documents = Documents::new(MemoryBudget::new(16 << 20, 1 << 20));
         let long = vec![b'x'; 5 << 20];
-        let (one, two) = (documents.read(EventId(1), &long).unwrap(), documents.find(EventId(1), long.len()).unwrap());
-        documents.read(EventId(2), &long).unwrap();
-        let other = documents.read(EventId(3), &long).unwrap();
-        assert!(documents.read(EventId(4), &long).is_err() && documents.wait_for(EventId(4), long.len()).is_err());
+        let (one, two) =
+            (documents.read(EventId(1), &long, None).unwrap(), documents.find(EventId(1), long.len()).unwrap());
+        documents.read(EventId(2), &long, None).unwrap();
+        let other = documents.read(EventId(3), &long, None).unwrap();
+        assert!(
+            documents.read(EventId(4), &long, None).is_err() && documents.wait_for(EventId(4), long.len()).is_err()
+        );
         assert!(matches!(documents.wait_for(EventId(1), long.len()), Ok(Lookup::Document(_))), "somebody has it");
         drop(one);
         assert!(documents.find(EventId(1), long.len()).is_some());
         drop(two);
         assert!(documents.find(EventId(1), long.len()).is_none());
-        assert!(documents.read(EventId(4), &long).is_ok());
+        assert!(documents.read(EventId(4), &long, None).is_ok());
         drop(other);
     }
 
@@ -131,7 +135,7 @@ mod tests {
     fn documents_that_are_gone_are_forgotten() {
         let documents = Documents::default();
         for event in 0..5 * i64::try_from(PRUNE_AFTER).unwrap() {
-            documents.read(EventId(event), &[0; MIN_LOOKUP_BYTES]).unwrap();
+            documents.read(EventId(event), &[0; MIN_LOOKUP_BYTES], None).unwrap();
         }
         assert!(documents.known().by_event.len() <= PRUNE_AFTER + 2);
     }

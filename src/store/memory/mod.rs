@@ -1,6 +1,7 @@
 //! What the store keeps in memory beside the file. What callers can see of it changes only after a commit.
 
 pub mod change_counts;
+pub mod conditions;
 pub mod destination_cache;
 pub mod documents;
 pub mod first_attempts;
@@ -19,6 +20,7 @@ use super::file::readers::throttle::ReadThrottle;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
 use change_counts::CountSubscribers;
+use conditions::ConditionHints;
 use documents::Documents;
 use first_attempts::FirstAttempts;
 use followers::Subscribers;
@@ -39,6 +41,8 @@ pub struct Memory {
     pub count_subscribers: CountSubscribers,
     /// Deliveries that retention has to come back for.
     pub late: Late,
+    /// Which events are for the destinations of an account.
+    pub conditions: ConditionHints,
     /// Documents of events.
     pub documents: Documents,
     /// Holds new reads back if the WAL has grown too long.

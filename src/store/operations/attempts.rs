@@ -61,6 +61,17 @@ pub fn log(tx: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt:
     Ok(())
 }
 
+/// Keeps what an attempt sent, where a template made it.
+pub fn log_made_body(tx: &mut Transaction<'_>, delivery: DeliveryId, number: u32, attempt: &Attempt) -> Result<()> {
+    if let Some(body) = &attempt.made_body {
+        tx.run(
+            "INSERT INTO request_body (delivery_id, number, body, truncated) VALUES (?1, ?2, ?3, ?4)",
+            (delivery.0, number, &body.bytes, body.truncated),
+        )?;
+    }
+    Ok(())
+}
+
 /// How long an attempt took, in whole milliseconds, as the file stores it.
 pub fn duration_ms(attempt: &Attempt) -> u64 {
     u64::try_from(attempt.duration.as_millis()).unwrap_or(u64::MAX)
@@ -70,11 +81,13 @@ pub fn duration_ms(attempt: &Attempt) -> u64 {
 pub fn of(connection: &Connection, delivery: DeliveryId) -> Result<Vec<LoggedAttempt>> {
     rows::all(
         connection,
-        "SELECT 1 AS number, last_attempt_at, first_duration_ms, status_code, NULL, NULL, first_body, 0 FROM delivery
-         WHERE id = ?1 AND first_duration_ms IS NOT NULL
-         UNION ALL
-         SELECT number, at, duration_ms, status_code, error, detail, body, body_truncated FROM attempt
-         WHERE delivery_id = ?1 ORDER BY number",
+        "SELECT a.*, r.body, r.truncated FROM (
+             SELECT 1 AS number, last_attempt_at, first_duration_ms, status_code, NULL, NULL, first_body, 0 FROM delivery
+             WHERE id = ?1 AND first_duration_ms IS NOT NULL
+             UNION ALL
+             SELECT number, at, duration_ms, status_code, error, detail, body, body_truncated FROM attempt
+             WHERE delivery_id = ?1) a
+         LEFT JOIN request_body r ON r.delivery_id = ?1 AND r.number = a.number ORDER BY a.number",
         [delivery.0],
         rows::attempt,
     )

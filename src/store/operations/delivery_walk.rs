@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::rows;
@@ -88,7 +89,7 @@ fn along(
 ) -> Result<Option<Cursor>> {
     let mut checks = Checks::new(connection, wanted);
     let mut walk = connection.prepare_cached(&way.query).map_err(sql)?;
-    let params = [ids.end, ids.start].into_iter().chain(way.lead.iter().copied());
+    let params = [ids.end, ids.start].map(Value::from).into_iter().chain(way.lead.iter().cloned());
     let mut found = walk.query(params_from_iter(params)).map_err(sql)?;
     let (mut walked, mut last, mut has_enough) = (0, None, false);
     while let Some(row) = found.next().map_err(sql)? {
@@ -99,7 +100,8 @@ fn along(
         let id: i64 = row.get(0).map_err(sql)?;
         last = Some(id);
         let Some(destination) = fits(wanted, only, row).map_err(sql)? else { continue };
-        if !checks.is_of_account(destination)? || !checks.is_in_time(id, row.get(1).map_err(sql)?)? {
+        let event = row.get(1).map_err(sql)?;
+        if !checks.is_of_account(destination)? || !checks.is_of_type(event)? || !checks.is_in_time(id, event)? {
             continue;
         }
         let first_duration = row.get::<_, Option<u64>>(6).map_err(sql)?.map(Duration::from_millis);
@@ -151,6 +153,13 @@ impl<'a> Checks<'a> {
             }
         };
         Ok(account.is_some_and(|account| self.wanted.account.is_none_or(|wanted| wanted == account)))
+    }
+
+    /// Whether the event has the type of the filter.
+    fn is_of_type(&self, event: i64) -> Result<bool> {
+        let Some(wanted) = &self.wanted.event_type else { return Ok(true) };
+        let query = "SELECT name = ?2 FROM event_type WHERE event_id = ?1";
+        Ok(rows::first(self.connection, query, (event, wanted.as_str()), |row| row.get(0))? == Some(true))
     }
 
     /// Whether the event was received within the filter's times.

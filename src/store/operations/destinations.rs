@@ -9,9 +9,12 @@ use super::{accounts, rows};
 use crate::domain::destination::{
     Destination, DestinationFields, DestinationPatch, MAX_PER_ACCOUNT, PausedReason, ROTATION_OVERLAP,
 };
+use crate::domain::event_type::EventTypePatterns;
+use crate::domain::filter::Filter;
 use crate::domain::ids::{AccountId, DestinationId, DestinationKey};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::secret::SigningSecret;
+use crate::domain::template::Template;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
@@ -281,7 +284,8 @@ fn change_fields(
 fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {
     tx.run(
         "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
-         max_concurrency = ?7, updated_at = ?8, rate_limit = ?9, ordering = ?10, on_exhausted = ?11 WHERE key = ?1",
+         max_concurrency = ?7, updated_at = ?8, rate_limit = ?9, ordering = ?10, on_exhausted = ?11,
+         event_types = ?12, filter = ?13, body_template = ?14, header_templates = ?15 WHERE key = ?1",
         (
             key.0,
             fields.url.as_str(),
@@ -294,6 +298,10 @@ fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &Destinatio
             fields.rate_limit.map(|rate| rate.to_string()),
             fields.ordering.as_str(),
             fields.on_exhausted.as_str(),
+            fields.conditions.event_types.as_ref().map(EventTypePatterns::to_json),
+            fields.conditions.filter.as_ref().map(Filter::as_str),
+            fields.templates.body.as_ref().map(Template::as_str),
+            (!fields.templates.headers.is_empty()).then(|| fields.templates.headers.to_json()),
         ),
     )?;
     Ok(())

@@ -40,6 +40,15 @@ pub struct DueDelivery {
     pub document: Option<Document>,
 }
 
+/// What templates of an attempt see besides the document.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptFacts {
+    /// When the event was received.
+    pub received_at: Timestamp,
+    /// Number of the next attempt, from 1.
+    pub attempt: u32,
+}
+
 /// What one read of a destination's queue in the file found.
 #[derive(Debug)]
 pub struct DueDeliveries {
@@ -95,13 +104,15 @@ impl DueScan<'_> {
         let due = rows::first(
             self.connection,
             // SQLite copies a value as a whole when it returns one, so the query returns no long document.
-            "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END
-             FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1",
+            "SELECT v.event_id, v.step, length(e.payload), CASE WHEN length(e.payload) <= ?2 THEN e.payload END, t.name
+             FROM delivery v CROSS JOIN event e ON e.id = v.event_id LEFT JOIN event_type t ON t.event_id = e.id
+             WHERE v.id = ?1",
             (delivery.0, INLINE_PAYLOAD_BYTES.min(left)),
             |row| {
                 let (event, payload) = (EventId(row.get(0)?), row.get_ref(3)?.as_blob_or_null()?);
                 // Without memory for the document now, it is read when it is sent.
-                let read = || self.documents.read(event, payload?).ok();
+                let event_type = rows::event_type(row, 4)?;
+                let read = || self.documents.read(event, payload?, event_type).ok();
                 let found = self.documents.find(event, row.get(2)?);
                 let document = found.or_else(|| read().inspect(|document| read_bytes = document.len()));
                 Ok(DueDelivery { delivery, event, retry_step: row.get(1)?, document })
@@ -174,22 +185,39 @@ impl Store {
         let looked = self.readers.read_for_engine(|connection| {
             rows::first(
                 connection,
-                "SELECT length(e.payload), v.step FROM delivery v, event e WHERE v.id = ?1 AND v.state = 0 AND e.id = ?2",
+                "SELECT length(e.payload), v.step, t.name FROM delivery v CROSS JOIN event e ON e.id = ?2
+                 LEFT JOIN event_type t ON t.event_id = e.id WHERE v.id = ?1 AND v.state = 0",
                 [delivery.0, event.0],
-                |row| Ok((row.get::<_, usize>(0)?, row.get(1)?)),
+                |row| Ok((row.get::<_, usize>(0)?, row.get(1)?, rows::event_type(row, 2)?)),
             )
         })?;
-        let Some((bytes, step)) = looked else { return Ok(None) };
+        let Some((bytes, step, event_type)) = looked else { return Ok(None) };
         let memory = match documents.wait_for(event, bytes).map_err(|NoMemory| no_memory())? {
             Lookup::Document(document) => return Ok(Some((document, step))),
             Lookup::Memory(memory) => memory,
         };
         let payload = self.readers.read_for_engine(|connection| payload(connection, event))?;
         Ok(payload.map(|payload| {
-            let document = Document::new(payload, memory);
+            let document = Document::new(payload, event_type, memory);
             documents.keep(event, &document);
             (document, step)
         }))
+    }
+
+    /// Returns what templates of an attempt see besides the document. `None` if the delivery does not exist any more.
+    ///
+    /// # Errors
+    /// Unavailable if the file cannot be read.
+    pub fn attempt_facts(&self, delivery: DeliveryId) -> Result<Option<AttemptFacts>> {
+        self.readers.read_for_engine(|connection| {
+            rows::first(
+                connection,
+                "SELECT e.received_at, v.attempt_count FROM delivery v CROSS JOIN event e ON e.id = v.event_id
+                 WHERE v.id = ?1",
+                [delivery.0],
+                |row| Ok(AttemptFacts { received_at: rows::time(row, 0)?, attempt: row.get::<_, u32>(1)? + 1 }),
+            )
+        })
     }
 
     /// Sets the number of pending deliveries in the metrics, which commits then keep up to date. Must be called once,
@@ -242,7 +270,7 @@ mod tests {
 
     /// Sends an event with `document`. Returns the event and its first delivery.
     async fn push(fixture: &Fixture, document: &Document) -> (EventId, DeliveryId) {
-        let event = IncomingEvent { account: fixture.account.key, payload: document.clone(), idempotency_key: None };
+        let event = IncomingEvent { account: fixture.account.key, payload: document.clone(), idempotency_key: None, may_use_reserve: false };
         let accepted = fixture.store.accept_event(event, false, at(1)).await.unwrap();
         (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
     }

@@ -1,98 +1,30 @@
-//! Events: accepts them with their deliveries, and reads them. What follows an attempt is in `outcomes.rs`.
+//! Reads events, and waits for the first attempts of their deliveries. Accepting events is in `accept.rs`.
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
+use super::delivery_walk::MAX_WALK_ROWS;
 use super::{accounts, rows};
-use crate::domain::delivery::{Delivery, DeliveryState};
-use crate::domain::event::{Event, IdempotencyKey, IncomingEvent, keys_over};
-use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
+use crate::domain::account::Account;
+use crate::domain::delivery::Delivery;
+use crate::domain::event::Event;
+use crate::domain::event_type::EventType;
+use crate::domain::ids::{AccountId, DeliveryId, DestinationKey, EventId};
 use crate::domain::page::{Cursor, Page, PageRequest};
-use crate::domain::time::Timestamp;
-use crate::error::{Error, Kind, Result};
-use crate::store::change::{Change, NewEvent};
-use crate::store::commit::transaction::Transaction;
-use crate::store::error::disk_low;
+use crate::error::{Error, Result};
+use crate::store::error::sql;
 use crate::store::handle::Store;
 use crate::store::memory::Memory;
-use crate::store::memory::destination_cache::{AccountDestinations, CachedDestination};
 use crate::store::memory::first_attempts::Wait;
 
 /// Deliveries after which a page of events ends. An account may have 1,000 destinations, so the last event can bring
 /// the page to 2,999.
 pub const MAX_LISTED_DELIVERIES: usize = 2_000;
 
-/// What became of an event that was sent in.
-#[derive(Debug)]
-pub struct AcceptedEvent {
-    /// The event's id; for a duplicate, the id of the first event.
-    pub event_id: EventId,
-    /// The account that the event belongs to.
-    pub account_id: AccountId,
-    /// When the event was received; for a duplicate, when the first event was received.
-    pub received_at: Timestamp,
-    /// Whether the event repeats an earlier one with the same `Idempotency-Key`.
-    pub duplicate: bool,
-    /// The deliveries that were created. `None` for a duplicate: read its deliveries with [`Store::event_deliveries`].
-    pub made: Option<MadeDeliveries>,
-    /// Resolves when every delivery has had its first attempt or no longer needs one, such as after a pause. `None` if
-    /// the caller did not ask to wait, and for a duplicate: see [`Store::first_attempts`].
-    pub first_attempts: Option<oneshot::Receiver<()>>,
-}
-
-/// Deliveries that were just created: one for each destination of the account, all pending. The size of this value does
-/// not depend on their number, since the answer may have to wait for memory.
-#[derive(Debug)]
-pub struct MadeDeliveries {
-    event: EventId,
-    first: i64,
-    targets: Arc<AccountDestinations>,
-    at: Timestamp,
-}
-
-impl MadeDeliveries {
-    /// How many deliveries there are.
-    pub fn count(&self) -> usize {
-        self.targets.all.len()
-    }
-
-    /// Each delivery as a later read would return it.
-    pub fn iter(&self) -> impl Iterator<Item = Delivery> {
-        self.targets.all.iter().zip(self.first..).map(|(target, number)| Delivery {
-            id: DeliveryId(number),
-            event_id: self.event,
-            destination_id: target.id.clone(),
-            account_id: self.targets.account.clone(),
-            state: DeliveryState::Pending,
-            attempt_count: 0,
-            status_code: None,
-            error: None,
-            next_attempt_at: Some(self.at),
-            created_at: self.at,
-            last_attempt_at: None,
-        })
-    }
-}
-
 impl Store {
-    /// Accepts an event. On return the event and its deliveries are on disk. With `wait` the answer has a receiver for
-    /// the first attempts.
-    ///
-    /// # Errors
-    /// Not found if the account is deleted. Invalid with code `idempotency_key_reused`. Unavailable if the storage
-    /// cannot accept the event; then nothing of it is kept.
-    pub fn accept_event(
-        &self,
-        event: IncomingEvent,
-        wait: bool,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<AcceptedEvent>> + Send + use<> {
-        let bytes = event.payload.len();
-        self.writer.submit_payload(bytes, move |tx| insert_event(tx, event, wait, now))
-    }
-
     /// Resolves when every delivery of an event has had its first attempt. Deliveries of paused destinations are not
     /// waited for. Reads the file, so that duplicates can be waited for too, and does not use the write thread.
     ///
@@ -114,38 +46,22 @@ impl Store {
         Ok(first_attempts)
     }
 
-    /// Returns a page of an account's events, newest first.
+    /// Returns a page of an account's events, newest first; with `event_type` only those of this type. The page can have
+    /// fewer items than its limit and still have a cursor.
     ///
     /// # Errors
     /// Not found if the account does not exist.
-    pub async fn events(&self, account: AccountId, page: PageRequest) -> Result<Page<Event>> {
+    pub async fn events(
+        &self,
+        account: AccountId,
+        event_type: Option<EventType>,
+        page: PageRequest,
+    ) -> Result<Page<Event>> {
         let memory = Arc::clone(&self.memory);
         self.readers
             .read_yielding(move |connection| {
                 let account = accounts::require(connection, &account)?;
-                let mut prepared = connection
-                    .prepare_cached(
-                        "SELECT id, received_at, length(payload) FROM event WHERE account_key = ?1 AND id < ?2
-                         ORDER BY id DESC LIMIT ?3",
-                    )
-                    .map_err(crate::store::error::sql)?;
-                let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
-                let mut rows =
-                    prepared.query((account.key.0, before, page.limit + 1)).map_err(crate::store::error::sql)?;
-                let mut items: Vec<Event> = Vec::new();
-                let mut carried = 0;
-                while let Some(row) = rows.next().map_err(crate::store::error::sql)? {
-                    if items.len() == usize::from(page.limit) || (carried >= MAX_LISTED_DELIVERIES && !items.is_empty())
-                    {
-                        let next = items.last().map(|event| Cursor(event.id.0));
-                        return Ok(Page { items, next });
-                    }
-                    let (id, received_at, payload_bytes) = event_row(row).map_err(crate::store::error::sql)?;
-                    let deliveries = deliveries_of(connection, id, &memory)?;
-                    carried += deliveries.len();
-                    items.push(Event { id, account_id: account.id.clone(), received_at, payload_bytes, deliveries });
-                }
-                Ok(Page { items, next: None })
+                list(connection, &account, event_type.as_ref(), page, &memory)
             })
             .await
     }
@@ -160,15 +76,11 @@ impl Store {
             .read(move |connection| {
                 let found = rows::first(
                     connection,
-                    "SELECT e.id, e.received_at, length(e.payload), a.account_id, e.payload FROM event e
-                     JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL WHERE e.id = ?1",
+                    "SELECT e.id, e.received_at, length(e.payload), t.name, a.account_id, e.payload FROM event e
+                     JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
+                     LEFT JOIN event_type t ON t.event_id = e.id WHERE e.id = ?1",
                     [id.0],
-                    |row| {
-                        let (id, received_at, payload_bytes) = event_row(row)?;
-                        let account_id = AccountId::from_stored(row.get(3)?);
-                        let event = Event { id, account_id, received_at, payload_bytes, deliveries: Vec::new() };
-                        Ok((event, row.get(4)?))
-                    },
+                    |row| Ok((event(row, AccountId::from_stored(row.get(4)?))?, row.get(5)?)),
                 )?;
                 let (mut event, payload) = found.ok_or_else(|| Error::not_found("event"))?;
                 event.deliveries = deliveries_of(connection, id, &memory)?;
@@ -189,8 +101,82 @@ impl Store {
     }
 }
 
-fn event_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<(EventId, Timestamp, u64)> {
-    Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get(2)?))
+/// Reads an event without its deliveries from the columns `id, received_at, length(payload)` and its type.
+fn event(row: &Row<'_>, account_id: AccountId) -> rusqlite::Result<Event> {
+    Ok(Event {
+        id: EventId(row.get(0)?),
+        account_id,
+        event_type: rows::event_type(row, 3)?,
+        received_at: rows::time(row, 1)?,
+        payload_bytes: row.get(2)?,
+        deliveries: Vec::new(),
+    })
+}
+
+/// The walks over an account's events, newest first. `?1` is the account, `?2` the upper bound of the id (exclusive).
+/// For each the ids alone, which an index has, and the rows with the columns of [`event`] and their account.
+const BY_ACCOUNT: [&str; 2] = [
+    "SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 AND id < ?2 ORDER BY id DESC",
+    "SELECT e.id, e.received_at, length(e.payload), t.name, e.account_key FROM event e INDEXED BY event_by_account
+     LEFT JOIN event_type t ON t.event_id = e.id WHERE e.account_key = ?1 AND e.id < ?2 ORDER BY e.id DESC",
+];
+
+/// The same along the events of one type, `?1`, of all accounts.
+const BY_TYPE: [&str; 2] = [
+    "SELECT event_id FROM event_type INDEXED BY event_type_by_name WHERE name = ?1 AND event_id < ?2
+     ORDER BY event_id DESC",
+    "SELECT e.id, e.received_at, length(e.payload), t.name, e.account_key
+     FROM event_type t INDEXED BY event_type_by_name CROSS JOIN event e ON e.id = t.event_id
+     WHERE t.name = ?1 AND t.event_id < ?2 ORDER BY t.event_id DESC",
+];
+
+/// Lists events along the index whose next rows reach further back, so that a page is full if events of the account or
+/// events of the type are rare.
+fn list(
+    connection: &Connection,
+    account: &Account,
+    event_type: Option<&EventType>,
+    page: PageRequest,
+    memory: &Memory,
+) -> Result<Page<Event>> {
+    let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
+    let by_account = Value::from(account.key.0);
+    let (lead, query) = match event_type {
+        None => (by_account, BY_ACCOUNT[1]),
+        Some(event_type) => {
+            let by_type = Value::from(event_type.as_str().to_owned());
+            let reach = |ids: &str, lead: &Value| {
+                let query = format!("{ids} LIMIT 1 OFFSET ?3");
+                rows::first(connection, &query, (lead, before, MAX_WALK_ROWS), |row| row.get::<_, i64>(0))
+            };
+            // `None` is the end of the walk, and so lower than every id.
+            if reach(BY_TYPE[0], &by_type)? <= reach(BY_ACCOUNT[0], &by_account)? {
+                (by_type, BY_TYPE[1])
+            } else {
+                (by_account, BY_ACCOUNT[1])
+            }
+        }
+    };
+    let mut prepared = connection.prepare_cached(query).map_err(sql)?;
+    let mut found = prepared.query((lead, before)).map_err(sql)?;
+    let (mut items, mut carried, mut walked, mut last) = (Vec::<Event>::new(), 0, 0, None);
+    while let Some(row) = found.next().map_err(sql)? {
+        let is_full = items.len() == usize::from(page.limit) || (carried >= MAX_LISTED_DELIVERIES && !items.is_empty());
+        if is_full || walked == MAX_WALK_ROWS {
+            return Ok(Page { items, next: last.map(Cursor) });
+        }
+        walked += 1;
+        last = Some(row.get(0).map_err(sql)?);
+        let mut event = event(row, account.id.clone()).map_err(sql)?;
+        let is_of_account = row.get::<_, i64>(4).map_err(sql)? == account.key.0;
+        if !is_of_account || event_type.is_some_and(|wanted| event.event_type.as_ref() != Some(wanted)) {
+            continue;
+        }
+        event.deliveries = deliveries_of(connection, event.id, memory)?;
+        carried += event.deliveries.len();
+        items.push(event);
+    }
+    Ok(Page { items, next: None })
 }
 
 /// Returns an event's deliveries in the order in which they were created, which is that of their destinations' keys.
@@ -203,133 +189,8 @@ pub fn deliveries_of(connection: &Connection, event: EventId, memory: &Memory) -
     rows::all(connection, &query, [event.0], |row| rows::delivery(row, memory))
 }
 
-fn insert_event(
-    tx: &mut Transaction<'_>,
-    incoming: IncomingEvent,
-    wait: bool,
-    now: Timestamp,
-) -> Result<AcceptedEvent> {
-    let account = incoming.account;
-    let targets = account_destinations(tx, account)?;
-    let account_id = targets.account.clone();
-    if let Some(key) = &incoming.idempotency_key
-        && let Some(repeat) = find_idempotent(tx, &incoming, key, now)?
-    {
-        let (event_id, received_at) = repeat?;
-        return Ok(AcceptedEvent {
-            event_id,
-            account_id,
-            received_at,
-            duplicate: true,
-            made: None,
-            first_attempts: None,
-        });
-    }
-    if !tx.accepts_events() {
-        return Err(disk_low());
-    }
-    let first = tx.take_ids(1 + targets.all.len(), now);
-    let event_id = EventId(first);
-    tx.run(
-        "INSERT INTO event (id, account_key, received_at, idempotency_key, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
-        (
-            event_id.0,
-            account.0,
-            now.millis(),
-            incoming.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-            &*incoming.payload,
-        ),
-    )?;
-    let mut made = Vec::with_capacity(targets.all.len());
-    let mut awaited = Vec::new();
-    for (target, number) in targets.all.iter().zip(first + 1..) {
-        // `zeroblob(16)` reserves 16 bytes. New rows fill a page completely, and recording the outcome makes a row
-        // longer: without the reserve the page would be split.
-        tx.run(
-            "INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at, first_body)
-             VALUES (?1, ?2, ?3, 0, 0, 0, 0, zeroblob(16))",
-            (number, event_id.0, target.key.0),
-        )?;
-        let counts = tx.counts_mut(target.key, now);
-        counts.accepted += 1;
-        // The event itself is counted once, with its first delivery.
-        counts.events += u64::from(number == first + 1);
-        made.push((DeliveryId(number), target.key));
-        if wait && !target.paused {
-            awaited.push((DeliveryId(number), target.key));
-        }
-    }
-    tx.add_pending(i64::try_from(made.len()).unwrap_or(i64::MAX));
-    tx.documents().keep(event_id, &incoming.payload);
-    tx.publish(Change::Accepted(NewEvent { id: event_id, payload: incoming.payload, deliveries: made }));
-    let first_attempts = wait.then(|| {
-        let (done, first_attempts) = oneshot::channel();
-        tx.add_wait(Wait { event: event_id, deliveries: awaited, done });
-        first_attempts
-    });
-    let made = MadeDeliveries { event: event_id, first: first + 1, targets, at: now };
-    Ok(AcceptedEvent { event_id, account_id, received_at: now, duplicate: false, made: Some(made), first_attempts })
-}
-
 /// Pending deliveries of the event `?1` without any attempt, whose destination is neither deleted nor paused.
 const UNATTEMPTED: &str =
     "SELECT v.id, v.destination_key FROM delivery v JOIN destination d ON d.key = v.destination_key
      WHERE v.event_id = ?1 AND v.state = 0 AND v.attempt_count = 0 AND d.deleted_at IS NULL AND d.paused_reason IS NULL
      ORDER BY v.id";
-
-fn account_destinations(tx: &mut Transaction<'_>, account: AccountKey) -> Result<Arc<AccountDestinations>> {
-    if let Some(known) = tx.destinations().get(account) {
-        return Ok(known);
-    }
-    let id = tx
-        .row("SELECT account_id FROM account WHERE key = ?1 AND deleted_at IS NULL", [account.0], |row| {
-            row.get(0).map(AccountId::from_stored)
-        })?
-        .ok_or_else(|| Error::not_found("account"))?;
-    let all = rows::all(
-        tx.connection(),
-        "SELECT key, destination_id, paused_reason IS NOT NULL FROM destination
-         WHERE account_key = ?1 AND deleted_at IS NULL ORDER BY key",
-        [account.0],
-        |row| {
-            Ok(CachedDestination {
-                key: DestinationKey(row.get(0)?),
-                id: DestinationId::from_stored(row.get(1)?),
-                paused: row.get(2)?,
-            })
-        },
-    )?;
-    let targets = Arc::new(AccountDestinations { account: id, all });
-    tx.destinations().insert(account, Arc::clone(&targets));
-    Ok(targets)
-}
-
-/// Looks for an event that was accepted with the same key in the last 24 hours. The inner result is an error if that
-/// event's document differs. A key that is older is freed for the new event.
-fn find_idempotent(
-    tx: &mut Transaction<'_>,
-    incoming: &IncomingEvent,
-    key: &IdempotencyKey,
-    now: Timestamp,
-) -> Result<Option<Result<(EventId, Timestamp)>>> {
-    // Compares the documents byte by byte: both are at hand, so no digest is needed.
-    let found = tx.row(
-        "SELECT id, received_at, payload = ?3 FROM event WHERE account_key = ?1 AND idempotency_key = ?2",
-        (incoming.account.0, key.as_str(), &*incoming.payload),
-        |row| Ok((EventId(row.get(0)?), rows::time(row, 1)?, row.get::<_, bool>(2)?)),
-    )?;
-    let Some((id, received_at, same)) = found else { return Ok(None) };
-    if received_at <= keys_over(now) {
-        tx.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [id.0])?;
-        return Ok(None);
-    }
-    Ok(Some(if same {
-        Ok((id, received_at))
-    } else {
-        Err(Error::new(
-            Kind::Invalid,
-            "idempotency_key_reused",
-            "This Idempotency-Key was used for another body within 24 hours; use a new key for new data.",
-        ))
-    }))
-}

@@ -126,7 +126,7 @@ impl Fixture {
     /// Sends an event. Returns the event and its first delivery.
     pub async fn push(&self, now: Timestamp) -> (EventId, DeliveryId) {
         let payload = Document::from(b"{}".as_slice());
-        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None };
+        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: None, may_use_reserve: false };
         let accepted = self.store.accept_event(event, false, now).await.unwrap();
         (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{accounts, destinations, rows};
 use crate::domain::delivery::{Delivery, DeliveryState};
+use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey};
 use crate::error::Result;
 use crate::store::handle::Store;
@@ -20,6 +21,8 @@ pub struct SubscriptionFilter {
     pub destination_id: Option<DestinationId>,
     /// Deliveries that are in this state after the change.
     pub state: Option<DeliveryState>,
+    /// Deliveries of events of this type.
+    pub event_type: Option<EventType>,
 }
 
 /// What changed since the last call of [`Subscription::next`].
@@ -36,6 +39,7 @@ pub struct Subscription {
     store: Store,
     subscriber: Arc<Subscriber>,
     state: Option<DeliveryState>,
+    event_type: Option<EventType>,
 }
 
 impl Store {
@@ -50,7 +54,12 @@ impl Store {
         // Added before anything is read, so that no change is missed.
         let narrow = filter.account_id.is_some() || filter.destination_id.is_some();
         let follower = self.memory.subscribers.add(narrow)?;
-        let follow = Subscription { store: self.clone(), subscriber: follower, state: filter.state };
+        let follow = Subscription {
+            store: self.clone(),
+            subscriber: follower,
+            state: filter.state,
+            event_type: filter.event_type.clone(),
+        };
         if narrow {
             let (of, again) = (filter.clone(), filter);
             let keys = move |connection: &rusqlite::Connection, of: &SubscriptionFilter| {
@@ -132,7 +141,10 @@ impl Subscription {
             ids.iter().filter_map(|id| one(id).transpose()).collect::<Result<Vec<_>>>()
         };
         let mut deliveries = self.store.readers.read(read).await?;
-        deliveries.retain(|delivery| self.state.is_none_or(|state| delivery.state == state));
+        deliveries.retain(|delivery| {
+            self.state.is_none_or(|state| delivery.state == state)
+                && (self.event_type.is_none() || delivery.event_type == self.event_type)
+        });
         Ok(Some(ChangedDeliveries { deliveries, skipped }))
     }
 }

@@ -23,12 +23,5 @@ pub fn of(connection: &Connection, delivery: DeliveryId) -> Result<Vec<ManualAct
     rows::all(connection, query, [delivery.0], rows::manual_action)
 }
 
-/// Deletes what was noted of deliveries with ids from `first` on and below `end`. Whoever deletes deliveries must call
-/// this, since the table has no foreign key.
-pub fn remove_range(tx: &mut Transaction<'_>, first: i64, end: i64) -> Result<()> {
-    tx.run("DELETE FROM manual_action WHERE delivery_id >= ?1 AND delivery_id < ?2", (first, end))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! write request, and a read is one snapshot, unless its comment says otherwise. How write requests are put together
 //! into transactions belongs in `commit`.
 
+pub mod accept;
 pub mod accounts;
 pub mod attempts;
 pub mod deliveries;
@@ -15,8 +16,10 @@ pub mod follow;
 pub mod follow_counts;
 pub mod maintenance;
 pub mod manual_actions;
+pub mod notices;
 pub mod outcomes;
 pub mod overview;
+pub mod preview;
 #[cfg(test)]
 mod page_times;
 pub mod readiness;

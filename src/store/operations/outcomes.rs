@@ -128,10 +128,11 @@ fn write(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
         attempts::spill(tx, id)?;
     }
     let in_row = attempts::inline(finished).filter(|_| count_before == 0);
-    if let Some(attempt) = &finished.attempt
-        && in_row.is_none()
-    {
-        attempts::log(tx, id, count_before + 1, attempt)?;
+    if let Some(attempt) = &finished.attempt {
+        if in_row.is_none() {
+            attempts::log(tx, id, count_before + 1, attempt)?;
+        }
+        attempts::log_made_body(tx, id, count_before + 1, attempt)?;
     }
     tx.run(
         "UPDATE delivery SET state = ?2, step = coalesce(?3, step), attempt_count = ?4, next_attempt_at = ?5,
@@ -184,7 +185,8 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
         return Ok(());
     }
     // No request was made, or this server cut the attempt: neither says anything about the destination.
-    if finished.attempt.is_none() || finished.outcome == Outcome::NoAnswer(ErrorClass::Cut) {
+    let says_nothing = matches!(finished.outcome, Outcome::NoAnswer(ErrorClass::Cut | ErrorClass::TemplateFailed));
+    if finished.attempt.is_none() || says_nothing {
         return Ok(());
     }
     if let Some(until) = finished.transition.hold_until {

@@ -258,7 +258,8 @@ fn needing_attention(connection: &Connection, now: Timestamp) -> Result<Vec<(u8,
     })
 }
 
-fn with_account_names(
+/// Returns destinations with their accounts' names, in the order of the keys. Deleted ones are left out.
+pub fn with_account_names(
     connection: &Connection,
     keys: impl IntoIterator<Item = DestinationKey>,
 ) -> Result<Vec<(Destination, AccountName)>> {

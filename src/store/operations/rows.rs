@@ -8,14 +8,19 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use crate::domain::account::{Account, AccountName, Email, Website};
-use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt};
+use crate::domain::conditions::Conditions;
+use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt, LoggedBody};
 use crate::domain::destination::{Destination, DestinationFields, HttpMethod, Pause, SigningSecrets};
+use crate::domain::event_type::{EventType, EventTypePatterns};
+use crate::domain::filter::Filter;
 use crate::domain::headers::Headers;
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
 use crate::domain::manual_action::{ManualAction, ManualActionKind};
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::SigningSecret;
 use crate::domain::target_url::TargetUrl;
+use crate::domain::template::{Template, TemplateKind};
+use crate::domain::templates::{HeaderTemplates, Templates};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
@@ -28,18 +33,19 @@ pub const ACCOUNT: &str = "key, account_id, email, name, website, token_hint, cr
 pub const DESTINATION: &str = "d.key, d.destination_id, a.key, a.account_id, d.url, d.http_method, d.headers,
     d.retry_schedule, d.timeout_ms, d.max_concurrency, d.secret, d.old_secret, d.old_secret_until, d.paused_reason,
     d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at, d.rate_limit,
-    d.ordering, d.on_exhausted";
+    d.ordering, d.on_exhausted, d.event_types, d.filter, d.body_template, d.header_templates";
 
 /// Columns that [`delivery`] reads, of the tables in [`DELIVERY_TABLES`].
 pub const DELIVERY: &str = "v.id, v.event_id, d.destination_id, a.account_id, v.state, v.attempt_count, v.status_code,
-    v.error, v.next_attempt_at, e.received_at, v.last_attempt_at";
+    v.error, v.next_attempt_at, e.received_at, v.last_attempt_at, t.name";
 
 /// The tables of [`DELIVERY`]. `CROSS JOIN` fixes their order, so that SQLite starts with the delivery. Rows of deleted
 /// accounts and destinations are hidden.
 pub const DELIVERY_TABLES: &str = "delivery v
     CROSS JOIN event e ON e.id = v.event_id
     CROSS JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
-    CROSS JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL";
+    CROSS JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL
+    LEFT JOIN event_type t ON t.event_id = v.event_id";
 
 /// Returns all rows of a query.
 pub fn all<T>(
@@ -92,6 +98,34 @@ fn word_or_null<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<Op
     if row.get_ref(column)? == ValueRef::Null { Ok(None) } else { word(row, column).map(Some) }
 }
 
+/// Reads a column with the type of an event, or NULL.
+pub fn event_type(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<EventType>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map(EventType::from_stored))
+}
+
+/// Reads two columns with a destination's event types and filter.
+pub fn conditions(row: &Row<'_>, first: usize) -> rusqlite::Result<Conditions> {
+    let event_types = match row.get_ref(first)?.as_str_or_null()? {
+        Some(text) => Some(parsed(row, first, EventTypePatterns::from_json(text))?),
+        None => None,
+    };
+    let filter = match row.get_ref(first + 1)?.as_str_or_null()? {
+        Some(text) => Some(parsed(row, first + 1, Filter::parse(text).ok())?),
+        None => None,
+    };
+    Ok(Conditions { event_types, filter })
+}
+
+/// Reads two columns with a destination's templates. They are compiled when they are first used.
+fn templates(row: &Row<'_>, first: usize) -> rusqlite::Result<Templates> {
+    let body = row.get_ref(first)?.as_str_or_null()?;
+    let headers = row.get_ref(first + 1)?.as_str_or_null()?;
+    Ok(Templates {
+        body: body.map(|source| Template::from_stored(source, TemplateKind::Body)),
+        headers: headers.map(HeaderTemplates::from_json).unwrap_or_default(),
+    })
+}
+
 /// Reads a column with the HTTP method of a destination.
 pub fn method(row: &Row<'_>, column: usize) -> rusqlite::Result<HttpMethod> {
     parsed(row, column, row.get::<_, String>(column)?.parse().ok())
@@ -142,6 +176,8 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
             rate_limit: word_or_null(row, 19)?,
             ordering: word(row, 20)?,
             on_exhausted: word(row, 21)?,
+            conditions: conditions(row, 22)?,
+            templates: templates(row, 24)?,
         },
         secrets: SigningSecrets { current: SigningSecret::from_bytes(row.get(10)?), previous },
         pause,
@@ -168,6 +204,7 @@ pub fn delivery(row: &Row<'_>, memory: &Memory) -> rusqlite::Result<Delivery> {
         event_id: EventId(row.get(1)?),
         destination_id: DestinationId::from_stored(row.get(2)?),
         account_id: AccountId::from_stored(row.get(3)?),
+        event_type: event_type(row, 11)?,
         state,
         attempt_count: row.get(5)?,
         status_code: row.get(6)?,
@@ -181,7 +218,8 @@ pub fn delivery(row: &Row<'_>, memory: &Memory) -> rusqlite::Result<Delivery> {
     })
 }
 
-/// Reads an attempt from the columns `number, at, duration_ms, status_code, error, detail, body, body_truncated`.
+/// Reads an attempt from the columns `number, at, duration_ms, status_code, error, detail, body, body_truncated`, and
+/// from the body that a template made and whether that was longer.
 pub fn attempt(row: &Row<'_>) -> rusqlite::Result<LoggedAttempt> {
     let error: Option<String> = row.get(4)?;
     Ok(LoggedAttempt {
@@ -196,6 +234,10 @@ pub fn attempt(row: &Row<'_>) -> rusqlite::Result<LoggedAttempt> {
         detail: row.get(5)?,
         body: row.get(6)?,
         body_truncated: row.get(7)?,
+        made_body: match row.get(8)? {
+            Some(bytes) => Some(LoggedBody { bytes, truncated: row.get(9)? }),
+            None => None,
+        },
     })
 }
 

@@ -226,6 +226,7 @@ impl PayloadWalk<'_> {
                 matches.events.push(Event {
                     id,
                     account_id: AccountId::from_stored(account_id),
+                    event_type: rows::event_type(row, 4).map_err(sql)?,
                     received_at: rows::time(row, 1).map_err(sql)?,
                     payload_bytes: document.len() as u64,
                     deliveries,
@@ -237,12 +238,12 @@ impl PayloadWalk<'_> {
 
     fn query(&self) -> &'static str {
         if self.account.is_some() {
-            return "SELECT e.id, e.received_at, a.account_id, e.payload FROM event e INDEXED BY event_by_account
-                 LEFT JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
+            return "SELECT e.id, e.received_at, a.account_id, e.payload, t.name FROM event e INDEXED BY event_by_account
+                 LEFT JOIN event_type t ON t.event_id = e.id LEFT JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
                  WHERE e.account_key = ?2 AND e.id < ?1 ORDER BY e.id DESC";
         }
-        "SELECT e.id, e.received_at, a.account_id, e.payload FROM event e NOT INDEXED
-         LEFT JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
+        "SELECT e.id, e.received_at, a.account_id, e.payload, t.name FROM event e NOT INDEXED
+         LEFT JOIN event_type t ON t.event_id = e.id LEFT JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
          WHERE e.id < ?1 ORDER BY e.id DESC"
     }
 

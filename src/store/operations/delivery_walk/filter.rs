@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use crate::domain::delivery::DeliveryState;
+use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DestinationId, EventId};
 use crate::domain::time::Timestamp;
 use crate::error::{Kind, Result};
@@ -17,6 +18,8 @@ pub struct DeliveryFilter {
     pub destination_id: Option<DestinationId>,
     /// Deliveries of this event.
     pub event_id: Option<EventId>,
+    /// Deliveries of events of this type.
+    pub event_type: Option<EventType>,
     /// Deliveries in this state.
     pub state: Option<DeliveryState>,
     /// Deliveries whose last attempt was answered with this status.
@@ -35,6 +38,8 @@ pub struct Wanted {
     pub destination: Option<ToDestination>,
     /// Id of the event.
     pub event: Option<i64>,
+    /// Type of the event.
+    pub event_type: Option<EventType>,
     /// Number of the state in the file.
     pub state: Option<i64>,
     /// Status that answered the last attempt.
@@ -63,6 +68,7 @@ pub fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Optio
         account: None,
         destination: None,
         event: filter.event_id.map(|id| id.0),
+        event_type: filter.event_type.clone(),
         state: filter.state.map(DeliveryState::code),
         status: filter.status_code,
         since: filter.since,

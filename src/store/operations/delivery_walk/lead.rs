@@ -1,9 +1,10 @@
 //! Chooses the index that leads a walk over deliveries. There are indexes of rare rows (a state other than succeeded, a
-//! status other than 2xx) and of an account's events. A destination has no index: its account's events lead. If several
+//! status other than 2xx), of an account's events, and of the events of a type. A destination has no index: its account's events lead. If several
 //! indexes have all deliveries that match, the one leads whose rows reach furthest back. So a page is full if the
 //! deliveries that match are rare in any of them.
 
 use rusqlite::Connection;
+use rusqlite::types::Value;
 
 use super::filter::{ToDestination, Wanted};
 use crate::domain::delivery::DeliveryState;
@@ -23,7 +24,7 @@ pub struct Walk {
     /// values of `lead`.
     pub query: String,
     /// Values of the query.
-    pub lead: Vec<i64>,
+    pub lead: Vec<Value>,
     /// No delivery that matches has a lower id.
     pub from: i64,
 }
@@ -43,7 +44,7 @@ impl Candidate {
     /// The id at which a page would have read all the rows that it may. `None` if it may read the whole walk.
     fn reach(&self, connection: &Connection, before: i64, since: i64) -> Result<Option<i64>> {
         let query = format!("{} LIMIT 1 OFFSET ?4", self.ids);
-        let params = (before, since.max(self.walk.from), self.walk.lead[0], MAX_WALK_ROWS / self.rows_each.max(1));
+        let params = (before, since.max(self.walk.from), &self.walk.lead[0], MAX_WALK_ROWS / self.rows_each.max(1));
         rows::first(connection, &query, params, |row| row.get(0))
     }
 }
@@ -78,7 +79,7 @@ pub fn candidates(connection: &Connection, wanted: &Wanted) -> Result<Vec<Candid
         (None, Some(account)) => Some(by_account(connection, account)?),
         (None, None) => None,
     };
-    Ok([by_status(wanted), by_state(wanted), events].into_iter().flatten().collect())
+    Ok([by_status(wanted), by_state(wanted), by_type(wanted), events].into_iter().flatten().collect())
 }
 
 fn by_status(wanted: &Wanted) -> Option<Candidate> {
@@ -98,8 +99,29 @@ fn rare(index: &str, condition: &str, value: i64) -> Candidate {
     let rows =
         format!("FROM delivery v INDEXED BY {index} WHERE {condition} AND v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC");
     let query = format!("SELECT v.id, v.event_id, {COLUMNS} {rows}");
-    let walk = Walk { query, lead: vec![value], from: 0 };
+    let walk = Walk { query, lead: vec![value.into()], from: 0 };
     Candidate { walk, ids: format!("SELECT v.id {rows}"), rows_each: 1 }
+}
+
+/// The walk along the events of a type. An event of the type whose deliveries are for others counts as a row read, so
+/// the walk stays bounded.
+fn by_type(wanted: &Wanted) -> Option<Candidate> {
+    let event_type = Value::from(wanted.event_type.as_ref()?.as_str().to_owned());
+    let (join, destination) = match &wanted.destination {
+        Some(destination) => ("LEFT JOIN", Some(destination)),
+        None => ("CROSS JOIN", None),
+    };
+    let only = destination.map_or("", |_| "AND v.destination_key = ?4");
+    let query = format!(
+        "SELECT coalesce(v.id, t.event_id), t.event_id, {COLUMNS} FROM event_type t INDEXED BY event_type_by_name
+         {join} delivery v INDEXED BY delivery_by_event ON v.event_id = t.event_id {only} AND v.id < ?1
+         WHERE t.name = ?3 AND t.event_id < ?1 AND t.event_id >= ?2 ORDER BY t.event_id DESC, v.destination_key DESC"
+    );
+    let ids = "SELECT t.event_id FROM event_type t INDEXED BY event_type_by_name
+         WHERE t.name = ?3 AND t.event_id < ?1 AND t.event_id >= ?2 ORDER BY t.event_id DESC";
+    let lead = [event_type].into_iter().chain(destination.map(|one| one.key.into())).collect();
+    let from = destination.map_or(0, |one| one.first_id);
+    Some(Candidate { walk: Walk { query, lead, from }, ids: ids.to_owned(), rows_each: 1 })
 }
 
 /// The ids of an account's events.
@@ -115,7 +137,8 @@ fn by_destination(destination: &ToDestination) -> Candidate {
          ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
          WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC"
     );
-    let walk = Walk { query, lead: vec![destination.account, destination.key], from: destination.first_id };
+    let walk =
+        Walk { query, lead: vec![destination.account.into(), destination.key.into()], from: destination.first_id };
     Candidate { walk, ids: EVENTS.to_owned(), rows_each: 1 }
 }
 
@@ -130,7 +153,7 @@ fn by_account(connection: &Connection, account: i64) -> Result<Candidate> {
     // An event has a delivery for each destination that the account had.
     let count = "SELECT count(*) FROM destination INDEXED BY destination_by_account WHERE account_key = ?1";
     let rows_each = rows::first(connection, count, [account], |row| row.get(0))?.unwrap_or(1);
-    let walk = Walk { query, lead: vec![account], from: 0 };
+    let walk = Walk { query, lead: vec![account.into()], from: 0 };
     Ok(Candidate { walk, ids: EVENTS.to_owned(), rows_each })
 }
 
@@ -142,7 +165,7 @@ pub fn alone(wanted: &Wanted) -> Walk {
             "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v INDEXED BY delivery_by_event
              WHERE v.event_id = ?3 AND v.id < ?1 AND v.id >= ?2 ORDER BY v.destination_key DESC"
         );
-        return Walk { query, lead: vec![event], from: 0 };
+        return Walk { query, lead: vec![event.into()], from: 0 };
     }
     let query = format!(
         "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v NOT INDEXED

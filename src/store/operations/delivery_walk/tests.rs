@@ -1,5 +1,6 @@
 use super::lead::{alone, candidates, choose};
 use super::*;
+use crate::domain::event_type::EventType;
 use crate::domain::time::Timestamp;
 use crate::store::operations::fixture::{Fixture, at};
 use filter::ToDestination;
@@ -7,7 +8,7 @@ use filter::ToDestination;
 /// Every combination of conditions. States and statuses are pending, succeeded and exhausted ones.
 fn every_wanted() -> Vec<Wanted> {
     let mut all = Vec::new();
-    for bits in 0..32u8 {
+    for bits in 0..64u8 {
         let on = |bit: u8| bits & (1 << bit) != 0;
         for (state, status) in [(0, 500), (1, 200), (2, 404)] {
             all.push(Wanted {
@@ -16,6 +17,7 @@ fn every_wanted() -> Vec<Wanted> {
                 event: on(2).then_some(1),
                 state: on(3).then_some(state),
                 status: on(4).then_some(status),
+                event_type: on(5).then(|| EventType::from_stored("order.paid")),
                 since: None,
                 until: None,
             });
@@ -34,10 +36,10 @@ fn every_walk(connection: &Connection, wanted: &Wanted) -> Vec<Walk> {
 fn no_list_sorts_or_scans_a_table_that_its_order_does_not_come_from() {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(crate::store::file::schema::SCHEMA).unwrap();
-    let plan = |query: &str, lead: &[i64]| -> Vec<String> {
+    let plan = |query: &str, lead: &[Value]| -> Vec<String> {
         let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
-        let params = params_from_iter([i64::MAX, 0].iter().chain(lead));
-        explain.query_map(params, |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect()
+        let params: Vec<Value> = [i64::MAX, 0].map(Value::from).into_iter().chain(lead.iter().cloned()).collect();
+        explain.query_map(params_from_iter(params), |row| row.get(3)).unwrap().map(rusqlite::Result::unwrap).collect()
     };
     for wanted in every_wanted() {
         for Walk { query, lead, .. } in every_walk(&connection, &wanted) {
@@ -87,6 +89,9 @@ async fn whichever_index_leads_the_same_deliveries_are_found_in_the_same_order()
     let (from, to) = (at(40), at(120));
     fixture
         .step(move |tx| {
+            let types = "INSERT INTO event_type (event_id, name)
+                 SELECT id, iif(id / 3 % 2, 'order.paid', 'order.open') FROM event WHERE id % 3 > 0";
+            assert!(tx.run(types, [])? > 50);
             for mut wanted in every_wanted() {
                 wanted.event = None;
                 for times in [(None, None), (Some(from), None), (None, Some(to)), (Some(from), Some(to))] {
@@ -149,11 +154,13 @@ fn by_force(connection: &Connection, wanted: &Wanted, only: Only) -> Vec<i64> {
         "SELECT v.id FROM delivery v JOIN event e ON e.id = v.event_id
          WHERE (?1 IS NULL OR e.account_key = ?1) AND (?2 IS NULL OR v.destination_key = ?2)
          AND (?3 IS NULL OR v.state = ?3) AND (?4 IS NULL OR v.status_code = ?4)
-         AND (?5 IS NULL OR e.received_at >= ?5) AND (?6 IS NULL OR e.received_at < ?6) AND {only} ORDER BY v.id DESC"
+         AND (?5 IS NULL OR e.received_at >= ?5) AND (?6 IS NULL OR e.received_at < ?6)
+         AND (?7 IS NULL OR ?7 = (SELECT name FROM event_type WHERE event_id = e.id)) AND {only} ORDER BY v.id DESC"
     );
     let destination = wanted.destination.as_ref().map(|destination| destination.key);
     let (since, until) = (wanted.since.map(Timestamp::millis), wanted.until.map(Timestamp::millis));
-    let params = (wanted.account, destination, wanted.state, wanted.status, since, until);
+    let event_type = wanted.event_type.as_ref().map(EventType::as_str);
+    let params = (wanted.account, destination, wanted.state, wanted.status, since, until, event_type);
     rows::all(connection, &query, params, |row| row.get(0)).unwrap()
 }
 
@@ -168,6 +175,7 @@ async fn what_is_deleted_is_passed_over() {
         account: None,
         destination: None,
         event: None,
+        event_type: None,
         state,
         status,
         since: None,

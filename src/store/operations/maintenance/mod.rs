@@ -5,6 +5,7 @@
 //!
 //! The loops themselves are in `app`. What callers wait for does not belong here.
 
+mod beside;
 pub mod pace;
 pub mod removal;
 pub mod retention;

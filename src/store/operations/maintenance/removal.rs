@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::beside;
 use super::pace::IDLE;
 use crate::domain::delivery::DeliveryState;
 use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
-use crate::store::operations::{manual_actions, rows};
+use crate::store::operations::rows;
 
 /// Most rows that one write request deletes, not counting rows that cascade from them. Bounds how long callers wait.
 pub const MAX_ROWS: usize = 50;
@@ -128,7 +129,7 @@ fn remove_deliveries(tx: &mut Transaction<'_>, deliveries: Vec<i64>) -> Result<V
 
 /// Deletes a delivery. Returns whether it was pending.
 fn remove_delivery(tx: &mut Transaction<'_>, delivery: i64) -> Result<bool> {
-    manual_actions::remove_range(tx, delivery, delivery + 1)?;
+    beside::remove(tx, delivery, delivery + 1)?;
     let state = "DELETE FROM delivery WHERE id = ?1 RETURNING state";
     let was_pending = tx.row(state, [delivery], |row| Ok(row.get::<_, i64>(0)? == DeliveryState::Pending.code()))?;
     let was_pending = was_pending == Some(true);
@@ -165,6 +166,7 @@ fn remove_from_account(tx: &mut Transaction<'_>, key: i64) -> Result<()> {
         if room == 0 {
             return Ok(());
         }
+        beside::remove(tx, *event, event + 1)?;
         tx.run("DELETE FROM event WHERE id = ?1", [event])?;
         room -= 1;
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::beside;
 use super::pace::{IDLE, Pace, STEP_TIME, after};
 use super::walk::{self, Age, Piece, Place};
 use crate::domain::ids::sequence_time;
@@ -15,7 +16,6 @@ use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::memory::late::LateEvents;
-use crate::store::operations::manual_actions;
 
 /// Time until the next turn after one that deleted all that was old. More events grow old meanwhile: the more are
 /// deleted together, the more of them share a page.
@@ -260,7 +260,7 @@ fn take(tx: &mut Transaction<'_>, pieces: &[Piece], time: Duration) -> Result<Do
         if walk::is_pending(tx.connection(), *first, *end)? {
             break;
         }
-        manual_actions::remove_range(tx, *first, *end)?;
+        beside::remove(tx, *first, *end)?;
         done.rows += tx.run(DELETE_DELIVERIES, (first, end))?;
         done.rows += tx.run(DELETE_EVENTS, (first, end))?;
         done.pieces += 1;

@@ -16,7 +16,15 @@ impl Fixture {
         FinishedAttempt {
             delivery,
             destination: self.destination.key,
-            attempt: Some(Attempt { at, duration, outcome, detail: None, body, body_truncated: false }),
+            attempt: Some(Attempt {
+                at,
+                duration,
+                outcome,
+                detail: None,
+                body,
+                body_truncated: false,
+                made_body: None,
+            }),
             outcome,
             held: None,
             retry_step: 0,

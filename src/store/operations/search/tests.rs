@@ -21,7 +21,7 @@ impl Fixture {
 
     async fn send(&self, key: AccountKey, document: &str) -> EventId {
         let payload = Document::from(document.as_bytes());
-        let event = IncomingEvent { account: key, payload, idempotency_key: None };
+        let event = IncomingEvent { account: key, payload, idempotency_key: None, may_use_reserve: false };
         self.store.accept_event(event, false, at(5)).await.unwrap().event_id
     }
 

@@ -4,7 +4,7 @@ use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
 use crate::domain::ids::{DeliveryId, EventId};
 use crate::store::file::schema::SCHEMA;
-use crate::store::operations::events::AcceptedEvent;
+use crate::store::operations::accept::AcceptedEvent;
 use crate::store::operations::fixture::{Fixture, at};
 use crate::store::operations::maintenance::tests::Upkeep;
 
@@ -90,7 +90,7 @@ impl Fixture {
 
     async fn repeat(&self, key: &str, now: Timestamp) -> AcceptedEvent {
         let payload = Document::from(b"{}".as_slice());
-        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: Some(key.parse().unwrap()) };
+        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: Some(key.parse().unwrap()), may_use_reserve: false };
         self.store.accept_event(event, false, now).await.unwrap()
     }
 }
