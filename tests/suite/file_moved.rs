@@ -124,6 +124,23 @@ fn what_a_log_held_that_was_removed_is_in_the_file_after_the_stop() {
 }
 
 #[test]
+fn a_log_that_was_removed_is_saved_at_the_stop_also_while_another_program_reads() {
+    let mut case = Case::new();
+    case.push_one();
+    // SQLite copies a log when its last connection closes, and this one stays open.
+    let reader = Connection::open(case.server.setup().database_path()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM event").unwrap();
+    std::fs::remove_file(case.server.companion("-wal")).unwrap();
+    case.wait_for_log("nothing is stored any more");
+    case.server.terminate();
+    drop(reader);
+    case.server.start_again();
+    let events = case.server.client().all(&format!("/v1/accounts/{}/events", case.account.id));
+    assert_eq!(events.len(), case.accepted);
+    assert_eq!(case.push(), 202);
+}
+
+#[test]
 fn companions_lie_beside_the_file_that_a_link_leads_to() {
     let setup = Setup::guarded();
     let folder = setup.folder().join("data");

@@ -2,6 +2,7 @@
 //! answers all callers (group commit). So nobody in this process meets a locked database, and callers share the cost of
 //! an fsync. How much goes together is decided in `commit`, and business steps are in `operations`.
 
+mod closing;
 pub mod reopen;
 
 use std::collections::VecDeque;
@@ -336,7 +337,8 @@ impl Thread {
 
     fn checkpoint_failed(&mut self, failure: &Error) {
         self.log_failure(failure, 0);
-        if failure.is_unavailable(Unavailable::Io) {
+        // A removed WAL is open in this connection alone, and no other could be opened.
+        if failure.is_unavailable(Unavailable::Io) && self.held.lost() != Some(Lost::Log) {
             // The fsync of the file may have failed, so the connection is not trusted.
             self.connection = None;
         }
@@ -351,30 +353,8 @@ impl Thread {
                 "outcomes could not be written; those deliveries are sent again"
             );
         }
-        let Self { held, mut marker, checkpointer, connection, .. } = self;
-        drop(checkpointer);
-        let again = || held.check().and_then(|()| reopen::reopen(&held)).inspect_err(log_wal_stays).ok();
-        // If the connection cannot be opened again, all is still in the WAL, and the next start goes on from there.
-        let Some(connection) = connection.or_else(again) else { return };
-        let closed = marker.commit(&connection, &held, false);
-        match closed.and_then(|()| opening::keep_log(&connection, false).map_err(super::error::sql)) {
-            Ok(()) => {
-                drop(connection);
-                opening::leave_alone(&held);
-            }
-            Err(error) => {
-                log_wal_stays(&error);
-                if held.lost().is_none() {
-                    // Another program may hold the write lock; a checkpoint needs no write lock.
-                    let all = wal::checkpoint(&connection).and_then(|_| wal::state(&connection));
-                    let told = all.and_then(|log| match log.frames == log.checkpointed {
-                        true => marker.close_in_file(&held),
-                        false => Ok(()),
-                    });
-                    let _ = told.inspect_err(log_wal_stays);
-                }
-            }
-        }
+        drop(self.checkpointer);
+        closing::close(&self.held, self.marker, self.connection);
     }
 }
 
@@ -391,11 +371,6 @@ fn checkpoint_all(connection: &Connection, marker: &mut Marker, held: &HeldFile)
         return checked;
     }
     if moved < wal::pages() { Ok(()) } else { marker.prepare(connection, held) }
-}
-
-/// Logs why the WAL stays beside the database after the stop.
-fn log_wal_stays(error: &Error) {
-    tracing::warn!(error = error.detail(), "the log stays beside the database, and belongs to it");
 }
 
 /// Runs all requests and outcomes, then `COMMIT`. What else arrives for this transaction is appended to `requests` and
