@@ -116,6 +116,8 @@ mod tests {
             network: Arc::new(NetworkPolicy::dev(Vec::new())),
             trust: Trust::default(),
             clock,
+            memory: MemoryBudget::default(),
+            max_body: 1 << 20,
         };
         let mut engine = Engine::start(options, store.clone(), handle.clone(), messages).unwrap();
         let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -134,6 +136,7 @@ mod tests {
                 account: account.key,
                 payload: Document::from(b"{}".as_slice()),
                 idempotency_key: None,
+                may_use_reserve: false,
             };
             store.accept_event(event, false, now).await.unwrap();
         });

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::sending::tls::trust::Trust;
+use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::retry::RetrySchedule;
 
@@ -27,4 +28,8 @@ pub struct EngineOptions {
     pub trust: Trust,
     /// The clock of due times.
     pub clock: Clock,
+    /// Memory for bodies that templates make.
+    pub memory: MemoryBudget,
+    /// Longest body that a template may make, in bytes.
+    pub max_body: usize,
 }

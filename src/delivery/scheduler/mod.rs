@@ -25,7 +25,7 @@ use super::options::EngineOptions;
 use super::sending::connections::DestinationConnections;
 use super::sending::resolver::GuardedResolver;
 use super::workers::batch::Run;
-use super::workers::deliver::WorkerContext;
+use super::workers::context::WorkerContext;
 use super::workers::threads::Workers;
 use crate::delivery::limits::{AFTER_CUT, MAX_TESTS, TICK};
 use crate::domain::destination::Destination;
@@ -121,6 +121,8 @@ impl Scheduler {
             retry_schedule: options.retry_schedule.clone(),
             timeout: options.timeout,
             pause_after: options.pause_after,
+            memory: options.memory.clone(),
+            max_body: options.max_body,
         };
         let outside = Outside { context: Arc::new(context), workers, refills, engine, clock: options.clock };
         let limits = Limits { workers: options.workers, destination_concurrency: options.destination_concurrency };

@@ -15,8 +15,7 @@ use super::transport::failure::Failure;
 use crate::delivery::clock;
 use crate::domain::delivery::{Attempt, ErrorClass, LOGGED_BODY_BYTES, Outcome};
 use crate::domain::destination::{Destination, HttpMethod};
-use crate::domain::ids::EventId;
-use crate::domain::outgoing::{self, Content};
+use crate::domain::outgoing::{self, Content, OutgoingEvent};
 use crate::domain::retry;
 
 /// Most bytes of a response's body that are read. A body up to this limit is read to its end, so that the connection
@@ -106,14 +105,6 @@ impl RequestTemplate {
     }
 }
 
-/// What is sent.
-pub struct Request<'a> {
-    /// The id by which receivers recognise a repeated request.
-    pub event: EventId,
-    /// The document, byte for byte as it was accepted.
-    pub document: &'a [u8],
-}
-
 /// Why no request was made.
 #[derive(Debug)]
 pub struct RequestNotSent(pub String);
@@ -125,24 +116,24 @@ pub struct RequestNotSent(pub String);
 /// # Errors
 /// The URL of a GET would be too long.
 pub fn send(
-    request: &Request<'_>,
+    event: &OutgoingEvent<'_>,
     line: &Session<'_>,
     fallback: &dyn Fn(Duration) -> Option<Client>,
 ) -> Result<Attempt, RequestNotSent> {
     let client = line.client;
-    let content = Content::of(&client.destination.fields, request.document)
+    let content = Content::of(&client.destination.fields, event.document)
         .map_err(|too_long| RequestNotSent(format!("the URL would have {} bytes", too_long.0)))?;
     let at = clock::wall();
     let started = Instant::now();
     line.lease.begin();
-    let mut answer = call(request.event, &content, line);
+    let mut answer = call(event, &content, line);
     let stale = answer.as_ref().is_err_and(|error| Failure::of(error).is_some_and(|failure| failure.stale));
     if stale {
         let left = client.timeout.saturating_sub(started.elapsed());
         if !left.is_zero()
             && let Some(fallback) = fallback(left)
         {
-            answer = call(request.event, &content, &fallback.session(false));
+            answer = call(event, &content, &fallback.session(false));
         }
     }
     let came = match answer.map(read) {
@@ -162,6 +153,7 @@ pub fn send(
         detail: came.flaw.map(short),
         body: came.body,
         body_truncated: came.truncated,
+        made_body: None,
     })
 }
 
@@ -207,10 +199,16 @@ fn flaw(error: &ureq::Error, came: usize, said: Option<u64>) -> String {
 }
 
 /// Signs and sends the request.
-fn call(event: EventId, content: &Content<'_>, line: &Session<'_>) -> Result<Response<Body>, ureq::Error> {
+fn call(event: &OutgoingEvent<'_>, content: &Content<'_>, line: &Session<'_>) -> Result<Response<Body>, ureq::Error> {
     let (client, agent) = (line.client, line.lease.agent());
     let head = client.head.as_ref().map_err(|_| ureq::Error::BadUri("it or a header is not valid".to_owned()))?;
     let mut headers = head.headers.clone();
+    for (name, value) in event.made_headers {
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).map_err(http::Error::from)?,
+            HeaderValue::from_str(value).map_err(http::Error::from)?,
+        );
+    }
     for (name, value) in outgoing::webhook_headers(&client.destination, event, content, clock::wall()) {
         headers.append(HeaderName::from_static(name), HeaderValue::try_from(value).map_err(http::Error::from)?);
     }
@@ -270,7 +268,7 @@ fn classify(error: &ureq::Error) -> (ErrorClass, String) {
 }
 
 /// Shortens a description to the 300 characters that the log keeps.
-fn short(mut detail: String) -> String {
+pub fn short(mut detail: String) -> String {
     if let Some((end, _)) = detail.char_indices().nth(300) {
         detail.truncate(end);
     }

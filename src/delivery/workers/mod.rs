@@ -2,6 +2,8 @@
 //! outcomes. Who sends next is decided in `scheduler`, not here.
 
 pub mod batch;
+pub mod context;
 pub mod deliver;
 pub mod job;
+mod shape;
 pub mod threads;

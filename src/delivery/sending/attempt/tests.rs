@@ -5,8 +5,9 @@ use std::thread;
 use super::*;
 use crate::delivery::sending::resolver::GuardedResolver;
 use crate::delivery::sending::tls::trust::Trust;
+use crate::domain::event_type::EventType;
 use crate::domain::headers::Headers;
-use crate::domain::ids::DestinationKey;
+use crate::domain::ids::{DestinationKey, EventId};
 use crate::domain::network::NetworkPolicy;
 use crate::domain::outgoing::OutgoingRequest;
 use crate::domain::secret::SigningSecret;
@@ -62,11 +63,12 @@ fn exchange(method: HttpMethod, own: Headers, document: &[u8]) -> (Vec<u8>, Vec<
     let connections = DestinationConnections::new(resolver, Trust::default());
     let client = Client::isolated(&connections, Arc::new(destination.clone()), Duration::from_secs(10));
     let receiver = thread::spawn(move || receive(&listener));
-    let event = EventId(77);
-    let sent = send(&Request { event, document }, &client.session(false), &|_| None).unwrap();
+    let event_type = EventType::from_stored("order.paid");
+    let event = OutgoingEvent { id: EventId(77), event_type: Some(&event_type), document, made_headers: &[] };
+    let sent = send(&event, &client.session(false), &|_| None).unwrap();
     assert_eq!(sent.outcome.status(), Some(200), "{method}: {:?}", sent.detail);
     let received = receiver.join().unwrap();
-    let built = OutgoingRequest::build(&destination, event, document, timestamp(&received)).unwrap();
+    let built = OutgoingRequest::build(&destination, &event, timestamp(&received)).unwrap();
     let expected = written(&built, &origin);
     (received, expected)
 }

@@ -1,0 +1,124 @@
+//! Makes what templates of a destination make of an event, before it is sent. What templates may do is in
+//! `domain::template`.
+
+use super::context::WorkerContext;
+use super::job::Job;
+use crate::domain::delivery::LoggedBody;
+use crate::domain::destination::Destination;
+use crate::domain::document::Document;
+use crate::domain::event_type::EventType;
+use crate::domain::ids::EventId;
+use crate::domain::memory::{NoMemory, Reservation};
+use crate::domain::outgoing::OutgoingEvent;
+use crate::domain::shaping::{self, Made};
+use crate::domain::template::{TemplateContext, TemplateFailure, TemplateInput};
+use crate::domain::time::Timestamp;
+use crate::error::Error;
+
+/// What an event becomes for one request: the document as it came, or what templates made.
+#[derive(Default)]
+pub struct Shaped {
+    made: Made,
+    /// For the body that was made. Released once the request is over.
+    _memory: Option<Reservation>,
+}
+
+/// Why there is nothing to send.
+pub enum NotShaped {
+    /// The delivery was deleted in the meantime.
+    Gone,
+    /// A template failed for this event.
+    Failed(TemplateFailure),
+    /// There is no memory for what was made. The delivery stays pending and is read again later.
+    NoMemory,
+    /// The file cannot be read.
+    Unreadable(Error),
+}
+
+impl Shaped {
+    /// The event as it is sent.
+    pub fn event<'a>(&'a self, id: EventId, document: &'a Document) -> OutgoingEvent<'a> {
+        OutgoingEvent {
+            id,
+            event_type: document.event_type(),
+            document: self.made.body.as_deref().unwrap_or(document),
+            made_headers: &self.made.headers,
+        }
+    }
+
+    /// The beginning of the body, where a template made it.
+    pub fn logged_body(&self) -> Option<LoggedBody> {
+        self.made.body.as_deref().map(LoggedBody::of)
+    }
+}
+
+/// Shapes the event of a delivery by the destination's settings of now.
+///
+/// # Errors
+/// See [`NotShaped`].
+pub fn for_delivery(
+    context: &WorkerContext,
+    destination: &Destination,
+    job: &Job,
+    document: &Document,
+) -> Result<Shaped, NotShaped> {
+    if destination.fields.templates.are_empty() {
+        return Ok(Shaped::default());
+    }
+    let facts = context.store.attempt_facts(job.delivery).map_err(NotShaped::Unreadable)?.ok_or(NotShaped::Gone)?;
+    let delivery = job.delivery.to_string();
+    let input = Input { event: job.event, delivery: &delivery, received_at: facts.received_at, attempt: facts.attempt };
+    let made = make(destination, document, input, context.max_body).map_err(NotShaped::Failed)?;
+    let bytes = made.body.as_ref().map_or(0, Vec::len);
+    let memory = context.memory.reserve(bytes).map_err(|NoMemory| NotShaped::NoMemory)?;
+    Ok(Shaped { made, _memory: Some(memory) })
+}
+
+/// Shapes a test event. It belongs to no delivery, so templates see an id of nothing.
+///
+/// # Errors
+/// A template failed.
+pub fn for_test(
+    context: &WorkerContext,
+    destination: &Destination,
+    event: EventId,
+    now: Timestamp,
+    document: &Document,
+) -> Result<Shaped, TemplateFailure> {
+    if destination.fields.templates.are_empty() {
+        return Ok(Shaped::default());
+    }
+    let input = Input { event, delivery: "dlv_test", received_at: now, attempt: 1 };
+    let made = make(destination, document, input, context.max_body)?;
+    // A test is made by a person, one at a time, and needs no reservation.
+    Ok(Shaped { made, _memory: None })
+}
+
+/// What templates see besides the document.
+struct Input<'a> {
+    event: EventId,
+    delivery: &'a str,
+    received_at: Timestamp,
+    attempt: u32,
+}
+
+fn make(
+    destination: &Destination,
+    document: &Document,
+    input: Input<'_>,
+    max_bytes: usize,
+) -> Result<Made, TemplateFailure> {
+    let context = TemplateContext::new(
+        document.clone(),
+        &TemplateInput {
+            event_id: &input.event.to_string(),
+            event_type: document.event_type().map(EventType::as_str),
+            received_at: &input.received_at.to_string(),
+            account_id: destination.account_id.as_str(),
+            destination_id: destination.id.as_str(),
+            delivery_id: input.delivery,
+            attempt: input.attempt,
+        },
+    );
+    shaping::shape(&destination.fields, &context, max_bytes)
+}
