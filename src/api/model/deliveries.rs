@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::domain;
 use crate::domain::delivery::{DeliveryState, LoggedAttempt};
+use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::manual_action::ManualActionKind;
 use crate::domain::page::{Cursor, Page};
@@ -23,6 +24,8 @@ pub struct Delivery {
     pub destination_id: DestinationId,
     /// Id of the account that owns the event.
     pub account_id: AccountId,
+    /// Type of the event; null if the event has none.
+    pub event_type: Option<EventType>,
     /// State of the delivery.
     pub state: DeliveryState,
     /// Number of HTTP requests made so far for the delivery.
@@ -32,7 +35,7 @@ pub struct Delivery {
     pub status_code: Option<u16>,
     /// Why the last attempt failed, as one word; null if it succeeded or none was made. The words are `status` (a
     /// response other than 2xx), `timeout`, `connect`, `dns`, `tls`, `refused_address`, `reset`, `invalid_response`,
-    /// `invalid_request`, `url_too_long` and `cut` (the server itself stopped the attempt).
+    /// `invalid_request`, `url_too_long`, `template_failed` and `cut` (the server itself stopped the attempt).
     pub error: Option<String>,
     /// Time of the next attempt; null unless the delivery is pending. The attempt comes later if the destination is
     /// paused or delayed.
@@ -65,6 +68,11 @@ pub struct Attempt {
     pub response_body: String,
     /// True if the response body was longer than 16 KiB.
     pub response_body_truncated: bool,
+    /// First 16 KiB of the body that was sent, as text, if `body_template` made it. Otherwise null: the event's document
+    /// was sent as it came.
+    pub request_body: Option<String>,
+    /// True if the body that was sent was longer than 16 KiB. Null if `request_body` is null.
+    pub request_body_truncated: Option<bool>,
 }
 
 /// Something that was done manually with a delivery.
@@ -117,6 +125,7 @@ impl From<domain::delivery::Delivery> for Delivery {
             destination_id: delivery.destination_id,
             account_id: delivery.account_id,
             state: delivery.state,
+            event_type: delivery.event_type,
             attempt_count: delivery.attempt_count,
             status_code: delivery.status_code,
             error: delivery.error.map(|error| error.as_str().to_owned()),
@@ -138,6 +147,8 @@ impl From<LoggedAttempt> for Attempt {
             detail: attempt.detail,
             response_body: String::from_utf8_lossy(&attempt.body).into_owned(),
             response_body_truncated: attempt.body_truncated,
+            request_body_truncated: attempt.made_body.as_ref().map(|body| body.truncated),
+            request_body: attempt.made_body.map(|body| String::from_utf8_lossy(&body.bytes).into_owned()),
         }
     }
 }
@@ -154,6 +165,7 @@ impl From<domain::delivery::Attempt> for Attempt {
             detail: attempt.detail,
             body: attempt.body,
             body_truncated: attempt.body_truncated,
+            made_body: attempt.made_body,
         }
         .into()
     }
@@ -190,6 +202,7 @@ impl Example for Delivery {
             event_id: EventId(number),
             destination_id: DestinationId::from_stored("dst_kq3nB7vXcT0pL9sYw2RfE".to_owned()),
             account_id: AccountId::from_stored("acc_V1StGXR8_Z5jdHi6B-myT".to_owned()),
+            event_type: Some(EventType::from_stored("order.paid")),
             state: DeliveryState::Succeeded,
             attempt_count: 1,
             status_code: Some(200),
@@ -212,6 +225,8 @@ impl Example for Attempt {
             detail: None,
             response_body: "ok".to_owned(),
             response_body_truncated: false,
+            request_body: None,
+            request_body_truncated: None,
         }
     }
 }

@@ -12,15 +12,20 @@ use super::values::{DurationText, PairChanges, Pairs, ReplayState};
 use crate::api::request::body::FromBody;
 use crate::api::request::fields::{self, FieldErrors, Fields, boolean, parsed, text, whole};
 use crate::api::request::json_tree::Json;
+use crate::domain::conditions::Conditions;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::{
     DeliveryOrder, DestinationFields, DestinationPatch, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT, OnExhausted,
 };
+use crate::domain::event_type::EventTypePatterns;
+use crate::domain::filter::Filter;
 use crate::domain::headers::Headers;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::target_url::TargetUrl;
+use crate::domain::template::{Template, TemplateKind};
+use crate::domain::templates::{HeaderTemplates, Templates};
 use crate::domain::time::Timestamp;
 use crate::store::ReplayFilter;
 use crate::web::body::media_type::Accepts;
@@ -57,6 +62,22 @@ pub struct DestinationCreate {
     pub ordering: Option<DeliveryOrder>,
     /// What follows when a delivery is exhausted. If not given, `continue`.
     pub on_exhausted: Option<OnExhausted>,
+    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of characters.
+    /// An event must match one of them. If not given, all events, also those without a type.
+    #[oai(nullable, validator(min_items = 1, max_items = 50))]
+    pub event_types: Option<Vec<String>>,
+    /// Expression that is true for the events that the destination gets, such as `data.total > 100`. It is asked once,
+    /// when an event is accepted. If not given, all events.
+    #[oai(nullable, validator(min_length = 1, max_length = 4096))]
+    pub filter: Option<String>,
+    /// Template (Jinja) of the body that is sent in place of the event's document. Every value that it prints is JSON by
+    /// itself, such as `{"text": {{ data.name }}}`. If not given, the document as it came.
+    #[oai(nullable, validator(min_length = 1, max_length = 32768))]
+    pub body_template: Option<String>,
+    /// Templates of headers that are made for each event. Names follow the rules of `headers`, and none is in both. At
+    /// most 20. If not given, none.
+    #[oai(nullable)]
+    pub header_templates: Option<Pairs>,
 }
 
 /// All settings of a destination. Optional settings that are not given go back to the server's defaults.
@@ -91,6 +112,22 @@ pub struct DestinationReplace {
     pub ordering: Option<DeliveryOrder>,
     /// What follows when a delivery is exhausted. If not given, `continue`.
     pub on_exhausted: Option<OnExhausted>,
+    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of characters.
+    /// An event must match one of them. If not given, all events, also those without a type.
+    #[oai(nullable, validator(min_items = 1, max_items = 50))]
+    pub event_types: Option<Vec<String>>,
+    /// Expression that is true for the events that the destination gets, such as `data.total > 100`. It is asked once,
+    /// when an event is accepted. If not given, all events.
+    #[oai(nullable, validator(min_length = 1, max_length = 4096))]
+    pub filter: Option<String>,
+    /// Template (Jinja) of the body that is sent in place of the event's document. Every value that it prints is JSON by
+    /// itself, such as `{"text": {{ data.name }}}`. If not given, the document as it came.
+    #[oai(nullable, validator(min_length = 1, max_length = 32768))]
+    pub body_template: Option<String>,
+    /// Templates of headers that are made for each event. Names follow the rules of `headers`, and none is in both. At
+    /// most 20. If not given, none.
+    #[oai(nullable)]
+    pub header_templates: Option<Pairs>,
 }
 
 /// Changes to a destination (RFC 7396 merge patch). Settings that are not given do not change.
@@ -124,6 +161,23 @@ pub struct DestinationUpdate {
     pub ordering: Option<DeliveryOrder>,
     /// What follows when a delivery is exhausted.
     pub on_exhausted: Option<OnExhausted>,
+    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of characters.
+    /// An event must match one of them. `null` means all events, also those without a type.
+    #[oai(nullable, validator(min_items = 1, max_items = 50))]
+    pub event_types: Option<Vec<String>>,
+    /// Expression that is true for the events that the destination gets, such as `data.total > 100`. It is asked once,
+    /// when an event is accepted. `null` means all events.
+    #[oai(nullable, validator(min_length = 1, max_length = 4096))]
+    pub filter: Option<String>,
+    /// Template (Jinja) of the body that is sent in place of the event's document. Every value that it prints is JSON by
+    /// itself, such as `{"text": {{ data.name }}}`. `null` means the document as it came.
+    #[oai(nullable, validator(min_length = 1, max_length = 32768))]
+    pub body_template: Option<String>,
+    /// Templates of headers that are made for each event. Names follow the rules of `headers`, and none is in both. At
+    /// most 20. A string sets a header, and `null` removes
+    /// one; `null` in place of the object removes all.
+    #[oai(nullable)]
+    pub header_templates: Option<PairChanges>,
 }
 
 /// Which deliveries of a destination to send again. Without `state`, these are deliveries that succeeded, were
@@ -167,6 +221,33 @@ fn retry_schedule(value: Json) -> Result<RetrySchedule, FieldErrors> {
     wrong.and(RetrySchedule::new(delays))
 }
 
+pub fn event_types(value: Json) -> Result<EventTypePatterns, FieldErrors> {
+    let (patterns, wrong) = fields::list(value, "event_types", text)?;
+    wrong.and(EventTypePatterns::parse(patterns))
+}
+
+pub fn filter(value: Json) -> Result<Filter, FieldErrors> {
+    Ok(Filter::parse(&text(value)?).map_err(|error| error.to_string())?)
+}
+
+pub fn body_template(value: Json) -> Result<Template, FieldErrors> {
+    Ok(Template::parse(&text(value)?, TemplateKind::Body).map_err(|error| error.to_string())?)
+}
+
+pub fn header_templates(value: Json) -> Result<HeaderTemplates, FieldErrors> {
+    let (pairs, wrong) = fields::members(value, "header_templates", |name, value| Ok((name, text(value)?)))?;
+    wrong.and(HeaderTemplates::parse(pairs))
+}
+
+fn header_template_changes(value: Json) -> Result<Vec<(String, Option<String>)>, FieldErrors> {
+    let (changes, wrong) = fields::members(value, "header_templates", |name, value| match value {
+        Json::Null => Ok((name, None)),
+        value => Ok((name, Some(text(value)?))),
+    })?;
+    // Errors that do not depend on the destination's present templates are reported together with those of other fields.
+    wrong.and(HeaderTemplates::default().patched(changes.clone())).map(|_| changes)
+}
+
 fn timeout(value: Json) -> Result<Duration, FieldErrors> {
     whole(1, MAX_TIMEOUT.as_secs())(value).map(Duration::from_secs)
 }
@@ -187,6 +268,13 @@ fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<De
     let rate_limit = fields.optional("rate_limit", parsed);
     let ordering = fields.change("ordering", parsed);
     let on_exhausted = fields.change("on_exhausted", parsed);
+    let event_types = fields.optional("event_types", event_types);
+    let filter = fields.optional("filter", filter);
+    let body_template = fields.optional("body_template", body_template);
+    let header_templates = fields.optional("header_templates", header_templates);
+    if let (Some(headers), Some(Some(templates))) = (&headers, &header_templates) {
+        templates.overlap(headers).into_iter().for_each(|error| fields.add_error(&error.field, &error.message));
+    }
     Some(DestinationFields {
         url: url?,
         method: method?,
@@ -197,11 +285,15 @@ fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<De
         rate_limit: rate_limit?,
         ordering: ordering?.unwrap_or_default(),
         on_exhausted: on_exhausted?.unwrap_or_default(),
+        conditions: Conditions { event_types: event_types?, filter: filter? },
+        templates: Templates { body: body_template?, headers: header_templates?.unwrap_or_default() },
     })
 }
 
 impl FromBody for DestinationCreate {
     type Parsed = DestinationFields;
+
+    const COMPILES: bool = true;
 
     fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
         destination_fields(fields, network)
@@ -210,6 +302,8 @@ impl FromBody for DestinationCreate {
 
 impl FromBody for DestinationReplace {
     type Parsed = DestinationFields;
+
+    const COMPILES: bool = true;
 
     fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
         destination_fields(fields, network)
@@ -220,6 +314,7 @@ impl FromBody for DestinationUpdate {
     type Parsed = DestinationPatch;
 
     const ACCEPTS: Accepts = Accepts::MergePatch;
+    const COMPILES: bool = true;
 
     fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationPatch> {
         let url = fields.change("url", url(network));
@@ -231,6 +326,10 @@ impl FromBody for DestinationUpdate {
         let rate_limit = fields.clearable("rate_limit", parsed);
         let ordering = fields.change("ordering", parsed);
         let on_exhausted = fields.change("on_exhausted", parsed);
+        let event_types = fields.clearable("event_types", event_types);
+        let filter = fields.clearable("filter", filter);
+        let body_template = fields.clearable("body_template", body_template);
+        let header_templates = fields.clearable("header_templates", header_template_changes);
         Some(DestinationPatch {
             url: url?,
             method: method?,
@@ -241,6 +340,10 @@ impl FromBody for DestinationUpdate {
             rate_limit: rate_limit?,
             ordering: ordering?,
             on_exhausted: on_exhausted?,
+            event_types: event_types?,
+            filter: filter?,
+            body_template: body_template?,
+            header_templates: header_templates?,
         })
     }
 }
@@ -275,6 +378,10 @@ impl Example for DestinationCreate {
             rate_limit: None,
             ordering: None,
             on_exhausted: None,
+            event_types: None,
+            filter: None,
+            body_template: None,
+            header_templates: None,
         }
     }
 }
@@ -292,6 +399,10 @@ impl Example for DestinationReplace {
             rate_limit: None,
             ordering: None,
             on_exhausted: None,
+            event_types: None,
+            filter: None,
+            body_template: None,
+            header_templates: None,
         }
     }
 }
@@ -308,6 +419,10 @@ impl Example for DestinationUpdate {
             rate_limit: None,
             ordering: None,
             on_exhausted: None,
+            event_types: None,
+            filter: None,
+            body_template: None,
+            header_templates: None,
         }
     }
 }

@@ -44,6 +44,16 @@ pub struct Destination {
     pub ordering: DeliveryOrder,
     /// What follows when a delivery is exhausted.
     pub on_exhausted: OnExhausted,
+    /// Patterns of the types of events that the destination gets; `*` stands for any run of characters. Null means all
+    /// events, also those without a type.
+    pub event_types: Option<Vec<String>>,
+    /// Expression that is true for the events that the destination gets. Null means all events.
+    pub filter: Option<String>,
+    /// Template of the body that is sent in place of the event's document. Null means the document as it came.
+    pub body_template: Option<String>,
+    /// Templates of headers that are made for each event. In lists, those of headers that contain secrets are masked as
+    /// `********`. Null means none.
+    pub header_templates: Option<Pairs>,
     /// Whether deliveries to the destination are sent now.
     pub state: DestinationState,
     /// Why the destination is paused: `manual`, `gone` (a response with status 410), `failing` (only failures for the
@@ -85,10 +95,15 @@ impl Destination {
     /// The destination for lists: header values that contain secrets are masked.
     pub fn masked(destination: domain::destination::Destination) -> Self {
         let headers = Pairs(destination.fields.headers.masked());
-        Self::with_headers(destination, headers)
+        let templates = destination.fields.templates.headers.masked();
+        Self::with_headers(destination, headers, templates)
     }
 
-    fn with_headers(destination: domain::destination::Destination, headers: Pairs) -> Self {
+    fn with_headers(
+        destination: domain::destination::Destination,
+        headers: Pairs,
+        header_templates: Vec<(String, String)>,
+    ) -> Self {
         let fields = destination.fields;
         let delays = |schedule: RetrySchedule| schedule.delays().iter().copied().map(DurationText).collect();
         let seconds = |timeout: Duration| u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX);
@@ -104,6 +119,10 @@ impl Destination {
             rate_limit: fields.rate_limit,
             ordering: fields.ordering,
             on_exhausted: fields.on_exhausted,
+            event_types: fields.conditions.event_types.map(|types| types.iter().map(str::to_owned).collect()),
+            filter: fields.conditions.filter.map(|filter| filter.as_str().to_owned()),
+            body_template: fields.templates.body.map(|template| template.as_str().to_owned()),
+            header_templates: (!header_templates.is_empty()).then_some(Pairs(header_templates)),
             state: if destination.pause.is_some() { DestinationState::Paused } else { DestinationState::Active },
             paused_reason: destination.pause.map(|pause| pause.reason.to_string()),
             paused_at: destination.pause.map(|pause| pause.at),
@@ -119,7 +138,9 @@ impl From<domain::destination::Destination> for Destination {
     fn from(destination: domain::destination::Destination) -> Self {
         let pairs =
             destination.fields.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self::with_headers(destination, Pairs(pairs))
+        let templates = destination.fields.templates.headers.iter();
+        let templates = templates.map(|(name, template)| (name.to_owned(), template.as_str().to_owned())).collect();
+        Self::with_headers(destination, Pairs(pairs), templates)
     }
 }
 
@@ -150,6 +171,10 @@ impl Example for Destination {
             rate_limit: Rate::parse("10/s").ok(),
             ordering: DeliveryOrder::None,
             on_exhausted: OnExhausted::Continue,
+            event_types: Some(vec!["order.*".to_owned()]),
+            filter: Some("data.status == 'paid'".to_owned()),
+            body_template: Some(r#"{"text": {{ "Order " ~ data.order_id ~ " is paid" }}}"#.to_owned()),
+            header_templates: Some(Pairs(vec![("X-Order".to_owned(), "{{ data.order_id }}".to_owned())])),
             state: DestinationState::Active,
             paused_reason: None,
             paused_at: None,

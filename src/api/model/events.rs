@@ -8,12 +8,14 @@ use serde_json::value::RawValue;
 use super::deliveries::Delivery;
 use super::values::RawJson;
 use crate::domain;
+use crate::domain::conditions::SkipReason;
 use crate::domain::event::SAMPLE;
-use crate::domain::ids::{AccountId, EventId};
+use crate::domain::event_type::EventType;
+use crate::domain::ids::{AccountId, DestinationId, EventId};
 use crate::domain::page::{Cursor, Page};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::AcceptedEvent;
+use crate::store::{AcceptedEvent, MadeDeliveries};
 
 /// Receipt of an accepted document: the event and its deliveries are on disk.
 #[derive(Debug, Object, Serialize)]
@@ -23,12 +25,26 @@ pub struct EventReceipt {
     pub event_id: EventId,
     /// Id of the account that owns the event.
     pub account_id: AccountId,
+    /// Type of the event; null if the event has none.
+    pub event_type: Option<EventType>,
     /// Time when the event was received.
     pub received_at: Timestamp,
     /// True if the event was accepted before, with the same Idempotency-Key. The receipt then shows that first event.
     pub duplicate: bool,
-    /// One delivery for each destination of the account.
+    /// One delivery for each destination of the account that the event is for.
     pub deliveries: Vec<Delivery>,
+    /// Destinations of the account that the event is not for. Empty for a duplicate.
+    pub skipped: Vec<SkippedDestination>,
+}
+
+/// A destination that an event is not for, so that there is no delivery.
+#[derive(Debug, Object, Serialize)]
+#[oai(example)]
+pub struct SkippedDestination {
+    /// Id of the destination.
+    pub destination_id: DestinationId,
+    /// Why the event is not for the destination.
+    pub reason: SkipReason,
 }
 
 /// An event: one JSON document that was accepted.
@@ -39,11 +55,13 @@ pub struct Event {
     pub event_id: EventId,
     /// Id of the account that owns the event.
     pub account_id: AccountId,
+    /// Type of the event; null if the event has none.
+    pub event_type: Option<EventType>,
     /// Time when the event was received.
     pub received_at: Timestamp,
     /// Length of the event's JSON document in bytes.
     pub payload_bytes: u64,
-    /// One delivery for each destination that the account had when the event was received. Destinations deleted since
+    /// One delivery for each destination that the event was for when it was received. Destinations deleted since
     /// then are left out.
     pub deliveries: Vec<Delivery>,
 }
@@ -75,6 +93,7 @@ impl From<domain::event::Event> for Event {
         Self {
             event_id: event.id,
             account_id: event.account_id,
+            event_type: event.event_type,
             received_at: event.received_at,
             payload_bytes: event.payload_bytes,
             deliveries: event.deliveries.into_iter().map(Delivery::from).collect(),
@@ -107,17 +126,33 @@ impl EventReceipt {
         Self {
             event_id: accepted.event_id,
             account_id: accepted.account_id.clone(),
+            event_type: accepted.event_type.clone(),
             received_at: accepted.received_at,
             duplicate: accepted.duplicate,
             deliveries: deliveries.map(Delivery::from).collect(),
+            skipped: accepted.made.iter().flat_map(MadeDeliveries::skipped).map(SkippedDestination::from).collect(),
         }
     }
 }
 
 impl Example for EventReceipt {
     fn example() -> Self {
-        let Event { event_id, account_id, received_at, deliveries, .. } = Event::example();
-        Self { event_id, account_id, received_at, duplicate: false, deliveries }
+        let Event { event_id, account_id, event_type, received_at, deliveries, .. } = Event::example();
+        let skipped = vec![SkippedDestination::example()];
+        Self { event_id, account_id, event_type, received_at, duplicate: false, deliveries, skipped }
+    }
+}
+
+impl From<(&DestinationId, SkipReason)> for SkippedDestination {
+    fn from((destination, reason): (&DestinationId, SkipReason)) -> Self {
+        Self { destination_id: destination.clone(), reason }
+    }
+}
+
+impl Example for SkippedDestination {
+    fn example() -> Self {
+        let destination_id = DestinationId::from_stored("dst_T7cZ2mQ9aVr4Hn1KxLp8J".to_owned());
+        Self { destination_id, reason: SkipReason::EventType }
     }
 }
 
@@ -127,6 +162,7 @@ impl Example for Event {
         Self {
             event_id: delivery.event_id,
             account_id: delivery.account_id.clone(),
+            event_type: delivery.event_type.clone(),
             received_at: delivery.created_at,
             payload_bytes: SAMPLE.len() as u64,
             deliveries: vec![delivery],
@@ -157,6 +193,7 @@ mod tests {
         let event = domain::event::Event {
             id: EventId(1),
             account_id: AccountId::generate(),
+            event_type: None,
             received_at: Timestamp::EPOCH,
             payload_bytes: 0,
             deliveries: Vec::new(),

@@ -6,5 +6,6 @@ pub mod deliveries;
 pub mod destination_bodies;
 pub mod destinations;
 pub mod events;
+pub mod preview;
 pub mod server;
 pub mod values;

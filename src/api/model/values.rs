@@ -13,10 +13,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::domain::account::{AccountName, Email, Website};
+use crate::domain::conditions::SkipReason;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::{DeliveryOrder, HttpMethod, OnExhausted};
 use crate::domain::duration;
 use crate::domain::event::IdempotencyKey;
+use crate::domain::event_type::{self, EventType};
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::manual_action::ManualActionKind;
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT};
@@ -170,6 +172,13 @@ words!(
     "What follows for a destination when a delivery is exhausted. `continue`: its other deliveries go on. `pause`: the \
      destination is paused, and nothing is lost.",
     OnExhausted::ALL
+);
+words!(
+    SkipReason,
+    "SkipReason",
+    "Why an event is not for a destination. `event_type`: its type matches none of the destination's `event_types`. \
+     `filter`: the destination's `filter` is false for it.",
+    SkipReason::ALL
 );
 words!(
     DeliveryState,
@@ -336,6 +345,13 @@ impl fmt::Display for DurationText {
 }
 
 text!(DurationText, "duration", MetaSchema { pattern: Some("^[0-9]+(ms|s|m|h|d)$".to_owned()), ..string("1h") });
+
+// No pattern, as for ids; the first character is a letter or digit.
+text!(
+    EventType,
+    "event_type",
+    MetaSchema { min_length: Some(1), max_length: Some(event_type::MAX_LENGTH), ..string("order.paid") }
+);
 
 text!(Rate, "rate", MetaSchema { pattern: Some("^[0-9]{1,7}/[smh]$".to_owned()), ..string("10/s") });
 

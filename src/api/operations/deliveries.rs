@@ -12,6 +12,7 @@ use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{AcceptedJson, Long, OkJson};
 use crate::api::tags::Tag;
 use crate::domain::delivery::DeliveryState;
+use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::page::Cursor;
 use crate::domain::time::Timestamp;
@@ -42,6 +43,8 @@ impl DeliveriesApi {
         destination_id: Query<DestinationId>,
         /// Only deliveries of this event.
         event_id: Query<EventId>,
+        /// Only deliveries of events of this type.
+        event_type: Query<EventType>,
         /// Only deliveries in this state. Leave this parameter out to get deliveries in all states (in Swagger UI:
         /// choose `--`).
         state: Query<DeliveryState>,
@@ -56,6 +59,7 @@ impl DeliveriesApi {
             account_id: account_id.0,
             destination_id: destination_id.0,
             event_id: event_id.0,
+            event_type: event_type.0,
             state: state.0,
             status_code: status_code.0.map(|status| status.0),
             since: since.0,

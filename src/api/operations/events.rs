@@ -12,6 +12,7 @@ use crate::api::model::values::Limit;
 use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{AcceptedJson, Long, OkJson};
 use crate::api::tags::Tag;
+use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, EventId};
 use crate::domain::page::Cursor;
 use crate::web::problem::ApiResult;
@@ -36,9 +37,11 @@ impl EventsApi {
         limit: Query<Limit>,
         /// `next_cursor` of the previous page; leave this parameter out for the first page.
         cursor: Query<Cursor>,
+        /// Only events of this type.
+        event_type: Query<EventType>,
     ) -> ApiResult<Long<EventPage>> {
         let store = &self.0.store;
-        Long::made(store, store.events(account_id.0, page(limit, cursor)), |found| found.into()).await
+        Long::made(store, store.events(account_id.0, event_type.0, page(limit, cursor)), |found| found.into()).await
     }
 
     /// Read an event

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod deliveries;
 pub mod destinations;
 pub mod events;
+pub mod preview;
 pub mod send_event;
 pub mod server;
 pub mod stream;
@@ -18,6 +19,7 @@ use super::context::ApiContext;
 pub type Operations = (
     accounts::AccountsApi,
     destinations::DestinationsApi,
+    preview::PreviewApi,
     SendEventApi,
     deliveries::DeliveriesApi,
     stream::StreamApi,
@@ -31,6 +33,7 @@ pub fn operations(context: &Arc<ApiContext>, incoming: SendEventApi) -> Operatio
     (
         accounts::AccountsApi(context()),
         destinations::DestinationsApi(context()),
+        preview::PreviewApi(context()),
         incoming,
         deliveries::DeliveriesApi(context()),
         stream::StreamApi(context()),

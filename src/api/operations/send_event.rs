@@ -1,6 +1,7 @@
 //! The data handler (`POST /server/incoming_data`): accepts an account's JSON document, and responds when the event is
 //! on disk. How events are stored belongs in `store`, and how they are sent belongs in `delivery`.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::api::tags::Tag;
 use crate::domain::document::Document;
 use crate::domain::event::SAMPLE;
 use crate::domain::event::{IdempotencyKey, IncomingEvent};
+use crate::domain::event_type::EventType;
 use crate::domain::ids::AccountKey;
 use crate::domain::json;
 use crate::domain::memory::{NoMemory, Reservation};
@@ -82,7 +84,8 @@ impl Written {
 impl SendEventApi {
     /// Send a JSON document
     ///
-    /// Accepts any JSON value for an account, and sends the document to each of the account's destinations. Send the
+    /// Accepts any JSON value for an account, and sends the document to each of the account's destinations that the event
+    /// is for. Send the
     /// account's app secret token in the CL-XTOKEN header. In Swagger UI: Authorize, appToken. The header name
     /// `CL-X-TOKEN` is accepted too.
     ///
@@ -99,6 +102,12 @@ impl SendEventApi {
             description = "A text of your choice that makes it safe to repeat a request. Within 24 hours, the same \
                            key with the same body is stored only once. The same key with another body is refused \
                            (422)."
+        ),
+        request_header(
+            name = "Event-Type",
+            ty = "Option<EventType>",
+            description = "Type of the event: a letter or digit, and up to 127 more or `.` `_` `:` `/` `-`. Destinations \
+                           can choose events by type (`event_types`), and get it as header `webhook-event-type`."
         ),
         request_header(
             name = "Prefer",
@@ -143,8 +152,9 @@ impl SendEventApi {
         json::check(&bytes).map_err(malformed)?;
         let event = IncomingEvent {
             account,
-            payload: Document::new(bytes, memory),
+            payload: Document::new(bytes, event_type(headers)?, memory),
             idempotency_key: idempotency_key(headers)?,
+            may_use_reserve: false,
         };
         let wait = prefer::wait(headers);
         let accepted = self.0.store.accept_event(event, wait.is_some(), (self.0.clock)()).await;
@@ -189,7 +199,7 @@ impl SendEventApi {
     /// The receipt, with memory if the receipt is long. With `anew` the deliveries are read again, because they may
     /// have changed since they were created.
     async fn receipt(&self, accepted: &AcceptedEvent, anew: bool) -> ApiResult<Written> {
-        let memory = match accepted.made.as_ref().map_or(MAX_WAITED_DELIVERIES, MadeDeliveries::count) {
+        let memory = match accepted.made.as_ref().map_or(MAX_WAITED_DELIVERIES, MadeDeliveries::destination_count) {
             ..=MAX_SHORT_ANSWER_DELIVERIES => None,
             count => Some(self.reserve(count * DELIVERY_BYTES).await?),
         };
@@ -259,14 +269,24 @@ fn no_parameters(query: Option<&str>) -> ApiResult<()> {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
-    let mut lines = headers.get_all("idempotency-key").iter();
+    let refused = |detail| ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail);
+    parsed_header(headers, "Idempotency-Key").map_err(refused)
+}
+
+fn event_type(headers: &HeaderMap) -> ApiResult<Option<EventType>> {
+    let refused = |detail| ApiError::new(StatusCode::BAD_REQUEST, "invalid_event_type", detail);
+    parsed_header(headers, "Event-Type").map_err(refused)
+}
+
+/// Reads a header that may be missing. If it is wrong or given twice, the error says so.
+fn parsed_header<T: FromStr<Err = String>>(headers: &HeaderMap, name: &str) -> Result<Option<T>, String> {
+    let mut lines = headers.get_all(name).iter();
     let Some(line) = lines.next() else { return Ok(None) };
-    let refused = |detail: String| ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail);
     if lines.next().is_some() {
-        return Err(refused("An Idempotency-Key may be given once.".to_owned()));
+        return Err(format!("The header {name} may be given once."));
     }
     let text = line.to_str().unwrap_or_default();
-    Ok(Some(text.parse().map_err(|message: String| refused(format!("The header is wrong: {message}.")))?))
+    text.parse().map(Some).map_err(|message| format!("The header {name} is wrong: it {message}."))
 }
 
 /// Gives an error the title that clients of the data handler know.

@@ -19,6 +19,7 @@ use crate::api::request::params::Query;
 use crate::api::responses::text_schema;
 use crate::api::tags::Tag;
 use crate::domain::delivery::DeliveryState;
+use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::store::{ChangedDeliveries, Subscription, SubscriptionFilter};
 use crate::web::problem::ApiResult;
@@ -70,8 +71,15 @@ impl StreamApi {
         destination_id: Query<DestinationId>,
         /// Only deliveries that are in this state after the change. Leave this parameter out to get all states.
         state: Query<DeliveryState>,
+        /// Only deliveries of events of this type.
+        event_type: Query<EventType>,
     ) -> ApiResult<DeliveryStream> {
-        let filter = SubscriptionFilter { account_id: account_id.0, destination_id: destination_id.0, state: state.0 };
+        let filter = SubscriptionFilter {
+            account_id: account_id.0,
+            destination_id: destination_id.0,
+            state: state.0,
+            event_type: event_type.0,
+        };
         Ok(DeliveryStream { follow: self.0.store.follow(filter).await?, admin })
     }
 }

@@ -22,13 +22,19 @@ use crate::web::problem::{ApiError, ApiResult};
 /// A documented body that is converted into a value of the domain.
 pub trait FromBody: Type {
     /// What the body is converted into.
-    type Parsed: Send;
+    type Parsed: Send + 'static;
 
     /// Media types that the operation accepts.
     const ACCEPTS: Accepts = Accepts::Json;
 
     /// Whether a missing body stands for a body without fields.
     const MAY_BE_MISSING: bool = false;
+
+    /// Whether a field is needed byte for byte.
+    const KEEPS_SOURCE: bool = false;
+
+    /// Whether fields are compiled. That may take milliseconds, so it is done on a thread that may block.
+    const COMPILES: bool = false;
 
     /// Reads every field; `None` if any field has an error.
     fn read(fields: &mut Fields, network: &NetworkPolicy) -> Option<Self::Parsed>;
@@ -51,16 +57,19 @@ impl<T: FromBody> Body<T> {
             refused => {
                 let (bytes, _memory) = body::read(body, headers, &context.bodies).await?;
                 if may_be_none && bytes.is_empty() {
-                    return Self::convert(Json::Object(Vec::new()), &context.network);
+                    return Self::convert(Json::Object(Vec::new()), Vec::new(), &context.network);
                 }
                 refused?;
-                Self::convert(parse(&bytes)?, &context.network)
+                let (json, network) = (parse(&bytes)?, Arc::clone(&context.network));
+                let source = if T::KEEPS_SOURCE { bytes.to_vec() } else { Vec::new() };
+                let convert = move || Self::convert(json, source, &network);
+                if T::COMPILES { context.store.run_yielding(convert).await? } else { convert() }
             }
         }
     }
 
-    fn convert(body: Json, network: &NetworkPolicy) -> ApiResult<Self> {
-        let mut fields = Fields::of(body)?;
+    fn convert(body: Json, source: Vec<u8>, network: &NetworkPolicy) -> ApiResult<Self> {
+        let mut fields = Fields::of(body, source)?;
         let read = T::read(&mut fields, network);
         Ok(Self(fields.finish(read)?))
     }
@@ -112,7 +121,7 @@ mod tests {
     fn read_and_documented<T: FromBody>() -> (Vec<String>, Vec<String>) {
         let schema = &document::value()["components"]["schemas"][T::name().as_ref()];
         let read = |body: &serde_json::Value| {
-            let mut fields = Fields::of(serde_json::from_value(body.clone()).unwrap()).unwrap();
+            let mut fields = Fields::of(serde_json::from_value(body.clone()).unwrap(), body.to_string().into_bytes()).unwrap();
             let read = T::read(&mut fields, &NetworkPolicy::new(Vec::new()));
             (fields, read)
         };

@@ -1,7 +1,10 @@
 //! Reads the fields of a request body and collects all errors, so that one response lists all of them. What a field
 //! means belongs in `domain`.
 
+use std::collections::HashMap;
 use std::str::FromStr;
+
+use serde_json::value::RawValue;
 
 use super::json_tree::Json;
 use crate::error::{Error, FieldError, Result};
@@ -57,18 +60,20 @@ impl FieldErrors {
 /// The fields of a body. Each reading method returns `None` for a field with an error, and notes the error.
 pub struct Fields {
     members: Vec<(String, Json)>,
+    /// The body as it came, where a field is needed byte for byte. Otherwise empty.
+    source: Vec<u8>,
     asked: Vec<&'static str>,
     faults: Vec<FieldError>,
 }
 
 impl Fields {
-    /// The fields of a body, which must be an object.
+    /// The fields of a body, which must be an object. `source` is the body as it came, for [`Self::raw`].
     ///
     /// # Errors
     /// Invalid, if the body is not an object.
-    pub fn of(body: Json) -> Result<Self> {
+    pub fn of(body: Json, source: Vec<u8>) -> Result<Self> {
         match body {
-            Json::Object(members) => Ok(Self { members, asked: Vec::new(), faults: Vec::new() }),
+            Json::Object(members) => Ok(Self { members, source, asked: Vec::new(), faults: Vec::new() }),
             other => Err(Error::invalid(vec![FieldError::new(
                 "",
                 format!("The body must be an object, not {}.", kind(&other)),
@@ -123,6 +128,16 @@ impl Fields {
             None | Some(Json::Null) => Some(None),
             Some(value) => self.note(name, read(value)).map(Some),
         }
+    }
+
+    /// Reads a field of any value as the bytes that it came as. A missing field is `Some(None)`; `null` is a value.
+    pub fn raw(&mut self, name: &'static str) -> Option<Option<Box<RawValue>>> {
+        if self.take(name).is_none() {
+            return Some(None);
+        }
+        let members: serde_json::Result<HashMap<String, Box<RawValue>>> = serde_json::from_slice(&self.source);
+        let read = members.map_err(|error| FieldErrors::from(format!("cannot be read: {error}")));
+        self.note(name, read.map(|mut members| members.remove(name)))
     }
 
     /// Reads a field that may be missing but not `null`: in a merge patch, a field that cannot be cleared.
@@ -264,7 +279,7 @@ mod tests {
     use crate::domain::account::Email;
 
     fn fields(text: &str) -> Fields {
-        Fields::of(serde_json::from_str(text).unwrap()).unwrap()
+        Fields::of(serde_json::from_str(text).unwrap(), text.as_bytes().to_vec()).unwrap()
     }
 
     fn faults<T>(result: Result<T>) -> Vec<String> {
@@ -324,7 +339,16 @@ mod tests {
     }
 
     #[test]
+    fn a_raw_field_is_read_byte_for_byte() {
+        let mut fields = fields(r#"{"data": {"a" : 1.50, "b":[ ]} ,"none":null}"#);
+        let text = |read: Option<Option<Box<RawValue>>>| read.unwrap().map(|raw| raw.get().to_owned());
+        assert_eq!(text(fields.raw("data")).unwrap(), r#"{"a" : 1.50, "b":[ ]}"#);
+        assert_eq!(text(fields.raw("none")).unwrap(), "null");
+        assert_eq!(text(fields.raw("other")), None);
+    }
+
+    #[test]
     fn a_body_is_an_object() {
-        assert_eq!(faults(Fields::of(Json::Array(Vec::new()))), [" The body must be an object, not an array."]);
+        assert_eq!(faults(Fields::of(Json::Array(Vec::new()), Vec::new())), [" The body must be an object, not an array."]);
     }
 }
