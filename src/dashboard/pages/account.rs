@@ -204,8 +204,8 @@ impl AccountPages {
         }
         self.0.account_rate.admit(account.key)?;
         let memory = self.0.bodies.memory.reserve(text.len()).map_err(|_| body::no_memory())?;
-        let payload = Document::new(text, memory);
-        let event = IncomingEvent { account: account.key, payload, idempotency_key: None };
+        let payload = Document::new(text, None, memory);
+        let event = IncomingEvent { account: account.key, payload, idempotency_key: None, may_use_reserve: false };
         let accepted = self.0.store.accept_event(event, false, visitor.now).await?;
         redirect(&format!("/events/{}", accepted.event_id), "sent")
     }

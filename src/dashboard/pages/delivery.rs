@@ -18,7 +18,7 @@ use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState, LoggedAtt
 use crate::domain::destination::Destination;
 use crate::domain::headers::{MASK, holds_secret};
 use crate::domain::ids::DeliveryId;
-use crate::domain::outgoing::OutgoingRequest;
+use crate::domain::outgoing::{OutgoingEvent, OutgoingRequest};
 use crate::domain::time::Timestamp;
 
 /// One attempt.
@@ -180,7 +180,9 @@ fn alike_words(delivery: &Delivery) -> String {
 }
 
 fn sent(destination: &Destination, delivery: &Delivery, document: &[u8], now: Timestamp) -> Sent {
-    match OutgoingRequest::build(destination, delivery.event_id, document, now) {
+    let event =
+        OutgoingEvent { id: delivery.event_id, event_type: delivery.event_type.as_ref(), document, made_headers: &[] };
+    match OutgoingRequest::build(destination, &event, now) {
         Ok(request) => {
             let masked = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
                 // A signature is no secret, but this one was made for the page, and none like it was sent.

@@ -4,15 +4,20 @@
 use std::time::Duration;
 
 use crate::dashboard::form::{Field, Form, parsed};
+use crate::domain::conditions::Conditions;
 use crate::domain::destination::{
     DeliveryOrder, DestinationFields, HttpMethod, MAX_CONCURRENCY, MAX_TIMEOUT, OnExhausted,
 };
 use crate::domain::duration;
+use crate::domain::event_type::EventTypePatterns;
+use crate::domain::filter::Filter;
 use crate::domain::headers::{Headers, MASK, holds_secret};
 use crate::domain::network::NetworkPolicy;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::target_url::TargetUrl;
+use crate::domain::template::{Template, TemplateKind};
+use crate::domain::templates::{HeaderTemplates, Templates};
 
 /// Stands for a schedule without delays: each delivery is tried once. An empty field is the server's schedule.
 const NO_RETRIES: &str = "none";
@@ -33,6 +38,14 @@ pub struct DestinationForm {
     pub max_concurrency: Field,
     /// Requests in a period.
     pub rate_limit: Field,
+    /// Patterns of types, with commas.
+    pub event_types: Field,
+    /// Expression.
+    pub filter: Field,
+    /// Template of the body.
+    pub body_template: Field,
+    /// One template of a header a line: `Name: template`.
+    pub header_templates: Field,
     /// Order of deliveries.
     pub ordering: Field,
     /// What follows an exhausted delivery.
@@ -51,6 +64,10 @@ impl Default for DestinationForm {
             timeout_seconds: Field::new("timeout_seconds", ""),
             max_concurrency: Field::new("max_concurrency", ""),
             rate_limit: Field::new("rate_limit", ""),
+            event_types: Field::new("event_types", ""),
+            filter: Field::new("filter", ""),
+            body_template: Field::new("body_template", ""),
+            header_templates: Field::new("header_templates", ""),
             ordering: Field::new("ordering", DeliveryOrder::default().as_str()),
             on_exhausted: Field::new("on_exhausted", OnExhausted::default().as_str()),
             is_refused: false,
@@ -65,17 +82,23 @@ impl DestinationForm {
             [] => NO_RETRIES.to_owned(),
             delays => delays.iter().map(|delay| duration::format(*delay)).collect::<Vec<_>>().join(","),
         });
-        let lines: Vec<String> =
-            fields.headers.masked().iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let text = |value: Option<String>| value.unwrap_or_default();
+        let (types, filter) = (fields.conditions.event_types.as_ref(), fields.conditions.filter.as_ref());
         Self {
             url: Field::new("url", fields.url.as_str()),
             http_method: Field::new("http_method", fields.method.as_str()),
-            headers: Field::new("headers", lines.join("\n")),
+            headers: Field::new("headers", in_lines(&fields.headers.masked())),
             retry_schedule: Field::new("retry_schedule", text(schedule)),
             timeout_seconds: Field::new("timeout_seconds", text(fields.timeout.map(|time| time.as_secs().to_string()))),
             max_concurrency: Field::new("max_concurrency", text(fields.max_concurrency.map(|most| most.to_string()))),
             rate_limit: Field::new("rate_limit", text(fields.rate_limit.map(|rate| rate.to_string()))),
+            event_types: Field::new(
+                "event_types",
+                text(types.map(|types| types.iter().collect::<Vec<_>>().join(", "))),
+            ),
+            filter: Field::new("filter", filter.map_or("", Filter::as_str)),
+            body_template: Field::new("body_template", fields.templates.body.as_ref().map_or("", Template::as_str)),
+            header_templates: Field::new("header_templates", in_lines(&fields.templates.headers.masked())),
             ordering: Field::new("ordering", fields.ordering.as_str()),
             on_exhausted: Field::new("on_exhausted", fields.on_exhausted.as_str()),
             is_refused: false,
@@ -92,6 +115,10 @@ impl DestinationForm {
             timeout_seconds: form.field("timeout_seconds"),
             max_concurrency: form.field("max_concurrency"),
             rate_limit: form.field("rate_limit"),
+            event_types: form.field("event_types"),
+            filter: form.field("filter"),
+            body_template: form.field("body_template"),
+            header_templates: form.field("header_templates"),
             ordering: form.field("ordering"),
             on_exhausted: form.field("on_exhausted"),
             is_refused: true,
@@ -126,6 +153,12 @@ pub fn read(form: &mut Form, network: &NetworkPolicy, old: Option<&DestinationFi
     let timeout = form.optional("timeout_seconds", |text| whole(text, MAX_TIMEOUT.as_secs()));
     let most = form.optional("max_concurrency", |text| whole(text, u64::from(MAX_CONCURRENCY)));
     let rate_limit = form.optional("rate_limit", Rate::parse);
+    let event_types = form.optional("event_types", event_types);
+    let filter = form.optional("filter", |text| Filter::parse(&unix_lines(text)).map_err(|error| error.to_string()));
+    let body_template = form.optional("body_template", |text| {
+        Template::parse(&unix_lines(text), TemplateKind::Body).map_err(|error| error.to_string())
+    });
+    let header_templates = header_templates(form, headers.as_ref(), old.map(|fields| &fields.templates.headers));
     let ordering = form.optional("ordering", parsed::<DeliveryOrder>);
     let on_exhausted = form.optional("on_exhausted", parsed::<OnExhausted>);
     Some(DestinationFields {
@@ -139,7 +172,21 @@ pub fn read(form: &mut Form, network: &NetworkPolicy, old: Option<&DestinationFi
         rate_limit: rate_limit?,
         ordering: ordering?.unwrap_or_default(),
         on_exhausted: on_exhausted?.unwrap_or_default(),
+        conditions: Conditions { event_types: event_types?, filter: filter? },
+        templates: Templates { body: body_template?, headers: header_templates? },
     })
+}
+
+/// Browsers send the lines of a text area with CR LF (HTML, 4.10.21.8).
+fn unix_lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
+/// Reads patterns with commas or white space between them. Of several errors the first is shown.
+fn event_types(text: &str) -> Result<EventTypePatterns, String> {
+    let patterns = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|pattern| !pattern.is_empty());
+    EventTypePatterns::parse(patterns.map(str::to_owned).collect())
+        .map_err(|wrong| wrong.into_iter().next().map(|error| error.message).unwrap_or_default())
 }
 
 fn whole(text: &str, most: u64) -> Result<u64, String> {
@@ -148,24 +195,53 @@ fn whole(text: &str, most: u64) -> Result<u64, String> {
     if (1..=most).contains(&number) { Ok(number) } else { Err(wrong()) }
 }
 
-fn headers(form: &mut Form, old: Option<&Headers>) -> Option<Headers> {
+fn in_lines(pairs: &[(String, String)]) -> String {
+    let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    lines.join("\n")
+}
+
+/// Reads one name and value a line. A masked value is replaced by the one that `kept` gives for the name.
+fn pairs<'a>(
+    form: &mut Form,
+    field: &'static str,
+    kept: impl Fn(&str) -> Option<&'a str>,
+) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
-    let mut wrong = Vec::new();
-    for line in form.text("headers").lines().map(str::trim).filter(|line| !line.is_empty()) {
+    let mut is_right = true;
+    for line in form.text(field).lines().map(str::trim).filter(|line| !line.is_empty()) {
         let Some((name, value)) = line.split_once(':') else {
-            wrong.push("must have one header a line, such as X-Team: billing");
+            is_right = false;
             continue;
         };
         let (name, value) = (name.trim().to_owned(), value.trim());
-        let kept = old.and_then(|old| old.get(&name)).filter(|_| value == MASK && holds_secret(&name));
+        let kept = kept(&name).filter(|_| value == MASK && holds_secret(&name));
         pairs.push((name, kept.unwrap_or(value).to_owned()));
     }
-    // Each kind of error is said once.
-    if let Some(message) = wrong.first() {
-        form.fault("headers", *message);
+    if !is_right {
+        form.fault(field, "must have one header a line, such as X-Team: billing");
         return None;
     }
+    Some(pairs)
+}
+
+fn headers(form: &mut Form, old: Option<&Headers>) -> Option<Headers> {
+    let pairs = pairs(form, "headers", |name| old.and_then(|old| old.get(name)))?;
     Headers::parse(pairs).map_err(|faults| form.faults(faults)).ok()
+}
+
+fn header_templates(
+    form: &mut Form,
+    headers: Option<&Headers>,
+    old: Option<&HeaderTemplates>,
+) -> Option<HeaderTemplates> {
+    let pairs = pairs(form, "header_templates", |name| old.and_then(|old| old.get(name)).map(Template::as_str))?;
+    let templates = HeaderTemplates::parse(pairs).map_err(|faults| form.faults(faults)).ok()?;
+    let overlap = headers.map(|headers| templates.overlap(headers)).unwrap_or_default();
+    if overlap.is_empty() {
+        return Some(templates);
+    }
+    form.faults(overlap);
+    None
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub fn read(asked: &mut Form, now: Timestamp) -> DeliveryFilter {
         account_id: asked.optional("account_id", parsed).flatten(),
         destination_id: asked.optional("destination_id", parsed).flatten(),
         event_id: asked.optional("event_id", parsed).flatten(),
+        event_type: asked.optional("event_type", parsed).flatten(),
         state: asked.optional("state", parsed).flatten(),
         status_code: asked.optional("status_code", status).flatten(),
         since: since.or(within.map(|within: Duration| now.minus(within))),

@@ -101,6 +101,9 @@ pub fn error(class: ErrorClass, status: Option<u16>) -> (String, &'static str) {
         ErrorClass::UrlTooLong => {
             ("URL too long", "A GET carries the document in its URL. Use POST for long documents.")
         }
+        ErrorClass::TemplateFailed => {
+            ("template failed", "Mend the template in the destination's settings, and send the delivery again.")
+        }
         ErrorClass::Cut => ("stopped by this server", "This server had no free place for it."),
     };
     (what.to_owned(), todo)
