@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 
 use crate::delivery::Trust;
+use crate::domain::ids::AccountId;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
@@ -61,6 +62,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// How many events one account may send. `None` is no limit.
     pub account_rate: Option<Rate>,
+    /// Account that gets notices of this server as events.
+    pub notify_account: Option<AccountId>,
     /// How long events are kept.
     pub retention: Duration,
     /// How log lines look.

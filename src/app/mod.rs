@@ -3,6 +3,7 @@
 
 mod admin_token;
 mod background;
+mod notices;
 mod config;
 mod greeting;
 mod limits;
@@ -128,7 +129,7 @@ struct Running {
     engine: Engine,
     serving: HttpServer,
     stopping: watch::Sender<bool>,
-    background: [JoinHandle<()>; 3],
+    background: Vec<JoinHandle<()>>,
     grace: Duration,
     /// The file that `login-link` reads; removed when the server stops. `None` under `--dev`, or where the file could
     /// not be written.
@@ -194,6 +195,8 @@ impl Running {
                 network: Arc::clone(&network),
                 trust: config.trust,
                 clock,
+                memory: memory.clone(),
+                max_body: config.max_body,
             },
             store.clone(),
             outbox,
@@ -233,11 +236,14 @@ impl Running {
         let most = server::max_connections(open_files);
         let listener = bound.listen().map_err(|error| cannot_listen(config.listen, &error))?;
         let serving = HttpServer::start(listener, routes, most, config.request_timeout, grace);
-        let background = [
+        let mut background = vec![
             tokio::spawn(background::upkeep(store.clone(), clock, config.retention)),
             tokio::spawn(background::watch_clock(store.clone(), clock)),
             tokio::spawn(background::watch_file(store.clone())),
         ];
+        if let Some(account) = config.notify_account {
+            background.push(tokio::spawn(notices::tell(store.clone(), account)));
+        }
         let link = (!config.dev).then(|| login_file::link(&base, &login_key));
         Greeting { address, url: &base, database: store.path().display().to_string(), dev: config.dev, link }
             .say(style);

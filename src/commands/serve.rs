@@ -8,10 +8,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
-use super::values::{boolean, count, file, listen, max_body, memory, network, origin, retention, schedule, timeout};
+use super::values::{account_id, boolean, count, file, listen, max_body, memory, network, origin, retention, schedule, timeout};
 use crate::app::{Config, LogFormat};
 use crate::delivery::Trust;
 use crate::domain::duration;
+use crate::domain::ids::AccountId;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
@@ -100,6 +101,10 @@ pub struct Serve {
     #[arg(long, help_heading = "Limits", env = "DATA_PUSHER_ACCOUNT_RATE", value_name = "RATE", value_parser = Rate::parse)]
     account_rate: Option<Rate>,
 
+    /// Account that is told what happens, by events such as destination.failing; give it a destination that reaches you
+    #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_NOTIFY_ACCOUNT", value_name = "ACCOUNT_ID", value_parser = account_id)]
+    notify_account: Option<AccountId>,
+
     /// Delete events, deliveries, attempts and statistics after this time. Events with a pending delivery are kept. Events
     /// with an Idempotency-Key, and statistics, are kept for at least 24 hours
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
@@ -174,6 +179,7 @@ impl Serve {
             memory: self.memory,
             request_timeout: self.request_timeout,
             account_rate: self.account_rate,
+            notify_account: self.notify_account,
             retention: self.retention,
             log_format: self.log_format,
             shutdown_grace: self.shutdown_grace,

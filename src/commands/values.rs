@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::domain::destination::MAX_TIMEOUT;
+use crate::domain::ids::AccountId;
 use crate::domain::origin::Origin;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::{duration, size};
@@ -50,6 +51,11 @@ pub fn count<const MAX: u16>(text: &str) -> Result<u16, String> {
 /// An item of a list; it may have blanks around it.
 pub fn origin(text: &str) -> Result<Origin, String> {
     Origin::parse(text.trim())
+}
+
+/// The id of an account, which need not exist yet.
+pub fn account_id(text: &str) -> Result<AccountId, String> {
+    text.trim().parse()
 }
 
 /// An item of a list; it may have blanks around it.

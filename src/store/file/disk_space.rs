@@ -36,6 +36,11 @@ impl FreeSpace {
     }
 }
 
+/// Whether free space on the file system of `path` is below the reserve.
+pub fn is_low(path: &Path) -> bool {
+    sizes(path).is_some_and(|(free, total)| FreeSpace::of(free, total) == FreeSpace::Low)
+}
+
 /// Measures the free space, at most once in [`TTL`].
 #[derive(Default)]
 pub struct Monitor {
