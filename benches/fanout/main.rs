@@ -19,6 +19,7 @@ mod https;
 mod parts;
 mod readers;
 mod sections;
+mod shaping;
 mod shapes;
 #[path = "../support/mod.rs"]
 mod support;

@@ -66,11 +66,13 @@ pub struct Load {
     pub body: usize,
     /// How the receiver receives.
     pub manner: Manner,
+    /// Settings of each destination besides URL, method and headers: a JSON object.
+    pub settings: &'static str,
 }
 
 impl Default for Load {
     fn default() -> Self {
-        Self { accounts: 1, destinations: 1, connections: CONNECTIONS, body: message::BODY, manner: Manner::Http }
+        Self { accounts: 1, destinations: 1, connections: CONNECTIONS, body: message::BODY, manner: Manner::Http, settings: "{}" }
     }
 }
 
@@ -122,6 +124,11 @@ pub const ALL: &[Section] = &[
         name: "https",
         what: "taking and delivering over https, and over new connections",
         measure: super::https::measure,
+    },
+    Section {
+        name: "shaping",
+        what: "taking and delivering with filters and with templates",
+        measure: super::shaping::measure,
     },
     Section {
         name: "parts",
@@ -224,11 +231,12 @@ impl Run {
 
     /// Sends as many events as the server can accept and deliver, and measures.
     pub fn sustain(&mut self, name: &str, load: Load) -> Result<Sustained> {
-        let Load { accounts, destinations, connections, body, manner } = load;
+        let Load { accounts, destinations, connections, body, manner, settings } = load;
         let mut receiver = Receiver::start_as(manner)?;
         let flags = receiver.flags();
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let mut server = Server::start(&self.options.binary, &flags)?;
+        server.settings = serde_json::from_str(settings)?;
         let urls: Vec<String> = (0..destinations).map(|place| receiver.url(place)).collect();
         let accounts = server.accounts(accounts, destinations, |number| urls[number % destinations].clone())?;
         // Time for the server to give back the memory that the setup used.

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Result;
 use super::http::Client;
@@ -32,6 +32,8 @@ pub struct Server {
     /// Lines of its log at level error.
     errors: Arc<AtomicUsize>,
     next_account: usize,
+    /// Settings of destinations that are created from now on, besides URL, method and headers.
+    pub settings: Map<String, Value>,
     /// Time from its last start until it listened.
     pub started_in: Duration,
     _folder: tempfile::TempDir,
@@ -57,7 +59,19 @@ impl Server {
         let began = Instant::now();
         let (child, address) = spawn(binary, &flags, &database, listen, &errors)?;
         let (binary, started_in) = (binary.to_owned(), began.elapsed());
-        Ok(Self { address, binary, flags, database, child, errors, next_account: 0, started_in, _folder: folder })
+        let settings = Map::new();
+        Ok(Self {
+            address,
+            binary,
+            flags,
+            database,
+            child,
+            errors,
+            next_account: 0,
+            settings,
+            started_in,
+            _folder: folder,
+        })
     }
 
     /// Kills the server with SIGKILL and starts it again on the same file and port. Returns the time from the start
@@ -195,6 +209,7 @@ impl Server {
             accounts.push(Account { id: text("account_id")?, token: text("app_secret_token")? });
         }
         let (next, accounts_made, address) = (AtomicUsize::new(0), &accounts, self.address);
+        let settings = &self.settings;
         thread::scope(|scope| {
             let set = || {
                 let mut client = Client::new(address);
@@ -203,7 +218,11 @@ impl Server {
                     let Some(account) = number.checked_div(destinations).and_then(|at| accounts_made.get(at)) else {
                         return Ok(());
                     };
-                    let body = json!({ "url": url(number), "http_method": "POST", "headers": {} });
+                    let mut body = settings.clone();
+                    body.insert("url".to_owned(), url(number).into());
+                    body.insert("http_method".to_owned(), "POST".into());
+                    body.insert("headers".to_owned(), json!({}));
+                    let body = Value::Object(body);
                     let path = format!("/v1/accounts/{}/destinations", account.id);
                     created(&mut client, &path, &body).map_err(|error| error.to_string())?;
                 }
