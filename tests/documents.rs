@@ -155,11 +155,12 @@ fn codes_are_found_however_a_call_is_written() {
 }
 
 /// The pages for people who use the program. Those for its authors are checked by reading.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/dashboard.md",
     "docs/sending.md",
     "docs/receiving.md",
+    "docs/shaping.md",
     "docs/configuration.md",
     "docs/operating.md",
     "docs/troubleshooting.md",

@@ -9,7 +9,7 @@ use crate::harness::client::text;
 use crate::harness::receiver::Received;
 use crate::harness::{Behaviour, Client, Receiver, Setup};
 
-fn signature(secret: &str, request: &Received, content: &[u8]) -> String {
+pub fn signature(secret: &str, request: &Received, content: &[u8]) -> String {
     let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("whsec_")).expect("padded standard base64");
     assert_eq!(key.len(), 32);
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
