@@ -16,6 +16,7 @@ use super::rows;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{DeliveryId, DestinationKey, sequence_id};
 use crate::domain::page::Cursor;
+use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
 use filter::Wanted;
@@ -61,21 +62,31 @@ pub fn walk(
     max_rows: usize,
     take: impl FnMut(Found) -> Result<ControlFlow<()>>,
 ) -> Result<Option<Cursor>> {
+    let before = before.min(ceiling(connection, wanted)?);
+    let ids = floor(wanted)..before;
+    let way = lead::choose(connection, wanted, &ids)?;
+    along(connection, wanted, only, &way, (ids, max_rows), take)
+}
+
+/// No delivery that matches has a lower id, whichever index leads.
+fn floor(wanted: &Wanted) -> i64 {
     // The time in an id is never before the receipt of its event, so lower ids cannot match `since`.
     let since = wanted.since.map_or(0, sequence_id);
-    let before = before.min(ceiling(connection, wanted)?);
-    let way = lead::choose(connection, wanted, before, since)?;
-    along(connection, wanted, only, &way, (since.max(way.from)..before, max_rows), take)
+    since.max(wanted.destination.as_ref().map_or(0, |to| to.first_id))
 }
 
 /// An id above those of all deliveries that match `until`. So a walk need not pass everything that came later.
 fn ceiling(connection: &Connection, wanted: &Wanted) -> Result<i64> {
     let Some(until) = wanted.until else { return Ok(i64::MAX) };
-    // Events whose ids ran ahead of their times by more than a minute, since the clock was set back.
+    Ok(if ran_ahead(connection, until)? { i64::MAX } else { sequence_id(until.plus(MAX_AHEAD)) })
+}
+
+/// Whether there is an event from before `time` whose id ran ahead of its receipt by more than a minute, since the clock
+/// was set back.
+fn ran_ahead(connection: &Connection, time: Timestamp) -> Result<bool> {
     let query = "SELECT 1 FROM event INDEXED BY event_out_of_order
          WHERE received_at < (id >> 21) - 60000 AND received_at < ?1 LIMIT 1";
-    let ran_ahead = rows::first(connection, query, [until.millis()], |_| Ok(()))?.is_some();
-    Ok(if ran_ahead { i64::MAX } else { sequence_id(until.plus(MAX_AHEAD)) })
+    Ok(rows::first(connection, query, [time.millis()], |_| Ok(()))?.is_some())
 }
 
 /// Walks along the index that leads.
@@ -87,7 +98,7 @@ fn along(
     (ids, max_rows): (Range<i64>, usize),
     mut take: impl FnMut(Found) -> Result<ControlFlow<()>>,
 ) -> Result<Option<Cursor>> {
-    let mut checks = Checks::new(connection, wanted);
+    let mut checks = Checks::new(connection, wanted)?;
     let mut walk = connection.prepare_cached(&way.query).map_err(sql)?;
     let params = [ids.end, ids.start].map(Value::from).into_iter().chain(way.lead.iter().cloned());
     let mut found = walk.query(params_from_iter(params)).map_err(sql)?;
@@ -133,11 +144,18 @@ struct Checks<'a> {
     wanted: &'a Wanted,
     /// The account of each destination that the walk has met; `None` if the destination is deleted.
     accounts: HashMap<DestinationKey, Option<i64>>,
+    /// Deliveries from this id on match `since`, so that most of the newest need no look at their events.
+    since_id: i64,
 }
 
 impl<'a> Checks<'a> {
-    fn new(connection: &'a Connection, wanted: &'a Wanted) -> Self {
-        Self { connection, wanted, accounts: HashMap::new() }
+    fn new(connection: &'a Connection, wanted: &'a Wanted) -> Result<Self> {
+        let since_id = match wanted.since {
+            None => 0,
+            Some(since) if ran_ahead(connection, since)? => i64::MAX,
+            Some(since) => sequence_id(since.plus(MAX_AHEAD)),
+        };
+        Ok(Self { connection, wanted, accounts: HashMap::new(), since_id })
     }
 
     /// Whether the destination is not deleted, and belongs to the account of the filter.
@@ -165,7 +183,7 @@ impl<'a> Checks<'a> {
     /// Whether the event was received within the filter's times.
     fn is_in_time(&self, id: i64, event: i64) -> Result<bool> {
         let Wanted { since, until, .. } = self.wanted;
-        if since.is_none() && until.is_none_or(|until| id < sequence_id(until)) {
+        if id >= self.since_id && until.is_none_or(|until| id < sequence_id(until)) {
             return Ok(true);
         }
         let query = "SELECT received_at FROM event WHERE id = ?1";

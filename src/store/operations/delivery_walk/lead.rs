@@ -3,6 +3,8 @@
 //! indexes have all deliveries that match, the one leads whose rows reach furthest back. So a page is full if the
 //! deliveries that match are rare in any of them.
 
+use std::ops::Range;
+
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -25,8 +27,6 @@ pub struct Walk {
     pub query: String,
     /// Values of the query.
     pub lead: Vec<Value>,
-    /// No delivery that matches has a lower id.
-    pub from: i64,
 }
 
 /// A walk that may be chosen.
@@ -42,22 +42,22 @@ pub struct Candidate {
 
 impl Candidate {
     /// The id at which a page would have read all the rows that it may. `None` if it may read the whole walk.
-    fn reach(&self, connection: &Connection, before: i64, since: i64) -> Result<Option<i64>> {
+    fn reach(&self, connection: &Connection, ids: &Range<i64>) -> Result<Option<i64>> {
         let query = format!("{} LIMIT 1 OFFSET ?4", self.ids);
-        let params = (before, since.max(self.walk.from), &self.walk.lead[0], MAX_WALK_ROWS / self.rows_each.max(1));
+        let params = (ids.end, ids.start, &self.walk.lead[0], MAX_WALK_ROWS / self.rows_each.max(1));
         rows::first(connection, &query, params, |row| row.get(0))
     }
 }
 
-/// Chooses the walk over the ids from `since` up to `before`, which is left out.
-pub fn choose(connection: &Connection, wanted: &Wanted, before: i64, since: i64) -> Result<Walk> {
+/// Chooses the walk over these ids.
+pub fn choose(connection: &Connection, wanted: &Wanted, ids: &Range<i64>) -> Result<Walk> {
     let mut candidates = candidates(connection, wanted)?;
     if candidates.len() < 2 {
         return Ok(candidates.pop().map_or_else(|| alone(wanted), |one| one.walk));
     }
     let mut furthest = None;
     for candidate in candidates {
-        match candidate.reach(connection, before, since)? {
+        match candidate.reach(connection, ids)? {
             None => return Ok(candidate.walk),
             Some(id) if furthest.as_ref().is_none_or(|(reached, _)| id < *reached) => {
                 furthest = Some((id, candidate.walk));
@@ -99,7 +99,7 @@ fn rare(index: &str, condition: &str, value: i64) -> Candidate {
     let rows =
         format!("FROM delivery v INDEXED BY {index} WHERE {condition} AND v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC");
     let query = format!("SELECT v.id, v.event_id, {COLUMNS} {rows}");
-    let walk = Walk { query, lead: vec![value.into()], from: 0 };
+    let walk = Walk { query, lead: vec![value.into()] };
     Candidate { walk, ids: format!("SELECT v.id {rows}"), rows_each: 1 }
 }
 
@@ -120,8 +120,7 @@ fn by_type(wanted: &Wanted) -> Option<Candidate> {
     let ids = "SELECT t.event_id FROM event_type t INDEXED BY event_type_by_name
          WHERE t.name = ?3 AND t.event_id < ?1 AND t.event_id >= ?2 ORDER BY t.event_id DESC";
     let lead = [event_type].into_iter().chain(destination.map(|one| one.key.into())).collect();
-    let from = destination.map_or(0, |one| one.first_id);
-    Some(Candidate { walk: Walk { query, lead, from }, ids: ids.to_owned(), rows_each: 1 })
+    Some(Candidate { walk: Walk { query, lead }, ids: ids.to_owned(), rows_each: 1 })
 }
 
 /// The ids of an account's events.
@@ -137,8 +136,7 @@ fn by_destination(destination: &ToDestination) -> Candidate {
          ON v.event_id = e.id AND v.destination_key = ?4 AND v.id < ?1
          WHERE e.account_key = ?3 AND e.id < ?1 AND e.id >= ?2 ORDER BY e.id DESC"
     );
-    let walk =
-        Walk { query, lead: vec![destination.account.into(), destination.key.into()], from: destination.first_id };
+    let walk = Walk { query, lead: vec![destination.account.into(), destination.key.into()] };
     Candidate { walk, ids: EVENTS.to_owned(), rows_each: 1 }
 }
 
@@ -153,7 +151,7 @@ fn by_account(connection: &Connection, account: i64) -> Result<Candidate> {
     // An event has a delivery for each destination that the account had.
     let count = "SELECT count(*) FROM destination INDEXED BY destination_by_account WHERE account_key = ?1";
     let rows_each = rows::first(connection, count, [account], |row| row.get(0))?.unwrap_or(1);
-    let walk = Walk { query, lead: vec![account.into()], from: 0 };
+    let walk = Walk { query, lead: vec![account.into()] };
     Ok(Candidate { walk, ids: EVENTS.to_owned(), rows_each })
 }
 
@@ -165,11 +163,11 @@ pub fn alone(wanted: &Wanted) -> Walk {
             "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v INDEXED BY delivery_by_event
              WHERE v.event_id = ?3 AND v.id < ?1 AND v.id >= ?2 ORDER BY v.destination_key DESC"
         );
-        return Walk { query, lead: vec![event.into()], from: 0 };
+        return Walk { query, lead: vec![event.into()] };
     }
     let query = format!(
         "SELECT v.id, v.event_id, {COLUMNS} FROM delivery v NOT INDEXED
          WHERE v.id < ?1 AND v.id >= ?2 ORDER BY v.id DESC"
     );
-    Walk { query, lead: Vec::new(), from: 0 }
+    Walk { query, lead: Vec::new() }
 }

@@ -59,7 +59,7 @@ fn no_list_sorts_or_scans_a_table_that_its_order_does_not_come_from() {
 fn found(connection: &Connection, wanted: &Wanted, only: Only, way: &Walk) -> Vec<i64> {
     let (mut ids, mut before) = (Vec::new(), i64::MAX);
     loop {
-        let next = along(connection, wanted, only, way, (way.from..before, 7), |found| {
+        let next = along(connection, wanted, only, way, (floor(wanted)..before, 7), |found| {
             ids.push(found.id.0);
             Ok(ControlFlow::Continue(()))
         });
@@ -101,7 +101,7 @@ async fn whichever_index_leads_the_same_deliveries_are_found_in_the_same_order()
                         for way in every_walk(tx.connection(), &wanted) {
                             assert_eq!(found(tx.connection(), &wanted, only, &way), expected, "{}", way.query);
                         }
-                        let chosen = choose(tx.connection(), &wanted, i64::MAX, 0).unwrap();
+                        let chosen = choose(tx.connection(), &wanted, &(0..i64::MAX)).unwrap();
                         assert_eq!(found(tx.connection(), &wanted, only, &chosen), expected);
                         assert_eq!(walked(tx.connection(), &wanted, only), expected);
                     }
@@ -111,6 +111,24 @@ async fn whichever_index_leads_the_same_deliveries_are_found_in_the_same_order()
         })
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_came_before_the_destination_is_not_walked_over() {
+    let fixture = Fixture::new().await;
+    fixture.fill(&fixture.destination, 100, at(10), DeliveryState::Exhausted, Some(500)).await;
+    let later = fixture.another(at(20)).await;
+    fixture.fill(&later, 3, at(30), DeliveryState::Exhausted, Some(500)).await;
+    let state = Some(DeliveryState::Exhausted);
+    let filter = DeliveryFilter { destination_id: Some(later.id), state, ..DeliveryFilter::default() };
+    let next = fixture
+        .step(move |tx| {
+            let wanted = resolve(tx.connection(), &filter)?.unwrap();
+            walk(tx.connection(), &wanted, Only::Any, i64::MAX, 10, |_| Ok(ControlFlow::Continue(())))
+        })
+        .await
+        .unwrap();
+    assert_eq!(next, None);
 }
 
 /// The deliveries that one walk gives.
@@ -184,7 +202,7 @@ async fn what_is_deleted_is_passed_over() {
     fixture
         .step(move |tx| {
             for wanted in [of_all(None, None), of_all(Some(2), None), of_all(None, Some(500))] {
-                let way = choose(tx.connection(), &wanted, i64::MAX, 0).unwrap();
+                let way = choose(tx.connection(), &wanted, &(0..i64::MAX)).unwrap();
                 assert_eq!(found(tx.connection(), &wanted, Only::Any, &way).len(), 3);
             }
             Ok(())
