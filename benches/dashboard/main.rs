@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use support::report::Report;
 use support::server::Server;
-use support::{Result, generator, receiver, system};
+use support::{Result, system};
 
 /// How the bench was called.
 struct Options {
@@ -41,16 +41,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    support::run("dashboard", part, measure)
-}
-
-/// The processes besides the server: generator and receiver.
-fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
-    match argument {
-        generator::ARGUMENT => Some(generator::run()),
-        receiver::ARGUMENT => Some(receiver::run(rest)),
-        _ => None,
-    }
+    support::run("dashboard", support::load_part, measure)
 }
 
 fn measure(args: &[String]) -> Result<bool> {

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use sections::{ALL, Options, Run, Section};
-use support::{Result, generator, receiver, system};
+use support::{Result, system};
 
 fn main() -> ExitCode {
     support::run("fanout", part, measure)
@@ -38,10 +38,8 @@ fn main() -> ExitCode {
 /// The processes besides the server: generator, receiver and echo.
 fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     match argument {
-        generator::ARGUMENT => Some(generator::run()),
-        receiver::ARGUMENT => Some(receiver::run(rest)),
         ceilings::ARGUMENT => Some(ceilings::run_echo()),
-        _ => None,
+        _ => support::load_part(argument, rest),
     }
 }
 

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use support::report::Report;
-use support::{Result, generator, receiver, system};
+use support::{Result, system};
 
 /// How the bench was called.
 pub struct Options {
@@ -37,16 +37,7 @@ pub struct Options {
 }
 
 fn main() -> ExitCode {
-    support::run("retention", part, measure)
-}
-
-/// The processes besides the server: generator and receiver.
-fn part(argument: &str, rest: &[String]) -> Option<Result<()>> {
-    match argument {
-        generator::ARGUMENT => Some(generator::run()),
-        receiver::ARGUMENT => Some(receiver::run(rest)),
-        _ => None,
-    }
+    support::run("retention", support::load_part, measure)
 }
 
 fn measure(args: &[String]) -> Result<bool> {

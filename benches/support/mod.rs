@@ -52,6 +52,15 @@ pub fn run(
     }
 }
 
+/// The processes besides the server where events are sent at full rate: generator and receiver.
+pub fn load_part(argument: &str, rest: &[String]) -> Option<Result<()>> {
+    match argument {
+        generator::ARGUMENT => Some(generator::run()),
+        receiver::ARGUMENT => Some(receiver::run(rest)),
+        _ => None,
+    }
+}
+
 /// The receiving process of the benchmarks that have a healthy destination.
 pub fn sink_part(argument: &str, rest: &[String]) -> Option<Result<()>> {
     (argument == sinks::SINK_ARGUMENT).then(|| sink::run(Path::new(rest.first().map_or("", String::as_str))))
