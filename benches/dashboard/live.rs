@@ -1,5 +1,6 @@
-//! Pages that are open and live, as `src/dashboard/assets/dashboard.js` keeps them: each has a stream that says that
-//! something changed, and is then read again, at most once a second.
+//! Pages that are open and live, as `src/dashboard/assets/dashboard.js` keeps them. Each has a stream that says that
+//! something changed, and is then read again: at once when the stream opens, later at most once a second, and at most
+//! for a tenth of the time.
 
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,6 +14,12 @@ use super::support::http::{Client, head_length, read_some};
 
 /// Time from a message to reading the page.
 const PATIENCE: Duration = Duration::from_millis(1_000);
+
+/// Rest after a reading, in lengths of that reading. The next one begins after both this and [`PATIENCE`].
+const REST_FACTOR: u32 = 9;
+
+/// Maximum of that rest.
+const MAX_REST: Duration = Duration::from_secs(30);
 
 /// Longest wait for a message before the page looks whether it is to be closed.
 const LOOK: Duration = Duration::from_millis(50);
@@ -64,6 +71,7 @@ fn follow(address: SocketAddr, page: &Page, stop: &AtomicBool) -> io::Result<Vec
     write!(stream, "GET {} HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n\r\n", page.stream)?;
     let (mut client, mut times) = (Client::new(address), Vec::new());
     let (mut input, mut is_open, mut due) = (Vec::new(), false, None::<Instant>);
+    let mut rests_until = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         let left = due.map_or(LOOK, |due| due.saturating_duration_since(Instant::now()));
         stream.set_read_timeout(Some(left.clamp(Duration::from_millis(1), LOOK)))?;
@@ -77,20 +85,23 @@ fn follow(address: SocketAddr, page: &Page, stop: &AtomicBool) -> io::Result<Vec
             }
             is_open = true;
             input.drain(..head);
+            due = Some(Instant::now());
         }
         // Before the next message, which comes about a second after the last one, sets the next time.
         if due.is_some_and(|due| due <= Instant::now()) {
             due = None;
             let sent = Instant::now();
             let answer = client.get(&page.page)?;
-            times.push(sent.elapsed());
+            let took = sent.elapsed();
+            rests_until = Instant::now() + (took * REST_FACTOR).min(MAX_REST);
+            times.push(took);
             if answer.status != 200 {
                 return Err(io::Error::other(format!("{} answered {}", page.page, answer.status)));
             }
         }
         if is_open {
             if input.windows(7).any(|some| some == b"changed") {
-                due = due.or_else(|| Some(Instant::now() + PATIENCE));
+                due = due.or_else(|| Some(rests_until.max(Instant::now() + PATIENCE)));
             }
             // A word that is cut in two would only be missed until the next message.
             input.clear();

@@ -1,11 +1,11 @@
 //! Pages for people: what has happened, and how to put it right. Pages are made by the server and work without a
 //! script, apart from live updates. What programs use belongs in `api`.
 //!
-//! Imports go down only: `pages` → `context`, `chart_cache` → `respond`, `form` → `view` → `assets`.
+//! Imports go down only: `pages` → `context`, `figure_cache` → `respond`, `form` → `view` → `assets`.
 
 mod assets;
-mod chart_cache;
 mod context;
+mod figure_cache;
 mod form;
 mod pages;
 mod respond;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use poem_openapi::OpenApi;
 
+use self::figure_cache::FigureCache;
 use self::pages::account::AccountPages;
 use self::pages::accounts::AccountsPages;
 use self::pages::deliveries::DeliveriesPages;
@@ -67,10 +68,12 @@ pub const PATHS: [(&str, &[&str]); 28] = [
 /// Handlers of all pages.
 pub fn pages(context: DashboardContext) -> impl OpenApi + 'static {
     let context = Arc::new(context);
+    let figures = Arc::new(FigureCache::default());
     let of = || Arc::clone(&context);
+    let overview = OverviewPages::new(of(), Arc::clone(&figures));
     (
-        (assets::Assets, LoginPages(of()), LivePages(of()), OverviewPages::new(of()), StartPages(of())),
-        (AccountsPages(of()), AccountPages(of()), DestinationPages(of())),
+        (assets::Assets, LoginPages(of()), LivePages(of()), overview, StartPages(of())),
+        (AccountsPages(of()), AccountPages(of()), DestinationPages(of(), figures)),
         (DeliveriesPages(of()), ReplayPages(of()), DeliveryPages(of()), EventPages(of())),
     )
 }

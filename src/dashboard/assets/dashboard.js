@@ -68,7 +68,11 @@ function say(text) {
 // --- Live: the server says that something changed; the page is read again, and its regions are exchanged.
 
 const PATIENCE_MS = 1_000;
-const live = { source: null, timer: 0, busy: false, again: false, newer: 0, stale: false, asked: false };
+// A page spends at most a tenth of its time on being read again. So pages that are open cost a busy server little.
+const REST_FACTOR = 9;
+// A laptop that slept during a reading is not to sleep on.
+const MAX_REST_MS = 30_000;
+const live = { source: null, timer: 0, busy: false, again: false, newer: 0, stale: false, asked: false, rests: 0, old: 0 };
 const main = $('main');
 const sign = $('#live');
 
@@ -107,10 +111,15 @@ async function refresh() {
     return;
   }
   live.busy = true;
+  live.old = 0;
   try {
+    const began = performance.now();
     const answer = await fetch(here(), { headers: { Accept: 'text/html' }, cache: 'no-store' });
+    const text = await answer.text();
+    const now = performance.now();
+    live.rests = now + Math.min(REST_FACTOR * (now - began), MAX_REST_MS);
     if ([401, 404].includes(answer.status)) return ended();
-    if (answer.ok) exchange(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+    if (answer.ok) exchange(new DOMParser().parseFromString(text, 'text/html'));
     else state('off', 'Cannot be read');
   } catch {
     // The stream notices as well, and comes back.
@@ -123,8 +132,15 @@ async function refresh() {
   }
 }
 
+// Figures that the server has kept for a moment are read once more when they are old, even if nothing changes.
+function setAge(root) {
+  const { again } = root.querySelector('main')?.dataset ?? {};
+  live.old = again ? performance.now() + Number(again) : 0;
+}
+
 function exchange(page) {
   setClock(page);
+  setAge(page);
   // Whoever asks for what is new sees it, even with the pointer over the list.
   const { asked } = live;
   live.asked = live.stale = false;
@@ -165,7 +181,7 @@ function exchangeRows(old, fresh) {
 }
 
 function later() {
-  if (!live.timer) live.timer = setTimeout(refresh, PATIENCE_MS);
+  if (!live.timer) live.timer = setTimeout(refresh, Math.max(PATIENCE_MS, live.rests - performance.now()));
 }
 
 function changed(counts) {
@@ -324,11 +340,14 @@ if (address.searchParams.has('done')) {
 // The address of a form shows nothing when it is loaded again; that of its page does.
 if (main?.dataset.page) history.replaceState(null, '', main.dataset.page + location.hash);
 setClock(document);
+setAge(document);
 showTimes();
 setInterval(() => {
   tick();
   // What was left out because somebody read or used it is brought up to date afterwards.
   const list = $('[data-list]');
-  if (live.stale && !document.hidden && live.source && !(list && isRead(list)) && !isUsed(main)) refresh();
+  const now = performance.now();
+  if (document.hidden || !live.source || live.rests > now) return;
+  if ((live.old && live.old < now) || (live.stale && !(list && isRead(list)) && !isUsed(main))) refresh();
 }, 1_000);
 if (main?.dataset.live) follow();

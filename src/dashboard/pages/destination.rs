@@ -12,6 +12,7 @@ use super::account::CHANGED;
 use super::destination_form::{self, DestinationForm};
 use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
+use crate::dashboard::figure_cache::FigureCache;
 use crate::dashboard::form::{Field, Form};
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
@@ -27,7 +28,6 @@ use crate::domain::event::SAMPLE;
 use crate::domain::ids::DestinationId;
 use crate::domain::page::PageRequest;
 use crate::domain::secret::SigningSecret;
-use crate::domain::stats::StatsRequest;
 use crate::error::{Error, Unavailable};
 use crate::store::DeliveryFilter;
 
@@ -91,7 +91,7 @@ struct Tried {
 }
 
 /// The page of one destination.
-pub struct DestinationPages(pub Arc<DashboardContext>);
+pub struct DestinationPages(pub Arc<DashboardContext>, pub Arc<FigureCache>);
 
 #[OpenApi]
 impl DestinationPages {
@@ -225,10 +225,8 @@ impl DestinationPages {
         let id = destination.id.clone();
         let account = store.account(destination.account_id.clone()).await?;
         let window = Window::find(asked.text("window"));
-        let since = now.minus(window.length);
-        let stats = StatsRequest::new(None, Some(id.clone()), since, now, window.bucket).map_err(Error::internal)?;
-        let chart = Chart::draw(&store.stats(stats).await?, "Attempts that succeeded and failed, by time");
-        let latency = store.latency(None, Some(id.clone()), since).await?;
+        let (figures, left) = self.1.figures(store, Some(&destination), window, now).await?;
+        let chart = Chart::draw(&figures.buckets, "Attempts that succeeded and failed, by time");
         let filter = DeliveryFilter { destination_id: Some(id.clone()), ..DeliveryFilter::default() };
         let newest = store.deliveries(filter, PageRequest { limit: NEWEST, cursor: None }).await?.items;
         let state = Some(DeliveryState::Exhausted);
@@ -239,7 +237,7 @@ impl DestinationPages {
         let is_still = tried.secret.is_some() || tried.test.is_some();
         let frame = visitor.frame("accounts").noticing(asked.text("done")).at(answered(request, &page_of(&id)));
         Ok(DestinationPage {
-            frame: if is_still { frame } else { frame.live(live) },
+            frame: if is_still { frame } else { frame.live(live).again(left) },
             label: words::label(&destination.fields),
             account: account.name.to_string(),
             account_id: account.id.to_string(),
@@ -254,7 +252,7 @@ impl DestinationPages {
             windows: WINDOWS,
             success: figures::success(chart.sum.succeeded, chart.sum.failed),
             chart,
-            latency: latency.map(figures::latency),
+            latency: figures.latency.map(figures::latency),
             newest: rows(store, newest).await?,
             log: address("/deliveries", &[("destination_id", id.as_str())]),
             form: tried.form.unwrap_or_else(|| DestinationForm::filled(&destination.fields)),

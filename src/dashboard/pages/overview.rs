@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use askama::Template;
@@ -13,8 +14,8 @@ use tokio::sync::oneshot;
 
 use super::query;
 use super::start::{GUIDE, Guide, guide};
-use crate::dashboard::chart_cache::{Buckets, ChartCache};
 use crate::dashboard::context::{DashboardContext, wanted};
+use crate::dashboard::figure_cache::FigureCache;
 use crate::dashboard::respond::{PageError, PageResult, show};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
 use crate::dashboard::view::figures;
@@ -26,9 +27,8 @@ use crate::domain::account::AccountName;
 use crate::domain::destination::Destination;
 use crate::domain::page::PageRequest;
 use crate::domain::ports::SlowDestination;
-use crate::domain::stats::StatsRequest;
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::DeliveryFilter;
 
 /// Most destinations that the page lists as in need of attention.
@@ -86,35 +86,39 @@ struct GuidePage {
 }
 
 /// The first page.
-pub struct OverviewPages(Arc<DashboardContext>, ChartCache);
+pub struct OverviewPages {
+    context: Arc<DashboardContext>,
+    figures: Arc<FigureCache>,
+    /// Whether an attempt was seen. A server that was used does not become a new one.
+    is_used: AtomicBool,
+}
 
 #[OpenApi]
 impl OverviewPages {
     #[oai(path = "/", method = "get", hidden)]
     async fn overview(&self, request: &Request) -> PageResult {
-        if self.0.is_logged_out(request) {
-            self.0.check_origin(request)?;
+        if self.context.is_logged_out(request) {
+            self.context.check_origin(request)?;
             return Err(PageError::login(None, wanted(request), StatusCode::OK));
         }
-        let visitor = self.0.enter(request)?;
-        let store = &self.0.store;
+        let visitor = self.context.enter(request)?;
+        let store = &self.context.store;
         let asked = query(request);
         let frame = visitor.frame("overview").live("/live").noticing(asked.text("done"));
         if asked.has("guide") || (!asked.has("window") && self.is_new().await?) {
-            let guide = guide(&self.0, store.contents().await?).await?;
+            let guide = guide(&self.context, store.contents().await?).await?;
             return show(&GuidePage { frame: frame.at(GUIDE), guide });
         }
         let (now, window) = (visitor.now, Window::find(asked.text("window")));
-        let since = now.minus(window.length);
-        let chart = Chart::draw(&self.buckets(window, now).await?, "Attempts that succeeded and failed, by time");
+        let (figures, left) = self.figures.figures(store, None, window, now).await?;
+        let chart = Chart::draw(&figures.buckets, "Attempts that succeeded and failed, by time");
         let backlog = store.backlog().await?;
-        let latency = store.latency(None, None, since).await?;
         let (attention, attention_more, knows_slow) = self.attention(now).await?;
         let page = PageRequest { limit: NEWEST, cursor: None };
         let newest = rows(store, store.deliveries(DeliveryFilter::default(), page).await?.items).await?;
         let sum = chart.sum;
         show(&OverviewPage {
-            frame,
+            frame: frame.again(left),
             window,
             windows: WINDOWS,
             events: words::count(sum.events),
@@ -122,7 +126,7 @@ impl OverviewPages {
             success: figures::success(sum.succeeded, sum.failed),
             failed: words::count(sum.failed),
             chart,
-            latency: latency.map(figures::latency),
+            latency: figures.latency.map(figures::latency),
             pending: words::count(backlog.pending),
             oldest: backlog.oldest.map(At),
             attention,
@@ -135,32 +139,25 @@ impl OverviewPages {
 
 impl OverviewPages {
     /// The page on `context`.
-    pub fn new(context: Arc<DashboardContext>) -> Self {
-        Self(context, ChartCache::default())
-    }
-
-    /// The counts of all destinations in a window that ends at `now`, or a moment before.
-    async fn buckets(&self, window: Window, now: Timestamp) -> Result<Buckets> {
-        if let Some(kept) = self.1.find(window, now) {
-            return Ok(kept);
-        }
-        let since = now.minus(window.length);
-        let request = StatsRequest::new(None, None, since, now, window.bucket).map_err(Error::internal)?;
-        let buckets = self.0.store.stats(request).await?;
-        self.1.keep(window, now, &buckets);
-        Ok(buckets)
+    pub fn new(context: Arc<DashboardContext>, figures: Arc<FigureCache>) -> Self {
+        Self { context, figures, is_used: AtomicBool::new(false) }
     }
 
     /// Whether no attempt has been made yet, so that there is nothing to see.
     async fn is_new(&self) -> Result<bool> {
-        let store = &self.0.store;
-        let has_delivered = store.contents().await?.has_delivered;
-        Ok(!has_delivered && store.latency(None, None, Timestamp::EPOCH).await?.is_none())
+        if self.is_used.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        let store = &self.context.store;
+        let is_used =
+            store.contents().await?.has_delivered || store.latency(None, None, Timestamp::EPOCH).await?.is_some();
+        self.is_used.store(is_used, Ordering::Relaxed);
+        Ok(!is_used)
     }
 
     /// The destinations that need attention, how many more there are, and whether the engine said which are slow.
     async fn attention(&self, now: Timestamp) -> Result<(Vec<Attention>, u64, bool)> {
-        let store = &self.0.store;
+        let store = &self.context.store;
         let (found, total) = store.attention(now, ATTENTION).await?;
         let more = total.saturating_sub(found.len() as u64);
         let known: HashSet<_> = found.iter().map(|(destination, _)| destination.key).collect();
@@ -180,7 +177,7 @@ impl OverviewPages {
     /// What the engine says of slow destinations. `None` if it does not answer in time.
     async fn slow(&self) -> Option<Vec<SlowDestination>> {
         let (reply, answer) = oneshot::channel();
-        self.0.engine.slow_destinations(Box::new(move |slow| drop(reply.send(slow))));
+        self.context.engine.slow_destinations(Box::new(move |slow| drop(reply.send(slow))));
         match tokio::time::timeout(ENGINE_WITHIN, answer).await {
             Ok(Ok(slow)) => Some(slow),
             Ok(Err(_)) | Err(_) => None,

@@ -1,5 +1,7 @@
 //! The parts that are the same on every page: menu, live sign, message about what was just done.
 
+use std::time::Duration;
+
 use crate::dashboard::assets;
 use crate::domain::time::Timestamp;
 use crate::web::static_page::ICON;
@@ -19,12 +21,22 @@ pub struct Frame {
     /// Address under which a live page is read again. Empty for the address in the browser, which is that of a form if
     /// the page answers one.
     pub page: String,
+    /// Time after which a live page is read again even if nothing changes, because some of its figures are kept ones.
+    pub again: Option<Duration>,
 }
 
 impl Frame {
     /// A frame for pages outside the menu.
     pub fn plain(now: Timestamp) -> Self {
-        Self { section: "", can_log_out: false, now, notice: None, live: String::new(), page: String::new() }
+        Self {
+            section: "",
+            can_log_out: false,
+            now,
+            notice: None,
+            live: String::new(),
+            page: String::new(),
+            again: None,
+        }
     }
 
     /// With the message that `done`, of a redirect after a change, stands for.
@@ -42,6 +54,12 @@ impl Frame {
     /// Read again at `page`, because the address in the browser is that of a form.
     pub fn at(mut self, page: impl Into<String>) -> Self {
         self.page = page.into();
+        self
+    }
+
+    /// Read again after this time even if nothing changes.
+    pub fn again(mut self, after: Option<Duration>) -> Self {
+        self.again = after;
         self
     }
 
