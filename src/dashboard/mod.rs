@@ -18,6 +18,7 @@ use poem_openapi::OpenApi;
 use self::figure_cache::FigureCache;
 use self::pages::account::AccountPages;
 use self::pages::accounts::AccountsPages;
+use self::pages::attention::AttentionPages;
 use self::pages::deliveries::DeliveriesPages;
 use self::pages::delivery::DeliveryPages;
 use self::pages::destination::DestinationPages;
@@ -34,8 +35,9 @@ const POST: &[&str] = &["POST"];
 const BOTH: &[&str] = &["GET", "POST"];
 
 /// Paths of the pages, and the methods of each path.
-pub const PATHS: [(&str, &[&str]); 28] = [
+pub const PATHS: [(&str, &[&str]); 29] = [
     ("/", GET),
+    ("/attention", GET),
     ("/login", BOTH),
     ("/logout", POST),
     ("/start", POST),
@@ -72,7 +74,8 @@ pub fn pages(context: DashboardContext) -> impl OpenApi + 'static {
     let of = || Arc::clone(&context);
     let overview = OverviewPages::new(of(), Arc::clone(&figures));
     (
-        (assets::Assets, LoginPages(of()), LivePages(of()), overview, StartPages(of())),
+        (assets::Assets, LoginPages(of()), LivePages(of())),
+        (overview, StartPages(of()), AttentionPages(of())),
         (AccountsPages(of()), AccountPages(of()), DestinationPages(of(), figures)),
         (DeliveriesPages(of()), ReplayPages(of()), DeliveryPages(of()), EventPages(of())),
     )

@@ -51,8 +51,6 @@ pub struct Contents {
     pub has_account: bool,
     /// There is a destination.
     pub has_destination: bool,
-    /// An event was accepted.
-    pub has_event: bool,
     /// A delivery has succeeded.
     pub has_delivered: bool,
 }

@@ -40,6 +40,7 @@ struct Row {
     label: String,
     health: Badge,
     since: Option<At>,
+    until: Option<At>,
 }
 
 #[derive(Template)]
@@ -227,6 +228,7 @@ impl AccountPages {
             label: words::label(&one.fields),
             health: words::health(&one, visitor.now),
             since: one.pause.map(|pause| pause.at).or(one.failing_since).map(At),
+            until: words::held(&one, visitor.now).map(At),
         });
         let path = format!("/accounts/{id}");
         let live = address("/live", &[("account_id", id.as_str())]);

@@ -245,7 +245,7 @@ impl DestinationPages {
             why: why(&destination),
             since: destination.pause.map(|pause| pause.at).or(destination.failing_since).map(At),
             is_paused: destination.pause.is_some(),
-            held: destination.held_until.filter(|until| *until > now).map(CountDown),
+            held: words::held(&destination, now).map(CountDown),
             pending: words::at_most(store.pending_for(id.clone()).await?),
             missed: has_exhausted.then(|| missed(&destination)),
             window,

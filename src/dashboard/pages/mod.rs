@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod accounts;
+pub mod attention;
 pub mod deliveries;
 pub mod delivery;
 pub mod destination;

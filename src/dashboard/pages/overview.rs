@@ -1,19 +1,17 @@
 //! The first page: what has happened lately, what waits, and which destinations need attention. A new server shows a
 //! guide to the first delivery instead.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use askama::Template;
 use poem::Request;
 use poem::http::StatusCode;
 use poem_openapi::OpenApi;
-use tokio::sync::oneshot;
 
+use super::attention::{Attention, needing};
 use super::query;
-use super::start::{GUIDE, Guide, guide};
+use super::start::{GUIDE, GuidePage, guide};
 use crate::dashboard::context::{DashboardContext, wanted};
 use crate::dashboard::figure_cache::FigureCache;
 use crate::dashboard::respond::{PageError, PageResult, show};
@@ -21,42 +19,18 @@ use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
 use crate::dashboard::view::figures;
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
-use crate::dashboard::view::time::{self, At};
-use crate::dashboard::view::words::{self, Badge};
-use crate::domain::account::AccountName;
-use crate::domain::destination::Destination;
+use crate::dashboard::view::time::At;
+use crate::dashboard::view::words;
 use crate::domain::page::PageRequest;
-use crate::domain::ports::SlowDestination;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::DeliveryFilter;
 
 /// Most destinations that the page lists as in need of attention.
-const ATTENTION: u16 = 50;
+const ATTENTION: usize = 50;
 
 /// Deliveries that the page shows.
 const NEWEST: u16 = 10;
-
-/// The engine answers within this time, or the page is shown without the slow destinations.
-const ENGINE_WITHIN: Duration = Duration::from_millis(250);
-
-/// A destination that needs attention.
-pub struct Attention {
-    /// Its id.
-    pub id: String,
-    /// Method and URL.
-    pub label: String,
-    /// Name of its account.
-    pub account: String,
-    /// What is wrong.
-    pub badge: Badge,
-    /// Why, and what to do.
-    pub why: String,
-    /// Since when.
-    pub since: Option<At>,
-    /// When it goes on by itself.
-    pub until: Option<At>,
-}
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -73,16 +47,9 @@ struct OverviewPage {
     pending: String,
     oldest: Option<At>,
     attention: Vec<Attention>,
-    attention_more: u64,
+    attention_more: Option<String>,
     knows_slow: bool,
     newest: Vec<DeliveryRow>,
-}
-
-#[derive(Template)]
-#[template(path = "guide.html")]
-struct GuidePage {
-    frame: Frame,
-    guide: Guide,
 }
 
 /// The first page.
@@ -113,7 +80,7 @@ impl OverviewPages {
         let (figures, left) = self.figures.figures(store, None, window, now).await?;
         let chart = Chart::draw(&figures.buckets, "Attempts that succeeded and failed, by time");
         let backlog = store.backlog().await?;
-        let (attention, attention_more, knows_slow) = self.attention(now).await?;
+        let attention = needing(&self.context, now, 0, ATTENTION).await?;
         let page = PageRequest { limit: NEWEST, cursor: None };
         let newest = rows(store, store.deliveries(DeliveryFilter::default(), page).await?.items).await?;
         let sum = chart.sum;
@@ -129,9 +96,9 @@ impl OverviewPages {
             latency: figures.latency.map(figures::latency),
             pending: words::count(backlog.pending),
             oldest: backlog.oldest.map(At),
-            attention,
-            attention_more,
-            knows_slow,
+            attention_more: (attention.more() > 0).then(|| words::count(attention.more())),
+            attention: attention.list,
+            knows_slow: attention.knows_slow,
             newest,
         })
     }
@@ -154,69 +121,4 @@ impl OverviewPages {
         self.is_used.store(is_used, Ordering::Relaxed);
         Ok(!is_used)
     }
-
-    /// The destinations that need attention, how many more there are, and whether the engine said which are slow.
-    async fn attention(&self, now: Timestamp) -> Result<(Vec<Attention>, u64, bool)> {
-        let store = &self.context.store;
-        let (found, total) = store.attention(now, ATTENTION).await?;
-        let more = total.saturating_sub(found.len() as u64);
-        let known: HashSet<_> = found.iter().map(|(destination, _)| destination.key).collect();
-        let mut list: Vec<Attention> = found.into_iter().map(|(one, account)| troubled(&one, &account, now)).collect();
-        let slow = self.slow().await;
-        let is_whole = slow.is_some();
-        let slow = slow.unwrap_or_default();
-        let keys: Vec<_> = slow.iter().map(|one| one.destination).filter(|key| !known.contains(key)).collect();
-        for (destination, account) in store.destinations_by_key(keys).await? {
-            if let Some(state) = slow.iter().find(|one| one.destination == destination.key) {
-                list.push(slowed(&destination, &account, state));
-            }
-        }
-        Ok((list, more, is_whole))
-    }
-
-    /// What the engine says of slow destinations. `None` if it does not answer in time.
-    async fn slow(&self) -> Option<Vec<SlowDestination>> {
-        let (reply, answer) = oneshot::channel();
-        self.context.engine.slow_destinations(Box::new(move |slow| drop(reply.send(slow))));
-        match tokio::time::timeout(ENGINE_WITHIN, answer).await {
-            Ok(Ok(slow)) => Some(slow),
-            Ok(Err(_)) | Err(_) => None,
-        }
-    }
-}
-
-fn attention(destination: &Destination, account: &AccountName, badge: Badge, why: String) -> Attention {
-    Attention {
-        id: destination.id.to_string(),
-        label: words::label(&destination.fields),
-        account: account.to_string(),
-        badge,
-        why,
-        since: None,
-        until: None,
-    }
-}
-
-fn troubled(destination: &Destination, account: &AccountName, now: Timestamp) -> Attention {
-    let badge = words::health(destination, now);
-    if let Some(pause) = destination.pause {
-        let why = words::paused(pause.reason).to_owned();
-        return Attention { since: Some(At(pause.at)), ..attention(destination, account, badge, why) };
-    }
-    if let Some(since) = destination.failing_since {
-        let why = "Every attempt has failed. Open it to see why.".to_owned();
-        return Attention { since: Some(At(since)), ..attention(destination, account, badge, why) };
-    }
-    let why = "The receiver asked to wait (Retry-After). Resume it to send now.".to_owned();
-    Attention { until: destination.held_until.map(At), ..attention(destination, account, badge, why) }
-}
-
-fn slowed(destination: &Destination, account: &AccountName, state: &SlowDestination) -> Attention {
-    let usual = time::short(state.usual);
-    let (word, why) = if state.is_stalled {
-        ("blocked", format!("Attempts get no response: {} in progress, usually {usual}.", state.in_progress))
-    } else {
-        ("slow", format!("An attempt takes {usual}; {} in progress.", state.in_progress))
-    };
-    attention(destination, account, Badge { kind: "wait", word }, why)
 }

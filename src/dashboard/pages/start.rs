@@ -54,11 +54,14 @@ pub struct Guide {
     pub sample: &'static str,
 }
 
+/// The page with the guide.
 #[derive(Template)]
 #[template(path = "guide.html")]
-struct GuidePage {
-    frame: Frame,
-    guide: Guide,
+pub struct GuidePage {
+    /// Everything around the content.
+    pub frame: Frame,
+    /// The steps.
+    pub guide: Guide,
 }
 
 /// The guide with its form filled in.

@@ -48,17 +48,22 @@ pub fn manual_action(action: ManualActionKind) -> &'static str {
     }
 }
 
-/// How a destination is now.
+/// How a destination is now. Of a delayed one that also fails the delay is said: until its end nothing is sent.
 pub fn health(destination: &Destination, now: Timestamp) -> Badge {
     if destination.pause.is_some() {
         Badge { kind: "bad", word: "paused" }
+    } else if held(destination, now).is_some() {
+        Badge { kind: "wait", word: "delayed" }
     } else if destination.failing_since.is_some() {
         Badge { kind: "bad", word: "failing" }
-    } else if destination.held_until.is_some_and(|until| until > now) {
-        Badge { kind: "wait", word: "delayed" }
     } else {
         Badge { kind: "good", word: "active" }
     }
+}
+
+/// Until when a destination that is not paused is held back, because its receiver asked for it (`Retry-After`).
+pub fn held(destination: &Destination, now: Timestamp) -> Option<Timestamp> {
+    destination.held_until.filter(|until| destination.pause.is_none() && *until > now)
 }
 
 /// Why a destination is paused.
@@ -195,11 +200,28 @@ pub fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::destination::Pause;
+    use crate::domain::ids::DestinationKey;
 
     #[test]
     fn numbers_have_separators_and_units() {
         assert_eq!((count(999), count(1_000), count(1_234_567)), ("999".into(), "1,000".into(), "1,234,567".into()));
         assert_eq!((bytes(1_023), bytes(1_536)), ("1023 B".into(), "1.5 KiB".into()));
+    }
+
+    #[test]
+    fn of_all_that_is_wrong_with_a_destination_the_word_says_what_keeps_it_from_being_sent_to() {
+        let mut destination = Destination::example(DestinationKey(1), "https://example.com/");
+        let (now, later) = (Timestamp::from_millis(1_000), Timestamp::from_millis(2_000));
+        let is = |destination: &Destination, now| (health(destination, now).word, held(destination, now));
+        assert_eq!(is(&destination, now), ("active", None));
+        destination.failing_since = Some(Timestamp::EPOCH);
+        assert_eq!(is(&destination, now), ("failing", None));
+        destination.held_until = Some(later);
+        assert_eq!(is(&destination, now), ("delayed", Some(later)));
+        assert_eq!(is(&destination, later), ("failing", None));
+        destination.pause = Some(Pause { reason: PausedReason::Manual, at: now });
+        assert_eq!(is(&destination, now), ("paused", None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! or by the number of destinations, never by that of deliveries.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -37,8 +37,8 @@ const MAX_OLDEST_ROWS: usize = 1_000;
 const MAX_PENDING_COUNTED: u64 = 10_000;
 
 impl Store {
-    /// Returns what the server has so far. Of events and deliveries only the newest 1,000 are looked at, and of
-    /// deliveries also the oldest 1,000: the newest may all be waiting.
+    /// Returns what the server has so far. Of deliveries only the newest and the oldest 1,000 are looked at: the newest
+    /// may all be waiting.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
@@ -60,11 +60,6 @@ impl Store {
                     )?,
                     has_destination: has(
                         "SELECT EXISTS (SELECT 1 FROM destination INDEXED BY destination_by_id WHERE deleted_at IS NULL)",
-                    )?,
-                    has_event: has(
-                        "SELECT EXISTS (SELECT 1 FROM
-                         (SELECT account_key FROM event NOT INDEXED ORDER BY id DESC LIMIT 1000) e
-                         CROSS JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL)",
                     )?,
                     has_delivered: delivered("DESC")? || delivered("ASC")?,
                 })
@@ -105,20 +100,25 @@ impl Store {
         self.readers.read_yielding(move |connection| Ok(Latency::of(newest_attempts(connection, &filter)?))).await
     }
 
-    /// Returns the first `limit` destinations that need attention at `now`, and how many there are in all. First come
-    /// paused ones, then failing ones, then those held back. Within each of these, the earliest time comes first: the
-    /// beginning of the pause or of the failures, or the end of the hold. Holds end by the engine clock, which differs
-    /// from the wall clock only if that was set.
+    /// Returns the destinations that need attention at `now`, those at `places` in their order, and how many there are in
+    /// all. First come
+    /// paused ones, then failing ones, then those held back, failing or not. Within each of these, the earliest time
+    /// comes first: the beginning of the pause or of the failures, or the end of the hold. Holds end by the engine
+    /// clock, which differs from the wall clock only if that was set.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
-    pub async fn attention(&self, now: Timestamp, limit: u16) -> Result<(Vec<(Destination, AccountName)>, u64)> {
+    pub async fn attention(
+        &self,
+        now: Timestamp,
+        places: Range<usize>,
+    ) -> Result<(Vec<(Destination, AccountName)>, u64)> {
         self.readers
             .read_yielding(move |connection| {
                 let mut all = needing_attention(connection, now)?;
                 all.sort_unstable();
-                let first = all.iter().take(limit.into()).map(|(.., key)| *key);
-                Ok((with_account_names(connection, first)?, all.len() as u64))
+                let wanted = all.iter().skip(places.start).take(places.len()).map(|(.., key)| *key);
+                Ok((with_account_names(connection, wanted)?, all.len() as u64))
             })
             .await
     }
@@ -244,15 +244,15 @@ fn newest_attempts(connection: &Connection, filter: &DeliveryFilter) -> Result<V
 
 /// The keys of all destinations that need attention, each behind its place in the order.
 fn needing_attention(connection: &Connection, now: Timestamp) -> Result<Vec<(u8, i64, DestinationKey)>> {
-    let query = "SELECT key, CASE WHEN paused_reason IS NOT NULL THEN paused_at END, failing_since, held_until
-         FROM destination NOT INDEXED WHERE (paused_reason IS NOT NULL OR failing_since IS NOT NULL OR held_until > ?1)
-         AND deleted_at IS NULL";
+    let query = "SELECT key, CASE WHEN paused_reason IS NOT NULL THEN paused_at END,
+         CASE WHEN held_until > ?1 THEN held_until END, failing_since FROM destination NOT INDEXED
+         WHERE (paused_reason IS NOT NULL OR failing_since IS NOT NULL OR held_until > ?1) AND deleted_at IS NULL";
     rows::all(connection, query, [now.millis()], |row| {
-        let (paused, failing): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
-        let (rank, time) = match (paused, failing) {
+        let (paused, held): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
+        let (rank, time) = match (paused, held) {
             (Some(paused), _) => (0, paused),
-            (None, Some(failing)) => (1, failing),
-            (None, None) => (2, row.get(3)?),
+            (None, Some(held)) => (2, held),
+            (None, None) => (1, row.get(3)?),
         };
         Ok((rank, time, DestinationKey(row.get(0)?)))
     })

@@ -184,7 +184,7 @@ async fn page_times() {
         let read = || store.latency(account.clone(), destination.clone(), at(0));
         time(what, read, |found| format!("{:?}", found.map(|found| found.attempts))).await;
     }
-    time("attention", || store.attention(at(1_000), 20), |found| format!("{} of {}", found.0.len(), found.1)).await;
+    time("attention", || store.attention(at(1_000), 0..20), |found| format!("{} of {}", found.0.len(), found.1)).await;
     let keys: Vec<DestinationKey> = (100..300).map(DestinationKey).collect();
     time("destinations_by_key, 200", || store.destinations_by_key(keys.clone()), |found| found.len().to_string()).await;
     time("pending_for", || store.pending_for(fixture.destination.id.clone()), |found| format!("{found:?}")).await;
