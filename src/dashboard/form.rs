@@ -154,7 +154,7 @@ impl Form {
 /// The error as a sentence without the name of its field, because the sentence stands at the field.
 fn sentence(name: &str, fault: &FieldError) -> String {
     let part = fault.field.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
-    let text = part.map_or_else(|| fault.message.clone(), |part| format!("{part} {}", fault.message));
+    let text = part.map_or_else(|| fault.message.clone(), |part| format!("`{part}` {}", fault.message));
     words::sentence(&text)
 }
 
@@ -190,12 +190,12 @@ mod tests {
         assert_eq!(form.required("name", |text| Ok(text.to_owned())), None);
         assert_eq!(form.optional("age", |_| Err::<u8, _>("must be a number".to_owned())), None);
         assert_eq!(form.optional("city", |text| Ok(text.to_owned())), Some(None));
-        form.faults([FieldError::new("headers.X-A", "is refused"), FieldError::new("", "Something else.")]);
+        form.faults([FieldError::new("headers.x-a", "is refused"), FieldError::new("", "Something else.")]);
         assert_eq!(form.field("name").fault.as_deref(), Some("Must be filled in."));
         assert_eq!(form.field("age").fault.as_deref(), Some("Must be a number."));
         assert_eq!(
             (form.field("headers").fault.as_deref(), form.field("headers").value.as_str()),
-            (Some("X-A is refused."), "X-A: 1")
+            (Some("x-a is refused."), "X-A: 1")
         );
         assert_eq!(form.field("city").fault, None);
         assert_eq!(form.other_faults(&["name", "age", "headers"]), ["Something else."]);

@@ -157,13 +157,14 @@ pub fn short_label(method: HttpMethod, url: &TargetUrl) -> String {
     format!("{method} {}{shown}", url.origin())
 }
 
-/// A message as a sentence: a capital letter, and a full stop. Pairs of backticks are for readers of JSON.
+/// A message as a sentence: a capital letter, and a full stop. Pairs of backticks are for readers of JSON. What stands
+/// in them was typed, or is a name, so at the beginning it keeps its letters.
 pub fn sentence(message: &str) -> String {
     let is_paired = message.matches('`').count().is_multiple_of(2);
-    let message = if is_paired { message.replace('`', "") } else { message.to_owned() };
-    let mut letters = message.chars();
-    let mut text: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
-    text.push_str(letters.as_str());
+    let mut text = if is_paired { message.replace('`', "") } else { message.to_owned() };
+    if let Some(first) = text.chars().next().filter(|_| !message.starts_with('`')) {
+        text.replace_range(..first.len_utf8(), &first.to_uppercase().to_string());
+    }
     if !text.ends_with(['.', '?', '!']) {
         text.push('.');
     }
@@ -241,6 +242,13 @@ mod tests {
         }
         assert_eq!(error(ErrorClass::Status, Some(404)).0, "404 Not Found");
         assert_eq!(error(ErrorClass::Status, Some(599)).0, "599");
+    }
+
+    #[test]
+    fn a_message_becomes_a_sentence_and_what_was_typed_stays_as_it_was_typed() {
         assert_eq!(sentence("must be `GET`"), "Must be GET.");
+        assert_eq!(sentence("éa"), "Éa.");
+        assert_eq!(sentence("`yesterday` is not a time"), "yesterday is not a time.");
+        assert_eq!(sentence("`a`b` is not a time"), "`a`b` is not a time.");
     }
 }
