@@ -41,7 +41,7 @@ pub struct Filters {
     pub others: Vec<String>,
 }
 
-/// Reads the filters. Errors are in the form.
+/// Reads the filters. All of them count, so of `within` and `since` the later time does. Errors are in the form.
 pub fn read(asked: &mut Form, now: Timestamp) -> DeliveryFilter {
     let within = asked.optional("within", duration::parse).flatten();
     let since = asked.optional("since", parsed::<Timestamp>).flatten();
@@ -52,7 +52,7 @@ pub fn read(asked: &mut Form, now: Timestamp) -> DeliveryFilter {
         event_type: asked.optional("event_type", parsed).flatten(),
         state: asked.optional("state", parsed).flatten(),
         status_code: asked.optional("status_code", status).flatten(),
-        since: since.or(within.map(|within: Duration| now.minus(within))),
+        since: since.max(within.map(|within: Duration| now.minus(within))),
         until: asked.optional("until", parsed::<Timestamp>).flatten(),
     }
 }
@@ -139,6 +139,16 @@ mod tests {
         let filters = Filters::shown(&asked);
         assert_eq!(filters.pairs(), [("state", "exhausted"), ("status_code", "503"), ("within", "1h")]);
         assert!(filters.is_narrow() && filters.windows().len() == WITHIN.len());
+    }
+
+    #[test]
+    fn of_two_earliest_times_the_later_one_counts() {
+        let (now, hour) = (Timestamp::from_millis(7_200_000), Timestamp::from_millis(3_600_000));
+        let since = |query: &str| read(&mut Form::of(query.as_bytes()), now).since;
+        assert_eq!(since("within=1h&since=1970-01-01T00:30:00Z"), Some(hour));
+        assert_eq!(since("within=1h&since=1970-01-01T01:30:00Z"), Some(Timestamp::from_millis(5_400_000)));
+        assert_eq!(since("since=1970-01-01T00:30:00Z"), Some(Timestamp::from_millis(1_800_000)));
+        assert_eq!((since("within=1h"), since("")), (Some(hour), None));
     }
 
     #[test]
