@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use poem::http::header::ALLOW;
+use poem::http::header::{ACCEPT, ALLOW};
 use poem::http::{HeaderValue, Method, StatusCode, Uri};
 use poem::middleware::CatchPanic;
 use poem::{Endpoint, EndpointExt as _, IntoResponse as _, Request, Response};
@@ -22,15 +22,24 @@ pub fn catch_panics(endpoint: impl Endpoint<Output = Response> + 'static) -> imp
         .map_to_response()
 }
 
-/// Wraps `endpoint`, so that each of its errors is a problem.
-pub fn with_problem_errors<E: Endpoint<Output = Response>>(endpoint: E, paths: Arc<Paths>) -> WithProblemErrors<E> {
-    WithProblemErrors { endpoint, paths }
+/// Makes the response to a browser that asks for a page that does not exist (404), or for the address of a form (405).
+/// The request has no body.
+pub type LostPage = Box<dyn Fn(&Request, StatusCode) -> Response + Send + Sync>;
+
+/// Wraps `endpoint`, so that each of its errors is a problem. Browsers that look for a page get what `lost` makes.
+pub fn with_problem_errors<E: Endpoint<Output = Response>>(
+    endpoint: E,
+    paths: Arc<Paths>,
+    lost: LostPage,
+) -> WithProblemErrors<E> {
+    WithProblemErrors { endpoint, paths, lost }
 }
 
-/// An endpoint whose errors are all problems.
+/// An endpoint whose errors are all problems, apart from pages that do not exist.
 pub struct WithProblemErrors<E> {
     endpoint: E,
     paths: Arc<Paths>,
+    lost: LostPage,
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for WithProblemErrors<E> {
@@ -38,13 +47,41 @@ impl<E: Endpoint<Output = Response>> Endpoint for WithProblemErrors<E> {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let (method, uri) = (request.method().clone(), request.uri().clone());
+        let browser = looks_for_a_page(&request).then(|| without_body(&request));
+        let shape = |status, message: &str| match &browser {
+            Some(asked) if is_lost(status, &method) => (self.lost)(asked, status),
+            _ => self.shape(status, message, &method, &uri),
+        };
         match self.endpoint.call(request).await {
-            Ok(response) if is_foreign_error(&response) => Ok(self.shape(response.status(), "", &method, &uri)),
+            Ok(response) if is_foreign_error(&response) => Ok(shape(response.status(), "")),
             Ok(response) => Ok(response),
             Err(error) if error.is_from_response() => Ok(error.into_response()),
-            Err(error) => Ok(self.shape(error.status(), &error.to_string(), &method, &uri)),
+            Err(error) => Ok(shape(error.status(), &error.to_string())),
         }
     }
+}
+
+/// First segments of paths that are for programs. Whoever asks there, even in a browser, gets a problem.
+const FOR_PROGRAMS: [&str; 6] = ["v1", "server", "docs", "healthz", "readyz", "metrics"];
+
+/// Whether the request comes from a browser that wants a page to show.
+fn looks_for_a_page(request: &Request) -> bool {
+    let first = request.uri().path().split('/').nth(1).unwrap_or_default();
+    let accepts = |line: &HeaderValue| line.to_str().is_ok_and(|line| line.contains("text/html"));
+    let is_for_programs = FOR_PROGRAMS.contains(&first) || first.starts_with("openapi");
+    !is_for_programs && request.headers().get_all(ACCEPT).iter().any(accepts)
+}
+
+fn without_body(request: &Request) -> Request {
+    let mut copy = Request::builder().method(request.method().clone()).uri(request.uri().clone()).finish();
+    request.headers().clone_into(copy.headers_mut());
+    copy
+}
+
+/// Whether an error of the router means that there is no such page. A form that is sent to a page gets a problem: going
+/// elsewhere would hide that nothing was done.
+fn is_lost(status: StatusCode, method: &Method) -> bool {
+    status == StatusCode::NOT_FOUND || (status == StatusCode::METHOD_NOT_ALLOWED && method.is_safe())
 }
 
 /// The error with the title that clients of this path expect: the data handler has titles of its own.
@@ -104,11 +141,20 @@ mod tests {
     }
 
     async fn answer(method: Method, uri: &'static str) -> (u16, serde_json::Value) {
-        let route =
-            Route::new().at("/healthz", get(works)).at("/readyz", get(breaks)).at(send_event::PATH, poem::post(works));
-        let request = Request::builder().method(method).uri(Uri::from_static(uri)).finish();
+        asked(Request::builder().method(method).uri(Uri::from_static(uri)).finish()).await
+    }
+
+    async fn asked(request: Request) -> (u16, serde_json::Value) {
+        let route = Route::new()
+            .at("/healthz", get(works))
+            .at("/readyz", get(breaks))
+            .at("/form", poem::post(works))
+            .at(send_event::PATH, poem::post(works));
         let paths = Arc::new(Paths::new(Vec::new(), [("/healthz", &["GET"][..]), (send_event::PATH, &["POST"])]));
-        let response = catch_panics(with_problem_errors(route, paths)).get_response(request).await;
+        let lost = Box::new(|asked: &Request, status: StatusCode| {
+            (StatusCode::IM_A_TEAPOT, format!("{{\"lost\":\"{} {status}\"}}", asked.uri())).into_response()
+        });
+        let response = catch_panics(with_problem_errors(route, paths, lost)).get_response(request).await;
         let allow = response.header("allow").map(str::to_owned);
         let status = response.status().as_u16();
         let body = response.into_body().into_vec().await.unwrap();
@@ -127,6 +173,24 @@ mod tests {
         assert_eq!((status, &body["code"], &body["allow"]), (405, &"method_not_allowed".into(), &"GET, HEAD".into()));
         let (status, body) = answer(Method::GET, send_event::PATH).await;
         assert_eq!((status, &body["title"], &body["allow"]), (405, &"Invalid Data".into(), &"POST".into()));
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_looks_for_a_page_gets_one_and_programs_get_problems() {
+        let browser = |method, uri: &'static str| {
+            let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
+            asked(Request::builder().method(method).uri(Uri::from_static(uri)).header(ACCEPT, accept).finish())
+        };
+        assert_eq!(browser(Method::GET, "/nowhere?x").await.1["lost"], "/nowhere?x 404 Not Found");
+        assert_eq!(browser(Method::POST, "/nowhere").await.1["lost"], "/nowhere 404 Not Found");
+        assert_eq!(browser(Method::GET, "/form").await.1["lost"], "/form 405 Method Not Allowed");
+        assert_eq!(browser(Method::DELETE, "/form").await.0, 405);
+        assert_eq!(answer(Method::GET, "/form").await.0, 405);
+        assert_eq!(browser(Method::POST, "/form").await.0, 200);
+        for path in ["/v1/nowhere", "/v1", "/docs/x", "/metrics/x", send_event::PATH] {
+            let (status, body) = browser(Method::GET, path).await;
+            assert!(matches!(status, 404 | 405) && body["code"].is_string(), "{path}: {body}");
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 use super::context::ApiContext;
 use super::docs::{self, DocsApi};
+use super::errors::LostPage;
 use super::operations::send_event::SendEventApi;
 use super::operations::{Operations, operations};
 use super::paths::{Paths, Undocumented};
@@ -21,6 +22,8 @@ pub struct Pages<P> {
     pub api: P,
     /// Paths and methods of the pages.
     pub paths: &'static [Undocumented],
+    /// What browsers get at other addresses.
+    pub lost: LostPage,
 }
 
 /// The whole HTTP surface. Every error becomes a problem (RFC 9457), and a panic becomes a 500.
@@ -35,7 +38,7 @@ pub fn routes<P: OpenApi + 'static>(
     let paths = Arc::new(paths(pages.paths));
     let (origins, memory) = (context.origins.clone(), context.bodies.memory.clone());
     let endpoint = service.into_endpoint().data(context).data(Arc::clone(&paths));
-    let endpoint = Bounded::new(incoming.in_front_of(errors::with_problem_errors(endpoint, paths)), memory);
+    let endpoint = Bounded::new(incoming.in_front_of(errors::with_problem_errors(endpoint, paths, pages.lost)), memory);
     browser::with_browser_headers(errors::catch_panics(endpoint), &origins, errors::with_contract_title)
 }
 

@@ -208,7 +208,7 @@ impl Running {
         let origins = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
         let account_rate = Arc::new(RateLimiter::new(config.account_rate));
-        let dashboard = dashboard::pages(DashboardContext {
+        let dashboard = Arc::new(DashboardContext {
             store: store.clone(),
             access: Arc::clone(&access),
             origins: origins.clone(),
@@ -231,7 +231,9 @@ impl Running {
             metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics())),
             clock: clock::wall,
         };
-        let routes = api::routes(context, Pages { api: dashboard, paths: &dashboard::PATHS });
+        let lost = dashboard::lost(Arc::clone(&dashboard));
+        let pages = Pages { api: dashboard::pages(dashboard), paths: &dashboard::PATHS, lost: Box::new(lost) };
+        let routes = api::routes(context, pages);
         let grace = config.shutdown_grace;
         let most = server::max_connections(open_files);
         let listener = bound.listen().map_err(|error| cannot_listen(config.listen, &error))?;

@@ -29,6 +29,7 @@ use self::pages::overview::OverviewPages;
 use self::pages::replay::ReplayPages;
 use self::pages::start::StartPages;
 pub use context::DashboardContext;
+pub use pages::lost::lost;
 
 const GET: &[&str] = &["GET"];
 const POST: &[&str] = &["POST"];
@@ -68,8 +69,7 @@ pub const PATHS: [(&str, &[&str]); 29] = [
 ];
 
 /// Handlers of all pages.
-pub fn pages(context: DashboardContext) -> impl OpenApi + 'static {
-    let context = Arc::new(context);
+pub fn pages(context: Arc<DashboardContext>) -> impl OpenApi + 'static {
     let figures = Arc::new(FigureCache::default());
     let of = || Arc::clone(&context);
     let overview = OverviewPages::new(of(), Arc::clone(&figures));

@@ -13,6 +13,7 @@ mod browsers;
 mod cascade;
 mod client_examples;
 mod crowd;
+mod dashboard;
 mod destination_rules;
 mod destinations;
 mod dns;

@@ -12,6 +12,7 @@ pub mod event;
 pub mod filters;
 pub mod live;
 pub mod login;
+pub mod lost;
 pub mod overview;
 pub mod replay;
 pub mod search;
