@@ -8,7 +8,6 @@ use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaResponses, Registry};
 use poem_openapi::types::Type as _;
 use poem_openapi::{ApiResponse, OpenApi};
-use tokio::sync::oneshot;
 
 use crate::api::auth::Admin;
 use crate::api::context::ApiContext;
@@ -22,11 +21,9 @@ use crate::api::request::body::Body;
 use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{self, Created, Long, NoContent, OkJson};
 use crate::api::tags::Tag;
-use crate::domain::event::SAMPLE;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::Cursor;
 use crate::domain::secret::SigningSecret;
-use crate::error::{Error, Unavailable};
 use crate::web::problem::ApiResult;
 
 /// Operations on destinations.
@@ -180,18 +177,7 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Attempt>> {
-        let destination = self.0.store.destination(destination_id.0.clone()).await?;
-        let held = destination.held_until;
-        let (done, attempt) = oneshot::channel();
-        let done = Box::new(move |attempt| drop(done.send(attempt)));
-        self.0.test_sender.send_test(destination, SAMPLE.as_bytes().into(), done);
-        let unavailable = |_| Error::unavailable(Unavailable::EngineBusy, "No test can be sent now; try again.");
-        let attempt = attempt.await.map_err(unavailable)?;
-        if let Some(held) = held.filter(|_| attempt.outcome.is_success()) {
-            // The client gets the attempt, even if the hold cannot be lifted.
-            let lifted = self.0.store.lift_hold(destination_id.0, held).await;
-            let _ = lifted.inspect_err(|error| tracing::warn!(%error, "a hold stays after a test that went well"));
-        }
+        let attempt = self.0.store.test_destination(destination_id.0, &*self.0.test_sender).await?;
         Ok(OkJson(attempt.into()))
     }
 

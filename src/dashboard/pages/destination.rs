@@ -6,7 +6,6 @@ use askama::Template;
 use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
-use tokio::sync::oneshot;
 
 use super::account::CHANGED;
 use super::destination_form::{self, DestinationForm};
@@ -24,11 +23,9 @@ use crate::dashboard::view::time::{self, At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
 use crate::domain::delivery::{Attempt, DeliveryState};
 use crate::domain::destination::Destination;
-use crate::domain::event::SAMPLE;
 use crate::domain::ids::DestinationId;
 use crate::domain::page::PageRequest;
 use crate::domain::secret::SigningSecret;
-use crate::error::{Error, Unavailable};
 use crate::store::DeliveryFilter;
 
 /// Deliveries that the page shows.
@@ -173,19 +170,7 @@ impl DestinationPages {
     #[oai(path = "/destinations/:destination_id/test", method = "post", hidden)]
     async fn test(&self, request: &Request) -> PageResult {
         let visitor = self.0.enter(request)?;
-        let id = id(request)?;
-        let destination = self.0.store.destination(id.clone()).await?;
-        let held = destination.held_until;
-        let (done, attempt) = oneshot::channel();
-        let done = Box::new(move |attempt| drop(done.send(attempt)));
-        self.0.test_sender.send_test(destination, SAMPLE.as_bytes().into(), done);
-        let busy = |_| Error::unavailable(Unavailable::EngineBusy, "No test can be sent now; try again.");
-        let attempt = attempt.await.map_err(busy)?;
-        if let Some(held) = held.filter(|_| attempt.outcome.is_success()) {
-            // The answer is shown, even if the hold cannot be lifted.
-            let lifted = self.0.store.lift_hold(id, held).await;
-            let _ = lifted.inspect_err(|error| tracing::warn!(%error, "a hold stays after a test that went well"));
-        }
+        let attempt = self.0.store.test_destination(id(request)?, &*self.0.test_sender).await?;
         let test = Some(tested(&attempt));
         show(&self.made(&visitor, request, Tried { test, ..Tried::default() }).await?)
     }

@@ -181,7 +181,7 @@ impl Store {
     ///
     /// # Errors
     /// Not found.
-    pub async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
+    pub(super) async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
         self.writer
             .submit_with_savepoint(move |tx| {
                 let destination = require(tx.connection(), &id)?;

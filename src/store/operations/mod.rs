@@ -29,3 +29,4 @@ pub mod rows;
 pub mod search;
 pub mod stats;
 pub mod tally;
+pub mod test_sending;
