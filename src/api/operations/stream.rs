@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use poem::http::header::HeaderName;
-use poem::web::sse::{Event, SSE};
+use poem::web::sse::Event;
 use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::{ApiResponse, OpenApi};
@@ -22,17 +21,12 @@ use crate::domain::delivery::DeliveryState;
 use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::store::{ChangedDeliveries, Subscription, SubscriptionFilter};
+use crate::web::event_stream;
 use crate::web::problem::ApiResult;
 
 /// Pause between two reads of the changes. A delivery that changes often is sent at most ten times a second, and not
 /// thousands of times.
 const PACE: Duration = Duration::from_millis(100);
-
-/// If nothing else is sent for this time, a comment is sent, so that no proxy regards the connection as dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Time after which a browser connects again, in milliseconds.
-const RECONNECT_MILLIS: u64 = 2_000;
 
 const EXAMPLE: &str = "retry: 2000\n\nevent: skipped\ndata: {\"count\":12}\n\n";
 
@@ -98,8 +92,7 @@ fn events(follow: Subscription) -> impl Stream<Item = Event> + Send {
             }
         }
     });
-    // Sent at once, so that the client knows: from here on no change is missed.
-    stream::iter([Event::retry(RECONNECT_MILLIS)]).chain(batches.flatten())
+    batches.flatten()
 }
 
 fn written(changed: ChangedDeliveries) -> Vec<Event> {
@@ -121,11 +114,7 @@ fn written(changed: ChangedDeliveries) -> Vec<Event> {
 
 impl IntoResponse for DeliveryStream {
     fn into_response(self) -> Response {
-        SSE::new(Box::pin(events(self.follow).take_until(Box::pin(self.admin.over()))))
-            .keep_alive(KEEP_ALIVE)
-            // Tells nginx to pass on each event at once, and not to wait until its buffer is full.
-            .with_header(HeaderName::from_static("x-accel-buffering"), "no")
-            .into_response()
+        event_stream::respond(events(self.follow).take_until(Box::pin(self.admin.over())))
     }
 }
 

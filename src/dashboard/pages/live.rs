@@ -5,10 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt as _, stream};
-use poem::http::header::HeaderName;
-use poem::web::sse::{Event, SSE};
-use poem::{IntoResponse as _, Request};
+use futures_util::{Stream, stream};
+use poem::Request;
+use poem::web::sse::Event;
 use poem_openapi::OpenApi;
 use serde_json::json;
 
@@ -16,16 +15,11 @@ use super::query;
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::respond::{PageError, PageResult};
 use crate::store::CountSubscription;
+use crate::web::event_stream;
 use crate::web::static_page::Page;
 
 /// Pause between two messages of a stream.
 const PACE: Duration = Duration::from_secs(1);
-
-/// If nothing else is sent for this time, a comment is sent, so that no proxy regards the connection as dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// Time after which a browser connects again, in milliseconds.
-const RECONNECT_MILLIS: u64 = 2_000;
 
 /// The stream for live pages.
 pub struct LivePages(pub Arc<DashboardContext>);
@@ -43,12 +37,7 @@ impl LivePages {
         }
         let follow = self.0.store.follow_counts(account, destination).await?;
         let events = events(Following { follow, over: Box::pin(visitor.over()), begun: false, ended: false });
-        let response = SSE::new(Box::pin(events))
-            .keep_alive(KEEP_ALIVE)
-            // Tells nginx to pass on each event at once, and not to wait until its buffer is full.
-            .with_header(HeaderName::from_static("x-accel-buffering"), "no")
-            .into_response();
-        Ok(Page(response))
+        Ok(Page(event_stream::respond(events)))
     }
 }
 
@@ -62,7 +51,7 @@ struct Following {
 }
 
 fn events(following: Following) -> impl Stream<Item = Event> + Send {
-    let changes = stream::unfold(following, async |mut page| {
+    stream::unfold(following, async |mut page| {
         if page.ended {
             return None;
         }
@@ -91,7 +80,5 @@ fn events(following: Following) -> impl Stream<Item = Event> + Send {
             }
         };
         Some((event, page))
-    });
-    // Sent at once, so that the page knows: from here on no change is missed.
-    stream::iter([Event::retry(RECONNECT_MILLIS)]).chain(changes)
+    })
 }
