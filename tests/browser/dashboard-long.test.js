@@ -3,31 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { Agent, createServer, request } from 'node:http';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { picture, startBrowser, withPage } from './browser.js';
-import {
-  ANSWERS, CANARY, eventually, fits, isAccessible, logIn, newAccount, newDestination, unfold, world,
-} from './dashboard.js';
+import { picture, withPage } from './browser.js';
+import { CANARY, eventually, fits, isAccessible, logIn, newAccount, newDestination, unfold, world } from './dashboard.js';
 import { startReceiver, startServer } from './server.js';
-
-const binary = process.env.DATA_PUSHER_BINARY;
-
-let browser, receiver, server;
-
-before(async () => {
-  [browser, receiver, server] = await Promise.all([startBrowser(), startReceiver({ ...ANSWERS }), startServer(binary)]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  await receiver?.stop();
-});
+import { binary, browser, page as stranger, receiver, server } from './stage.js';
 
 /** A page that is logged in. */
 const page = (use, options) =>
-  withPage(browser, server.url, async page => {
+  stranger(async page => {
     await logIn(page, server);
     await use(page);
   }, options);
@@ -126,6 +111,27 @@ describe('forms', () => {
       await isAccessible(page, 'a destination with wrong settings');
       await picture(page, 'destination-wrong', { fullPage: true });
       assert.ok(!(await source(page, path)).includes(CANARY));
+    }));
+
+  test('a failing destination that is delayed says so first, and until when', () =>
+    page(async page => {
+      const account = await newAccount(server, 'Delays');
+      const { destination_id } = await newDestination(server, account, `${receiver.url}/down?delays`, { retry_schedule: [] });
+      await account.send({}, 10);
+      await page.goto(`${server.url}/accounts/${account.id}`);
+      await page.locator('#destinations').getByText('failing', { exact: true }).waitFor();
+      await server.api('PUT', `/v1/destinations/${destination_id}`, { url: `${receiver.url}/later`, http_method: 'POST', headers: {} });
+      await account.send({}, 10);
+      const row = page.locator('#destinations [data-row]');
+      await row.getByText('delayed', { exact: true }).waitFor();
+      assert.match(await row.innerText(), /until/);
+      await page.goto(server.url);
+      const trouble = page.locator('#trouble [data-row]').filter({ hasText: 'Delays' });
+      assert.match(await trouble.innerText(), /delayed.*Every attempt has failed, and the receiver asked to wait.*until/s);
+      await trouble.getByRole('link').first().click();
+      await page.locator('#state').getByText('delayed', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Resume now' }).click();
+      await page.getByRole('status').filter({ hasText: 'is active again' }).waitFor();
     }));
 
   test('a new token is shown once, and works', () =>
@@ -529,6 +535,29 @@ describe('live pages', () => {
     });
   });
 
+  test('a page that takes long to read rests for nine times as long', () =>
+    page(async page => {
+      const account = await newAccount(server, 'Slow to read');
+      await newDestination(server, account, `${receiver.url}/slow`);
+      await page.goto(`${server.url}/deliveries?account_id=${account.id}`);
+      await page.locator('#live[data-state=on]').waitFor();
+      const took = 400;
+      const readings = [];
+      await page.route(/\/deliveries\?/, async route => {
+        readings.push(Date.now());
+        await new Promise(resolve => setTimeout(resolve, took));
+        await route.continue();
+      });
+      while (readings.length < 3) {
+        await account.send({}, 1);
+        await new Promise(resolve => setTimeout(resolve, 100));
+      }
+      // The first one comes after a quick one; the others after rests.
+      const [, one, other] = readings;
+      assert.ok(other - one > 9.5 * took, `${other - one} ms from one reading to the next`);
+      await page.unrouteAll({ behavior: 'wait' });
+    }));
+
   test('a page says that the server is away, comes back by itself, and shows what happened meanwhile', async () => {
     const server = await startServer(binary, { isDev: true });
     try {
@@ -623,7 +652,7 @@ describe('all pages', () => {
 
   for (const [width, colorScheme] of [[1280, 'light'], [390, 'light'], [1280, 'dark'], [390, 'dark']]) {
     test(`axe-core finds nothing on any page, ${width} wide, ${colorScheme}, and nothing is wider`, () =>
-      withPage(browser, server.url, async page => {
+      stranger(async page => {
         page.refusals.add(404).add(422).add(401);
         const look = async (name, also = async () => {}) => {
           await also();
@@ -646,6 +675,8 @@ describe('all pages', () => {
           await page.evaluate(() => document.querySelectorAll('details').forEach(one => { one.open = true; }));
           await look(`${name}-open`);
         }
+        await page.goto(`${server.url}/nowhere`);
+        await look('lost');
         await page.goto(`${server.url}${data.pages['destination-active']}`);
         await unfold(page, 'Signing secret');
         await page.getByRole('button', { name: 'Show it' }).click();
@@ -690,7 +721,7 @@ describe('all pages', () => {
     }));
 
   test('without a session every page is the login form and nothing else', () =>
-    withPage(browser, server.url, async page => {
+    stranger(async page => {
       for (const [name, path] of Object.entries(data.pages)) {
         const answer = await page.request.get(`${server.url}${path}`);
         const text = await answer.text();

@@ -98,6 +98,7 @@ export async function world(server, receiver, title = 'Orders') {
     overview: '/',
     'overview-month': '/?window=month',
     guide: '/?guide=1',
+    attention: '/attention',
     accounts: '/accounts',
     'accounts-new': '/accounts?new=1',
     'accounts-none': '/accounts?q=nobody',

@@ -3,29 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-import { picture, startBrowser, withPage } from './browser.js';
-import { ANSWERS, eventually, fits, isAccessible, logIn, newAccount, newDestination, unfold, world } from './dashboard.js';
+import { picture, withPage } from './browser.js';
+import { eventually, fits, isAccessible, logIn, newAccount, newDestination, unfold, world } from './dashboard.js';
 import { startReceiver, startServer } from './server.js';
+import { binary, browser, page, receiver, server } from './stage.js';
 
-const binary = process.env.DATA_PUSHER_BINARY;
 const shell = promisify(execFile);
-
-let browser, receiver, server;
-
-before(async () => {
-  [browser, receiver, server] = await Promise.all([startBrowser(), startReceiver({ ...ANSWERS }), startServer(binary)]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  await receiver?.stop();
-});
-
-const page = (use, options) => withPage(browser, server.url, use, options);
 
 /** From the first page of a new server to the first delivered event, with nothing typed but the receiver's URL. */
 async function firstSteps(page, url, way) {

@@ -1,31 +1,13 @@
 // A newcomer's tour in a browser: the printed link, then everything by "Try it out".
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
-import { picture, startBrowser, withPage } from './browser.js';
-import { startReceiver, startServer } from './server.js';
+import { picture } from './browser.js';
+import { page, receiver, server } from './stage.js';
 import { authorize, cutOff, faint, open, tryOut } from './swagger.js';
 
 const HOSTILE = '</script><img src=x onerror=alert(1)>';
-
-let browser, receiver, server;
-
-before(async () => {
-  [browser, receiver, server] = await Promise.all([
-    startBrowser(),
-    startReceiver(),
-    startServer(process.env.DATA_PUSHER_BINARY),
-  ]);
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-  await receiver?.stop();
-});
-
-const page = use => withPage(browser, server.url, use);
 
 test('the printed link logs in, and in Swagger UI the whole tour works', () =>
   page(async page => {
