@@ -19,8 +19,8 @@ mod https;
 mod parts;
 mod readers;
 mod sections;
-mod shaping;
 mod shapes;
+mod shaping;
 #[path = "../support/mod.rs"]
 mod support;
 

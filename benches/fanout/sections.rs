@@ -72,7 +72,14 @@ pub struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Self { accounts: 1, destinations: 1, connections: CONNECTIONS, body: message::BODY, manner: Manner::Http, settings: "{}" }
+        Self {
+            accounts: 1,
+            destinations: 1,
+            connections: CONNECTIONS,
+            body: message::BODY,
+            manner: Manner::Http,
+            settings: "{}",
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 
 mod admin_token;
 mod background;
-mod notices;
 mod config;
 mod greeting;
 mod limits;
 mod logging;
 mod login_file;
 mod metrics;
+mod notices;
 mod signals;
 
 use std::net::SocketAddr;

@@ -8,7 +8,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
-use super::values::{account_id, boolean, count, file, listen, max_body, memory, network, origin, retention, schedule, timeout};
+use super::values::{
+    account_id, boolean, count, file, listen, max_body, memory, network, origin, retention, schedule, timeout,
+};
 use crate::app::{Config, LogFormat};
 use crate::delivery::Trust;
 use crate::domain::duration;

@@ -127,6 +127,11 @@ impl Form {
         self.faults.extend(faults);
     }
 
+    /// What is wrong, as sentences that name the field.
+    pub fn sentences(&self) -> Vec<String> {
+        self.faults.iter().map(|fault| format!("{}: {}", fault.field, fault.message)).collect()
+    }
+
     /// Whether nothing is wrong so far.
     pub fn is_right(&self) -> bool {
         self.faults.is_empty()

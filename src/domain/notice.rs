@@ -215,13 +215,7 @@ fn of_destination(told: &mut Told, destination: &WatchedDestination, now: Timest
     notices
 }
 
-fn notice(
-    kind: NoticeKind,
-    destination: &WatchedDestination,
-    since: Timestamp,
-    now: Timestamp,
-    more: Value,
-) -> Notice {
+fn notice(kind: NoticeKind, destination: &WatchedDestination, since: Timestamp, now: Timestamp, more: Value) -> Notice {
     let (why, what_to_do) = words(kind, destination.pause.map(|pause| pause.reason));
     let mut document = json!({
         "type": kind.as_str(),
@@ -253,7 +247,9 @@ fn words(kind: NoticeKind, paused: Option<PausedReason>) -> (&'static str, &'sta
             "All attempts have failed for a minute or longer.",
             "Look at the destination's deliveries for the error, and mend the receiver or the settings.",
         ),
-        (NoticeKind::Recovered, _) => ("An attempt has succeeded again.", "Nothing. Pending deliveries are being sent."),
+        (NoticeKind::Recovered, _) => {
+            ("An attempt has succeeded again.", "Nothing. Pending deliveries are being sent.")
+        }
         (NoticeKind::Resumed, _) => ("The destination was resumed.", "Nothing. Pending deliveries are being sent."),
         (NoticeKind::Exhausted, _) => (
             "All attempts of the retry schedule failed, or no request could be made.",

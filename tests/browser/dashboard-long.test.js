@@ -55,6 +55,52 @@ describe('forms', () => {
       assert.deepEqual(items, []);
     }));
 
+  test('a preview follows the typing, and saves and sends nothing', () =>
+    page(async page => {
+      const account = await newAccount(server, 'Previews');
+      const { destination_id } = await newDestination(server, account, `${receiver.url}/previews`);
+      await page.goto(`${server.url}/destinations/${destination_id}`);
+      await unfold(page, 'Settings');
+      await unfold(page, 'What is sent');
+      await unfold(page, 'Which events');
+      const shown = page.locator('#preview');
+      await page.getByLabel('Event to try').fill('{"status": "paid", "total": 19.90}');
+      await shown.getByText('The event comes here').waitFor();
+      await page.getByLabel('Body template').fill('{"text": {{ data.status }}, "total": {{ data.total }}}');
+      await shown.getByText('{"text": "paid", "total": 19.9}').waitFor();
+      await shown.getByText('raw.total prints it as it came').waitFor();
+      await page.getByLabel('Filter', { exact: true }).fill("data.status == 'open'");
+      await shown.getByText('the filter is false').waitFor();
+      await page.getByLabel('Filter', { exact: true }).fill('data.status =');
+      await shown.getByText('line 1, column').waitFor();
+      // What is typed stays where it is, and nothing was saved or sent.
+      assert.equal(await page.getByLabel('Filter', { exact: true }).inputValue(), 'data.status =');
+      const saved = await server.api('GET', `/v1/destinations/${destination_id}`);
+      assert.deepEqual([saved.filter, saved.body_template], [null, null]);
+      assert.equal(receiver.requests.filter(one => one.url === '/previews').length, 0);
+      await isAccessible(page, 'a preview');
+    }));
+
+  test('without a script a preview comes by its button, and settings are saved', () =>
+    page(
+      async page => {
+        const account = await newAccount(server, 'Plain previews');
+        const { destination_id } = await newDestination(server, account, `${receiver.url}/plain-previews`);
+        await page.goto(`${server.url}/destinations/${destination_id}`);
+        await unfold(page, 'Settings');
+        await unfold(page, 'What is sent');
+        await page.getByLabel('Body template').fill('{"n": {{ data.order_id }}}');
+        await page.getByRole('button', { name: 'Preview' }).click();
+        await page.locator('#preview').getByText('{"n": 1042}').waitFor();
+        await page.getByRole('button', { name: 'Save' }).click();
+        await page.getByRole('status').filter({ hasText: 'saved' }).waitFor();
+        await account.send({ order_id: 7 }, 20);
+        const [request] = receiver.requests.filter(one => one.url === '/plain-previews');
+        assert.equal(request.body, '{"n": 7}');
+      },
+      { javaScriptEnabled: false },
+    ));
+
   test('a signing secret is on the page only after somebody asked for it', () =>
     page(async page => {
       const account = await newAccount(server, 'Secrets');

@@ -148,9 +148,12 @@ fn a_body_that_is_no_json_is_not_sent_as_json() {
     case.destination("/in", &json!({"body_template": "{\"text\": \"Order {{ data.name }}\"}"}));
     let failed = case.client.wait_for_state(&case.client.push_one(&case.account, r#"{"name":"x"}"#), "exhausted");
     assert!(failed["attempts"][0]["detail"].as_str().unwrap().contains("is no JSON"), "{failed}");
-    case.destination("/text", &json!({
-        "headers": {"Content-Type": "text/plain"}, "body_template": "Order {{ data.name|safe }}"
-    }));
+    case.destination(
+        "/text",
+        &json!({
+            "headers": {"Content-Type": "text/plain"}, "body_template": "Order {{ data.name|safe }}"
+        }),
+    );
     case.push("", r#"{"name":"x"}"#);
     assert_eq!(case.receiver.wait_for("/text", 1)[0].body, b"Order x");
 }
@@ -159,18 +162,22 @@ fn a_body_that_is_no_json_is_not_sent_as_json() {
 fn wrong_templates_are_refused_at_their_fields_with_line_and_column() {
     let case = Case::new();
     let refused = |fields: Value| {
-        let errors = case.client.post(&case.destinations(), &case.body("/in", &fields)).expect(422).json()["errors"].clone();
+        let errors =
+            case.client.post(&case.destinations(), &case.body("/in", &fields)).expect(422).json()["errors"].clone();
         let errors = errors.as_array().unwrap().clone();
         errors.iter().map(|one| (text(one, "field"), text(one, "message"))).collect::<Vec<_>>()
     };
-    let errors = refused(json!({"body_template": "{}\n{{ data. }}", "header_templates": {"X-A": "{% if %}", "Host": "x"}}));
+    let errors =
+        refused(json!({"body_template": "{}\n{{ data. }}", "header_templates": {"X-A": "{% if %}", "Host": "x"}}));
     let fields: Vec<_> = errors.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["body_template", "header_templates.Host", "header_templates.X-A"]);
     assert!(errors[0].1.contains("line 2"), "{errors:?}");
     let both = refused(json!({"headers": {"x-a": "1"}, "header_templates": {"X-A": "{{ data.a }}"}}));
     assert_eq!(both[0].0, "header_templates.X-A");
     for fields in [
-        json!({"body_template": ""}), json!({"body_template": "a".repeat(32_769)}), json!({"body_template": "{% include 'x' %}"}),
+        json!({"body_template": ""}),
+        json!({"body_template": "a".repeat(32_769)}),
+        json!({"body_template": "{% include 'x' %}"}),
         json!({"header_templates": (0..21).map(|number| (format!("X-{number}"), json!("x"))).collect::<serde_json::Map<_, _>>()}),
     ] {
         assert_eq!(refused(fields.clone()).len(), 1, "{fields}");
@@ -180,7 +187,8 @@ fn wrong_templates_are_refused_at_their_fields_with_line_and_column() {
 #[test]
 fn header_templates_are_patched_by_name_and_masked_in_lists() {
     let case = Case::new();
-    let path = case.destination("/in", &json!({"header_templates": {"X-A": "{{ data.a }}", "X-Token": "t-{{ data.a }}"}}));
+    let path =
+        case.destination("/in", &json!({"header_templates": {"X-A": "{{ data.a }}", "X-Token": "t-{{ data.a }}"}}));
     case.client.patch(&path, &json!({"header_templates": {"x-a": null, "X-B": "b"}})).expect(200);
     let read = case.client.get(&path).expect(200).json();
     assert_eq!(read["header_templates"], json!({"X-Token": "t-{{ data.a }}", "X-B": "b"}));
@@ -196,9 +204,15 @@ fn header_templates_are_patched_by_name_and_masked_in_lists() {
 #[test]
 fn a_preview_shows_what_an_event_would_become_and_sends_nothing() {
     let case = Case::new();
-    let path = format!("{}/preview", case.destination("/in", &json!({
-        "filter": "data.a == 1", "headers": {"Authorization": "Bearer hidden"}
-    })));
+    let path = format!(
+        "{}/preview",
+        case.destination(
+            "/in",
+            &json!({
+                "filter": "data.a == 1", "headers": {"Authorization": "Bearer hidden"}
+            })
+        )
+    );
     let preview = |body: Value| case.client.post(&path, &body).expect(200).json();
     let shown = preview(json!({"data": {"a": 1}}));
     assert_eq!((&shown["matches"], &shown["reason"]), (&json!(true), &Value::Null));
@@ -206,15 +220,15 @@ fn a_preview_shows_what_an_event_would_become_and_sends_nothing() {
     assert_eq!(shown["request"]["headers"]["authorization"], "********");
     assert_eq!(preview(json!({"data": {"a": 2}}))["reason"], "filter");
     // Settings that are tried before they are saved.
-    let tried = preview(json!({
-        "data": {"total": 19.90}, "filter": null, "event_type": "order.paid", "event_types": ["order.*"],
-        "body_template": "{\"t\": {{ data.total }}}", "header_templates": {"X-T": "{{ event.type }}"},
-    }));
+    let tried = r#"{"data": {"total": 19.90}, "filter": null, "event_type": "order.paid", "event_types": ["order.*"],
+        "body_template": "{\"t\": {{ data.total }}}", "header_templates": {"X-T": "{{ event.type }}"}}"#;
+    let json = [("content-type", "application/json")];
+    let tried = case.client.send("POST", &path, &json, Some(tried.as_bytes())).expect(200).json();
     assert_eq!((&tried["matches"], &tried["request"]["body"]), (&json!(true), &json!(r#"{"t": 19.9}"#)));
     assert_eq!(tried["request"]["headers"]["x-t"], "order.paid");
     assert!(tried["warnings"][0].as_str().unwrap().contains("raw.total"), "{tried}");
     let failing = preview(json!({"data": {}, "filter": null, "body_template": "{{ data.x }}"}));
-    assert_eq!((&failing["reason"], &failing["request"]), (&json!("template_failed"), &Value::Null));
+    assert_eq!((&failing["reason"], &failing["request"]["url"]), (&json!("template_failed"), &Value::Null));
     let get = preview(json!({"data": {"a": 1}, "http_method": "GET"}));
     assert!(get["request"]["url"].as_str().unwrap().ends_with("/in?a=1"), "{get}");
 
@@ -228,7 +242,13 @@ fn a_preview_shows_what_an_event_would_become_and_sends_nothing() {
     assert_eq!(preview(json!({"event_id": first, "body_template": "{{ data.x }}"}))["reason"], "template_failed");
     assert_eq!(case.receiver.requests().len(), 2, "nothing was sent");
 
-    for wrong in [json!({}), json!({"data": 1, "last": 1}), json!({"last": 0}), json!({"last": 1001}), json!({"event_id": first, "event_type": "a"})] {
+    for wrong in [
+        json!({}),
+        json!({"data": 1, "last": 1}),
+        json!({"last": 0}),
+        json!({"last": 1001}),
+        json!({"event_id": first, "event_type": "a"}),
+    ] {
         case.client.post(&path, &wrong).expect(422);
     }
     let other = case.client.create_account("bob");

@@ -35,7 +35,6 @@ pub struct DestinationPreview {
     #[oai(nullable)]
     pub event_id: Option<EventId>,
     /// Any JSON value, as an event's document.
-    #[oai(nullable)]
     pub data: Option<RawJson>,
     /// Type of the event, with `data`.
     #[oai(nullable)]
@@ -167,8 +166,8 @@ pub struct Preview {
     pub reason: Option<String>,
     /// The reason for people, where no request can be made.
     pub detail: Option<String>,
-    /// The request. Null with `last`, and where none can be made.
-    pub request: Option<PreviewedRequest>,
+    /// The request. Its fields are null with `last`, and where none can be made.
+    pub request: PreviewedRequest,
     /// What the author of a template should know.
     pub warnings: Vec<String>,
     /// With `last`: number of events looked at. Fewer than asked for if there are no more, or after 5 seconds.
@@ -177,42 +176,42 @@ pub struct Preview {
     pub matching: Option<u32>,
     /// With `last`: number of matching events of which no request can be made.
     pub failing: Option<u32>,
-    /// With `last`: the newest of these; null if there is none.
-    pub first_failure: Option<PreviewFailure>,
+    /// With `last`: the newest of these. Its fields are null if there is none.
+    pub first_failure: PreviewFailure,
 }
 
 /// A request as it would be sent.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Default, Object, Serialize)]
 #[oai(example)]
 pub struct PreviewedRequest {
     /// HTTP method.
-    pub method: HttpMethod,
+    pub method: Option<String>,
     /// The whole URL.
-    pub url: String,
+    pub url: Option<String>,
     /// Headers. Values that contain secrets, and signatures, are masked as `********`.
-    pub headers: Pairs,
+    pub headers: Option<Pairs>,
     /// The body as text; null with GET.
     pub body: Option<String>,
 }
 
 /// An event of which no request can be made.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Default, Object, Serialize)]
 #[oai(example)]
 pub struct PreviewFailure {
     /// Id of the event.
-    pub event_id: EventId,
+    pub event_id: Option<EventId>,
     /// Why: `template_failed` or `url_too_long`.
-    pub reason: String,
+    pub reason: Option<String>,
     /// The reason for people.
-    pub detail: String,
+    pub detail: Option<String>,
 }
 
 impl From<domain::preview::Preview> for Preview {
     fn from(preview: domain::preview::Preview) -> Self {
         let skipped = preview.skipped.map(SkipReason::as_str);
         let (request, failure) = match preview.request {
-            Ok(request) => (Some(request.into()), None),
-            Err(why) => (None, Some(why)),
+            Ok(request) => (request.into(), None),
+            Err(why) => (PreviewedRequest::default(), Some(why)),
         };
         let reason = skipped.or(failure.as_ref().map(|why| why.error.as_str()));
         Self {
@@ -224,7 +223,7 @@ impl From<domain::preview::Preview> for Preview {
             events: None,
             matching: None,
             failing: None,
-            first_failure: None,
+            first_failure: PreviewFailure::default(),
         }
     }
 }
@@ -232,9 +231,9 @@ impl From<domain::preview::Preview> for Preview {
 impl From<domain::preview::PreviewedRequest> for PreviewedRequest {
     fn from(request: domain::preview::PreviewedRequest) -> Self {
         Self {
-            method: request.method,
-            url: request.url,
-            headers: Pairs(request.headers),
+            method: Some(request.method.to_string()),
+            url: Some(request.url),
+            headers: Some(Pairs(request.headers)),
             body: request.body.map(|body| String::from_utf8_lossy(&body).into_owned()),
         }
     }
@@ -243,15 +242,16 @@ impl From<domain::preview::PreviewedRequest> for PreviewedRequest {
 impl From<PreviewSummary> for Preview {
     fn from(summary: PreviewSummary) -> Self {
         let first_failure = summary.first_failure.map(|(event_id, why)| PreviewFailure {
-            event_id,
-            reason: why.error.as_str().to_owned(),
-            detail: why.detail,
+            event_id: Some(event_id),
+            reason: Some(why.error.as_str().to_owned()),
+            detail: Some(why.detail),
         });
+        let first_failure = first_failure.unwrap_or_default();
         Self {
             matches: None,
             reason: None,
             detail: None,
-            request: None,
+            request: PreviewedRequest::default(),
             warnings: Vec::new(),
             events: Some(summary.events),
             matching: Some(summary.matching),
@@ -286,12 +286,12 @@ impl Example for Preview {
             matches: Some(true),
             reason: None,
             detail: None,
-            request: Some(PreviewedRequest::example()),
+            request: PreviewedRequest::example(),
             warnings: Vec::new(),
             events: None,
             matching: None,
             failing: None,
-            first_failure: None,
+            first_failure: PreviewFailure::default(),
         }
     }
 }
@@ -300,9 +300,9 @@ impl Example for PreviewedRequest {
     fn example() -> Self {
         let headers = [("content-type", "application/json"), ("webhook-signature", "********")];
         Self {
-            method: HttpMethod::Post,
-            url: "https://example.com/hook".to_owned(),
-            headers: Pairs(headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()),
+            method: Some("POST".to_owned()),
+            url: Some("https://example.com/hook".to_owned()),
+            headers: Some(Pairs(headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())),
             body: Some(r#"{"text": "Order 1042 is paid"}"#.to_owned()),
         }
     }
@@ -311,9 +311,11 @@ impl Example for PreviewedRequest {
 impl Example for PreviewFailure {
     fn example() -> Self {
         Self {
-            event_id: EventId(1_767_268_800_000 << 21),
-            reason: ErrorClass::TemplateFailed.as_str().to_owned(),
-            detail: "body_template, line 1: data.name is missing; print it with |default(...) if it may be".to_owned(),
+            event_id: Some(EventId(1_767_268_800_000 << 21)),
+            reason: Some(ErrorClass::TemplateFailed.as_str().to_owned()),
+            detail: Some(
+                "body_template, line 1: data.name is missing; print it with |default(...) if it may be".to_owned(),
+            ),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::web::body::{self};
 use crate::web::problem::{ApiError, ApiResult};
 
 /// A documented body that is converted into a value of the domain.
-pub trait FromBody: Type {
+pub trait FromBody: Type + 'static {
     /// What the body is converted into.
     type Parsed: Send + 'static;
 
@@ -121,7 +121,8 @@ mod tests {
     fn read_and_documented<T: FromBody>() -> (Vec<String>, Vec<String>) {
         let schema = &document::value()["components"]["schemas"][T::name().as_ref()];
         let read = |body: &serde_json::Value| {
-            let mut fields = Fields::of(serde_json::from_value(body.clone()).unwrap(), body.to_string().into_bytes()).unwrap();
+            let mut fields =
+                Fields::of(serde_json::from_value(body.clone()).unwrap(), body.to_string().into_bytes()).unwrap();
             let read = T::read(&mut fields, &NetworkPolicy::new(Vec::new()));
             (fields, read)
         };

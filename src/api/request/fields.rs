@@ -349,6 +349,9 @@ mod tests {
 
     #[test]
     fn a_body_is_an_object() {
-        assert_eq!(faults(Fields::of(Json::Array(Vec::new()), Vec::new())), [" The body must be an object, not an array."]);
+        assert_eq!(
+            faults(Fields::of(Json::Array(Vec::new()), Vec::new())),
+            [" The body must be an object, not an array."]
+        );
     }
 }

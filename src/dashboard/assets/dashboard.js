@@ -310,6 +310,31 @@ document.addEventListener('keydown', event => {
   }
 });
 
+// --- The preview of settings follows the typing.
+
+const settings = $('form[data-preview]');
+let previews = 0;
+
+async function preview() {
+  const number = ++previews;
+  try {
+    const body = new URLSearchParams(new FormData(settings));
+    const answer = await fetch(settings.dataset.preview, { method: 'POST', headers: { Accept: 'text/html' }, body });
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const fresh = page.getElementById('preview');
+    // An answer that was overtaken by a later one is old.
+    if (fresh && number === previews) $('#preview').replaceChildren(...fresh.childNodes);
+  } catch {
+    // The next key asks again.
+  }
+}
+
+let previewTimer = 0;
+settings?.addEventListener('input', () => {
+  clearTimeout(previewTimer);
+  previewTimer = setTimeout(preview, 300);
+});
+
 // --- Login: the code of a login link stands behind the `#`, which is sent to no server. So whoever only looks at the
 // link, such as a chat program that makes a preview, does not use it up, and no proxy logs it.
 

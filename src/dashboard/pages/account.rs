@@ -20,6 +20,7 @@ use crate::dashboard::view::words::{self, Badge};
 use crate::domain::account::{Account, AccountFields};
 use crate::domain::document::Document;
 use crate::domain::event::{IncomingEvent, SAMPLE};
+use crate::domain::event_type::EventType;
 use crate::domain::ids::AccountId;
 use crate::domain::json;
 use crate::domain::page::{MAX_LIMIT, PageRequest};
@@ -56,6 +57,7 @@ struct AccountPage {
     next: Option<String>,
     send: Send,
     sample: Field,
+    event_type: Field,
     email: Field,
     account_name: Field,
     website: Field,
@@ -71,6 +73,7 @@ struct AccountPage {
 struct Tried {
     settings: Option<Form>,
     sample: Option<Field>,
+    event_type: Option<Field>,
     confirm: Option<Field>,
     destination: Option<DestinationForm>,
 }
@@ -200,12 +203,15 @@ impl AccountPages {
         };
         if let Err(message) = checked {
             form.fault("document", message);
-            let sample = Some(form.field("document"));
-            return self.refused(&visitor, request, Tried { sample, ..Tried::default() }).await;
+        }
+        let event_type = form.optional("event_type", parsed::<EventType>).flatten();
+        if !form.is_right() {
+            let (sample, event_type) = (Some(form.field("document")), Some(form.field("event_type")));
+            return self.refused(&visitor, request, Tried { sample, event_type, ..Tried::default() }).await;
         }
         self.0.account_rate.admit(account.key)?;
         let memory = self.0.bodies.memory.reserve(text.len()).map_err(|_| body::no_memory())?;
-        let payload = Document::new(text, None, memory);
+        let payload = Document::new(text, event_type, memory);
         let event = IncomingEvent { account: account.key, payload, idempotency_key: None, may_use_reserve: false };
         let accepted = self.0.store.accept_event(event, false, visitor.now).await?;
         redirect(&format!("/events/{}", accepted.event_id), "sent")
@@ -244,6 +250,7 @@ impl AccountPages {
             next: page.next.map(|next| address(&path, &[("cursor", &next.to_string())])),
             send: curl(&self.0.url, None),
             sample: tried.sample.unwrap_or_else(|| Field::new("document", SAMPLE)),
+            event_type: tried.event_type.unwrap_or_else(|| Field::new("event_type", "")),
             email: field("email", account.email.as_str()),
             account_name: field("account_name", account.name.as_str()),
             website: field("website", website(&account)),

@@ -16,9 +16,9 @@ use crate::dashboard::view::time::{self, At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
 use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState, LoggedAttempt};
 use crate::domain::destination::Destination;
-use crate::domain::headers::{MASK, holds_secret};
+use crate::domain::document::Document;
 use crate::domain::ids::DeliveryId;
-use crate::domain::outgoing::{OutgoingEvent, OutgoingRequest};
+use crate::domain::preview::{Preview, PreviewedEvent, preview};
 use crate::domain::time::Timestamp;
 
 /// One attempt.
@@ -32,6 +32,9 @@ struct AttemptRow {
     detail: String,
     body: String,
     is_cut: bool,
+    /// The body that was sent, if a template made it.
+    sent: Option<String>,
+    sent_is_cut: bool,
 }
 
 /// What is sent, with the settings of now.
@@ -41,6 +44,8 @@ struct Sent {
     /// Why no request can be made.
     wrong: Option<String>,
     has_body: bool,
+    /// The body, if a template made it.
+    made: Option<String>,
 }
 
 #[derive(Template)]
@@ -57,6 +62,7 @@ struct DeliveryPage {
     account_id: String,
     account: String,
     event_id: String,
+    event_type: Option<String>,
     received: At,
     size: String,
     next: Option<CountDown>,
@@ -85,6 +91,14 @@ impl DeliveryPages {
         let destination = store.destination(delivery.destination_id.clone()).await?;
         let account = store.account(delivery.account_id.clone()).await?;
         let (event, document) = store.event(delivery.event_id).await?;
+        let has_template = destination.fields.templates.body.is_some();
+        let previewed = PreviewedEvent {
+            id: event.id,
+            received_at: event.received_at,
+            document: Document::made(&document, event.event_type.clone()),
+        };
+        let (settings, most) = (destination.clone(), self.0.bodies.bytes);
+        let preview = store.run_yielding(move || preview(&settings, &previewed, now, most)).await?;
         let live = address("/live", &[("destination_id", destination.id.as_str())]);
         show(&DeliveryPage {
             frame: visitor.frame("deliveries").live(live).noticing(asked.text("done")),
@@ -98,11 +112,12 @@ impl DeliveryPages {
             account_id: account.id.to_string(),
             account: account.name.to_string(),
             event_id: event.id.to_string(),
+            event_type: event.event_type.map(|event_type| event_type.to_string()),
             received: At(event.received_at),
             size: words::bytes(event.payload_bytes),
             next: delivery.next_attempt_at.max(held(&delivery, &destination, now)).map(CountDown),
             next_words: next(&delivery, &destination, now),
-            sent: sent(&destination, &delivery, &document, now),
+            sent: sent(preview, has_template),
             pretty: payload::pretty(&document),
             raw: payload::raw(&document),
             attempts: attempts.into_iter().rev().map(attempt).collect(),
@@ -179,36 +194,29 @@ fn alike_words(delivery: &Delivery) -> String {
     }
 }
 
-fn sent(destination: &Destination, delivery: &Delivery, document: &[u8], now: Timestamp) -> Sent {
-    let event =
-        OutgoingEvent { id: delivery.event_id, event_type: delivery.event_type.as_ref(), document, made_headers: &[] };
-    match OutgoingRequest::build(destination, &event, now) {
+fn sent(preview: Preview, has_template: bool) -> Sent {
+    match preview.request {
         Ok(request) => {
-            let masked = |(name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)| {
+            let shown = |(name, value): (String, String)| {
                 // A signature is no secret, but this one was made for the page, and none like it was sent.
-                let made = matches!(&*name, "webhook-timestamp" | "webhook-signature");
-                let value = match () {
-                    () if made => "made for each attempt".to_owned(),
-                    () if holds_secret(&name) => MASK.to_owned(),
-                    () => value.into_owned(),
-                };
-                (name.into_owned(), value)
+                let is_made = matches!(&*name, "webhook-timestamp" | "webhook-signature");
+                (name, if is_made { "made for each attempt".to_owned() } else { value })
             };
+            let has_body = request.body.is_some();
             Sent {
                 request_line: format!("{} {}", request.method, request.url),
-                has_body: request.body.is_some(),
-                headers: request.headers.into_iter().map(masked).collect(),
+                headers: request.headers.into_iter().map(shown).collect(),
                 wrong: None,
+                has_body,
+                made: request.body.filter(|_| has_template).map(|body| payload::raw(&body).text),
             }
         }
-        Err(error) => Sent {
+        Err(why) => Sent {
             request_line: String::new(),
             headers: Vec::new(),
-            wrong: Some(format!(
-                "With the document in it the URL would have {} bytes, and at most 8,000 are sent.",
-                error.0
-            )),
+            wrong: Some(words::sentence(&why.detail)),
             has_body: false,
+            made: None,
         },
     }
 }
@@ -228,5 +236,7 @@ fn attempt(attempt: LoggedAttempt) -> AttemptRow {
         detail: attempt.detail.unwrap_or_default(),
         body: payload::raw(&attempt.body).text,
         is_cut: attempt.body_truncated,
+        sent_is_cut: attempt.made_body.as_ref().is_some_and(|body| body.truncated),
+        sent: attempt.made_body.map(|body| payload::raw(&body.bytes).text),
     }
 }

@@ -9,6 +9,7 @@ use poem_openapi::OpenApi;
 
 use super::account::CHANGED;
 use super::destination_form::{self, DestinationForm};
+use super::preview::{self, PreviewForm, PreviewShown};
 use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::figure_cache::FigureCache;
@@ -70,6 +71,7 @@ struct DestinationPage {
     newest: Vec<DeliveryRow>,
     log: String,
     form: DestinationForm,
+    preview: PreviewForm,
     headers: Vec<(String, String)>,
     secret: Option<String>,
     test: Option<Tested>,
@@ -82,6 +84,7 @@ struct DestinationPage {
 #[derive(Default)]
 struct Tried {
     form: Option<DestinationForm>,
+    preview: Option<PreviewForm>,
     confirm: Option<Field>,
     secret: Option<String>,
     test: Option<Tested>,
@@ -114,6 +117,24 @@ impl DestinationPages {
         }
         let form = Some(DestinationForm::again(&form));
         self.refused(&visitor, request, Tried { form, ..Tried::default() }).await
+    }
+
+    /// Shows what an event would become with the settings in the form. Nothing is saved or sent.
+    #[oai(path = "/destinations/:destination_id/preview", method = "post", hidden)]
+    async fn preview(&self, request: &Request, body: Body) -> PageResult {
+        let visitor = self.0.enter(request)?;
+        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut destination = self.0.store.destination(id(request)?).await?;
+        let shown = match destination_form::read(&mut form, &self.0.network, Some(&destination.fields)) {
+            Some(fields) if form.is_right() => {
+                destination.fields = fields;
+                preview::show(&self.0, &mut form, destination, visitor.now).await?
+            }
+            _ => PreviewShown::Wrong(form.sentences()),
+        };
+        let preview = Some(PreviewForm::again(&form, shown));
+        let form = Some(DestinationForm::again(&form));
+        show(&self.made(&visitor, request, Tried { form, preview, ..Tried::default() }).await?)
     }
 
     #[oai(path = "/destinations/:destination_id/delete", method = "post", hidden)]
@@ -241,6 +262,7 @@ impl DestinationPages {
             newest: rows(store, newest).await?,
             log: address("/deliveries", &[("destination_id", id.as_str())]),
             form: tried.form.unwrap_or_else(|| DestinationForm::filled(&destination.fields)),
+            preview: tried.preview.unwrap_or_default(),
             headers: destination.fields.headers.masked(),
             secret: tried.secret,
             test: tried.test,

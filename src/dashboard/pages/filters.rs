@@ -9,8 +9,8 @@ use crate::domain::time::Timestamp;
 use crate::store::DeliveryFilter;
 
 /// Names of all filters.
-const NAMES: [&str; 9] =
-    ["account_id", "destination_id", "event_id", "state", "status_code", "since", "until", "within", "q"];
+const NAMES: [&str; 10] =
+    ["account_id", "destination_id", "event_id", "event_type", "state", "status_code", "since", "until", "within", "q"];
 
 /// Windows to choose from: value in the address, and words.
 pub const WITHIN: [(&str, &str); 5] =
@@ -25,6 +25,8 @@ pub struct Filters {
     pub destination_id: Field,
     /// Event.
     pub event_id: Field,
+    /// Type of the event.
+    pub event_type: Field,
     /// State.
     pub state: Field,
     /// Status of the last attempt.
@@ -69,6 +71,7 @@ impl Filters {
             account_id: asked.field("account_id"),
             destination_id: asked.field("destination_id"),
             event_id: asked.field("event_id"),
+            event_type: asked.field("event_type"),
             state: asked.field("state"),
             status_code: asked.field("status_code"),
             since: asked.field("since"),
@@ -89,6 +92,7 @@ impl Filters {
             &self.account_id,
             &self.destination_id,
             &self.event_id,
+            &self.event_type,
             &self.state,
             &self.status_code,
             &self.since,

@@ -14,6 +14,7 @@ pub mod live;
 pub mod login;
 pub mod lost;
 pub mod overview;
+pub mod preview;
 pub mod replay;
 pub mod search;
 pub mod start;

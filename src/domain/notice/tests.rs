@@ -47,7 +47,8 @@ fn a_destination_is_failing_after_a_minute_and_recovered_once() {
 #[test]
 fn a_pause_and_its_end_are_told_with_the_reason() {
     let mut watch = watch();
-    let paused = |reason, second| WatchedDestination { pause: Some(Pause { reason, at: at(second) }), ..destination(1) };
+    let paused =
+        |reason, second| WatchedDestination { pause: Some(Pause { reason, at: at(second) }), ..destination(1) };
     let told = watch.look(&seen(vec![paused(PausedReason::Gone, 5)]), at(6));
     assert_eq!((kinds(&told), &told[0].document["paused_reason"]), (vec![NoticeKind::Paused], &json!("gone")));
     assert_eq!(watch.look(&seen(vec![paused(PausedReason::Gone, 5)]), at(7)), []);
@@ -64,10 +65,11 @@ fn exhausted_deliveries_are_told_once_an_hour_with_their_number() {
         exhausted: counts.iter().map(|(minute, count)| ((DestinationKey(1), *minute), *count)).collect(),
         storage_is_low: false,
     };
-    let count = |notices: Vec<Notice>| notices.iter().map(|one| one.document["count"].as_u64().unwrap()).collect::<Vec<_>>();
+    let count =
+        |notices: Vec<Notice>| notices.iter().map(|one| one.document["count"].as_u64().unwrap()).collect::<Vec<_>>();
     assert_eq!(count(watch.look(&exhausted(&[(0, 3)]), at(1))), [3]);
-    assert_eq!(count(watch.look(&exhausted(&[(0, 5), (60, 2)]), at(61))), []);
-    assert_eq!(count(watch.look(&exhausted(&[(0, 5), (60, 2)]), at(3_600))), []);
+    assert!(watch.look(&exhausted(&[(0, 5), (60, 2)]), at(61)).is_empty());
+    assert!(watch.look(&exhausted(&[(0, 5), (60, 2)]), at(3_600)).is_empty());
     assert_eq!(count(watch.look(&exhausted(&[(60, 2), (3_660, 1)]), at(3_661))), [5]);
 }
 

@@ -270,7 +270,12 @@ mod tests {
 
     /// Sends an event with `document`. Returns the event and its first delivery.
     async fn push(fixture: &Fixture, document: &Document) -> (EventId, DeliveryId) {
-        let event = IncomingEvent { account: fixture.account.key, payload: document.clone(), idempotency_key: None, may_use_reserve: false };
+        let event = IncomingEvent {
+            account: fixture.account.key,
+            payload: document.clone(),
+            idempotency_key: None,
+            may_use_reserve: false,
+        };
         let accepted = fixture.store.accept_event(event, false, at(1)).await.unwrap();
         (accepted.event_id, accepted.made.unwrap().iter().next().unwrap().id)
     }

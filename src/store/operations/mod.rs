@@ -19,9 +19,9 @@ pub mod manual_actions;
 pub mod notices;
 pub mod outcomes;
 pub mod overview;
-pub mod preview;
 #[cfg(test)]
 mod page_times;
+pub mod preview;
 pub mod readiness;
 pub mod replay;
 pub mod replay_matching;

@@ -35,8 +35,8 @@ impl Store {
                 keys.extend(noted.into_iter().map(|key| key.0));
                 keys.extend(exhausted.keys().map(|(key, _)| key.0));
                 let found = with_account_names(connection, keys.into_iter().map(DestinationKey))?;
-                let watched = |(destination, account_name): (crate::domain::destination::Destination, _)| {
-                    WatchedDestination {
+                let watched =
+                    |(destination, account_name): (crate::domain::destination::Destination, _)| WatchedDestination {
                         key: destination.key,
                         id: destination.id,
                         account_id: destination.account_id,
@@ -44,8 +44,7 @@ impl Store {
                         url: destination.fields.url,
                         pause: destination.pause,
                         failing_since: destination.failing_since,
-                    }
-                };
+                    };
                 let destinations = found.into_iter().map(watched).collect();
                 Ok(Seen { destinations, exhausted, storage_is_low })
             })

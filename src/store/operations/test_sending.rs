@@ -56,6 +56,7 @@ mod tests {
                     detail: None,
                     body: Vec::new(),
                     body_truncated: false,
+                    made_body: None,
                 });
             }
         }

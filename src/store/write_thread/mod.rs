@@ -20,7 +20,7 @@ use super::file::checkpointer::{Checkpointer, Task};
 use super::file::disk_space::{self, FreeSpace};
 use super::file::held::{HeldFile, Lost};
 use super::file::identity::marker::Marker;
-use super::file::{lock_wait, opening, wal};
+use super::file::{lock_wait, wal};
 use super::memory::Memory;
 use super::memory::destination_cache::DestinationCache;
 use super::operations::{outcomes, tally};

@@ -90,7 +90,12 @@ impl Fixture {
 
     async fn repeat(&self, key: &str, now: Timestamp) -> AcceptedEvent {
         let payload = Document::from(b"{}".as_slice());
-        let event = IncomingEvent { account: self.account.key, payload, idempotency_key: Some(key.parse().unwrap()), may_use_reserve: false };
+        let event = IncomingEvent {
+            account: self.account.key,
+            payload,
+            idempotency_key: Some(key.parse().unwrap()),
+            may_use_reserve: false,
+        };
         self.store.accept_event(event, false, now).await.unwrap()
     }
 }
