@@ -1,18 +1,21 @@
-//! Figures of pages, kept for a moment: the counts of a chart, and how long attempts take. A month of a thousand
-//! destinations is hundreds of thousands of counts, and every open page reads them again whenever something changes.
+//! Figures of pages, kept for a moment: the counts of a chart, how long attempts take, whether something was missed. A
+//! month of a thousand destinations is hundreds of thousands of counts, and every open page reads them again whenever
+//! something changes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::view::chart::Window;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::Destination;
-use crate::domain::ids::DestinationKey;
+use crate::domain::ids::{DestinationId, DestinationKey};
 use crate::domain::overview::Latency;
+use crate::domain::page::PageRequest;
 use crate::domain::stats::{Counts, StatsRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::Store;
+use crate::store::{DeliveryFilter, Store};
 
 /// Figures are kept for so many times what reading them took. So they cost at most a hundredth of one processor, and a
 /// small server shows them fresh.
@@ -34,6 +37,8 @@ pub struct Figures {
     pub buckets: Vec<(Timestamp, Counts)>,
     /// How long attempts take.
     pub latency: Option<Latency>,
+    /// Whether a delivery for the one destination is exhausted. The search for it may walk over many rows.
+    pub has_exhausted: bool,
 }
 
 /// What figures are of: one destination or all of them, and the key of a window.
@@ -56,6 +61,14 @@ fn age(window: Window, took: Duration) -> Duration {
     (took * AGE_FACTOR).min(window.bucket / BUCKET_PART).min(MAX_AGE)
 }
 
+async fn has_exhausted(store: &Store, destination_id: Option<DestinationId>) -> Result<bool> {
+    if destination_id.is_none() {
+        return Ok(false);
+    }
+    let filter = DeliveryFilter { destination_id, state: Some(DeliveryState::Exhausted), ..DeliveryFilter::default() };
+    Ok(!store.deliveries(filter, PageRequest { limit: 1, cursor: None }).await?.items.is_empty())
+}
+
 impl FigureCache {
     /// The figures of a window that ends at `now` or a moment before. If they are kept ones, also the time after which
     /// they are read anew.
@@ -74,7 +87,8 @@ impl FigureCache {
             let since = now.minus(window.length);
             let request = StatsRequest::new(None, id.clone(), since, now, window.bucket).map_err(Error::internal)?;
             let buckets = store.stats(request).await?;
-            Ok(Figures { buckets, latency: store.latency(None, id, since).await? })
+            let latency = store.latency(None, id.clone(), since).await?;
+            Ok(Figures { buckets, latency, has_exhausted: has_exhausted(store, id).await? })
         };
         self.get((of.map(|destination| destination.key), window.key), window, read).await
     }
@@ -118,7 +132,11 @@ mod tests {
     async fn reading(number: &AtomicU64, took: Duration) -> Result<Figures> {
         tokio::time::sleep(took).await;
         let events = number.fetch_add(1, Ordering::Relaxed);
-        Ok(Figures { buckets: vec![(Timestamp::EPOCH, Counts { events, ..Counts::default() })], latency: None })
+        Ok(Figures {
+            buckets: vec![(Timestamp::EPOCH, Counts { events, ..Counts::default() })],
+            latency: None,
+            has_exhausted: false,
+        })
     }
 
     #[tokio::test]

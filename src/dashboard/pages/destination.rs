@@ -235,9 +235,6 @@ impl DestinationPages {
         let chart = Chart::draw(&figures.buckets, "Attempts that succeeded and failed, by time");
         let filter = DeliveryFilter { destination_id: Some(id.clone()), ..DeliveryFilter::default() };
         let newest = store.deliveries(filter, PageRequest { limit: NEWEST, cursor: None }).await?.items;
-        let state = Some(DeliveryState::Exhausted);
-        let filter = DeliveryFilter { destination_id: Some(id.clone()), state, ..DeliveryFilter::default() };
-        let has_exhausted = !store.deliveries(filter, PageRequest { limit: 1, cursor: None }).await?.items.is_empty();
         let live = address("/live", &[("destination_id", id.as_str())]);
         // A page with an answer, a secret or errors on it stays as it is.
         let is_still = tried.secret.is_some() || tried.test.is_some();
@@ -253,7 +250,7 @@ impl DestinationPages {
             is_paused: destination.pause.is_some(),
             held: words::held(&destination, now).map(CountDown),
             pending: words::at_most(store.pending_for(id.clone()).await?),
-            missed: has_exhausted.then(|| missed(&destination)),
+            missed: figures.has_exhausted.then(|| missed(&destination)),
             window,
             windows: WINDOWS,
             success: figures::success(chart.sum.succeeded, chart.sum.failed),
