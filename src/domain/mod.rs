@@ -21,6 +21,7 @@ pub mod notice;
 pub mod origin;
 pub mod outgoing;
 pub mod overview;
+pub mod pacer;
 pub mod page;
 pub mod ports;
 pub mod preview;

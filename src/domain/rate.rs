@@ -44,6 +44,12 @@ impl Rate {
     pub fn each(self) -> Duration {
         self.period / self.count
     }
+
+    /// Time in which one token is refilled, rounded up to a nanosecond: never more tokens than the rate says.
+    pub fn each_rounded_up(self) -> Duration {
+        let each = self.each();
+        if each * self.count < self.period { each + Duration::from_nanos(1) } else { each }
+    }
 }
 
 impl FromStr for Rate {
