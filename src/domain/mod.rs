@@ -23,6 +23,7 @@ pub mod outgoing;
 pub mod overview;
 pub mod pacer;
 pub mod page;
+pub mod pausing;
 pub mod ports;
 pub mod preview;
 pub mod query;

@@ -6,6 +6,7 @@ use super::delivery::Attempt;
 use super::destination::Destination;
 use super::document::Document;
 use super::ids::DestinationKey;
+use super::time::Timestamp;
 
 /// What `api` needs of the engine: sending one request to a destination at once. The request does not wait for the
 /// queue, a hold or a pause, and is not recorded.
@@ -35,7 +36,10 @@ pub struct SlowDestination {
 /// Takes the reply of [`WatchEngine::slow_destinations`].
 pub type SlowDestinationsReply = Box<dyn FnOnce(Vec<SlowDestination>) + Send>;
 
-/// What `dashboard` needs of the engine: which destinations take long.
+/// Takes the reply of [`WatchEngine::next_sends`]: one entry for each destination that was asked for, in that order.
+pub type NextSendsReply = Box<dyn FnOnce(Vec<Option<Timestamp>>) + Send>;
+
+/// What `api` and `dashboard` need of the engine: which destinations take long, and which wait for their rate.
 pub trait WatchEngine: Send + Sync {
     /// Asks for the destinations that usually take 1 s or more, or that are stalled. Slowest first, where a stalled one
     /// counts with the time that it has not answered. At most [`MAX_SLOW_DESTINATIONS`].
@@ -43,4 +47,11 @@ pub trait WatchEngine: Send + Sync {
     /// `reply` is called on the engine's own thread, so it must not block or panic. It is dropped instead if the engine
     /// has stopped.
     fn slow_destinations(&self, reply: SlowDestinationsReply);
+
+    /// Asks when each of `destinations` may send next, on the wall clock. `None` for a destination that does not wait
+    /// for its rate now.
+    ///
+    /// `reply` is called as that of [`WatchEngine::slow_destinations`] is. The question costs a look-up for each
+    /// destination.
+    fn next_sends(&self, destinations: Vec<DestinationKey>, reply: NextSendsReply);
 }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::{attempts, destinations};
+use super::{attempts, destinations, rows};
 use crate::domain::delivery::{DeliveryState, ErrorClass, Next, Outcome};
-use crate::domain::destination::PausedReason;
 use crate::domain::ids::DestinationId;
+use crate::domain::pausing::{PauseRules, Recorded};
 use crate::domain::retry::{MAX_DELAY, MAX_HOLD};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
@@ -155,7 +155,8 @@ fn write(tx: &mut Transaction<'_>, finished: &FinishedAttempt) -> Result<()> {
         tx.add_pending(-1);
     }
     count(tx, finished, before, state);
-    update_destination(tx, finished, failing)?;
+    let is_exhausted = before == DeliveryState::Pending && state == DeliveryState::Exhausted;
+    update_destination(tx, finished, failing, is_exhausted)?;
     publish(tx, finished, due);
     Ok(())
 }
@@ -171,8 +172,14 @@ fn count(tx: &mut Transaction<'_>, finished: &FinishedAttempt, before: DeliveryS
     }
 }
 
-/// Updates the destination: since when it has been failing, its hold, and its pause.
-fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, failing: bool) -> Result<()> {
+/// Updates the destination: since when it has been failing, its hold, and its pause. `is_exhausted` says whether the
+/// delivery became exhausted.
+fn update_destination(
+    tx: &mut Transaction<'_>,
+    finished: &FinishedAttempt,
+    failing: bool,
+    is_exhausted: bool,
+) -> Result<()> {
     let key = finished.destination;
     if finished.transition.next == Next::Succeeded {
         if failing {
@@ -186,10 +193,8 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
     }
     // No request was made, or this server cut the attempt: neither says anything about the destination.
     let says_nothing = matches!(finished.outcome, Outcome::NoAnswer(ErrorClass::Cut | ErrorClass::TemplateFailed));
-    if finished.attempt.is_none() || says_nothing {
-        return Ok(());
-    }
-    if let Some(until) = finished.transition.hold_until {
+    let says_something = finished.attempt.is_some() && !says_nothing;
+    if let Some(until) = finished.transition.hold_until.filter(|_| says_something) {
         // An attempt that knew of the present hold replaces it. Among attempts that were in progress together, the
         // longest hold wins.
         tx.run(
@@ -199,27 +204,32 @@ fn update_destination(tx: &mut Transaction<'_>, finished: &FinishedAttempt, fail
         )?;
         destinations::publish(tx, key)?;
     }
-    let now = finished.ended_at;
+    if says_something || is_exhausted { fail(tx, finished, says_something, is_exhausted) } else { Ok(()) }
+}
+
+/// Notes since when the destination has been failing, if the outcome says something about it, and pauses it where that
+/// follows.
+fn fail(tx: &mut Transaction<'_>, finished: &FinishedAttempt, says_something: bool, is_exhausted: bool) -> Result<()> {
+    let (key, now) = (finished.destination, finished.ended_at);
     let found = tx.row(
-        "SELECT failing_since, paused_reason IS NOT NULL, destination_id FROM destination WHERE key = ?1",
+        "SELECT failing_since, paused_reason IS NOT NULL, destination_id, on_exhausted, ordering FROM destination
+         WHERE key = ?1",
         [key.0],
         |row| {
+            let pause_after = finished.pause_after;
+            let rules = PauseRules { pause_after, on_exhausted: rows::word(row, 3)?, ordering: rows::word(row, 4)? };
             let id = DestinationId::from_stored(row.get(2)?);
-            Ok((super::rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?, id))
+            Ok((rows::time_or_null(row, 0)?, row.get::<_, bool>(1)?, id, rules))
         },
     )?;
-    let Some((failing_since, paused, id)) = found else { return Ok(()) };
-    let reason = match failing_since {
-        _ if paused => None,
-        _ if finished.transition.next == Next::PauseDestination => Some(PausedReason::Gone),
-        Some(since) if now.since(since) >= finished.pause_after => Some(PausedReason::Failing),
-        _ => None,
-    };
-    if failing_since.is_none() {
+    let Some((failing_since, is_paused, id, rules)) = found else { return Ok(()) };
+    if says_something && failing_since.is_none() {
         tx.run("UPDATE destination SET failing_since = ?2 WHERE key = ?1", (key.0, now.millis()))?;
         tx.destinations().failing(key);
     }
-    if let Some(reason) = reason {
+    let failing_for = failing_since.map(|since| now.since(since)).filter(|_| says_something);
+    let recorded = Recorded { next: finished.transition.next, is_exhausted, failing_for };
+    if let Some(reason) = rules.reason(recorded).filter(|_| !is_paused) {
         destinations::pause(tx, key, reason, finished.ended_at_wall)?;
         destinations::publish(tx, key)?;
         tracing::warn!(destination.id = %id, reason = reason.as_str(), "destination paused");

@@ -89,7 +89,7 @@ pub fn time_or_null(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Tim
 }
 
 /// Reads a column with the text of a `T`.
-fn word<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+pub fn word<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     parsed(row, column, row.get_ref(column)?.as_str()?.parse().ok())
 }
 

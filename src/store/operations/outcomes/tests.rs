@@ -1,5 +1,6 @@
 use super::*;
 use crate::domain::delivery::{Attempt, DeliveryDetail, LoggedAttempt, Transition};
+use crate::domain::destination::{DeliveryOrder, DestinationFields, OnExhausted};
 use crate::domain::ids::DeliveryId;
 use crate::error::Unavailable;
 use crate::store::operations::fixture::Fixture;
@@ -270,4 +271,64 @@ async fn a_hold_ends_with_the_success_of_an_attempt_that_knew_of_it() {
         assert_eq!(held(&fixture), left, "{knew_of:?}");
     }
     assert!(fixture.is_sound().await);
+}
+
+impl Fixture {
+    /// Why the destination is paused.
+    fn paused_reason(&self) -> Option<String> {
+        self.value("SELECT paused_reason FROM destination")
+    }
+
+    async fn asks_for(&self, on_exhausted: OnExhausted, ordering: DeliveryOrder) {
+        let fields = DestinationFields { on_exhausted, ordering, ..self.destination.fields.clone() };
+        self.store.replace_destination(self.destination.id.clone(), fields, NOW).await.unwrap();
+    }
+
+    /// The outcome after which `delivery` is exhausted, without a request where `unsent`.
+    fn exhausts(&self, delivery: DeliveryId, unsent: bool) -> FinishedAttempt {
+        let mut last = self.answered(delivery, 1, 500, b"");
+        last.transition.next = Next::Exhausted;
+        if unsent {
+            (last.attempt, last.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
+        }
+        last
+    }
+}
+
+#[tokio::test]
+async fn an_exhausted_delivery_pauses_a_destination_that_asks_for_it_and_loses_nothing() {
+    for (ordering, reason) in [(DeliveryOrder::None, "exhausted"), (DeliveryOrder::Strict, "order_blocked")] {
+        for unsent in [false, true] {
+            let fixture = Fixture::new().await;
+            fixture.asks_for(OnExhausted::Pause, ordering).await;
+            let [(_, retried), (_, last), (_, waits)] =
+                [fixture.push(NOW).await, fixture.push(NOW).await, fixture.push(NOW).await];
+            fixture.settle(fixture.answered(retried, 1, 500, b"")).await;
+            assert_eq!(fixture.paused_reason(), None, "it is tried again");
+            fixture.settle(fixture.exhausts(last, unsent)).await;
+            assert_eq!(fixture.paused_reason().as_deref(), Some(reason));
+            for pending in [retried, waits] {
+                assert_eq!(fixture.store.delivery(pending).await.unwrap().delivery.state, DeliveryState::Pending);
+            }
+            let resumed = fixture.store.resume_destination(fixture.destination.id.clone(), NOW).await.unwrap();
+            assert_eq!(resumed.pause, None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_exhausted_delivery_pauses_nothing_else() {
+    let fixture = Fixture::new().await;
+    let (_, goes_on) = fixture.push(NOW).await;
+    fixture.settle(fixture.exhausts(goes_on, false)).await;
+    assert_eq!(fixture.paused_reason(), None, "the destination asks for no pause");
+    fixture.asks_for(OnExhausted::Pause, DeliveryOrder::Strict).await;
+    let (_, cancelled) = fixture.push(NOW).await;
+    fixture.store.cancel_delivery(cancelled, NOW).await.unwrap();
+    fixture.settle(fixture.exhausts(cancelled, false)).await;
+    assert_eq!(fixture.paused_reason(), None, "it was cancelled meanwhile");
+    let (_, by_hand) = fixture.push(NOW).await;
+    fixture.store.pause_destination(fixture.destination.id.clone(), NOW).await.unwrap();
+    fixture.settle(fixture.exhausts(by_hand, false)).await;
+    assert_eq!(fixture.paused_reason().as_deref(), Some("manual"), "it was paused before");
 }
