@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::options::EngineOptions;
 use super::scheduler::message::{EngineHandle, EngineReceiver, Message, Test};
 use super::{metrics, scheduler};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
-use crate::domain::ports::{SendTest, SlowDestinationsReply, WatchEngine};
+use crate::domain::ids::DestinationKey;
+use crate::domain::ports::{NextSendsReply, SendTest, SlowDestinationsReply, WatchEngine};
+use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -19,6 +22,7 @@ pub struct Engine {
     handle: EngineHandle,
     thread: Option<JoinHandle<()>>,
     metrics: Arc<metrics::EngineMetrics>,
+    clock: Clock,
 }
 
 impl Engine {
@@ -27,13 +31,13 @@ impl Engine {
     /// # Errors
     /// The file cannot be read, or the operating system gives no thread.
     pub fn start(options: EngineOptions, store: Store, engine: EngineHandle, receiver: EngineReceiver) -> Result<Self> {
-        let metrics = Arc::new(metrics::EngineMetrics::default());
+        let (metrics, clock) = (Arc::new(metrics::EngineMetrics::default()), options.clock);
         let scheduler = scheduler::Scheduler::new(options, store, engine.clone(), Arc::clone(&metrics))?;
         let thread = std::thread::Builder::new()
             .name("scheduler".to_owned())
             .spawn(move || scheduler.run(receiver.receiver()))
             .map_err(|error| Error::internal(format!("cannot start the scheduler thread: {error}")))?;
-        Ok(Self { handle: engine, thread: Some(thread), metrics })
+        Ok(Self { handle: engine, thread: Some(thread), metrics, clock })
     }
 
     /// Begins no further attempt and waits at most `grace` for those in progress. Then cancels them; their deliveries
@@ -57,7 +61,7 @@ impl Engine {
 
     /// A handle that asks what the engine knows of destinations.
     pub fn watcher(&self) -> Arc<dyn WatchEngine> {
-        Arc::new(Watcher(self.handle.clone()))
+        Arc::new(Watcher(self.handle.clone(), self.clock))
     }
 }
 
@@ -69,11 +73,20 @@ impl SendTest for Tester {
     }
 }
 
-struct Watcher(EngineHandle);
+struct Watcher(EngineHandle, Clock);
 
 impl WatchEngine for Watcher {
     fn slow_destinations(&self, reply: SlowDestinationsReply) {
         self.0.send(Message::SlowDestinations(reply));
+    }
+
+    fn next_sends(&self, destinations: Vec<DestinationKey>, reply: NextSendsReply) {
+        let clock = self.1;
+        let reply = move |next: Vec<Option<Timestamp>>| {
+            let skew = clock.skew();
+            reply(next.into_iter().map(|at| at.map(|at| Timestamp::from_millis(at.millis() + skew))).collect());
+        };
+        self.0.send(Message::NextSends(destinations, Box::new(reply)));
     }
 }
 
@@ -83,7 +96,6 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::delivery::clock::Clock;
     use crate::delivery::scheduler::message::channel;
     use crate::delivery::sending::tls::trust::Trust;
     use crate::domain::account::{AccountFields, AccountName, Email};

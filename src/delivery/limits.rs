@@ -75,6 +75,13 @@ pub const FLOOR: usize = 4;
 /// Most jobs that a good lane may have in hand. The rest of its backlog stays in the file.
 pub const WINDOW: usize = 1_024;
 
+/// Most jobs that a lane in strict order may have in hand. It sends one at a time, and each waits for a commit, so more
+/// would only be read again after a failure.
+pub const STRICT_WINDOW: usize = 16;
+
+/// A lane with a rate has in hand what it may send in this time. Refills are soon enough then.
+pub const PACED_WINDOW: Duration = Duration::from_millis(500);
+
 // Probes of suspect lanes.
 
 /// Wait of a suspect lane after its first overdue probe. Each further overdue probe makes the wait four times as long.
@@ -184,4 +191,5 @@ const _: () = assert!(
         && MAX_BUSY.as_millis() < FAST.as_millis()
 );
 const _: () = assert!(IMMEDIATE.as_millis() < FAST.as_millis() && MIN_BACKOFF.as_millis() < MAX_BACKOFF.as_millis());
-const _: () = assert!(FLOOR <= WINDOW && WINDOW <= SHARED_WINDOW && MAX_RUN <= MAX_JOBS);
+const _: () =
+    assert!(FLOOR <= STRICT_WINDOW && STRICT_WINDOW <= WINDOW && WINDOW <= SHARED_WINDOW && MAX_RUN <= MAX_JOBS);

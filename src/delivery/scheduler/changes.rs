@@ -18,6 +18,7 @@ impl Scheduler {
             Change::OutcomeRecorded { destination, delivery, due } => {
                 self.released(destination, delivery);
                 if let Some(at) = due {
+                    self.give_up_behind(destination, delivery);
                     self.due(destination, at);
                 }
                 self.reschedule(destination);
@@ -32,6 +33,7 @@ impl Scheduler {
                     lane.clear_backoff();
                     lane.note_more();
                 }
+                self.read_order_again(destination);
                 self.reschedule(destination);
             }
             Change::Cancelled { destination, delivery } => self.cancelled(destination, delivery),
@@ -48,7 +50,9 @@ impl Scheduler {
             }
             // The file already holds older deliveries of this lane, which go first. A paused lane holds nothing in
             // memory.
-            if lane.more
+            let is_behind = lane.is_strict() && lane.file_order.is_behind;
+            if is_behind
+                || lane.more
                 || lane.refilling.is_some()
                 || lane.is_paused()
                 || lane.in_hand.len() >= lane.window(share, spare)
@@ -60,7 +64,7 @@ impl Scheduler {
                 self.in_hand += 1;
                 lane.in_hand.insert(delivery, JobState::Queued);
                 let document = fits.then(|| event.payload.clone());
-                lane.queue.push_back(Job { delivery, event: event.id, retry_step: Some(0), document, urgent: false });
+                lane.enqueue(Job { delivery, event: event.id, retry_step: Some(0), document, urgent: false });
             }
             self.reschedule(destination);
         }
@@ -79,7 +83,9 @@ impl Scheduler {
                 let lifted = before.held_until.is_some() && destination.held_until.is_none();
                 let elsewhere = before.fields.url.origin() != destination.fields.url.origin();
                 let timed_otherwise = before.fields.timeout != destination.fields.timeout;
+                let ordered_otherwise = before.fields.ordering != destination.fields.ordering;
                 lane.destination = destination;
+                lane.keep_rate(now);
                 lane.client = match lane.client.take() {
                     // The old connections lead to another server or have another timeout.
                     Some(_) if elsewhere || timed_otherwise => None,
@@ -91,6 +97,12 @@ impl Scheduler {
                 if resumed || lifted {
                     lane.clear_backoff();
                     lane.note_more();
+                }
+                if ordered_otherwise {
+                    // What was read in one order may leave out what goes first in the other.
+                    lane.note_more();
+                    lane.file_order.calm();
+                    self.read_order_again(key);
                 }
             }
         }
@@ -109,6 +121,7 @@ impl Scheduler {
             if let Some(lane) = self.lanes.get_mut(&key) {
                 lane.note_more();
             }
+            self.read_order_again(key);
             self.reschedule(key);
         }
     }
@@ -125,7 +138,8 @@ impl Scheduler {
     }
 
     /// A manual retry. The delivery goes first in its lane and ignores holds and back-off. Limits of attempts in
-    /// progress and the turns of other accounts still apply.
+    /// progress, the rate and the turns of other accounts still apply. In strict order it keeps its place, and ignores
+    /// holds and back-off if it is the next.
     fn retry_now(&mut self, key: DestinationKey, delivery: DeliveryId, event: EventId) {
         let Some(lane) = self.lanes.get(&key) else { return };
         if lane.in_hand.get(&delivery) == Some(&JobState::Sent) {
@@ -134,6 +148,13 @@ impl Scheduler {
         }
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let place = lane.in_hand.get(&delivery).copied();
+        if lane.is_strict() {
+            if place != Some(JobState::Sent) {
+                lane.file_order.hurry(delivery);
+                self.read_order_again(key);
+            }
+            return self.reschedule(key);
+        }
         match place {
             // An attempt is in progress already.
             Some(JobState::Sent) => {}
@@ -172,6 +193,9 @@ impl Scheduler {
                 }
             }
             self.released(key, delivery);
+        } else if lane.is_strict() {
+            // Those behind it may have waited for its retry.
+            lane.note_more();
         }
         self.reschedule(key);
     }

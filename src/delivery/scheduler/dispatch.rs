@@ -25,9 +25,10 @@ impl Scheduler {
                 self.remove_ready(key);
                 continue;
             };
-            let jobs = lane.next_jobs();
+            let jobs = lane.next_jobs(now);
             if jobs.is_empty() {
                 self.remove_ready(key);
+                self.wait_for_rate(key, now);
                 continue;
             }
             if pool != Pool::Immediate || lane.goes_alone() {
@@ -89,7 +90,7 @@ impl Scheduler {
             let first_check = if pool == Pool::Immediate { RECLAIM_AFTER } else { overdue_after };
             self.overdue_checks.push(Reverse((now.plus(first_check), number)));
         }
-        let run = Arc::new(Run::new(jobs));
+        let run = Arc::new(Run::new(jobs, lane.pace.clone()));
         self.in_flight.insert(
             number,
             InFlightRun {
@@ -161,8 +162,9 @@ impl Scheduler {
             lane.ended(run.overdue);
         }
         for attempt in result.ended.iter().filter(|attempt| !attempt.result.outcome) {
+            // The delivery is still pending in the file, if it exists.
+            self.give_up_behind(key, attempt.delivery);
             if let Some(lane) = self.lanes.get_mut(&key) {
-                // The delivery is still pending in the file, if it exists.
                 lane.note_more();
             }
             self.released(key, attempt.delivery);
@@ -193,7 +195,7 @@ impl Scheduler {
         };
         for job in jobs.into_iter().rev() {
             lane.in_hand.insert(job.delivery, JobState::Queued);
-            if job.urgent { &mut lane.urgent } else { &mut lane.queue }.push_front(job);
+            lane.requeue(job);
         }
     }
 
@@ -316,6 +318,12 @@ impl Scheduler {
     pub(super) fn test(&mut self, test: Test) {
         if self.tests < MAX_TESTS {
             self.tests += 1;
+            let key = test.destination.key;
+            if let Some(pace) = self.lanes.get(&key).and_then(|lane| lane.pace.as_ref()) {
+                // A test is sent at once, but what comes later waits for it.
+                pace.owe(self.now());
+                self.reschedule(key);
+            }
             self.environment.test(test);
         }
     }

@@ -1,6 +1,8 @@
 //! A lane: what the engine knows of one destination, and how that changes. Pure: time is an argument. Nothing here may
 //! read a clock, the store or other lanes.
 
+pub mod order;
+mod rate;
 pub mod slowness;
 pub mod suspicion;
 
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use crate::delivery::limits::{
     CONCURRENCY_STEP, FAST, FLOOR, IMMEDIATE, MAX_BACKOFF, MAX_CONSECUTIVE_FAILURES, MAX_RUN, MIN_BACKOFF,
-    MIN_CONCURRENCY_LIMIT, RUN_SHARE, RUN_TIME, UNBUNDLED_SUCCESSES, WINDOW,
+    MIN_CONCURRENCY_LIMIT, RUN_SHARE, RUN_TIME, STRICT_WINDOW, UNBUNDLED_SUCCESSES, WINDOW,
 };
 use crate::domain::destination::Destination;
 use crate::domain::ids::DeliveryId;
@@ -20,6 +22,8 @@ use crate::domain::time::Timestamp;
 use super::pools::Pool;
 use crate::delivery::sending::attempt::Client;
 use crate::delivery::workers::job::Job;
+use crate::delivery::workers::pace::Pace;
+use order::FileOrder;
 use suspicion::Suspicion;
 
 /// What the lane's attempts so far say about its destination.
@@ -68,6 +72,10 @@ pub struct Lane {
     pub refilling: Option<bool>,
     /// Deliveries that were cancelled while a refill is in progress. The refill may still have read them.
     pub cancelled: HashSet<DeliveryId>,
+    /// What is known of the order in the file. Counts only in strict order.
+    pub file_order: FileOrder,
+    /// The rate that the destination asks for, if it does.
+    pub pace: Option<Arc<Pace>>,
     /// The health of the destination.
     pub health: Health,
     /// Typical duration of a success: a moving average in which each new one counts 1/8.
@@ -86,12 +94,14 @@ pub struct Lane {
     pub turn: Option<u64>,
     /// When the lane's timer goes off.
     pub wakes_at: Option<Timestamp>,
+    /// When the lane's timer for its rate goes off.
+    pub rate_wakes_at: Option<Timestamp>,
 }
 
 impl Lane {
     /// A lane of which nothing is known yet.
     pub fn new(destination: Arc<Destination>, now: Timestamp) -> Self {
-        Self {
+        let mut lane = Self {
             destination,
             client: None,
             last_used: now,
@@ -103,6 +113,8 @@ impl Lane {
             more: false,
             refilling: None,
             cancelled: HashSet::new(),
+            file_order: FileOrder::default(),
+            pace: None,
             health: Health::New,
             typical_duration: Duration::ZERO,
             adaptive_limit: 1,
@@ -114,7 +126,10 @@ impl Lane {
             unbundled_successes: 0,
             turn: None,
             wakes_at: None,
-        }
+            rate_wakes_at: None,
+        };
+        lane.keep_rate(now);
+        lane
     }
 
     /// The pool that the next attempt needs a permit of.
@@ -181,8 +196,11 @@ impl Lane {
 
     /// Whether a further attempt may begin. `most` is the limit of attempts in progress, unless the destination sets
     /// its own. Overdue attempts count too, because that limit was asked for. `hanging` is how many of them a good lane
-    /// may have.
+    /// may have. In strict order there is one at a time.
     pub fn has_capacity(&self, most: usize, hanging: usize) -> bool {
+        if self.is_strict() {
+            return self.is_settled();
+        }
         let most = self.destination.fields.max_concurrency.map_or(most, usize::from).max(1);
         let in_time = self.in_flight < most;
         match self.health {
@@ -222,14 +240,20 @@ impl Lane {
     /// nobody uses of that window.
     pub fn window(&self, share: usize, spare: usize) -> usize {
         match self.health {
-            Health::Good => FLOOR.max(WINDOW.min(share).min(self.in_hand.len() + spare)),
+            Health::Good => FLOOR.max(self.most_in_hand().min(share).min(self.in_hand.len() + spare)),
             Health::New | Health::Failing => FLOOR,
         }
     }
 
+    /// Most jobs that a good lane can make use of.
+    fn most_in_hand(&self) -> usize {
+        let window = if self.is_strict() { STRICT_WINDOW } else { WINDOW };
+        window.min(self.window_of_rate())
+    }
+
     /// Most jobs of the next run.
     pub fn run_length(&self) -> usize {
-        if self.health != Health::Good || self.is_suspect() {
+        if self.health != Health::Good || self.is_suspect() || self.is_strict() {
             return 1;
         }
         let typical = self.typical_duration.as_micros().max(1);
@@ -237,12 +261,16 @@ impl Lane {
         (self.queue.len() / RUN_SHARE).min(in_time).clamp(1, MAX_RUN)
     }
 
-    /// Takes the jobs of the next run. A manual retry goes first and alone: while the lane waits, it is ready only for
-    /// its manual retries.
-    pub fn next_jobs(&mut self) -> VecDeque<Job> {
+    /// Takes the jobs of the next run, as many as the rate allows at `now`. A manual retry goes first and alone: while
+    /// the lane waits, it is ready only for its manual retries.
+    pub fn next_jobs(&mut self, now: Timestamp) -> VecDeque<Job> {
+        let allowed = self.rate_allows(now);
+        if allowed == 0 {
+            return VecDeque::new();
+        }
         match self.urgent.pop_front() {
             Some(job) => VecDeque::from([job]),
-            None => self.queue.drain(..self.run_length().min(self.queue.len())).collect(),
+            None => self.queue.drain(..self.run_length().min(allowed).min(self.queue.len())).collect(),
         }
     }
 
@@ -317,13 +345,16 @@ impl Lane {
         }
     }
 
-    /// Whether the file holds more than the lane has in hand, and the lane may have much in hand.
+    /// Whether the file holds more than the lane has in hand, and the lane may have much in hand. A lane of a low rate
+    /// never needs more than its floor, so it takes no part of the shared window from others.
     pub fn is_backlogged(&self) -> bool {
-        (self.more || self.refilling.is_some()) && self.health == Health::Good && !self.is_paused()
+        let holds_more = (self.more || self.refilling.is_some()) && !self.is_paused();
+        holds_more && self.health == Health::Good && self.most_in_hand() > FLOOR
     }
 
     /// The file holds something for this lane that is due.
     pub fn note_more(&mut self) {
+        self.file_order.is_behind = true;
         match &mut self.refilling {
             Some(came_meanwhile) => *came_meanwhile = true,
             None => self.more = true,

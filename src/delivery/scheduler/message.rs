@@ -9,7 +9,7 @@ use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
 use crate::domain::ids::DestinationKey;
-use crate::domain::ports::SlowDestinationsReply;
+use crate::domain::ports::{NextSendsReply, SlowDestinationsReply};
 use crate::domain::time::Timestamp;
 use crate::store::{Change, DueDeliveries};
 
@@ -39,6 +39,8 @@ pub enum Message {
     Test(Test),
     /// The slowest destinations are asked for.
     SlowDestinations(SlowDestinationsReply),
+    /// It is asked when these destinations may send next, where they wait for their rate.
+    NextSends(Vec<DestinationKey>, NextSendsReply),
     /// No further attempt begins. Those in progress have this long to end.
     Stop(Duration),
 }

@@ -7,9 +7,11 @@ pub mod dispatch;
 pub mod environment;
 pub mod lane;
 pub mod message;
+pub mod order;
 pub mod places;
 pub mod pools;
 pub mod processors;
+pub mod rate;
 pub mod refill;
 pub mod turns;
 pub mod watch;
@@ -79,8 +81,8 @@ pub struct Scheduler {
     /// Workers among them that probably want a processor.
     processors: Processors,
     next_run: u64,
-    /// When lanes must be looked at again: due deliveries, ends of holds and back-offs. An entry counts only if it is
-    /// at the lane's own `wakes_at`.
+    /// When lanes must be looked at again: due deliveries, ends of holds and back-offs, tokens of rates. An entry counts
+    /// only if it is at the lane's own `wakes_at` or `rate_wakes_at`.
     timers: BinaryHeap<Reverse<(Timestamp, DestinationKey)>>,
     /// When runs must be checked again.
     overdue_checks: BinaryHeap<Reverse<(Timestamp, u64)>>,
@@ -241,6 +243,7 @@ impl Scheduler {
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
             Message::Test(test) => self.test(test),
             Message::SlowDestinations(reply) => reply(self.slow_destinations(self.now())),
+            Message::NextSends(destinations, reply) => reply(self.next_sends(&destinations, self.now())),
             Message::Stop(grace) => {
                 // Jobs that have not begun are still pending in the file.
                 self.in_flight.values().for_each(|run| drop(run.run.recall()));
@@ -277,10 +280,15 @@ impl Scheduler {
                 return;
             }
             self.timers.pop();
-            let Some(lane) = self.lanes.get_mut(&key).filter(|lane| lane.wakes_at == Some(at)) else { continue };
-            lane.wakes_at = None;
-            lane.note_more();
-            self.reschedule(key);
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let is_due = lane.wakes_at.take_if(|wakes_at| *wakes_at == at).is_some();
+            let has_token = lane.rate_wakes_at.take_if(|wakes_at| *wakes_at == at).is_some();
+            if is_due {
+                lane.note_more();
+            }
+            if is_due || has_token {
+                self.reschedule(key);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Scheduler;
-use super::lane::{Health, JobState};
+use super::lane::{Health, JobState, Lane};
 use super::pools::{Entry, may_hang};
 use super::refill::ReadRequest;
 use crate::delivery::limits::{CLIENT_IDLE, DOCUMENT_BYTES, FLOOR, SHARED_WINDOW, TICK};
@@ -17,8 +17,10 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let came_meanwhile = lane.refilling.take() == Some(true);
         lane.more = came_meanwhile;
+        lane.file_order.is_behind = came_meanwhile || found.next_due.is_some();
+        let is_stale = std::mem::take(&mut lane.file_order.refill_is_stale) && lane.is_strict();
         let before = lane.in_hand.len();
-        for due in found.deliveries {
+        for due in found.deliveries.into_iter().filter(|_| !is_stale) {
             if lane.in_hand.contains_key(&due.delivery) || lane.cancelled.contains(&due.delivery) {
                 continue;
             }
@@ -26,7 +28,7 @@ impl Scheduler {
             let document = due.document.filter(|_| fits);
             self.bytes += document.as_ref().map_or(0, |document| document.len());
             lane.in_hand.insert(due.delivery, JobState::Queued);
-            lane.queue.push_back(Job {
+            lane.enqueue_read(Job {
                 delivery: due.delivery,
                 event: due.event,
                 retry_step: Some(due.retry_step),
@@ -36,6 +38,9 @@ impl Scheduler {
         }
         lane.in_hand.retain(|_, place| *place != JobState::Recorded);
         lane.cancelled.clear();
+        if !is_stale {
+            lane.file_order.calm();
+        }
         self.in_hand = self.in_hand + lane.in_hand.len() - before;
         if let Some(at) = found.next_due {
             self.due(key, at);
@@ -58,13 +63,11 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         if lane.is_paused() {
             // A paused lane keeps nothing in memory. Its deliveries wait in the file.
-            let dropped: Vec<Job> = lane.queue.drain(..).chain(lane.urgent.drain(..)).collect();
-            if !dropped.is_empty() {
+            lane.file_order.calm();
+            if !lane.queue.is_empty() || !lane.urgent.is_empty() {
                 lane.note_more();
-            }
-            for job in dropped {
-                self.bytes -= job.bytes();
-                self.released(key, job.delivery);
+                let dropped = lane.take_waiting(None);
+                self.released_waiting(key, dropped);
             }
             return self.count(key);
         }
@@ -74,12 +77,14 @@ impl Scheduler {
         let limit = window.saturating_sub(lane.in_hand.len());
         // A refill skips all that is in hand, which takes time. So it must be able to bring a quarter of the window,
         // and at least 2 because half may be retries.
-        if lane.more && lane.refilling.is_none() && low && wait.is_none() && limit >= (window / 4).max(2) {
+        let may_read = wait.is_none() || lane.file_order.is_hurried();
+        if lane.more && lane.refilling.is_none() && low && may_read && limit >= (window / 4).max(2) {
             lane.refilling = Some(false);
             lane.more = false;
             let in_hand: HashSet<DeliveryId> = lane.in_hand.keys().copied().collect();
             let high_priority = lane.health != Health::Failing;
-            self.environment.read(ReadRequest::Refill { lane: key, now, limit, in_hand }, high_priority);
+            let order = lane.destination.fields.ordering;
+            self.environment.read(ReadRequest::Refill { lane: key, order, now, limit, in_hand }, high_priority);
         }
         if lane.queue.is_empty() && lane.urgent.is_empty() && !lane.more {
             return;
@@ -87,15 +92,21 @@ impl Scheduler {
         if let Some(until) = wait {
             self.set_timer(key, until);
         }
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        let has_work = !lane.urgent.is_empty() || (wait.is_none() && !lane.queue.is_empty());
-        let hanging = may_hang(self.hanging, self.limits.workers);
-        if has_work && lane.has_capacity(self.limits.destination_concurrency, hanging) {
+        let Some(lane) = self.lanes.get(&key) else { return };
+        if self.may_send(lane, now) && !self.wait_for_rate(key, now) {
+            let Some(lane) = self.lanes.get_mut(&key) else { return };
             let turn = *lane.turn.get_or_insert_with(|| self.account_turns.queue(lane.destination.account_key));
             let entry = Entry { pool: lane.pool(), weight: lane.weight(), turn };
             self.entered.insert(key, entry);
             self.pools.enter(key, entry);
         }
+    }
+
+    /// Whether a lane has something that may be sent now, as far as it is not held back by its rate.
+    pub(super) fn may_send(&self, lane: &Lane, now: Timestamp) -> bool {
+        let has_work = !lane.urgent.is_empty() || (!lane.queue.is_empty() && lane.waits_until(now).is_none());
+        let hanging = may_hang(self.hanging, self.limits.workers);
+        has_work && lane.has_capacity(self.limits.destination_concurrency, hanging)
     }
 
     /// Counts the jobs that a lane has in hand above [`FLOOR`]. Manual retries hold no document while they wait, and

@@ -85,7 +85,7 @@ mod tests {
     fn run() -> Arc<Run> {
         let job =
             Job { delivery: DeliveryId(1), event: EventId(1), retry_step: Some(0), document: None, urgent: false };
-        Arc::new(Run::new(VecDeque::from([job])))
+        Arc::new(Run::new(VecDeque::from([job]), None))
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::message::{EngineHandle, Message};
+use crate::domain::destination::DeliveryOrder;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -27,6 +28,8 @@ pub enum ReadRequest {
     Refill {
         /// The lane.
         lane: DestinationKey,
+        /// The order in which its deliveries go.
+        order: DeliveryOrder,
         /// Deliveries due until this time.
         now: Timestamp,
         /// Most deliveries to read.
@@ -126,12 +129,12 @@ fn put_off(queue: &Queue, request: ReadRequest, error: &Error) {
 
 fn serve(store: &Store, engine: &EngineHandle, queue: &Queue, request: ReadRequest) {
     match request {
-        ReadRequest::Refill { lane, now, limit, in_hand } => {
-            match store.due_deliveries(lane, now, limit, &|delivery| in_hand.contains(&delivery)) {
+        ReadRequest::Refill { lane, order, now, limit, in_hand } => {
+            match store.due_deliveries(lane, order, now, limit, &|delivery| in_hand.contains(&delivery)) {
                 Ok(found) => {
                     engine.send(Message::Refilled { lane, found });
                 }
-                Err(error) => put_off(queue, ReadRequest::Refill { lane, now, limit, in_hand }, &error),
+                Err(error) => put_off(queue, ReadRequest::Refill { lane, order, now, limit, in_hand }, &error),
             }
         }
         ReadRequest::FirstDue(lanes) => {

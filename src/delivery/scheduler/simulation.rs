@@ -1,6 +1,8 @@
 //! Seeded runs of the scheduler in which file, workers, destinations and clock are simulated. After each step everything that
 //! the scheduler counts by hand is counted again, and at the end every delivery has arrived.
 
+mod promises;
+
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,14 +14,17 @@ use crate::delivery::workers::batch::{AssignedRun, AttemptResult, CompletedAttem
 use crate::delivery::workers::job::Job;
 use crate::delivery::workers::threads::Slot;
 use crate::domain::delivery::{ErrorClass, Next, Outcome, transition};
-use crate::domain::destination::{Pause, PausedReason};
+use crate::domain::destination::{DeliveryOrder, OnExhausted, Pause, PausedReason};
 use crate::domain::document::Document;
 use crate::domain::ids::{AccountKey, DeliveryId, EventId};
 use crate::domain::network::NetworkPolicy;
+use crate::domain::rate::Rate;
 use crate::domain::retry::{Jitter, RetrySchedule};
 use crate::store::{Change, DueDeliveries, DueDelivery, FinishedAttempt, NewEvent};
 use environment::Environment;
+use lane::Health;
 use message::Test;
+use promises::Promises;
 
 /// Seeds of the short form and of the long one.
 const SEEDS: u64 = 8;
@@ -27,6 +32,9 @@ const MANY_SEEDS: u64 = 120;
 
 /// Steps in which everything may happen to deliveries and destinations.
 const STEPS: usize = 2_000;
+
+/// After so many steps the server is killed, and started again over the same file.
+const KILL_EVERY: usize = 700;
 
 /// After those steps all must have arrived within so much simulated time.
 const DRAINED_WITHIN: Duration = Duration::from_secs(3_600);
@@ -54,7 +62,10 @@ const ANSWERS: [Answers; 7] = [
     Answers::MostlyAtOnce,
 ];
 
-/// A pending delivery in the file.
+/// Rates from one that is slower than anything that answers to one that holds nothing back.
+const RATES: [&str; 5] = ["20/m", "3/s", "17/s", "200/s", "100000/s"];
+
+/// A delivery in the file.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     destination: DestinationKey,
@@ -87,9 +98,13 @@ enum Event {
 struct World {
     now: Timestamp,
     random: fastrand::Rng,
+    /// What is pending in the file, and what is not.
     rows: BTreeMap<DeliveryId, Row>,
+    settled: BTreeMap<DeliveryId, Row>,
     destinations: BTreeMap<DestinationKey, Destination>,
     answers: HashMap<DestinationKey, Answers>,
+    /// Destinations that have answered all requests at once so far.
+    always_at_once: HashSet<DestinationKey>,
     /// Nearly all destinations answer at once.
     quick: bool,
     /// All destinations answer at once.
@@ -98,6 +113,7 @@ struct World {
     /// Deliveries whose attempt is in progress, and those that succeeded and were not opened again.
     sending: HashSet<DeliveryId>,
     succeeded: HashSet<DeliveryId>,
+    promises: Promises,
     queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
     events: HashMap<u64, Event>,
     next: u64,
@@ -142,6 +158,9 @@ impl World {
                 let destination = assigned.client.session(true).destination().key;
                 assert!(self.sending.insert(job.delivery), "{} is sent twice at once", job.delivery);
                 assert!(!self.succeeded.contains(&job.delivery), "{} is sent again after its success", job.delivery);
+                if let Some(destination) = self.destinations.get(&destination) {
+                    self.promises.begins(destination, job.delivery, &self.rows, now);
+                }
                 let (millis, result) = self.attempt(destination);
                 worker.job = Some((job, now, result));
                 self.workers.insert(number, worker);
@@ -189,6 +208,8 @@ impl World {
                 pause_after: Duration::MAX,
                 failed_before: false,
             });
+        } else {
+            self.promises.settles(job.delivery);
         }
         let health = if there { health } else { HealthSignal::Nothing };
         let result = AttemptResult { health, outcome: there };
@@ -207,14 +228,17 @@ impl World {
         let mut changes = Vec::new();
         for attempt in finished {
             let mut due = None;
+            self.promises.settles(attempt.delivery);
             if let Some(row) = self.rows.get_mut(&attempt.delivery) {
                 match attempt.transition.next {
                     Next::Retry { at, retry_step: step } => {
                         (row.due, row.step) = (at, step);
                         due = Some(at);
                     }
-                    Next::Succeeded | Next::Exhausted | Next::PauseDestination => {
-                        self.rows.remove(&attempt.delivery);
+                    next @ (Next::Succeeded | Next::Exhausted | Next::PauseDestination) => {
+                        self.settle(attempt.delivery);
+                        changes
+                            .extend((next == Next::Exhausted).then(|| self.exhausted(attempt.destination)).flatten());
                     }
                 }
             }
@@ -222,6 +246,30 @@ impl World {
             changes.push(Change::OutcomeRecorded { destination, delivery, due });
         }
         changes
+    }
+
+    /// A delivery is no longer pending.
+    fn settle(&mut self, delivery: DeliveryId) {
+        if let Some(row) = self.rows.remove(&delivery) {
+            self.settled.insert(delivery, row);
+        }
+    }
+
+    /// A delivery is pending again, due at once.
+    fn open_again(&mut self, delivery: DeliveryId, row: Row) {
+        self.settled.remove(&delivery);
+        self.succeeded.remove(&delivery);
+        self.rows.insert(delivery, Row { due: Timestamp::EPOCH, step: 0, ..row });
+    }
+
+    /// A delivery is exhausted, after which its destination may have to be paused.
+    fn exhausted(&mut self, destination: DestinationKey) -> Option<Change> {
+        let destination = self.destinations.get_mut(&destination)?;
+        let pauses = destination.fields.on_exhausted == OnExhausted::Pause && destination.pause.is_none();
+        pauses.then(|| {
+            destination.pause = Some(Pause { reason: PausedReason::Exhausted, at: self.now });
+            Change::DestinationChanged(Arc::new(destination.clone()))
+        })
     }
 
     fn read(&self, request: ReadRequest) -> Message {
@@ -234,9 +282,13 @@ impl World {
             ReadRequest::FirstDue(lanes) => {
                 Message::FirstDue(lanes.iter().filter_map(|lane| Some((*lane, of(*lane).first()?.1.due))).collect())
             }
-            ReadRequest::Refill { lane, now, limit, in_hand } => {
+            ReadRequest::Refill { lane, order, now, limit, in_hand } => {
                 let mut found = DueDeliveries { deliveries: Vec::new(), next_due: None };
-                for (delivery, row) in of(lane).into_iter().filter(|(delivery, _)| !in_hand.contains(*delivery)) {
+                let mut rows = of(lane);
+                if order == DeliveryOrder::Strict {
+                    rows.sort_by_key(|(id, _)| **id);
+                }
+                for (delivery, row) in rows.into_iter().filter(|(delivery, _)| !in_hand.contains(*delivery)) {
                     if row.due > now || found.deliveries.len() >= limit {
                         found.next_due = Some(row.due);
                         break;
@@ -261,14 +313,27 @@ impl World {
         let mut destination = Destination::example(key, &url);
         destination.account_key = AccountKey(self.random.i64(1..4));
         destination.fields.max_concurrency = self.random.bool().then(|| self.random.u16(1..8));
+        self.set_order_and_rate(&mut destination);
         let answers = if self.quick && self.random.u8(0..10) > 0 {
             Answers::MostlyAtOnce
         } else {
             ANSWERS[self.random.usize(0..7)]
         };
         self.answers.insert(key, answers);
+        if matches!(answers, Answers::AtOnce) {
+            self.always_at_once.insert(key);
+        }
         self.destinations.insert(key, destination.clone());
         destination
+    }
+
+    /// Gives a destination an order, a rate, and what follows when a delivery is exhausted.
+    fn set_order_and_rate(&mut self, destination: &mut Destination) {
+        let (random, fields) = (&mut self.random, &mut destination.fields);
+        fields.ordering = if random.u8(0..3) == 0 { DeliveryOrder::Strict } else { DeliveryOrder::None };
+        fields.on_exhausted = if random.bool() { OnExhausted::Pause } else { OnExhausted::Continue };
+        let rate = RATES[random.usize(0..RATES.len())];
+        fields.rate_limit = (random.u8(0..3) == 0).then(|| Rate::parse(rate).unwrap());
     }
 
     fn accept(&mut self) -> Change {
@@ -287,6 +352,25 @@ impl World {
         Change::Accepted(NewEvent { id, payload, deliveries })
     }
 
+    /// The server is killed: all that was not in the file is gone. Returns what the next server reads.
+    fn killed(&mut self) -> Vec<Destination> {
+        self.workers.clear();
+        self.queue.clear();
+        self.events.clear();
+        self.sending.clear();
+        self.promises.killed();
+        self.succeeded.retain(|delivery| !self.rows.contains_key(delivery));
+        self.destinations.values().cloned().collect()
+    }
+
+    /// Now and then somebody tests a destination.
+    fn random_test(&mut self) -> Option<Test> {
+        let key = *self.random.choice(&self.destinations.keys().copied().collect::<Vec<_>>())?;
+        let destination = Box::new(self.destinations[&key].clone());
+        let test = Test { destination, payload: Document::from(b"{}".as_slice()), done: Box::new(drop) };
+        (self.random.u8(0..40) == 0).then_some(test)
+    }
+
     /// Something that a client does.
     fn act(&mut self) -> Option<Change> {
         let key = *self.random.choice(&self.destinations.keys().copied().collect::<Vec<_>>())?;
@@ -297,6 +381,7 @@ impl World {
             3..5 if self.destinations.len() > 4 => {
                 self.destinations.remove(&key);
                 self.rows.retain(|_, row| row.destination != key);
+                self.settled.retain(|_, row| row.destination != key);
                 Some(Change::DestinationDeleted(key))
             }
             5..9 => {
@@ -315,18 +400,33 @@ impl World {
             }
             18..21 => {
                 self.answers.insert(key, *self.random.choice(&ANSWERS)?);
+                self.always_at_once.remove(&key);
                 None
             }
-            21..24 => Some(Change::Reopened(key)),
+            21..24 => {
+                let settled = self.settled.iter().filter(|(_, row)| row.destination == key);
+                let settled: Vec<_> = settled.map(|(delivery, row)| (*delivery, *row)).collect();
+                let again: Vec<_> = settled.into_iter().filter(|_| self.random.u8(0..4) == 0).collect();
+                again.into_iter().for_each(|(delivery, row)| self.open_again(delivery, row));
+                Some(Change::Reopened(key))
+            }
             24..28 => {
                 let (delivery, row) = row?;
-                self.rows.remove(&delivery);
+                self.settle(delivery);
                 Some(Change::Cancelled { destination: row.destination, delivery })
             }
             28..34 => {
-                let (delivery, row) = row?;
-                *self.rows.get_mut(&delivery)? = Row { due: Timestamp::EPOCH, step: 0, ..row };
+                let settled: Vec<_> = self.settled.iter().map(|(id, row)| (*id, *row)).collect();
+                let settled = self.random.choice(&settled).copied().filter(|_| self.random.u8(0..4) == 0);
+                let (delivery, row) = settled.or(row)?;
+                self.open_again(delivery, row);
                 Some(Change::RetryNow { destination: row.destination, delivery, event: row.event })
+            }
+            35..38 => {
+                let mut destination = self.destinations.get(&key)?.clone();
+                self.set_order_and_rate(&mut destination);
+                self.destinations.insert(key, destination);
+                Some(changed(self))
             }
             34 => Some(Change::Reloaded(self.destinations.values().cloned().collect())),
             _ => Some(self.accept()),
@@ -363,7 +463,9 @@ impl Environment for Shared {
         world.soon(most, Event::Goes(number));
     }
 
-    fn test(&mut self, _: Test) {}
+    fn test(&mut self, _: Test) {
+        self.world().soon(20, Event::Tells(Message::Tested(Slot::waiting())));
+    }
 
     fn returned(&mut self, _: Arc<Slot>) {}
 
@@ -413,6 +515,29 @@ fn recount(scheduler: &Scheduler, world: &World) {
     for (key, lane) in &scheduler.lanes {
         assert_eq!(lane.in_flight, runs.clone().filter(|run| run.lane == *key).count(), "runs of a lane");
         assert_eq!(scheduler.backlogged.contains(key), lane.is_backlogged(), "backlogged");
+    }
+    let slow = scheduler.slow_destinations(world.now);
+    let slow: HashSet<_> = slow.into_iter().map(|slow| slow.destination).collect();
+    for (key, lane) in &scheduler.lanes {
+        if let Some(pace) = &lane.pace {
+            let promised: usize = runs.clone().map(|run| run.run.promised(pace)).sum();
+            assert_eq!(pace.promised(), promised, "tokens that are promised");
+        }
+        let is_held_by_rate = scheduler.may_send(lane, world.now) && lane.waits_for_rate(world.now).is_some();
+        let next = scheduler.next_sends(&[*key], world.now)[0];
+        assert_eq!(is_held_by_rate, next.is_some_and(|at| at > world.now), "the next send of a lane");
+        assert!(!is_held_by_rate || lane.rate_wakes_at.is_some(), "a lane that waits for its rate is woken");
+        assert!(next.is_none() || !scheduler.entered.contains_key(key), "a lane that waits for its rate is not ready");
+        if world.always_at_once.contains(key) {
+            assert!(
+                !slow.contains(key) && lane.health != Health::Failing && !lane.is_suspect(),
+                "its rate is no fault of a lane"
+            );
+        }
+        if lane.is_strict() {
+            let sorted = |jobs: &VecDeque<Job>| jobs.iter().map(|job| job.delivery).is_sorted();
+            assert!(sorted(&lane.queue) && sorted(&lane.urgent), "strict order in memory");
+        }
     }
     assert_eq!(scheduler.pools.ready(), scheduler.entered.len(), "lanes that are ready");
     assert!(scheduler.busy_workers <= scheduler.limits.workers, "busy workers");
@@ -464,13 +589,16 @@ fn simulate(seed: u64) {
         now: Timestamp::from_millis(1_000_000),
         random: fastrand::Rng::with_seed(seed),
         rows: BTreeMap::new(),
+        settled: BTreeMap::new(),
         destinations: BTreeMap::new(),
         answers: HashMap::new(),
+        always_at_once: HashSet::new(),
         quick: seed % 2 == 1,
         calm: false,
         workers: HashMap::new(),
         sending: HashSet::new(),
         succeeded: HashSet::new(),
+        promises: Promises::default(),
         queue: BinaryHeap::new(),
         events: HashMap::new(),
         next: 0,
@@ -485,7 +613,15 @@ fn simulate(seed: u64) {
     let destinations: Vec<_> = (0..many).map(|_| shared.world().new_destination()).collect();
     let limits = Limits { workers: 24, destination_concurrency: 32 };
     let mut scheduler = Scheduler::with(Box::new(shared.clone()), limits, 2, destinations);
-    for _ in 0..STEPS {
+    for number in 1..=STEPS {
+        if number % KILL_EVERY == 0 {
+            let destinations = shared.world().killed();
+            scheduler = Scheduler::with(Box::new(shared.clone()), limits, 2, destinations);
+        }
+        let test = shared.world().random_test();
+        if let Some(test) = test {
+            scheduler.handle_message(Message::Test(test));
+        }
         let change = {
             let mut world = shared.world();
             if world.random.u8(0..3) == 0 { world.act() } else { None }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::job::Job;
+use super::pace::Pace;
 use crate::delivery::sending::attempt::Client;
 use crate::domain::ids::DeliveryId;
 use crate::domain::time::Timestamp;
@@ -90,6 +91,8 @@ pub struct AssignedRun {
 /// Jobs that a worker was given. The scheduler sees the progress, and can take back the jobs that have not begun.
 pub struct Run {
     state: Mutex<State>,
+    /// The lane's rate, if it has one. Each job that has not begun has the promise of a token.
+    pace: Option<Arc<Pace>>,
     /// Whether the attempts of this run are cancelled.
     pub cancellation: Cancellation,
 }
@@ -136,21 +139,36 @@ pub struct RunReport {
 
 impl Run {
     /// A run of these jobs, not begun.
-    pub fn new(jobs: VecDeque<Job>) -> Self {
+    pub fn new(jobs: VecDeque<Job>, pace: Option<Arc<Pace>>) -> Self {
+        if let Some(pace) = &pace {
+            pace.promise(jobs.len());
+        }
         let state = State { jobs, progress: Progress::NotStarted, finished: Vec::new(), ended: Vec::new() };
-        Self { state: Mutex::new(state), cancellation: Cancellation::default() }
+        Self { state: Mutex::new(state), pace, cancellation: Cancellation::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next job, whose attempt begins at `now`.
+    /// Takes the next job, whose attempt begins at `now`. None is taken if the lane's rate does not allow it: then the
+    /// run is done, and the scheduler requeues what is left.
     pub fn next(&self, now: Timestamp) -> Option<Job> {
         let mut state = self.state();
-        let job = state.jobs.pop_front()?;
+        if state.jobs.is_empty() || self.pace.as_ref().is_some_and(|pace| !pace.begin(now)) {
+            return None;
+        }
         state.progress = Progress::Began(now);
-        Some(job)
+        state.jobs.pop_front()
+    }
+
+    /// Takes all jobs that have not begun.
+    fn take_jobs(&self, state: &mut State) -> VecDeque<Job> {
+        let jobs = std::mem::take(&mut state.jobs);
+        if let Some(pace) = &self.pace {
+            pace.give_back(jobs.len());
+        }
+        jobs
     }
 
     /// How far the run is.
@@ -160,7 +178,7 @@ impl Run {
 
     /// Takes back the jobs that have not begun.
     pub fn recall(&self) -> VecDeque<Job> {
-        std::mem::take(&mut self.state().jobs)
+        self.take_jobs(&mut self.state())
     }
 
     /// Takes back all jobs and ends the run; `None` if the run has begun.
@@ -168,7 +186,7 @@ impl Run {
         let mut state = self.state();
         (state.progress == Progress::NotStarted).then(|| {
             state.progress = Progress::Done;
-            std::mem::take(&mut state.jobs)
+            self.take_jobs(&mut state)
         })
     }
 
@@ -200,13 +218,20 @@ impl Run {
             + state.ended.iter().map(|attempt| attempt.bytes).sum::<usize>()
     }
 
+    /// Tokens of `pace` that are promised to jobs of the run.
+    #[cfg(test)]
+    pub fn promised(&self, pace: &Arc<Pace>) -> usize {
+        let is_its = self.pace.as_ref().is_some_and(|own| Arc::ptr_eq(own, pace));
+        if is_its { self.state().jobs.len() } else { 0 }
+    }
+
     /// Takes what came of the run. To be called once its worker is done.
     pub fn result(&self) -> RunReport {
         let mut state = self.state();
         RunReport {
             ended: std::mem::take(&mut state.ended),
             finished: std::mem::take(&mut state.finished),
-            not_started: std::mem::take(&mut state.jobs),
+            not_started: self.take_jobs(&mut state),
         }
     }
 }
@@ -224,7 +249,7 @@ mod tests {
             document: None,
             urgent: false,
         };
-        Run::new((1..=2).map(job).collect())
+        Run::new((1..=2).map(job).collect(), None)
     }
 
     #[test]

@@ -5,5 +5,6 @@ pub mod batch;
 pub mod context;
 pub mod deliver;
 pub mod job;
+pub mod pace;
 mod shape;
 pub mod threads;

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, MAIN_DB};
+use rusqlite::{Connection, MAIN_DB, Rows};
 
 use super::rows;
+use crate::domain::destination::DeliveryOrder;
 use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::domain::memory::NoMemory;
@@ -53,10 +54,10 @@ pub struct AttemptFacts {
 #[derive(Debug)]
 pub struct DueDeliveries {
     /// Deliveries that are due: first up to half of the limit from the retries, then all others, each part in order of
-    /// due time.
+    /// due time. In strict order those with the lowest ids, up to the first that is not due.
     pub deliveries: Vec<DueDelivery>,
-    /// When the first delivery that was left in the file is due, on the engine clock. `None` if nothing else is
-    /// pending.
+    /// When the first delivery that was left in the file is due, on the engine clock. In strict order, when the next one
+    /// is. `None` if nothing else is pending.
     pub next_due: Option<Timestamp>,
 }
 
@@ -98,6 +99,36 @@ impl DueScan<'_> {
         Ok(None)
     }
 
+    /// Adds the deliveries with the lowest ids, until there are `limit` or one is not due. Returns when the next one is
+    /// due.
+    ///
+    /// Those that are due at once are in order of their ids in the index. In strict order hardly any others are
+    /// pending: one delivery at a time is tried again. Many are only right after a destination was set to strict order.
+    fn scan_in_order(&mut self, limit: usize, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<Timestamp>> {
+        let mut at_once = self.connection.prepare_cached(DUE_AT_ONCE_IN_ORDER).map_err(sql)?;
+        let mut at_once = at_once.query([self.destination.0]).map_err(sql)?;
+        let mut later = self.connection.prepare_cached(DUE_LATER_IN_ORDER).map_err(sql)?;
+        let mut later = later.query([self.destination.0]).map_err(sql)?;
+        let (mut first, mut second) = (next_free(&mut at_once, in_hand)?, next_free(&mut later, in_hand)?);
+        loop {
+            let takes_second = match (first, second) {
+                (None, None) => return Ok(None),
+                (Some((first, _)), Some((second, _))) => second < first,
+                (first, _) => first.is_none(),
+            };
+            let Some((delivery, due)) = (if takes_second { second } else { first }) else { return Ok(None) };
+            if due > self.now || self.claims.len() >= limit {
+                return Ok(Some(due));
+            }
+            self.add(delivery)?;
+            if takes_second {
+                second = next_free(&mut later, in_hand)?;
+            } else {
+                first = next_free(&mut at_once, in_hand)?;
+            }
+        }
+    }
+
     fn add(&mut self, delivery: DeliveryId) -> Result<()> {
         let left = INLINE_PAYLOADS_BYTES.saturating_sub(self.brought);
         let mut read_bytes = 0;
@@ -124,14 +155,35 @@ impl DueScan<'_> {
     }
 }
 
+/// Pending deliveries of a destination that are due at once, lowest id first.
+const DUE_AT_ONCE_IN_ORDER: &str = "SELECT id, next_attempt_at FROM delivery INDEXED BY delivery_due
+     WHERE destination_key = ?1 AND state = 0 AND next_attempt_at = 0 ORDER BY id";
+
+/// Pending deliveries of a destination that were tried before, lowest id first.
+const DUE_LATER_IN_ORDER: &str = "SELECT id, next_attempt_at FROM delivery INDEXED BY delivery_due
+     WHERE destination_key = ?1 AND state = 0 AND next_attempt_at > 0 ORDER BY id";
+
+/// The next delivery of `rows` that is not in hand, and when it is due.
+fn next_free(rows: &mut Rows<'_>, in_hand: &dyn Fn(DeliveryId) -> bool) -> Result<Option<(DeliveryId, Timestamp)>> {
+    while let Some(row) = rows.next().map_err(sql)? {
+        let delivery = row.get(0).map(DeliveryId).map_err(sql)?;
+        if !in_hand(delivery) {
+            return Ok(Some((delivery, rows::time(row, 1).map_err(sql)?)));
+        }
+    }
+    Ok(None)
+}
+
 impl Store {
-    /// Returns up to `limit` deliveries of a destination that are due at `now` and not `in_hand`.
+    /// Returns up to `limit` deliveries of a destination that are due at `now` and not `in_hand`, in the `order` of the
+    /// destination.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub fn due_deliveries(
         &self,
         destination: DestinationKey,
+        order: DeliveryOrder,
         now: Timestamp,
         limit: usize,
         in_hand: &dyn Fn(DeliveryId) -> bool,
@@ -145,6 +197,10 @@ impl Store {
                 claims: Vec::new(),
                 brought: 0,
             };
+            if order == DeliveryOrder::Strict {
+                let next_due = look.scan_in_order(limit, in_hand)?;
+                return Ok(DueDeliveries { deliveries: look.claims, next_due });
+            }
             // New deliveries are due at 0 and so come first. Half of the limit goes to retries: at a destination with a
             // lasting backlog they would otherwise never be sent.
             look.scan(1, limit / 2, in_hand)?;
@@ -290,7 +346,8 @@ mod tests {
             push(&fixture, document).await;
         }
         drop(gone);
-        let found = fixture.store.due_deliveries(fixture.destination.key, at(2), 10, &|_| false).unwrap();
+        let found =
+            fixture.store.due_deliveries(fixture.destination.key, DeliveryOrder::None, at(2), 10, &|_| false).unwrap();
         let lengths: Vec<_> =
             found.deliveries.iter().map(|due| due.document.as_ref().map(|document| document.len())).collect();
         assert_eq!(lengths, [Some(long.len()), Some(long.len()), Some(2), None]);

@@ -167,7 +167,7 @@ fn what_is_sent_by_hand_goes_first_and_alone_and_past_one_that_fails() {
     let mut lane = good();
     lane.queue.extend((0..40).map(|id| job(id, false)));
     lane.urgent.extend([job(40, true), job(41, true)]);
-    let next = |lane: &mut Lane| lane.next_jobs().iter().map(|job| job.delivery.0).collect::<Vec<_>>();
+    let next = |lane: &mut Lane| lane.next_jobs(at(0)).iter().map(|job| job.delivery.0).collect::<Vec<_>>();
     assert_eq!([next(&mut lane), next(&mut lane)], [[40], [41]]);
     assert_eq!(next(&mut lane), [0, 1, 2, 3]);
     lane.health = Health::Failing;

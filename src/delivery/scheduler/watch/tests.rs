@@ -71,7 +71,7 @@ fn scheduler(usual: impl Iterator<Item = u64>) -> Scheduler {
 /// An attempt of a lane has been in progress since `began`, in this pool.
 fn begins(scheduler: &mut Scheduler, key: i64, pool: Pool, began: Timestamp) {
     let job = Job { delivery: DeliveryId(1), event: EventId(1), retry_step: Some(0), document: None, urgent: false };
-    let run = Arc::new(Run::new(VecDeque::from([job])));
+    let run = Arc::new(Run::new(VecDeque::from([job]), None));
     assert!(run.next(began).is_some());
     let lane = DestinationKey(key);
     let (first, overdue_after) = (Arc::clone(&run), SLOW);

@@ -1,0 +1,113 @@
+//! Strict order: what a lane may have in memory, and when its next attempt may begin.
+//!
+//! The file knows the order, since it holds all that is pending, by id. A lane in strict order has a part of that in
+//! memory which begins at the lowest id. Where that can no longer be known, such as after a replay, the lane gives up
+//! what has not begun, and reads again from the lowest id.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{JobState, Lane};
+use crate::delivery::limits::MAX_URGENT;
+use crate::delivery::workers::job::Job;
+use crate::domain::destination::DeliveryOrder;
+use crate::domain::ids::DeliveryId;
+
+/// What a lane in strict order knows of the file.
+#[derive(Debug)]
+pub struct FileOrder {
+    /// The file may hold pending deliveries that are not in hand. Then a new event waits in the file too.
+    pub is_behind: bool,
+    /// A refill is in progress that began before the order changed.
+    pub refill_is_stale: bool,
+    /// Deliveries that were retried by hand, and ignore holds and back-off once they are the lowest that is pending.
+    hurried: BTreeSet<DeliveryId>,
+}
+
+impl Default for FileOrder {
+    /// Nothing was read yet.
+    fn default() -> Self {
+        Self { is_behind: true, refill_is_stale: false, hurried: BTreeSet::new() }
+    }
+}
+
+impl FileOrder {
+    /// Notes that a delivery was retried by hand.
+    pub fn hurry(&mut self, delivery: DeliveryId) {
+        if self.hurried.len() < MAX_URGENT {
+            self.hurried.insert(delivery);
+        }
+    }
+
+    /// Whether a read must not wait for the end of a hold or a back-off.
+    pub fn is_hurried(&self) -> bool {
+        !self.hurried.is_empty()
+    }
+
+    /// Forgets what was retried by hand.
+    pub fn calm(&mut self) {
+        self.hurried.clear();
+    }
+}
+
+impl Lane {
+    /// Whether the destination asks for strict order.
+    pub fn is_strict(&self) -> bool {
+        self.destination.fields.ordering == DeliveryOrder::Strict
+    }
+
+    /// Whether an attempt of a strict lane may begin: no other is in progress, and the outcomes of all are on disk.
+    pub(super) fn is_settled(&self) -> bool {
+        self.in_flight == 0 && self.in_hand.values().all(|state| *state != JobState::Sent)
+    }
+
+    /// Adds a job behind those that wait.
+    pub fn enqueue(&mut self, job: Job) {
+        if self.is_strict() {
+            self.insert(job);
+        } else {
+            self.queue.push_back(job);
+        }
+    }
+
+    /// Adds a job that a refill brought. The lowest of a strict lane is urgent if it was retried by hand.
+    pub fn enqueue_read(&mut self, job: Job) {
+        let is_lowest = self.is_strict() && self.queue.is_empty();
+        let urgent = is_lowest && self.file_order.hurried.remove(&job.delivery);
+        self.enqueue(Job { urgent, ..job });
+    }
+
+    /// Puts a job that has not begun back to the front.
+    pub fn requeue(&mut self, job: Job) {
+        if self.is_strict() {
+            self.insert(job);
+        } else {
+            self.queue_of(&job).push_front(job);
+        }
+    }
+
+    fn queue_of(&mut self, job: &Job) -> &mut VecDeque<Job> {
+        if job.urgent { &mut self.urgent } else { &mut self.queue }
+    }
+
+    /// Inserts a job by its id.
+    fn insert(&mut self, job: Job) {
+        let queue = self.queue_of(&job);
+        let place = queue.partition_point(|other| other.delivery < job.delivery);
+        queue.insert(place, job);
+    }
+
+    /// Takes all jobs out that have not begun and whose id is above `after`; all of them for `None`. A refill in
+    /// progress began before that, so that what it brings is no longer what comes next.
+    pub fn take_waiting(&mut self, after: Option<DeliveryId>) -> Vec<Job> {
+        let mut taken = Vec::new();
+        for queue in [&mut self.urgent, &mut self.queue] {
+            let (kept, out): (VecDeque<Job>, _) =
+                queue.drain(..).partition(|job| after.is_some_and(|after| job.delivery <= after));
+            *queue = kept;
+            taken.extend(out);
+        }
+        self.file_order.is_behind = true;
+        self.file_order.refill_is_stale = self.refilling.is_some();
+        taken
+    }
+}
