@@ -1,7 +1,8 @@
 //! A lane: what the engine knows of one destination, and how that changes. Pure: time is an argument. Nothing here may
 //! read a clock, the store or other lanes.
 
-pub mod order;
+pub mod file_order;
+mod order;
 mod rate;
 pub mod slowness;
 pub mod suspicion;
@@ -23,7 +24,7 @@ use super::pools::Pool;
 use crate::delivery::sending::attempt::Client;
 use crate::delivery::workers::job::Job;
 use crate::delivery::workers::pace::Pace;
-use order::FileOrder;
+use file_order::FileOrder;
 use suspicion::Suspicion;
 
 /// What the lane's attempts so far say about its destination.

@@ -40,3 +40,6 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

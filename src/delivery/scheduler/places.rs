@@ -17,8 +17,8 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         let came_meanwhile = lane.refilling.take() == Some(true);
         lane.more = came_meanwhile;
-        lane.file_order.is_behind = came_meanwhile || found.next_due.is_some();
         let is_stale = std::mem::take(&mut lane.file_order.refill_is_stale) && lane.is_strict();
+        lane.file_order.is_behind = is_stale || came_meanwhile || found.next_due.is_some();
         let before = lane.in_hand.len();
         for due in found.deliveries.into_iter().filter(|_| !is_stale) {
             if lane.in_hand.contains_key(&due.delivery) || lane.cancelled.contains(&due.delivery) {

@@ -109,6 +109,8 @@ struct World {
     quick: bool,
     /// All destinations answer at once.
     calm: bool,
+    /// Nearly all destinations ask for strict order.
+    ordered: bool,
     workers: HashMap<u64, Worker>,
     /// Deliveries whose attempt is in progress, and those that succeeded and were not opened again.
     sending: HashSet<DeliveryId>,
@@ -330,7 +332,8 @@ impl World {
     /// Gives a destination an order, a rate, and what follows when a delivery is exhausted.
     fn set_order_and_rate(&mut self, destination: &mut Destination) {
         let (random, fields) = (&mut self.random, &mut destination.fields);
-        fields.ordering = if random.u8(0..3) == 0 { DeliveryOrder::Strict } else { DeliveryOrder::None };
+        let strict = if self.ordered { 5 } else { 2 };
+        fields.ordering = if random.u8(0..6) < strict { DeliveryOrder::Strict } else { DeliveryOrder::None };
         fields.on_exhausted = if random.bool() { OnExhausted::Pause } else { OnExhausted::Continue };
         let rate = RATES[random.usize(0..RATES.len())];
         fields.rate_limit = (random.u8(0..3) == 0).then(|| Rate::parse(rate).unwrap());
@@ -595,6 +598,7 @@ fn simulate(seed: u64) {
         always_at_once: HashSet::new(),
         quick: seed % 2 == 1,
         calm: false,
+        ordered: seed % 4 > 1,
         workers: HashMap::new(),
         sending: HashSet::new(),
         succeeded: HashSet::new(),

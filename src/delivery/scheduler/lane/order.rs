@@ -4,50 +4,12 @@
 //! memory which begins at the lowest id. Where that can no longer be known, such as after a replay, the lane gives up
 //! what has not begun, and reads again from the lowest id.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::{JobState, Lane};
-use crate::delivery::limits::MAX_URGENT;
 use crate::delivery::workers::job::Job;
 use crate::domain::destination::DeliveryOrder;
 use crate::domain::ids::DeliveryId;
-
-/// What a lane in strict order knows of the file.
-#[derive(Debug)]
-pub struct FileOrder {
-    /// The file may hold pending deliveries that are not in hand. Then a new event waits in the file too.
-    pub is_behind: bool,
-    /// A refill is in progress that began before the order changed.
-    pub refill_is_stale: bool,
-    /// Deliveries that were retried by hand, and ignore holds and back-off once they are the lowest that is pending.
-    hurried: BTreeSet<DeliveryId>,
-}
-
-impl Default for FileOrder {
-    /// Nothing was read yet.
-    fn default() -> Self {
-        Self { is_behind: true, refill_is_stale: false, hurried: BTreeSet::new() }
-    }
-}
-
-impl FileOrder {
-    /// Notes that a delivery was retried by hand.
-    pub fn hurry(&mut self, delivery: DeliveryId) {
-        if self.hurried.len() < MAX_URGENT {
-            self.hurried.insert(delivery);
-        }
-    }
-
-    /// Whether a read must not wait for the end of a hold or a back-off.
-    pub fn is_hurried(&self) -> bool {
-        !self.hurried.is_empty()
-    }
-
-    /// Forgets what was retried by hand.
-    pub fn calm(&mut self) {
-        self.hurried.clear();
-    }
-}
 
 impl Lane {
     /// Whether the destination asks for strict order.
@@ -72,7 +34,7 @@ impl Lane {
     /// Adds a job that a refill brought. The lowest of a strict lane is urgent if it was retried by hand.
     pub fn enqueue_read(&mut self, job: Job) {
         let is_lowest = self.is_strict() && self.queue.is_empty();
-        let urgent = is_lowest && self.file_order.hurried.remove(&job.delivery);
+        let urgent = is_lowest && self.file_order.take_hurried(job.delivery);
         self.enqueue(Job { urgent, ..job });
     }
 
@@ -111,3 +73,6 @@ impl Lane {
         taken
     }
 }
+
+#[cfg(test)]
+mod tests;

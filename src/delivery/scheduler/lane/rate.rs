@@ -35,3 +35,6 @@ impl Lane {
         usize::try_from(PACED_WINDOW.as_nanos() / each.as_nanos()).unwrap_or(usize::MAX).max(FLOOR)
     }
 }
+
+#[cfg(test)]
+mod tests;
