@@ -18,6 +18,7 @@ pub mod manual_action;
 pub mod memory;
 pub mod network;
 pub mod notice;
+pub mod order;
 pub mod origin;
 pub mod outgoing;
 pub mod overview;

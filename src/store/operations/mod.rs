@@ -17,6 +17,7 @@ pub mod follow_counts;
 pub mod maintenance;
 pub mod manual_actions;
 pub mod notices;
+pub mod order;
 pub mod outcomes;
 pub mod overview;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use super::{deliveries, destinations, manual_actions, rows};
+use super::{deliveries, destinations, manual_actions, order, rows};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, sequence_id};
 use crate::domain::manual_action::{ManualAction, ManualActionKind};
@@ -35,18 +35,24 @@ pub struct ReplayFilter {
 }
 
 impl Store {
-    /// Sends a delivery again at once, which is `now`, whatever its state. A pending delivery does not wait for its due time.
+    /// Sends a delivery again at once, which is `now`, whatever its state. A pending delivery does not wait for its due
+    /// time. In strict order a delivery keeps its place among what is pending.
     ///
     /// # Errors
-    /// Not found.
-    pub async fn retry_delivery(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
+    /// Not found; conflict if the destination asks for strict order and a later delivery was sent, unless
+    /// `out_of_order`.
+    pub async fn retry_delivery(&self, id: DeliveryId, out_of_order: bool, now: Timestamp) -> Result<Delivery> {
         let memory = std::sync::Arc::clone(&self.memory);
+        let later = if out_of_order { None } else { self.later_deliveries(id).await? };
         self.writer
             .submit_with_savepoint(move |tx| {
                 let delivery = deliveries::require(tx.connection(), id, &memory)?;
-                let destination = destinations::require(tx.connection(), &delivery.destination_id)?.key;
+                let destination = destinations::require(tx.connection(), &delivery.destination_id)?;
+                if !out_of_order {
+                    order::check(tx.connection(), &delivery, &destination, later)?;
+                }
                 let retried = ManualAction { at: now, action: ManualActionKind::Retry };
-                reopen(tx, id, delivery.event_id, destination, delivery.state, retried)?;
+                reopen(tx, id, delivery.event_id, destination.key, delivery.state, retried)?;
                 deliveries::require(tx.connection(), id, &memory)
             })
             .await

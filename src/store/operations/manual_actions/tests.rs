@@ -25,8 +25,8 @@ async fn all_that_people_do_with_a_delivery_is_noted_and_read_oldest_first() {
     let store = &fixture.store;
     assert_eq!(fixture.done(delivery).await, []);
     store.cancel_delivery(delivery, at(2)).await.unwrap();
-    store.retry_delivery(delivery, at(3)).await.unwrap();
-    store.retry_delivery(delivery, at(4)).await.unwrap();
+    store.retry_delivery(delivery, false, at(3)).await.unwrap();
+    store.retry_delivery(delivery, false, at(4)).await.unwrap();
     store.cancel_delivery(delivery, at(5)).await.unwrap();
     assert_eq!(store.replay_event(event, at(6)).await.unwrap(), 1);
     store.cancel_delivery(delivery, at(7)).await.unwrap();
@@ -52,7 +52,7 @@ async fn what_is_refused_is_not_noted_and_of_two_in_one_millisecond_the_later_st
     fixture.store.cancel_delivery(delivery, at(2)).await.unwrap();
     assert!(fixture.store.cancel_delivery(delivery, at(3)).await.is_err());
     assert_eq!(fixture.done(delivery).await, [(at(2), Cancel)]);
-    fixture.store.retry_delivery(delivery, at(2)).await.unwrap();
+    fixture.store.retry_delivery(delivery, false, at(2)).await.unwrap();
     assert_eq!(fixture.done(delivery).await, [(at(2), Retry)]);
 }
 

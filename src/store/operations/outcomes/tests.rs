@@ -124,7 +124,7 @@ async fn a_delivery_that_is_sent_again_keeps_its_first_attempt() {
     let fixture = Fixture::new().await;
     let (event, delivery) = fixture.push(NOW).await;
     fixture.settle(fixture.answered(delivery, 1, 201, b"first")).await;
-    fixture.store.retry_delivery(delivery, NOW).await.unwrap();
+    fixture.store.retry_delivery(delivery, false, NOW).await.unwrap();
     assert_eq!(fixture.attempts(delivery).await.len(), 1, "it is there while the next one is under way");
     fixture.settle(fixture.answered(delivery, 2, 200, b"second")).await;
     fixture.store.replay_event(event, NOW).await.unwrap();
@@ -144,7 +144,7 @@ async fn an_outcome_without_an_attempt_leaves_the_first_one_as_it_was() {
     let fixture = Fixture::new().await;
     let (_, delivery) = fixture.push(NOW).await;
     fixture.settle(fixture.answered(delivery, 1, 200, b"first")).await;
-    fixture.store.retry_delivery(delivery, NOW).await.unwrap();
+    fixture.store.retry_delivery(delivery, false, NOW).await.unwrap();
     let mut unsent = fixture.answered(delivery, 2, 200, b"");
     (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
     unsent.transition.next = Next::Exhausted;
@@ -153,7 +153,7 @@ async fn an_outcome_without_an_attempt_leaves_the_first_one_as_it_was() {
     assert_eq!((read.attempt_count, read.status_code, read.error), (1, None, Some(ErrorClass::UrlTooLong)));
     assert_eq!((attempts.len(), attempts[0].status_code, attempts[0].error), (1, Some(200), None));
     // The next attempt is the second one, though the destination has never failed.
-    fixture.store.retry_delivery(delivery, NOW).await.unwrap();
+    fixture.store.retry_delivery(delivery, false, NOW).await.unwrap();
     fixture.settle(fixture.answered(delivery, 3, 204, b"")).await;
     assert_eq!(fixture.attempts(delivery).await.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2]);
 }
@@ -170,7 +170,7 @@ async fn one_statement_writes_what_the_general_way_does() {
         (unsent.attempt, unsent.outcome) = (None, Outcome::NoAnswer(ErrorClass::UrlTooLong));
         unsent.transition.next = Next::Exhausted;
         fixture.settle(unsent).await;
-        fixture.store.retry_delivery(reopened, NOW).await.unwrap();
+        fixture.store.retry_delivery(reopened, false, NOW).await.unwrap();
         for delivery in [plain, reopened] {
             if sound {
                 fixture.make_sound().await;

@@ -208,7 +208,7 @@ async fn what_is_opened_again_after_the_look_stays_and_the_rest_goes_later() {
     let age = Age::at(at(2_000), Duration::from_secs(1_000));
     let pieces = fixture.look(age);
     assert_eq!(pieces.len(), 1, "two events in a row");
-    fixture.store.retry_delivery(delivery, at(1)).await.unwrap();
+    fixture.store.retry_delivery(delivery, false, at(1)).await.unwrap();
     let done = fixture.step(move |tx| take(tx, &pieces, Duration::MAX)).await.unwrap();
     assert_eq!((done.pieces, done.rows, fixture.events()), (0, 0, vec![first.0, second.0]));
     fixture.keep_up(&mut Upkeep::default(), at(2_000)).await;

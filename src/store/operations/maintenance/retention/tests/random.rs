@@ -107,7 +107,7 @@ impl Play {
             }
             Happening::Reopen(n) => {
                 if let Some((event, delivery)) = self.nth(n, false) {
-                    self.fixture.store.retry_delivery(DeliveryId(delivery), at(1)).await.unwrap();
+                    self.fixture.store.retry_delivery(DeliveryId(delivery), false, at(1)).await.unwrap();
                     self.known.get_mut(&event).unwrap().deliveries.get_mut(&delivery).unwrap().0 = true;
                 }
             }
