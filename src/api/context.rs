@@ -2,15 +2,22 @@
 //! that belongs to one request is kept here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use crate::domain::destination::Destination;
 use crate::domain::network::NetworkPolicy;
-use crate::domain::ports::SendTest;
+use crate::domain::ports::{SendTest, WatchEngine};
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::web::access::AdminAccess;
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
 use crate::web::rate_limit::RateLimiter;
+
+/// Time that the engine has to say what it knows. It answers at once unless it starts or stops.
+const ENGINE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What handlers and extractors need. `app` creates the one instance.
 pub struct ApiContext {
@@ -28,8 +35,28 @@ pub struct ApiContext {
     pub account_rate: Arc<RateLimiter>,
     /// Sends test requests to destinations, outside the queue.
     pub test_sender: Arc<dyn SendTest>,
+    /// Says which destinations wait for their rate.
+    pub engine: Arc<dyn WatchEngine>,
     /// Creates the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Reads the wall clock.
     pub clock: fn() -> Timestamp,
+}
+
+impl ApiContext {
+    /// When each of `destinations` may send next, where it waits for its rate. The engine is asked only if one of them
+    /// has a rate.
+    pub async fn next_sends(&self, destinations: &[Destination]) -> Vec<Option<Timestamp>> {
+        let nothing = vec![None; destinations.len()];
+        if destinations.iter().all(|destination| destination.fields.rate_limit.is_none()) {
+            return nothing;
+        }
+        let (reply, answer) = oneshot::channel();
+        let keys = destinations.iter().map(|destination| destination.key).collect();
+        self.engine.next_sends(keys, Box::new(move |next| drop(reply.send(next))));
+        match tokio::time::timeout(ENGINE_WITHIN, answer).await {
+            Ok(Ok(next)) => next,
+            Ok(Err(_)) | Err(_) => nothing,
+        }
+    }
 }

@@ -228,6 +228,7 @@ impl Running {
             bodies,
             account_rate,
             test_sender: engine.tester(),
+            engine: engine.watcher(),
             metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics())),
             clock: clock::wall,
         };

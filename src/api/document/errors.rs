@@ -11,12 +11,18 @@ use crate::web::problem::{ApiError, FieldFault, MEDIA_TYPE};
 use poem::http::StatusCode;
 
 /// Operations that can conflict with existing data, with the `code` and `detail` of the example.
-const CLASHES: [(&str, &str, &str); 5] = [
+const CLASHES: [(&str, &str, &str); 6] = [
     ("createAccount", "email_taken", "Another account has this e-mail address."),
     ("replaceAccount", "email_taken", "Another account has this e-mail address."),
     ("updateAccount", "email_taken", "Another account has this e-mail address."),
     ("createDestination", "too_many_destinations", "An account may have at most 1000 destinations."),
     ("cancelDelivery", "not_pending", "Only a pending delivery can be cancelled."),
+    (
+        "retryDelivery",
+        "out_of_order",
+        "The destination is in strict order, and later deliveries were sent or may be on their way. Set `out_of_order` \
+         to send this one all the same.",
+    ),
 ];
 
 /// Operations that list 503 separately, because a client must handle it.

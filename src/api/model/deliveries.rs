@@ -4,11 +4,14 @@ use poem_openapi::Object;
 use poem_openapi::types::Example;
 use serde::Serialize;
 
+use crate::api::request::body::FromBody;
+use crate::api::request::fields::{Fields, boolean};
 use crate::domain;
 use crate::domain::delivery::{DeliveryState, LoggedAttempt};
 use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
 use crate::domain::manual_action::ManualActionKind;
+use crate::domain::network::NetworkPolicy;
 use crate::domain::page::{Cursor, Page};
 use crate::domain::time::Timestamp;
 
@@ -44,6 +47,15 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// Time when the last attempt began; null before the first attempt.
     pub last_attempt_at: Option<Timestamp>,
+}
+
+/// How to send a delivery again.
+#[derive(Debug, Object)]
+#[oai(example)]
+pub struct DeliveryRetry {
+    /// If true, the delivery is sent again although later ones of a destination in strict order were sent before it.
+    #[oai(nullable)]
+    pub out_of_order: Option<bool>,
 }
 
 /// One HTTP request made for a delivery.
@@ -115,6 +127,17 @@ pub struct DeliveryPage {
 pub struct ReplayCount {
     /// Number of deliveries that are sent again, or would be with `dry_run`.
     pub count: u64,
+}
+
+impl FromBody for DeliveryRetry {
+    /// Whether the order of a destination may be broken.
+    type Parsed = bool;
+
+    const MAY_BE_MISSING: bool = true;
+
+    fn read(fields: &mut Fields, _: &NetworkPolicy) -> Option<bool> {
+        Some(fields.optional("out_of_order", boolean)?.unwrap_or(false))
+    }
 }
 
 impl From<domain::delivery::Delivery> for Delivery {
@@ -190,6 +213,12 @@ impl From<domain::delivery::DeliveryDetail> for DeliveryDetail {
 impl From<Page<domain::delivery::Delivery>> for DeliveryPage {
     fn from(page: Page<domain::delivery::Delivery>) -> Self {
         Self { items: page.items.into_iter().map(Delivery::from).collect(), next_cursor: page.next }
+    }
+}
+
+impl Example for DeliveryRetry {
+    fn example() -> Self {
+        Self { out_of_order: Some(false) }
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Destination {
     /// Time until which deliveries are delayed, because the destination sent `Retry-After`. Null, or a time in the
     /// past, means no delay.
     pub held_until: Option<Timestamp>,
+    /// Time when the next request may begin, while deliveries wait for `rate_limit`. Null if nothing waits for it.
+    pub next_send_at: Option<Timestamp>,
     /// Time since which all attempts have failed; null if the destination is not failing.
     pub failing_since: Option<Timestamp>,
     /// Time when the destination was created.
@@ -92,11 +94,20 @@ pub struct SigningSecretAnswer {
 }
 
 impl Destination {
+    /// The destination with its header values as they are sent. `next_send_at` is what the engine says.
+    pub fn whole(destination: domain::destination::Destination, next_send_at: Option<Timestamp>) -> Self {
+        let pairs =
+            destination.fields.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let templates = destination.fields.templates.headers.iter();
+        let templates = templates.map(|(name, template)| (name.to_owned(), template.as_str().to_owned())).collect();
+        Self { next_send_at, ..Self::with_headers(destination, Pairs(pairs), templates) }
+    }
+
     /// The destination for lists: header values that contain secrets are masked.
-    pub fn masked(destination: domain::destination::Destination) -> Self {
+    pub fn masked(destination: domain::destination::Destination, next_send_at: Option<Timestamp>) -> Self {
         let headers = Pairs(destination.fields.headers.masked());
         let templates = destination.fields.templates.headers.masked();
-        Self::with_headers(destination, headers, templates)
+        Self { next_send_at, ..Self::with_headers(destination, headers, templates) }
     }
 
     fn with_headers(
@@ -127,6 +138,7 @@ impl Destination {
             paused_reason: destination.pause.map(|pause| pause.reason.to_string()),
             paused_at: destination.pause.map(|pause| pause.at),
             held_until: destination.held_until,
+            next_send_at: None,
             failing_since: destination.failing_since,
             created_at: destination.created_at,
             updated_at: destination.updated_at,
@@ -134,19 +146,12 @@ impl Destination {
     }
 }
 
-impl From<domain::destination::Destination> for Destination {
-    fn from(destination: domain::destination::Destination) -> Self {
-        let pairs =
-            destination.fields.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let templates = destination.fields.templates.headers.iter();
-        let templates = templates.map(|(name, template)| (name.to_owned(), template.as_str().to_owned())).collect();
-        Self::with_headers(destination, Pairs(pairs), templates)
-    }
-}
-
-impl From<Page<domain::destination::Destination>> for DestinationPage {
-    fn from(page: Page<domain::destination::Destination>) -> Self {
-        Self { items: page.items.into_iter().map(Destination::masked).collect(), next_cursor: page.next }
+impl DestinationPage {
+    /// The page, with what the engine says of each item.
+    pub fn of(page: Page<domain::destination::Destination>, next_sends: Vec<Option<Timestamp>>) -> Self {
+        let items = page.items.into_iter().zip(next_sends);
+        let items = items.map(|(destination, next)| Destination::masked(destination, next)).collect();
+        Self { items, next_cursor: page.next }
     }
 }
 
@@ -179,6 +184,7 @@ impl Example for Destination {
             paused_reason: None,
             paused_at: None,
             held_until: None,
+            next_send_at: None,
             failing_since: None,
             created_at: made,
             updated_at: made,

@@ -6,8 +6,9 @@ use poem_openapi::OpenApi;
 
 use crate::api::auth::Admin;
 use crate::api::context::ApiContext;
-use crate::api::model::deliveries::{Delivery, DeliveryDetail, DeliveryPage};
+use crate::api::model::deliveries::{Delivery, DeliveryDetail, DeliveryPage, DeliveryRetry};
 use crate::api::model::values::{Limit, StatusFilter};
+use crate::api::request::body::Body;
 use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{AcceptedJson, Long, OkJson};
 use crate::api::tags::Tag;
@@ -88,14 +89,19 @@ impl DeliveriesApi {
     /// schedule starts from the beginning. A delay after failures or by `Retry-After` does not apply to this attempt.
     /// If the destination is paused, the delivery waits until the destination is resumed. New attempts are added to the
     /// delivery's log.
+    ///
+    /// If the destination has `ordering` `strict`, a pending delivery keeps its place. One that is not pending is refused
+    /// (409, `out_of_order`) if a later one of the destination was sent or may be on its way, unless the body says
+    /// `{"out_of_order": true}`. The body may be left out.
     #[oai(path = "/v1/deliveries/:delivery_id/retry", method = "post", operation_id = "retryDelivery")]
     async fn retry(
         &self,
         _admin: Admin,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
+        body: Body<DeliveryRetry>,
     ) -> ApiResult<AcceptedJson<Delivery>> {
-        Ok(AcceptedJson(self.0.store.retry_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
+        Ok(AcceptedJson(self.0.store.retry_delivery(delivery_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Cancel a delivery

@@ -21,6 +21,7 @@ use crate::api::request::body::Body;
 use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{self, Created, Long, NoContent, OkJson};
 use crate::api::tags::Tag;
+use crate::domain;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::Cursor;
 use crate::domain::secret::SigningSecret;
@@ -56,7 +57,7 @@ impl DestinationsApi {
         let (secret, now) = (SigningSecret::generate(), (self.0.clock)());
         let destination = self.0.store.create_destination(account_id.0, body.0, secret, now).await?;
         let location = format!("/v1/destinations/{}", destination.id);
-        Ok(Created { body: destination.into(), location })
+        Ok(Created { body: self.shown(destination).await, location })
     }
 
     /// List an account's destinations
@@ -75,7 +76,12 @@ impl DestinationsApi {
         cursor: Query<Cursor>,
     ) -> ApiResult<Long<DestinationPage>> {
         let store = &self.0.store;
-        Long::made(store, store.destinations(account_id.0, page(limit, cursor)), |found| found.into()).await
+        let read = async {
+            let page = store.destinations(account_id.0, page(limit, cursor)).await?;
+            let next_sends = self.0.next_sends(&page.items).await;
+            Ok((page, next_sends))
+        };
+        Long::made(store, read, |(page, next_sends)| DestinationPage::of(page, next_sends)).await
     }
 
     /// Read a destination
@@ -88,7 +94,8 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Destination>> {
-        Ok(OkJson(self.0.store.destination(destination_id.0).await?.into()))
+        let destination = self.0.store.destination(destination_id.0).await?;
+        Ok(OkJson(self.shown(destination).await))
     }
 
     /// Replace a destination
@@ -103,7 +110,8 @@ impl DestinationsApi {
         destination_id: Path<DestinationId>,
         body: Body<DestinationReplace>,
     ) -> ApiResult<OkJson<Destination>> {
-        Ok(OkJson(self.0.store.replace_destination(destination_id.0, body.0, (self.0.clock)()).await?.into()))
+        let destination = self.0.store.replace_destination(destination_id.0, body.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(destination).await))
     }
 
     /// Change a destination
@@ -120,7 +128,8 @@ impl DestinationsApi {
         destination_id: Path<DestinationId>,
         body: Body<DestinationUpdate>,
     ) -> ApiResult<OkJson<Destination>> {
-        Ok(OkJson(self.0.store.patch_destination(destination_id.0, body.0, (self.0.clock)()).await?.into()))
+        let destination = self.0.store.patch_destination(destination_id.0, body.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(destination).await))
     }
 
     /// Delete a destination
@@ -148,7 +157,8 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Destination>> {
-        Ok(OkJson(self.0.store.pause_destination(destination_id.0, (self.0.clock)()).await?.into()))
+        let destination = self.0.store.pause_destination(destination_id.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(destination).await))
     }
 
     /// Resume a destination
@@ -162,7 +172,8 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Destination>> {
-        Ok(OkJson(self.0.store.resume_destination(destination_id.0, (self.0.clock)()).await?.into()))
+        let destination = self.0.store.resume_destination(destination_id.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(destination).await))
     }
 
     /// Test a destination
@@ -235,6 +246,14 @@ impl DestinationsApi {
         let (secret, now) = (SigningSecret::generate(), (self.0.clock)());
         let destination = self.0.store.rotate_signing_secret(destination_id.0, secret, now).await?;
         Ok(OkJson((&destination.secrets.current).into()))
+    }
+}
+
+impl DestinationsApi {
+    /// The answer about one destination.
+    async fn shown(&self, destination: domain::destination::Destination) -> Destination {
+        let next = self.0.next_sends(std::slice::from_ref(&destination)).await;
+        Destination::whole(destination, next.into_iter().flatten().next())
     }
 }
 

@@ -113,6 +113,7 @@ mod tests {
     use super::*;
     use crate::api::document;
     use crate::api::model::accounts::{AccountCreate, AccountReplace, AccountUpdate, TokenRotation};
+    use crate::api::model::deliveries::DeliveryRetry;
     use crate::api::model::destination_bodies::{
         DestinationCreate, DestinationReplace, DestinationReplay, DestinationUpdate,
     };
@@ -151,6 +152,7 @@ mod tests {
             read_and_documented::<DestinationReplace>(),
             read_and_documented::<DestinationUpdate>(),
             read_and_documented::<DestinationReplay>(),
+            read_and_documented::<DeliveryRetry>(),
         ] {
             assert_eq!(read, documented);
         }

@@ -134,7 +134,7 @@ impl DeliveryPages {
         let visitor = self.0.enter(request)?;
         let id = id(request)?;
         let form = Form::read(request, body, &self.0.bodies).await?;
-        self.0.store.retry_delivery(id, visitor.now).await?;
+        self.0.store.retry_delivery(id, form.has("out_of_order"), visitor.now).await?;
         redirect(form.back(&format!("/deliveries/{id}")), "retried")
     }
 
