@@ -130,6 +130,11 @@ impl Arrivals {
         self.counts.iter().map(|((path, number), count)| (path.as_str(), *number, *count))
     }
 
+    /// Number of all requests.
+    pub fn total(&self) -> usize {
+        self.counts.values().sum()
+    }
+
     /// Number of requests beyond the first of each delivery.
     pub fn repeats(&self) -> usize {
         self.counts.values().map(|count| count - 1).sum()

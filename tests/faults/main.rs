@@ -22,6 +22,7 @@ mod lists;
 mod locks;
 mod mixed;
 mod operator;
+mod order;
 mod power;
 mod process;
 mod sinks;
@@ -33,6 +34,7 @@ use campaign::{Fault, faults};
 
 const FAULTS: &[Fault] = faults![
     kills::kill_9_at_random_moments_under_load,
+    order::kill_9_under_load_does_not_change_a_strict_order,
     broken_disk::writes_and_fsyncs_that_fail,
     full_disk::a_full_disk_acknowledges_nothing_that_it_cannot_keep_and_recovers,
     full_disk::an_outcome_that_cannot_be_written_is_kept_and_written_later,
