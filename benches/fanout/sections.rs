@@ -124,7 +124,7 @@ pub const ALL: &[Section] = &[
     Section { name: "bodies", what: "taking and delivering bodies of 10 and 100 KB", measure: super::shapes::bodies },
     Section {
         name: "many",
-        what: "taking and delivering, 1,000 destinations of one account",
+        what: "taking and delivering, 1,000 destinations of one account, also in strict order",
         measure: super::shapes::many,
     },
     Section {

@@ -33,5 +33,24 @@ pub fn many(run: &mut Run) -> Result<()> {
     run.report.take("  answer, 16 events at once, p50", found.loaded.latency_ms[0], "ms");
     run.report.take("  answer, 16 events at once, p99", found.loaded.latency_ms[1], "ms");
     run.report.take("  memory under load", found.peak as f64 / 1e6, "MB");
+    in_order(run, DESTINATIONS)
+}
+
+/// Strict order against one request at a time without it. Both are measured one after the other, because machines are
+/// noisy.
+fn in_order(run: &mut Run, destinations: usize) -> Result<()> {
+    let load = Load { destinations, ..Load::default() };
+    let one = run.sustain("one request at a time", Load { settings: r#"{"max_concurrency": 1}"#, ..load })?;
+    let strict = run.sustain("strict order", Load { settings: r#"{"ordering": "strict"}"#, ..load })?;
+    let each = destinations as f64;
+    run.report.take("sustained, the same with one request at a time", one.rate * each, "deliveries/s");
+    run.report.judge(Figure {
+        name: "sustained, the same in strict order".to_owned(),
+        value: strict.rate * each,
+        unit: "deliveries/s",
+        of: Some(("one at a time", one.rate * each)),
+        target: Target::AtLeast(0.95),
+    });
+    run.report.take("  server's processor time a delivery", strict.processor_us / each, "µs");
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! Scenarios with many destinations or deliveries at once, and scenarios of a destination that delays itself.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::scenarios::{Fact, Outcome, Target};
+use super::scenarios::{Fact, Outcome, Target, most_within};
 use super::support::Result;
 use super::support::http::Client;
-use super::support::load::Feed;
+use super::support::load::{Feed, queue};
 use super::support::stage::{Options, Stage};
 
 /// Target for a destination's other requests while some of its requests hang, p99 in milliseconds.
@@ -65,6 +66,32 @@ pub fn by_hand(options: &Options) -> Result<Outcome> {
     })?;
     let mut outcome = stage.outcome(tail);
     outcome.facts.push(Fact { name: "attempts that hang once all are asked for", value: held as f64, within: None });
+    Ok(outcome)
+}
+
+/// Destinations that wait for their rate nearly all of the time, with more queued than they can send.
+pub fn rate(options: &Options, flags: &[&str]) -> Result<Outcome> {
+    const DESTINATIONS: usize = 600;
+    const EACH: usize = 200;
+    let mut stage = Stage::start(options, flags, "ok")?;
+    let account = stage.healthy_account()?;
+    let gate = stage.sinks.open("ok")?;
+    stage.server.settings = serde_json::from_str(r#"{"rate_limit": "1/s"}"#)?;
+    let others = stage.server.accounts(1, DESTINATIONS, |number| gate.url(number))?;
+    queue(stage.server.address, &others, EACH)?;
+    let tail = stage.measure(&account, options.length)?;
+    let mut times: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for arrival in stage.sinks.arrivals(gate)? {
+        times.entry(arrival.destination).or_default().push(arrival.arrived_us);
+    }
+    times.values_mut().for_each(|times| times.sort_unstable());
+    let requests: usize = times.values().map(Vec::len).sum();
+    let most = times.values().map(|times| most_within(times, 1_000_000)).max().unwrap_or(0);
+    let mut outcome = stage.outcome(tail);
+    outcome.facts.push(Fact { name: "destinations that got something", value: times.len() as f64, within: None });
+    outcome.facts.push(Fact { name: "requests", value: requests as f64, within: None });
+    // Two may come within a second where the first was late.
+    outcome.facts.push(Fact { name: "most requests in 1 s to one", value: most as f64, within: Some((1.0, 2.0)) });
     Ok(outcome)
 }
 

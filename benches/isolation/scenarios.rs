@@ -152,6 +152,18 @@ pub const ALL: &[Scenario] = &[
         target: fair::OTHERS,
         play: fair::by_hand,
     },
+    Scenario {
+        name: "rate",
+        what: "600 at 1/s with 200 queued each",
+        target: Target::Tail,
+        play: |o| fair::rate(o, &[]),
+    },
+    Scenario {
+        name: "rate-busy",
+        what: "the same, with 64 workers",
+        target: Target::Tail,
+        play: |o| fair::rate(o, &["--workers", "64"]),
+    },
     Scenario { name: "fan-out", what: "an event a second to 1,000", target: Target::Tail, play: fair::fan_out },
     Scenario { name: "replay", what: "a replay of 100,000", target: Target::Tail, play: fair::replay },
     Scenario {
@@ -413,7 +425,7 @@ impl Stage {
 }
 
 /// The largest number of the ascending times that lie within `span`.
-fn most_within(times: &[u64], span: u64) -> usize {
+pub fn most_within(times: &[u64], span: u64) -> usize {
     let mut from = 0;
     let count = |(to, time): (usize, &u64)| {
         while times[from] + span <= *time {
