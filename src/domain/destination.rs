@@ -15,7 +15,7 @@ use super::secret::SigningSecret;
 use super::string_enum::words;
 use super::target_url::TargetUrl;
 use super::template::Template;
-use super::templates::{HeaderTemplates, Templates};
+use super::templates::{HeaderTemplateChanges, HeaderTemplates, Templates};
 use super::time::Timestamp;
 
 /// Most destinations of one account.
@@ -243,7 +243,7 @@ pub struct DestinationPatch {
     /// New template of the body.
     pub body_template: Option<Option<Template>>,
     /// Header templates to set, or to remove where the source is `None`. `Some(None)` removes all.
-    pub header_templates: Option<Option<Vec<(String, Option<String>)>>>,
+    pub header_templates: Option<Option<HeaderTemplateChanges>>,
 }
 
 impl DestinationPatch {

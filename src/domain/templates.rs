@@ -21,6 +21,9 @@ pub struct Templates {
     pub headers: HeaderTemplates,
 }
 
+/// Changes of header templates: a source sets a template, and `None` removes it.
+pub type HeaderTemplateChanges = Vec<(String, Option<String>)>;
+
 /// Templates of header values by name, in the order given. Names follow the rules of [`Headers`].
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderTemplates(Arc<[(Box<str>, Template)]>);
@@ -72,7 +75,7 @@ impl HeaderTemplates {
     ///
     /// # Errors
     /// As [`Self::parse`], for the result.
-    pub fn patched(&self, changes: Vec<(String, Option<String>)>) -> Result<Self, Vec<FieldError>> {
+    pub fn patched(&self, changes: HeaderTemplateChanges) -> Result<Self, Vec<FieldError>> {
         let mut pairs: Vec<(String, String)> =
             self.iter().map(|(name, template)| (name.to_owned(), template.as_str().to_owned())).collect();
         for (name, source) in changes {

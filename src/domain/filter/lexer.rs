@@ -7,7 +7,7 @@ use super::Mistake;
 pub(super) enum Token<'s> {
     /// A name or a word of the language.
     Name(&'s str),
-    /// A text in quotes, with its escapes resolved.
+    /// A string, with its escapes resolved.
     Text(String),
     /// A number, as written and without a sign.
     Number(&'s str),
@@ -24,15 +24,15 @@ const SYMBOLS: [&str; 14] = ["==", "!=", "<=", ">=", "<", ">", "(", ")", "[", "]
 const REFUSED: [(&[&str], &str); 12] = [
     (&["{", "}", "%}"], "a filter is the expression alone, without {{ }} or {% %}, and has no objects"),
     (&["&"], "conditions are joined with `and`"),
-    (&["!"], "a condition is turned round with `not`, and values that differ are compared with `!=`"),
+    (&["!"], "a condition is negated with `not`, and != says that values differ"),
     (&["="], "values are compared with `==`"),
-    (&["~"], "texts cannot be joined; compare the parts one by one"),
+    (&["~"], "strings cannot be joined; compare the parts one by one"),
     (&["+", "*", "/", "%"], CANNOT_CALCULATE),
-    (&[":"], "there are no parts of lists or texts (such as [1:2]); one element is written [0]"),
+    (&[":"], "there are no parts of lists or strings (such as [1:2]); one element is written [0]"),
     (&["?"], NO_CHOICE),
     (
         &["\u{201C}", "\u{201D}", "\u{201E}", "\u{2018}", "\u{2019}", "`"],
-        "a text is written in straight quotes: 'text' or \"text\"",
+        "a string is written in straight quotes: 'x' or \"x\"",
     ),
     (&["#"], "there are no comments"),
     (&["$", "@"], "a path begins with `data`, without a sign before it: data.name"),
@@ -128,7 +128,10 @@ impl<'s> Lexer<'s> {
             return Err(Mistake::new(self.at, "a number is written in decimal digits, as 1000, -1, 0.5 or 1e6"));
         }
         if whole.len() > 1 && whole.starts_with('0') {
-            return Err(Mistake::new(start, "a number has no 0 before its digits; an id that has one is text: '007'"));
+            return Err(Mistake::new(
+                start,
+                "a number has no 0 before its digits; an id that has one is a string: '007'",
+            ));
         }
         if is_whole && whole.len() > 38 {
             return Err(Mistake::new(start, "a whole number has at most 38 digits, as Jinja has no longer ones"));
@@ -148,7 +151,7 @@ impl<'s> Lexer<'s> {
         loop {
             let at = self.at;
             match self.character() {
-                None => return Err(Mistake::new(start, "the text that begins here has no closing quote")),
+                None => return Err(Mistake::new(start, "the string that begins here has no closing quote")),
                 end if end == quote => return Ok(text),
                 Some('\\') => text.push(self.escape(at)?),
                 Some(character) => text.push(character),

@@ -4,10 +4,10 @@
 //!
 //! # The language
 //!
-//! - Values: `'text'` or `"text"`, numbers, `true`, `false`, `none`, and paths: `data` is the document, as in
+//! - Values: `'string'` or `"string"`, numbers, `true`, `false`, `none`, and paths: `data` is the document, as in
 //!   `data.a.b[0]['odd key']`; of the event there are `event.type`, `event.received_at` and `event.account_id`.
 //! - Comparisons: `==` `!=` `<` `<=` `>` `>=`; `in` and `not in` for elements of a list (`['a', 'b']` or a path), parts
-//!   of a text and keys of an object.
+//!   of a string and keys of an object.
 //! - Tests: `is defined`, `is undefined`, `is none`, `is startingwith 'x'`, `is endingwith 'x'`, each also with `is not`.
 //! - Filters of paths: `|length` (characters, elements, members) and `|lower`.
 //! - `and`, `or`, `not` and parentheses. A path may stand alone: it holds unless it is missing, false, null, zero or empty.
@@ -15,9 +15,9 @@
 //! # What it means
 //!
 //! - Numbers are compared exactly as they are written: `1.0` is `1`, and no digit of a long id is lost.
-//! - Texts are compared character by character, by code point; it does not matter how a document escapes them.
+//! - Strings are compared character by character, by code point; how a document escapes them does not matter.
 //! - Values of different types are never equal and never in order. Lists and objects are not equal to anything, not even
-//!   to themselves. Only numbers and texts are in order.
+//!   to themselves. Only numbers and strings are in order.
 //! - What is missing makes a comparison and `in` false; so `!=` and `not in` are true. A path is missing too where a step
 //!   finds another type than it needs; a filter, where it is applied to a type that it is not for.
 //! - Of equal keys in one object the last counts. `|length` counts all of them.
@@ -30,6 +30,7 @@ use self::paths::{NodeId, PathTree};
 use self::program::{Program, Values};
 
 mod decimal;
+mod event;
 mod lexer;
 mod parser;
 mod paths;
@@ -38,6 +39,8 @@ mod reader;
 mod scan;
 mod text;
 mod value;
+
+pub use self::event::FilteredEvent;
 
 /// Longest filter, in bytes.
 pub const MAX_FILTER_BYTES: usize = 4_096;
@@ -108,20 +111,6 @@ fn check_length(source: &str) -> Result<(), Mistake> {
     Ok(())
 }
 
-/// What a filter is asked about.
-#[derive(Debug, Clone, Copy)]
-pub struct FilteredEvent<'a> {
-    /// The document, which was checked: JSON in UTF-8 without lone surrogates. Of other bytes a filter finds nothing, or
-    /// something; it does not fail.
-    pub document: &'a [u8],
-    /// The type, if the event has one.
-    pub event_type: Option<&'a str>,
-    /// When it was received, in RFC 3339.
-    pub received_at: &'a str,
-    /// The account that it is for.
-    pub account_id: &'a str,
-}
-
 /// Filters that are asked about the same events, such as those of one account. Each document is read only once for all of
 /// them.
 #[derive(Default)]
@@ -151,6 +140,9 @@ impl FilterSet {
     }
 
     /// Whether the event comes through each filter, in the order in which they were given.
+    ///
+    /// The document is read once for all paths, and each value that is looked through (by `in`, `|length`, `endingwith`
+    /// or a comparison) once more for each of those.
     pub fn matches(&self, event: &FilteredEvent<'_>) -> Vec<bool> {
         let document = if self.tree.is_empty() { "" } else { std::str::from_utf8(event.document).unwrap_or_default() };
         let found = scan::find(&self.tree, document);

@@ -26,7 +26,7 @@ pub(super) struct PathTree {
 
 #[derive(Default)]
 struct Node {
-    /// The node above. That of the document is the document.
+    /// The node above. The document is its own.
     parent: NodeId,
     /// Members that are asked for, in the order of their keys.
     members: Vec<(Box<str>, NodeId)>,

@@ -3,8 +3,8 @@
 
 use std::cmp::Ordering;
 
-use super::FilteredEvent;
 use super::decimal::Decimal;
+use super::event::FilteredEvent;
 use super::paths::{NodeId, Path};
 use super::text::Text;
 use super::value::Value;

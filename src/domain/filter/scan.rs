@@ -96,15 +96,15 @@ impl Scan<'_, '_> {
         }
     }
 
-    /// Of members with equal keys the last one counts. A later one has replaced the place of an earlier one, but maybe
-    /// not the places of what was inside: those are outside of their parent's place now, and are dropped.
+    /// The values at the places that were found.
+    ///
+    /// Of members with equal keys the last one counts. It has replaced the place of an earlier one, but not all places
+    /// inside that one. Those are outside of their parent's place now, and are dropped; parents come first.
     fn values<'d>(mut self, document: &'d str) -> Vec<Option<Value<'d>>> {
-        for node in 0..self.found.len() {
-            let (parents, rest) = self.found.split_at_mut(node);
-            let Some((place, parent)) = rest.first_mut().zip(parents.get(self.tree.parent(node))) else { continue };
-            let around = parent.clone().unwrap_or(0..0);
-            if place.as_ref().is_some_and(|place| !(around.contains(&place.start))) {
-                *place = None;
+        for node in PathTree::ROOT + 1..self.found.len() {
+            let parent = self.found[self.tree.parent(node)].clone().unwrap_or_default();
+            if self.found[node].as_ref().is_some_and(|place| !parent.contains(&place.start)) {
+                self.found[node] = None;
             }
         }
         self.found.into_iter().map(|place| Value::read(document.get(place?)?)).collect()

@@ -12,7 +12,10 @@ use super::environment::{self, BODY, HEADER};
 use super::failure::{TOO_MUCH, TemplateError, TemplateFailure, own_error};
 use super::rewrite::Rewritten;
 use super::work::{self, Stopped};
-use super::{MAX_TEMPLATE_BYTES, check, result, token};
+use super::{check, result, token};
+
+/// Longest template in bytes.
+pub const MAX_TEMPLATE_BYTES: usize = 32_768;
 
 /// Fuel of a rendering: about that many steps, or 64 times as many bytes.
 const FUEL: u64 = 50_000;
@@ -172,6 +175,12 @@ impl Write for Bounded {
         if bytes.len() > self.max_bytes - self.bytes.len() {
             self.is_full = true;
             return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let needed = self.bytes.len() + bytes.len();
+        if needed > self.bytes.capacity() {
+            // Never more than may be made.
+            let capacity = needed.max(2 * self.bytes.len()).min(self.max_bytes);
+            self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -21,7 +21,7 @@ const MAX_INEXACT: usize = 64;
 /// The bytes of a document with what is known of them. Positions are 32 bits wide, which suffices for documents of 4 GiB.
 pub(super) struct Document {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync>,
-    /// Beginning and end of each long array and object, in the order of their beginnings.
+    /// Beginning and end of each long value, in the order of their beginnings.
     ends: OnceLock<Vec<(u32, u32)>>,
     known: Mutex<HashMap<u32, Known>>,
     inexact: Mutex<Inexact>,
@@ -40,9 +40,9 @@ struct Inexact {
 /// What is remembered of a long part.
 #[derive(Clone)]
 enum Known {
-    List(Arc<[u32]>),
+    List(Arc<Vec<u32>>),
     Object(Arc<Keys>),
-    Text(Value),
+    Scalar(Value),
 }
 
 /// The keys of a long object: hash and position, in the order of the hashes and then of the positions.
@@ -69,32 +69,24 @@ impl Document {
         if u32::try_from(bytes.len()).is_ok() { bytes } else { &[] }
     }
 
-    /// The text of the bytes from `at` to `end`.
+    /// The bytes from `at` to `end`.
+    pub(super) fn part(&self, at: u32, end: u32) -> &[u8] {
+        self.bytes().get(at as usize..end as usize).unwrap_or_default()
+    }
+
+    /// As [`Self::part`], as text. That reads all of it.
     pub(super) fn text(&self, at: u32, end: u32) -> &str {
-        let part = self.bytes().get(at as usize..end as usize).unwrap_or_default();
-        std::str::from_utf8(part).unwrap_or_default()
+        std::str::from_utf8(self.part(at, end)).unwrap_or_default()
     }
 
     /// Index after the value that begins at `at`.
+    ///
+    /// Finding the ends of all long values takes one pass over the bytes. So reading down through nested ones does not
+    /// take a pass for each level, and reading beside a long one does not take a pass each time.
     pub(super) fn value_end(&self, at: u32) -> u32 {
-        let bytes = self.bytes();
-        let start = at as usize;
-        position(match bytes.get(start) {
-            Some(b'"') => scan::string_end(bytes, start),
-            Some(b'{' | b'[') => match self.long_end(at) {
-                Some(end) => return end,
-                None => scan::container_end(bytes, start),
-            },
-            _ => scan::scalar_end(bytes, start),
-        })
-    }
-
-    /// Index after the long array or object that begins at `at`. Finding the ends of all takes one pass over the bytes,
-    /// so that reading down through nested ones does not take one for each level.
-    fn long_end(&self, at: u32) -> Option<u32> {
         let ends = self.ends.get_or_init(|| {
             let mut ends = Vec::new();
-            scan::containers(self.bytes(), scan::skip_space(self.bytes(), 0), |start, end| {
+            scan::values(self.bytes(), scan::skip_space(self.bytes(), 0), |start, end| {
                 if end - start >= SHORT {
                     ends.push((position(start), position(end)));
                 }
@@ -102,16 +94,21 @@ impl Document {
             ends.sort_unstable();
             ends
         });
-        let found = ends.binary_search_by_key(&at, |(start, _)| *start).ok()?;
-        Some(ends[found].1)
+        match ends.binary_search_by_key(&at, |(start, _)| *start) {
+            Ok(found) => ends[found].1,
+            Err(_) => position(scan::value_end(self.bytes(), at as usize)),
+        }
     }
 
     /// Positions of the items of the array that begins at `at`.
-    pub(super) fn items(&self, at: u32, end: u32) -> Arc<[u32]> {
+    pub(super) fn items(&self, at: u32, end: u32) -> Arc<Vec<u32>> {
         if let Some(Known::List(items)) = self.known(at, end) {
             return items;
         }
-        let items: Arc<[u32]> = self.members(at, |item| item).collect();
+        // Counted first, so that a long list takes no more memory than it needs.
+        let mut items = Vec::with_capacity(self.members(at, |item| item).count());
+        items.extend(self.members(at, |item| item));
+        let items = Arc::new(items);
         self.remember(at, end, || Known::List(Arc::clone(&items)));
         items
     }
@@ -155,8 +152,8 @@ impl Document {
         if let Some(Known::Object(index)) = self.known(at, end) {
             return Some(index);
         }
-        let mut sorted: Vec<(u32, u32)> = self.keys(at).map(|key| (self.hash(&self.string(key)), key)).collect();
-        sorted.shrink_to_fit();
+        let mut sorted = Vec::with_capacity(self.keys(at).count());
+        sorted.extend(self.keys(at).map(|key| (self.hash(&self.string(key)), key)));
         sorted.sort_unstable();
         let mut index = Keys { sorted, distinct: 0 };
         index.distinct =
@@ -177,14 +174,14 @@ impl Document {
         serde_json::from_str(quoted).map_or(Cow::Borrowed(inner), Cow::Owned)
     }
 
-    /// As [`Self::string`], as a value. A long one is copied once.
-    pub(super) fn string_value(&self, at: u32, end: u32) -> Value {
-        if let Some(Known::Text(text)) = self.known(at, end) {
-            return text;
+    /// The value of the string or number from `at` to `end`, which `read` gives. A long one is read once.
+    pub(super) fn scalar(&self, at: u32, end: u32, read: impl FnOnce() -> Value) -> Value {
+        if let Some(Known::Scalar(value)) = self.known(at, end) {
+            return value;
         }
-        let text = Value::from(self.string(at).as_ref());
-        self.remember(at, end, || Known::Text(text.clone()));
-        text
+        let value = read();
+        self.remember(at, end, || Known::Scalar(value.clone()));
+        value
     }
 
     /// Remembers that the number at `at` prints as `printed`, which is not what it came as.

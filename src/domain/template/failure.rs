@@ -88,19 +88,28 @@ pub(super) fn refuse_missing(value: &Value) -> Result<(), Error> {
 }
 
 /// Beginnings of the engine's texts that name types and nothing of a document.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 15] = [
     "tried to use ",
     "value of type ",
     "strings can only be multiplied",
     "sequences and iterables can only",
     "repeated s",
     "cannot perform a containment check",
-    "cannot join value of type ",
     "cannot calculate length of value of type ",
+    "cannot convert value",
+    "cannot get ",
+    "cannot reverse values",
+    "cannot round value (",
     "cannot slice by step size",
     "can only assign to namespaces",
+    "can only sum numbers",
     "sequence of wrong length",
 ];
+
+/// Whether a text of the engine holds no value of a document.
+fn is_harmless(detail: &str) -> bool {
+    HARMLESS.iter().any(|start| detail.starts_with(start)) || detail.ends_with(" is not iterable")
+}
 
 fn describe(error: &Error) -> String {
     let detail = error.detail().unwrap_or_default();
@@ -117,7 +126,7 @@ fn describe(error: &Error) -> String {
         ErrorKind::InvalidOperation if detail.starts_with("unable to calculate") => {
             "a calculation has no result (a division by zero, or a number that is too large)".to_owned()
         }
-        ErrorKind::InvalidOperation if HARMLESS.iter().any(|start| detail.starts_with(start)) => detail.to_owned(),
+        ErrorKind::InvalidOperation if is_harmless(detail) => detail.to_owned(),
         ErrorKind::UnknownFilter => "a filter that map(…) names is not known".to_owned(),
         ErrorKind::UnknownTest => "a test that is named as a text is not known".to_owned(),
         ErrorKind::MissingArgument => "a filter, test or function needs one more argument".to_owned(),

@@ -72,10 +72,10 @@ fn range(state: &State, from: i64, to: Option<i64>, step: Option<i64>) -> Result
 }
 
 /// A namespace whose fields begin with the values of the named arguments.
-fn namespace(state: &State, fields: Option<ValueOrKwargs>) -> Result<Value, Error> {
-    let made = functions::namespace(fields)?;
-    for (_, value) in made.as_object().and_then(|made| made.try_iter_pairs()).into_iter().flatten() {
-        contained(state, value)?;
-    }
-    Ok(made)
+fn namespace(state: &mut State, fields: Option<ValueOrKwargs>) -> Result<Value, Error> {
+    let fields = fields.map(ValueOrKwargs::into_value).unwrap_or_default();
+    let pairs = fields.as_object().and_then(|fields| fields.try_iter_pairs()).into_iter().flatten();
+    let pairs = pairs.map(|(name, value)| Ok((key(&name)?, contained(state, value)?)));
+    let fields = Map::value(pairs.collect::<Result<Vec<_>, Error>>()?)?;
+    Value::from_function(functions::namespace).call(state, &[fields])
 }

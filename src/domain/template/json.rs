@@ -8,6 +8,7 @@ use minijinja::value::{ObjectRepr, Value, ValueKind};
 
 use super::failure::{own_error, refuse_missing};
 use super::node::Node;
+use super::number;
 use super::work;
 
 /// Deepest nesting that is printed. What a template makes is never as deep: see `list`.
@@ -33,15 +34,6 @@ pub(super) fn write_text(out: &mut dyn Write, value: &Value) -> Result<(), Error
     }
 }
 
-/// A number as it prints. `None` if it is infinite or no number.
-pub(super) fn number(value: &Value) -> Option<String> {
-    if value.is_integer() {
-        return Some(value.to_string());
-    }
-    let number = f64::try_from(value.clone()).ok().filter(|number| number.is_finite())?;
-    serde_json::to_string(&number).ok()
-}
-
 fn write_nested(out: &mut Counted<'_>, value: &Value, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         return Err(own_error("lists and maps are nested too deep to be printed"));
@@ -57,7 +49,7 @@ fn write_nested(out: &mut Counted<'_>, value: &Value, depth: usize) -> Result<()
         ValueKind::None => Ok(out.write_str("null")?),
         ValueKind::Bool => Ok(out.write_str(if value.is_true() { "true" } else { "false" })?),
         ValueKind::Number => {
-            let text = number(value).ok_or_else(|| {
+            let text = number::printed(value).ok_or_else(|| {
                 own_error("a number is too large to be printed; the same path from `raw` prints it as it came")
             })?;
             // No integer prints otherwise than it came, but for -0.
@@ -74,7 +66,8 @@ fn write_container(out: &mut Counted<'_>, value: &Value, depth: usize) -> Result
     let unprintable = || own_error("a namespace, a loop or a function cannot be printed");
     let object = value.as_object().ok_or_else(unprintable)?;
     match object.repr() {
-        ObjectRepr::Map if super::list::is_map(value) => {
+        // The engine's own objects are a namespace, the loop and functions.
+        ObjectRepr::Map if !object.type_name().starts_with("minijinja::") => {
             let mut separator = '{';
             for (key, value) in object.try_iter_pairs().into_iter().flatten() {
                 out.write_char(separator)?;

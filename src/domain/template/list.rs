@@ -22,8 +22,8 @@ const MAX_VALUES: usize = 100_000;
 /// Deepest nesting of lists and maps that a template makes. The parts of the document inside do not count.
 const MAX_DEPTH: usize = 32;
 
-/// Longest text in bytes that a variable may hold.
-const MAX_TEXT_BYTES: usize = 1 << 20;
+/// Longest text in bytes that an expression may give to a variable. A text that doubles with each step ends here.
+const MAX_TEXT_BYTES: usize = 256 * 1024;
 
 /// How much a value holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -180,7 +180,7 @@ pub(super) fn held(state: &State, value: Value) -> Result<Value, Error> {
 
 fn copied(state: &State, value: Value, depth: usize) -> Result<Value, Error> {
     if value.as_str().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
-        return Err(own_error(format!("a text would be longer than {MAX_TEXT_BYTES} bytes")));
+        return Err(own_error(format!("a variable would hold a text of more than {MAX_TEXT_BYTES} bytes")));
     }
     let Some(object) = value.as_object() else { return Ok(value) };
     if is_own(&value) {
@@ -207,9 +207,4 @@ fn is_own(value: &Value) -> bool {
     value.downcast_object_ref::<List>().is_some()
         || value.downcast_object_ref::<Map>().is_some()
         || value.downcast_object_ref::<Node>().is_some()
-}
-
-/// Whether the value is a map that a template made.
-pub(super) fn is_map(value: &Value) -> bool {
-    value.downcast_object_ref::<Map>().is_some()
 }

@@ -2,8 +2,8 @@
 //! honest mistake.
 //!
 //! [`Template::parse`] is the door. It reads the tokens of a template first (`token`), refuses what is too deep to be
-//! compiled and names that do not exist (`check`), and puts functions of this server in the place of list and map
-//! literals (`rewrite`). [`Template::render`] makes a body or a header value from a [`TemplateContext`], which holds the
+//! compiled and names that do not exist (`check`, `names`, `operators`), and puts functions of this server in the place
+//! of list and map literals (`rewrite`). [`Template::render`] makes a body or a header value from a [`TemplateContext`], which holds the
 //! document (`document`, `node`) and is shared by all templates of one attempt.
 //!
 //! # What bounds a template
@@ -13,6 +13,7 @@
 //! stopped, wherever that happens.
 
 mod check;
+mod checker;
 mod compiled;
 mod context;
 mod document;
@@ -21,20 +22,21 @@ mod failure;
 mod functions;
 mod json;
 mod list;
+mod names;
 mod node;
+mod number;
+mod operators;
 mod result;
 mod rewrite;
 mod scan;
+mod text;
 mod token;
 mod work;
 
-pub use compiled::{Template, TemplateKind};
+pub use compiled::{MAX_TEMPLATE_BYTES, Template, TemplateKind};
 pub use context::{TemplateContext, TemplateInput};
 pub use failure::{TemplateError, TemplateFailure};
 pub use result::check_json;
-
-/// Longest template in bytes.
-pub const MAX_TEMPLATE_BYTES: usize = 32_768;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,10 @@ use std::sync::Arc;
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, Value};
 
 use super::document::{Document, Keys, position};
-use super::{json, scan, work};
+use super::{number, scan, work};
+
+/// Bytes that are read in the time in which one is copied and written.
+const READING: usize = 16;
 
 /// Which values the part gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,21 +36,22 @@ pub(super) struct Node {
 
 /// The whole document, as a value.
 pub(super) fn root(document: &Arc<Document>, reading: Reading) -> Value {
-    let at = position(scan::skip_space(document.bytes(), 0));
-    value_at(document, at, reading)
+    let bytes = document.bytes();
+    // White space ends it, and nothing has to be read to know that.
+    value_of(document, position(scan::skip_space(bytes, 0)), position(bytes.trim_ascii_end().len()), reading)
 }
 
-fn value_at(document: &Arc<Document>, at: u32, reading: Reading) -> Value {
-    let end = document.value_end(at);
-    let node = || Value::from_object(Node { document: Arc::clone(document), at, end, reading });
+fn value_of(document: &Arc<Document>, at: u32, end: u32, reading: Reading) -> Value {
     match (document.bytes().get(at as usize), reading) {
         (None, _) => Value::UNDEFINED,
-        (Some(b'{' | b'['), _) | (_, Reading::Raw) => node(),
-        (Some(b'"'), _) => document.string_value(at, end),
+        (Some(b'{' | b'['), _) | (_, Reading::Raw) => {
+            Value::from_object(Node { document: Arc::clone(document), at, end, reading })
+        }
+        (Some(b'"'), _) => document.scalar(at, end, || Value::from(document.string(at).as_ref())),
         (Some(b't'), _) => Value::from(true),
         (Some(b'f'), _) => Value::from(false),
         (Some(b'n'), _) => Value::from(()),
-        _ => number(document, at, end),
+        _ => document.scalar(at, end, || number(document, at, end)),
     }
 }
 
@@ -64,7 +68,7 @@ fn number(document: &Document, at: u32, end: u32) -> Value {
     };
     // Most numbers are integers without more, and nothing is printed to see that they are exact.
     if !value.is_integer() || text == "-0" {
-        let printed = json::number(&value).unwrap_or_default();
+        let printed = number::printed(&value).unwrap_or_default();
         if printed != text {
             document.note_inexact(at, printed);
         }
@@ -78,21 +82,31 @@ impl Node {
         self.document.text(self.at, self.end)
     }
 
+    fn bytes(&self) -> &[u8] {
+        self.document.part(self.at, self.end)
+    }
+
     /// The text of a string of `raw`, without quotes and escapes. `None` for any other part.
     pub(super) fn string(&self) -> Option<Cow<'_, str>> {
-        self.text().starts_with('"').then(|| self.document.string(self.at))
+        self.bytes().starts_with(b"\"").then(|| self.document.string(self.at))
     }
 
     fn child(&self, at: u32) -> Value {
-        value_at(&self.document, at, self.reading)
+        value_of(&self.document, at, self.document.value_end(at), self.reading)
     }
 
     fn child_of_key(&self, key: u32) -> Value {
         self.child(position(scan::value_of(self.document.bytes(), key as usize)))
     }
 
-    fn items(&self) -> Arc<[u32]> {
+    fn items(&self) -> Arc<Vec<u32>> {
         self.document.items(self.at, self.end)
+    }
+
+    /// Counts a lookup that gave `value`. Whatever uses a text reads it, and the engine's operators do so for nothing.
+    fn looked_up(value: Value) -> Value {
+        work::visit(value.as_str().map_or(0, str::len) / READING);
+        value
     }
 
     fn visit(value: &Value) {
@@ -113,9 +127,8 @@ impl Object for Node {
         match (self.repr(), key.as_str()) {
             (ObjectRepr::Map, Some(name)) => self.get_value_by_str(name),
             (ObjectRepr::Seq, None) => {
-                work::visit(0);
                 let at = *self.items().get(key.as_usize()?)?;
-                Some(self.child(at))
+                Some(Self::looked_up(self.child(at)))
             }
             _ => None,
         }
@@ -127,7 +140,7 @@ impl Object for Node {
             return None;
         }
         let key = self.document.find(self.at, self.end, key)?;
-        Some(self.child_of_key(key))
+        Some(Self::looked_up(self.child_of_key(key)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -156,22 +169,23 @@ impl Object for Node {
 
     /// As the same value under `data`: empty lists, objects and strings, zero, false and null are not true.
     fn is_true(self: &Arc<Self>) -> bool {
-        match self.text() {
-            "" | "\"\"" | "false" | "null" => false,
-            text if text.starts_with(['{', '[']) => self.enumerator_len() != Some(0),
-            text => text.parse::<f64>().map_or(true, |number| number != 0.0),
+        match self.bytes() {
+            [b'{' | b'[', ..] => self.enumerator_len() != Some(0),
+            b"" | b"\"\"" | b"false" | b"null" => false,
+            [b'-' | b'0'..=b'9', ..] => self.text().parse() != Ok(0.0f64),
+            _ => true,
         }
     }
 
     /// Parts of documents are equal when their bytes are.
     fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
         let other = other.downcast_ref::<Self>()?;
-        work::visit(self.text().len().min(other.text().len()) / 16);
-        Some(self.text().cmp(other.text()))
+        work::visit(self.bytes().len().min(other.bytes().len()) / READING);
+        Some(self.bytes().cmp(other.bytes()))
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        work::visit(self.text().len());
+        work::visit(self.bytes().len());
         f.write_str(self.text())
     }
 }
@@ -186,7 +200,7 @@ impl fmt::Debug for Node {
 /// The items of an array.
 struct Items {
     node: Arc<Node>,
-    items: Arc<[u32]>,
+    items: Arc<Vec<u32>>,
     next: usize,
 }
 

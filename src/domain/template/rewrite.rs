@@ -1,7 +1,5 @@
 //! Puts functions of this module in the place of literals, and finds the way back for messages.
 
-use std::ops::Range;
-
 /// A change of a source: at byte `at`, `removed` bytes give way to `inserted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Edit {
@@ -39,10 +37,5 @@ impl Rewritten {
         let (start, original) = self.parts[after.saturating_sub(1)];
         let next = self.parts.get(after).map_or(usize::MAX, |(_, original)| *original);
         (original + at - start).min(next)
-    }
-
-    /// As [`Self::original`], for a range.
-    pub(super) fn original_range(&self, range: Range<usize>) -> Range<usize> {
-        self.original(range.start)..self.original(range.end)
     }
 }

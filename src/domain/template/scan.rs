@@ -22,16 +22,16 @@ pub(super) fn string_end(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Index after the number, `true`, `false` or `null` that begins at `at`.
-pub(super) fn scalar_end(bytes: &[u8], at: usize) -> usize {
+fn scalar_end(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
-    let is_end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+    let is_end = |byte: &u8| matches!(byte, b',' | b':' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
     at + rest.iter().position(is_end).unwrap_or(rest.len())
 }
 
-/// Index after the array or object that begins at `at`.
-pub(super) fn container_end(bytes: &[u8], at: usize) -> usize {
+/// Index after the value that begins at `at`.
+pub(super) fn value_end(bytes: &[u8], at: usize) -> usize {
     let mut end = bytes.len();
-    containers(bytes, at, |start, after| {
+    values(bytes, at, |start, after| {
         if start == at {
             end = after;
         }
@@ -39,29 +39,39 @@ pub(super) fn container_end(bytes: &[u8], at: usize) -> usize {
     end
 }
 
-/// Calls `found` with the beginning and the index after each array and object, from the one that begins at or after `at`
-/// to its end. Inner ones come first.
-pub(super) fn containers(bytes: &[u8], at: usize, mut found: impl FnMut(usize, usize)) {
+/// Calls `found` with the beginning and the index after the value at `at` and after all values and keys inside. Inner
+/// ones come first.
+pub(super) fn values(bytes: &[u8], at: usize, mut found: impl FnMut(usize, usize)) {
     let mut open = Vec::new();
     let mut at = at;
     while let Some(byte) = bytes.get(at) {
+        let start = at;
         match byte {
-            b'"' => {
-                at = string_end(bytes, at);
+            b'{' | b'[' => {
+                open.push(at);
+                at += 1;
                 continue;
             }
-            b'{' | b'[' => open.push(at),
-            b'}' | b']' => {
-                if let Some(start) = open.pop() {
-                    found(start, at + 1);
-                }
-                if open.is_empty() {
-                    return;
-                }
+            b',' | b':' | b' ' | b'\t' | b'\n' | b'\r' => {
+                at += 1;
+                continue;
             }
-            _ => {}
+            b'}' | b']' => {
+                at += 1;
+                found(open.pop().unwrap_or(start), at);
+            }
+            b'"' => {
+                at = string_end(bytes, at);
+                found(start, at);
+            }
+            _ => {
+                at = scalar_end(bytes, at);
+                found(start, at);
+            }
         }
-        at += 1;
+        if open.is_empty() {
+            return;
+        }
     }
 }
 

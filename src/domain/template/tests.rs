@@ -7,6 +7,7 @@ mod documents;
 mod failing;
 mod honest;
 mod hostile;
+mod reading;
 mod saving;
 
 const INPUT: TemplateInput<'static> = TemplateInput {

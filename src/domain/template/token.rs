@@ -119,7 +119,7 @@ impl<'s> Reader<'s> {
 
     /// Reads up to `closing`, which counts only outside of brackets.
     fn expression(&mut self, start: usize, closing: &str) -> Result<(), TemplateError> {
-        let mut open = 0isize;
+        let mut open = 0usize;
         loop {
             let rest = self.rest();
             self.at += rest.len() - rest.trim_ascii_start().len();
@@ -148,6 +148,9 @@ impl<'s> Reader<'s> {
                 b'(' | b'[' | b'{' => {
                     open += 1;
                     self.push(Kind::Sign, 1);
+                }
+                b')' | b']' | b'}' if open == 0 => {
+                    return self.fault(self.at, &format!("{} closes nothing that is open here", char::from(first)));
                 }
                 b')' | b']' | b'}' => {
                     open -= 1;

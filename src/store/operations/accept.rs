@@ -169,14 +169,13 @@ fn insert_event(
     let targets = account_destinations(tx, account)?;
     let account_id = targets.account.clone();
     if let Some(key) = &incoming.idempotency_key
-        && let Some(repeat) = find_idempotent(tx, &incoming, key, now)?
+        && let Some(first) = find_idempotent(tx, &incoming, key, now)?
     {
-        let (event_id, received_at, event_type) = repeat?;
         return Ok(Step::Accepted(AcceptedEvent {
-            event_id,
+            event_id: first.id,
             account_id,
-            event_type,
-            received_at,
+            event_type: first.event_type,
+            received_at: first.received_at,
             duplicate: true,
             made: None,
             first_attempts: None,
@@ -297,37 +296,46 @@ fn account_destinations(tx: &mut Transaction<'_>, account: AccountKey) -> Result
     Ok(targets)
 }
 
-/// Looks for an event that was accepted with the same key in the last 24 hours. The inner result is an error if that
-/// event's document differs. A key that is older is freed for the new event.
+/// The event that another one repeats.
+struct FirstEvent {
+    id: EventId,
+    received_at: Timestamp,
+    event_type: Option<EventType>,
+}
+
+/// Looks for an event that was accepted with the same key in the last 24 hours. A key that is older is freed for the new
+/// event.
+///
+/// # Errors
+/// Invalid if that event's document differs.
 fn find_idempotent(
     tx: &mut Transaction<'_>,
     incoming: &IncomingEvent,
     key: &IdempotencyKey,
     now: Timestamp,
-) -> Result<Option<Result<(EventId, Timestamp, Option<EventType>)>>> {
+) -> Result<Option<FirstEvent>> {
     // Compares the documents byte by byte: both are at hand, so no digest is needed.
     let found = tx.row(
         "SELECT e.id, e.received_at, e.payload = ?3, t.name FROM event e LEFT JOIN event_type t ON t.event_id = e.id
          WHERE e.account_key = ?1 AND e.idempotency_key = ?2",
         (incoming.account.0, key.as_str(), &*incoming.payload),
         |row| {
-            let repeat = (EventId(row.get(0)?), rows::time(row, 1)?, rows::event_type(row, 3)?);
-            Ok((repeat, row.get::<_, bool>(2)?))
+            let event_type = rows::event_type(row, 3)?;
+            let first = FirstEvent { id: EventId(row.get(0)?), received_at: rows::time(row, 1)?, event_type };
+            Ok((first, row.get::<_, bool>(2)?))
         },
     )?;
-    let Some((repeat, same)) = found else { return Ok(None) };
-    let (first, received_at, _) = repeat;
-    if received_at <= keys_over(now) {
-        tx.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [first.0])?;
+    let Some((first, same)) = found else { return Ok(None) };
+    if first.received_at <= keys_over(now) {
+        tx.run("UPDATE event SET idempotency_key = NULL WHERE id = ?1", [first.id.0])?;
         return Ok(None);
     }
-    Ok(Some(if same {
-        Ok(repeat)
-    } else {
-        Err(Error::new(
-            Kind::Invalid,
-            "idempotency_key_reused",
-            "This Idempotency-Key was used for another body within 24 hours; use a new key for new data.",
-        ))
-    }))
+    if same {
+        return Ok(Some(first));
+    }
+    Err(Error::new(
+        Kind::Invalid,
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for another body within 24 hours; use a new key for new data.",
+    ))
 }

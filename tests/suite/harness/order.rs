@@ -50,6 +50,9 @@ impl Statuses {
 pub fn most_within_a_second(requests: &[Received]) -> usize {
     let mut times: Vec<_> = requests.iter().map(|request| request.at).collect();
     times.sort();
-    let within = |first: usize| times[first..].iter().take_while(|at| **at - times[first] <= Duration::from_secs(1));
-    (0..times.len()).map(|first| within(first).count()).max().unwrap_or(0)
+    let within = |first: usize| {
+        let (begin, rest) = (times[first], &times[first..]);
+        rest.iter().take_while(|at| **at - begin <= Duration::from_secs(1)).count()
+    };
+    (0..times.len()).map(within).max().unwrap_or(0)
 }

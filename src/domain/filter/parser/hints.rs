@@ -14,9 +14,9 @@ pub(super) const NOT_A_VALUE: &str = "a value is expected here, and this is a co
 pub(super) const CHAINED: &str = "comparisons cannot be chained; join them with `and`: 1 < data.x and data.x < 5";
 pub(super) const NOT_AFTER_VALUE: &str = "after a value, `not` only comes as `not in`; elsewhere it stands before a \
                                           condition";
-pub(super) const NOT_A_CONTAINER: &str = "on the right of `in` there is a list, a text, or a path to a list, a text or \
+pub(super) const NOT_A_CONTAINER: &str = "on the right of `in` there is a list, a string, or a path to a list, a string or \
                                           an object";
-pub(super) const IN_LIST: &str = "a list has texts, numbers, true, false and none, with commas between them: \
+pub(super) const IN_LIST: &str = "a list has strings, numbers, true, false and none, with commas between them: \
                                   ['a', 'b', 3]";
 pub(super) const TUPLE: &str = "a list is written in square brackets: ['a', 'b']";
 pub(super) const FILTER_OF_CONDITION: &str = "|length and |lower come after a value, and this is a condition";
@@ -26,7 +26,7 @@ pub(super) const AFTER_LENGTH: &str = "a length is a number, and no filter comes
 pub(super) const TEST_OF_CONDITION: &str = "a test (`is …`) comes after a value, and this is a condition";
 pub(super) const NO_TEST: &str = "the name of a test comes after `is`: defined, undefined, none, startingwith or \
                                   endingwith, each also with `not`";
-pub(super) const ARGUMENT: &str = "a text in quotes comes after startingwith and endingwith: data.name is startingwith \
+pub(super) const ARGUMENT: &str = "a string in quotes comes after startingwith and endingwith: data.name is startingwith \
                                    'x'";
 pub(super) const AFTER_POINT: &str = "a name comes after the point; an element of a list is written [0], any other key \
                                       ['odd key']";
@@ -36,7 +36,7 @@ pub(super) const INDEX: &str = "the index of an element is a whole number, from 
 pub(super) const FROM_THE_END: &str = "elements are counted from 0 on, and not from the end of a list";
 pub(super) const METHOD: &str = "values have no methods; there are `in`, `is startingwith 'x'`, `is endingwith 'x'`, \
                                  |length and |lower";
-pub(super) const NO_ORDER: &str = "only numbers and texts are less or greater than others; true, false and none are \
+pub(super) const NO_ORDER: &str = "only numbers and strings are less or greater than others; true, false and none are \
                                    compared with == and !=";
 pub(super) const EVENT_ID: &str = "event.id is not there yet when filters are asked: an event gets its id when it is \
                                    accepted; templates can use it";
@@ -50,10 +50,10 @@ pub(super) fn filter(name: &str) -> String {
         "upper" | "title" | "capitalize" => "compare in lower case: data.name|lower == 'x'",
         "default" | "d" => "what is missing makes a comparison false; ask with `is defined`",
         "first" => "the first element is written data.list[0]",
-        "int" | "float" | "string" => "numbers and texts are compared as they are written",
+        "int" | "float" | "string" => "numbers and strings are compared as they are written",
         _ => "there are |length and |lower",
     };
-    format!("there is no filter |{name}; {instead}")
+    format!("there is no filter |{}; {instead}", short(name))
 }
 
 /// Says that there is no test of this name.
@@ -70,7 +70,7 @@ pub(super) fn test(name: &str) -> String {
         "in" => "write `in` without `is`".to_owned(),
         _ => "there are defined, undefined, none, startingwith and endingwith".to_owned(),
     };
-    format!("there is no test `is {name}`; {instead}")
+    format!("there is no test `is {}`; {instead}", short(name))
 }
 
 /// Says why a token cannot follow a value or a condition.
@@ -95,7 +95,10 @@ pub(super) fn no_value(token: &Token<'_>, is_called: bool) -> String {
         Token::Name("not") => "`not` stands before the whole comparison: not data.x == 1".to_owned(),
         Token::Name("if" | "else") => NO_CHOICE.to_owned(),
         Token::Name(name) if is_called => {
-            format!("there is no function {name}(); |length and |lower come after a value, as in data.name|lower")
+            format!(
+                "there is no function {}(); |length and |lower come after a path, as in data.name|lower",
+                short(name)
+            )
         }
         Token::Name("null" | "NULL" | "Null" | "nil") => "nothing is written none, as in data.x is none".to_owned(),
         Token::Name("undefined") => "whether something is missing is asked with `is undefined`".to_owned(),
@@ -103,20 +106,31 @@ pub(super) fn no_value(token: &Token<'_>, is_called: bool) -> String {
         Token::Name(name @ ("raw" | "delivery" | "destination")) => {
             format!("{name} is only for templates; {THERE_IS}")
         }
-        Token::Name(name) => format!("{name} is not known; {THERE_IS}; a text is written in quotes: '{name}'"),
+        Token::Name(name) => {
+            let name = short(name);
+            format!("{name} is not known; {THERE_IS}; a string is written in quotes: '{name}'")
+        }
         Token::Symbol("[") => "a list stands only on the right of `in` or `not in`".to_owned(),
-        Token::End => "the filter ends where a value is expected, such as data.x or 'text'".to_owned(),
-        other => format!("a value is expected before {}, such as data.x or 'text'", named(other)),
+        Token::End => "the filter ends where a value is expected, such as data.x or 'string'".to_owned(),
+        other => format!("a value is expected before {}, such as data.x or 'string'", named(other)),
     }
 }
 
 /// The token, for people.
 fn named(token: &Token<'_>) -> String {
     match token {
-        Token::Name(name) => format!("`{name}`"),
-        Token::Number(number) => format!("the number {number}"),
-        Token::Text(_) => "a text".to_owned(),
+        Token::Name(name) => format!("`{}`", short(name)),
+        Token::Number(number) => format!("the number {}", short(number)),
+        Token::Text(_) => "a string".to_owned(),
         Token::Symbol(symbol) => (*symbol).to_owned(),
         Token::End => "the end".to_owned(),
+    }
+}
+
+/// A name or number of a filter, cut where it would make the message long.
+fn short(name: &str) -> String {
+    match name.get(..40) {
+        Some(start) if start.len() < name.len() => format!("{start}…"),
+        _ => name.to_owned(),
     }
 }

@@ -8,7 +8,7 @@ const MISTAKES: &[(&str, u32, u32, &str)] = &[
     (" \n", 1, 1, "at least one comparison"),
     // Names that are not there.
     ("foo == 1", 1, 1, "foo is not known; a filter reads data"),
-    ("data.status == paid", 1, 16, "a text is written in quotes: 'paid'"),
+    ("data.status == paid", 1, 16, "a string is written in quotes: 'paid'"),
     ("raw.total == 1", 1, 1, "raw is only for templates"),
     ("destination.id == 'x'", 1, 1, "destination is only for templates"),
     ("true and\n  event.id == 'x'", 2, 3, "event.id is not there yet when filters are asked"),
@@ -16,7 +16,7 @@ const MISTAKES: &[(&str, u32, u32, &str)] = &[
     ("event.foo == 'x'", 1, 1, "of event a filter reads event.type, event.received_at and event.account_id"),
     ("event == 'x'", 1, 1, "of event a filter reads"),
     ("event[0] == 'x'", 1, 1, "of event a filter reads"),
-    ("event.type.x == 1", 1, 1, "event.type is a text and has no parts"),
+    ("event.type.x == 1", 1, 1, "event.type is a string and has no parts"),
     ("data.x == null", 1, 11, "nothing is written none"),
     ("data.x == undefined", 1, 11, "is undefined"),
     ("data.x == TRUE", 1, 11, "true and false"),
@@ -46,8 +46,8 @@ const MISTAKES: &[(&str, u32, u32, &str)] = &[
     ("data.x is not in ['a']", 1, 15, "write `in` without `is`"),
     ("data.x is gt 5", 1, 11, "write >"),
     ("data.x is 'a'", 1, 11, "the name of a test comes after `is`"),
-    ("data.x is startingwith data.y", 1, 24, "a text in quotes comes after"),
-    ("data.x is startingwith", 1, 23, "a text in quotes comes after"),
+    ("data.x is startingwith data.y", 1, 24, "a string in quotes comes after"),
+    ("data.x is startingwith", 1, 23, "a string in quotes comes after"),
     ("data.x is startingwith('a'", 1, 23, "no closing )"),
     ("data.x[1:2] == 'a'", 1, 9, "[1:2]"),
     ("data.x[-1] == 'a'", 1, 8, "not from the end"),
@@ -61,7 +61,7 @@ const MISTAKES: &[(&str, u32, u32, &str)] = &[
     ("(data).x == 1", 1, 7, "a step comes only after a path"),
     ("{'a': 1} == data", 1, 1, "has no objects"),
     ("{{ data.x == 1 }}", 1, 1, "without {{ }}"),
-    ("data.x == 1 %}", 1, 13, "cannot calculate"),
+    ("data.x == 1 %}", 1, 13, "without {{ }} or {% %}"),
     ("data.x == 1 # sum", 1, 13, "no comments"),
     ("$.x == 1", 1, 1, "data.name"),
     ("data.x == 1; data.y", 1, 12, "one expression"),
@@ -92,15 +92,15 @@ const MISTAKES: &[(&str, u32, u32, &str)] = &[
     ("data.x is defined is defined", 1, 19, "comes after a value"),
     ("data.x == not data.y", 1, 11, "`not` stands before the whole comparison"),
     ("data.x not data.y", 1, 12, "`not in`"),
-    ("data.x < true", 1, 10, "only numbers and texts"),
-    ("none >= data.x", 1, 1, "only numbers and texts"),
+    ("data.x < true", 1, 10, "only numbers and strings"),
+    ("none >= data.x", 1, 1, "only numbers and strings"),
     ("data.x in 5", 1, 11, "on the right of `in`"),
     ("'a' in data.x|length", 1, 8, "on the right of `in`"),
     ("data.x in ('a', 'b')", 1, 15, "square brackets"),
     ("data.x == ['a']", 1, 11, "only on the right of `in`"),
-    ("data.x in ['a', data.y]", 1, 17, "a list has texts, numbers"),
-    ("data.x in [['a']]", 1, 12, "a list has texts, numbers"),
-    ("data.x in ['a' 'b']", 1, 16, "a text cannot come here"),
+    ("data.x in ['a', data.y]", 1, 17, "a list has strings, numbers"),
+    ("data.x in [['a']]", 1, 12, "a list has strings, numbers"),
+    ("data.x in ['a' 'b']", 1, 16, "a string cannot come here"),
     ("data.x in ['a', 'b'", 1, 11, "no closing ]"),
     // Incomplete or too much.
     ("data.x ==", 1, 10, "ends where a value is expected"),
@@ -110,14 +110,14 @@ const MISTAKES: &[(&str, u32, u32, &str)] = &[
     ("(data.x == 1", 1, 1, "no closing )"),
     ("()", 1, 2, "a value is expected before )"),
     ("data.x == 1)", 1, 12, "closes nothing"),
-    ("data.x == 'a' 'b'", 1, 15, "a text cannot come here"),
+    ("data.x == 'a' 'b'", 1, 15, "a string cannot come here"),
     ("data.x data.y", 1, 8, "`data` cannot come here"),
     ("data.x == 5 6", 1, 13, "the number 6 cannot come here"),
     ("data. == 5", 1, 7, "a name comes after the point"),
     ("data.x == 1,", 1, 12, ", cannot come here"),
     // Literals.
     ("data.x == 'a", 1, 11, "no closing quote"),
-    ("data.x == 'a\\", 1, 11, "no closing quote"),
+    ("data.x == 'a\\", 1, 13, "a backslash is written"),
     (r"data.x == 'a\d'", 1, 13, r"a backslash is written \\"),
     (r"data.x == 'a\101'", 1, 13, r"a backslash is written \\"),
     (r"data.x == '\u12'", 1, 12, "4 hexadecimal digits"),
@@ -142,6 +142,12 @@ fn a_mistake_is_told_with_its_place_and_what_would_be_right() {
         assert!(error.message.contains(part), "{source}: {error}");
         assert_eq!((error.line, error.column), (*line, *column), "{source}: {error}");
     }
+}
+
+#[test]
+fn a_long_name_is_cut_in_messages() {
+    let error = Filter::parse(&"x".repeat(4_000)).expect_err("unknown");
+    assert!(error.message.len() < 400, "{error}");
 }
 
 #[test]

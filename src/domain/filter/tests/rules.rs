@@ -217,6 +217,14 @@ fn a_part_is_found_in_a_text_with_escapes() {
 }
 
 #[test]
+fn a_long_part_of_a_long_text_is_found_without_trying_each_place() {
+    let (text, part) = ("a".repeat(400_000), "a".repeat(200_000));
+    let document = format!(r#"["\u0061{text}","{part}b","{part}\u0061","{part}b{part}"]"#);
+    all(false, &document, &["data[1] in data[0]", "data[2] in data[3]"]);
+    all(true, &document, &["data[2] in data[0]", "data[1] in data[3]|lower"]);
+}
+
+#[test]
 fn tests_ask_for_presence_null_and_ends_of_texts() {
     all(
         true,

@@ -1,26 +1,26 @@
 //! Templates and documents that cost more than they should: mistakes that people make, and what a hostile author would
 //! write. Each is refused, fails, or ends, in bounded time and memory.
 
-/// Documents of about 1 MiB (but for the last), each with a name. Fields `items`, `text`, `a`, `b` are there where a
-/// template may look for them.
-pub(crate) fn documents() -> Vec<(&'static str, String)> {
-    const SIZE: usize = 1 << 20;
-    let many = |item: &str| vec![item; SIZE / (item.len() + 1)].join(",");
+/// Documents of about `size` bytes (but for the last), each with a name. Fields `items`, `text`, `a`, `b` are there where
+/// a template may look for them.
+pub(crate) fn documents(size: usize) -> Vec<(&'static str, String)> {
+    let many = |item: &str| vec![item; size / (item.len() + 1)].join(",");
     let nested = |open: &str, close: &str, inner: String, levels: usize| {
         format!("{}{inner}{}", open.repeat(levels), close.repeat(levels))
     };
     let order = r#"{"id":1234567,"name":"A \"b\"","price":19.90,"tags":["x","y"]}"#;
-    let keys: Vec<String> = (0..70_000).map(|key| format!("\"k{key}\":{key}")).collect();
+    let keys: Vec<String> = (0..size / 15).map(|key| format!("\"k{key}\":{key}")).collect();
     vec![
         ("orders", format!(r#"{{"items":[{}],"text":"t","a":1,"b":2}}"#, many(order))),
         ("zeros", format!(r#"{{"items":[{}],"text":"t"}}"#, many("0"))),
         ("empty lists", format!(r#"{{"items":[{}],"text":"t"}}"#, many("[]"))),
         ("keys", format!(r#"{{"items":{{{}}},"text":"t"}}"#, keys.join(","))),
         ("equal keys", format!(r#"{{"items":{{{}}},"text":"t"}}"#, many("\"\":0"))),
-        ("text", format!(r#"{{"items":[1,2,3],"text":"{}","a":"{}"}}"#, "é ".repeat(SIZE / 6), "x".repeat(SIZE / 2))),
+        ("text", format!(r#"{{"items":[1,2,3],"text":"{}","a":"{}"}}"#, "é ".repeat(size / 6), "x".repeat(size / 2))),
+        ("digits", format!(r#"{{"items":[1],"text":"t","a":{0},"b":-{0}.5}}"#, "7".repeat(size / 2 - 20))),
         ("deep", nested("[", "]", many("1"), 128)),
         ("deep objects", nested("{\"items\":", "}", format!("[{}]", many("\"xy\"")), 127)),
-        ("twins", format!(r#"{{"items":0,"text":"t","a":[{0}],"b":[{0}]}}"#, many("[0]").split_at(SIZE / 2 - 2).0)),
+        ("twins", format!(r#"{{"items":0,"text":"t","a":[{0}],"b":[{0}]}}"#, vec!["[0]"; size / 8].join(","))),
         ("small", r#"{"items":[{"id":1,"name":"n","price":1.5,"tags":[]}],"text":"t","a":1,"b":2}"#.to_owned()),
     ]
 }
