@@ -25,7 +25,7 @@ pub(super) fn write(out: &mut dyn Write, value: &Value) -> Result<(), Error> {
 /// Writes a value as the text of a header: a string without quotes and escapes, everything else as JSON.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(super) fn write_text(out: &mut dyn Write, value: &Value) -> Result<(), Error> {
     let raw = value.downcast_object_ref::<Node>().and_then(Node::string);
     match value.as_str().or(raw.as_deref()) {
