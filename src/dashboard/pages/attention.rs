@@ -25,7 +25,7 @@ use crate::web::problem::ApiError;
 const PAGE: usize = 100;
 
 /// The engine answers within this time, or the page is shown without the slow destinations.
-const ENGINE_WITHIN: Duration = Duration::from_millis(250);
+pub const ENGINE_WITHIN: Duration = Duration::from_millis(250);
 
 /// A destination that needs attention.
 pub struct Attention {

@@ -6,8 +6,10 @@ use askama::Template;
 use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
+use tokio::sync::oneshot;
 
 use super::account::CHANGED;
+use super::attention::ENGINE_WITHIN;
 use super::destination_form::{self, DestinationForm};
 use super::preview::{self, PreviewForm, PreviewShown};
 use super::{address, answered, path_id, query};
@@ -61,6 +63,8 @@ struct DestinationPage {
     since: Option<At>,
     is_paused: bool,
     held: Option<CountDown>,
+    /// The rate limit, and when the next request may begin, while deliveries wait for it.
+    paced: Option<(String, CountDown)>,
     pending: String,
     missed: Option<String>,
     window: Window,
@@ -249,6 +253,7 @@ impl DestinationPages {
             since: destination.pause.map(|pause| pause.at).or(destination.failing_since).map(At),
             is_paused: destination.pause.is_some(),
             held: words::held(&destination, now).map(CountDown),
+            paced: paced(&self.0, &destination).await,
             pending: words::at_most(store.pending_for(id.clone()).await?),
             missed: figures.has_exhausted.then(|| missed(&destination)),
             window,
@@ -269,6 +274,15 @@ impl DestinationPages {
             id: id.to_string(),
         })
     }
+}
+
+/// The rate limit of a destination and when it may send next, if it waits for that now.
+async fn paced(context: &DashboardContext, destination: &Destination) -> Option<(String, CountDown)> {
+    let rate = destination.fields.rate_limit?;
+    let (reply, answer) = oneshot::channel();
+    context.engine.next_sends(vec![destination.key], Box::new(move |next| drop(reply.send(next))));
+    let next = tokio::time::timeout(ENGINE_WITHIN, answer).await.ok()?.ok()?;
+    next.first().copied().flatten().map(|next| (rate.to_string(), CountDown(next)))
 }
 
 fn why(destination: &Destination) -> &'static str {

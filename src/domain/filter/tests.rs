@@ -1,5 +1,6 @@
 use super::*;
 
+mod aim;
 mod documents;
 mod expressions;
 mod jinja;

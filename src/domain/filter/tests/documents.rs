@@ -120,7 +120,7 @@ impl<'a> Style<'a> {
 
 /// What is chosen by a writer.
 pub(super) fn choices() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![Just(vec![0]), prop::collection::vec(any::<u8>(), 1..40)]
+    prop_oneof![1 => Just(vec![0]), 7 => prop::collection::vec(any::<u8>(), 20..200)]
 }
 
 /// The document as text.
