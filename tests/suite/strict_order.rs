@@ -135,8 +135,8 @@ fn kills_restarts_pauses_and_replays_do_not_change_the_order() {
         case.server.start_again();
         case.client = case.server.client();
     }
-    case.receiver.on("/in", Behaviour::status(200));
     let before_the_end = case.receiver.requests_to("/in").len();
+    case.receiver.on("/in", Behaviour::status(200));
     // More than can ever come: it ends when nothing is pending.
     case.until_some_came(usize::MAX / 2);
     let requests = case.receiver.requests_to("/in");
