@@ -162,6 +162,69 @@ func main() {
 	}
 	check(reflect.DeepEqual(statuses(delivery), []int32{500, 200}), "attempts", delivery)
 
+	create := datapusher.NewDestinationCreate(receiver+"/ok", datapusher.HTTPMETHOD_POST, map[string]string{})
+	create.SetEventTypes([]string{"order.*"})
+	create.SetFilter("data.total > 100")
+	create.SetBodyTemplate(`{"text": {{ data.name }}}`)
+	create.SetRateLimit("100/s")
+	create.SetOrdering(datapusher.DELIVERYORDER_STRICT)
+	created := client.DestinationsAPI.CreateDestination(admin, account.AccountId).DestinationCreate(*create)
+	shaped, _, err := created.Execute()
+	ok(err)
+	check(shaped.Ordering == datapusher.DELIVERYORDER_STRICT && shaped.NextSendAt.Get() == nil, "shaped", shaped)
+	paid := map[string]interface{}{"name": "Ada", "total": 250}
+	settings := datapusher.NewDestinationPreview()
+	settings.SetData(paid)
+	settings.SetEventType("order.paid")
+	previewed := client.DestinationsAPI.PreviewDestination(admin, shaped.DestinationId).DestinationPreview(*settings)
+	preview, _, err := previewed.Execute()
+	ok(err)
+	matches, text := preview.Matches.Get(), preview.Request.Body.Get()
+	check(matches != nil && *matches && text != nil && *text == `{"text": "Ada"}`, "preview", preview)
+	var typed []string
+	for _, total := range []int{250, 5} {
+		paid["total"] = total
+		receipt, _, err := client.DataAPI.SendEvent(pusher).Body(paid).EVENTTYPE("order.paid").Prefer("wait=10").Execute()
+		ok(err)
+		kind := receipt.EventType.Get()
+		check(kind != nil && *kind == "order.paid", "type", receipt)
+		var got []string
+		for _, delivery := range receipt.Deliveries {
+			typed = append(typed, delivery.DeliveryId)
+			if delivery.DestinationId == shaped.DestinationId {
+				got = append(got, delivery.DeliveryId)
+			}
+		}
+		if total == 5 {
+			skipped := datapusher.NewSkippedDestination(shaped.DestinationId, datapusher.SKIPREASON_FILTER)
+			check(len(got) == 0 && len(receipt.Skipped) == 1, "skipped", receipt)
+			check(reflect.DeepEqual(receipt.Skipped[0], *skipped), "skipped", receipt)
+			continue
+		}
+		check(len(got) == 1 && len(receipt.Skipped) == 0, "passed", receipt)
+		delivery, _, err := client.DeliveriesAPI.GetDelivery(admin, got[0]).Execute()
+		ok(err)
+		body := delivery.Attempts[0].RequestBody.Get()
+		check(delivery.State == datapusher.DELIVERYSTATE_SUCCEEDED, "shaped", delivery)
+		check(body != nil && *body == *text, "shaped", delivery)
+	}
+	request = client.DeliveriesAPI.ListDeliveries(admin).AccountId(account.AccountId)
+	page, _, err := request.EventType("order.paid").Execute()
+	ok(err)
+	var listed []string
+	for _, delivery := range page.Items {
+		listed = append(listed, delivery.DeliveryId)
+	}
+	sort.Strings(listed)
+	sort.Strings(typed)
+	check(reflect.DeepEqual(listed, typed), "types", listed, typed)
+	unfiltered := datapusher.NewDestinationUpdate()
+	unfiltered.SetFilterNil()
+	update := client.DestinationsAPI.UpdateDestination(admin, shaped.DestinationId).DestinationUpdate(*unfiltered)
+	shaped, _, err = update.Execute()
+	ok(err)
+	check(shaped.Filter.Get() == nil && *shaped.RateLimit.Get() == "100/s", "filter", shaped)
+
 	_, _, err = client.DataAPI.SendEvent(withToken("nobody")).Body(struct{}{}).Execute()
 	problem(err, 401, "invalid_token")
 	_, _, err = client.AccountsAPI.GetAccount(admin, "acc_nobody").Execute()

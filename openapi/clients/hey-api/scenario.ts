@@ -94,6 +94,38 @@ while (delivery.state !== 'succeeded') {
 }
 assert.deepEqual(delivery.attempts.map((attempt) => attempt.status_code), [500, 200]);
 
+const shaping: api.DestinationCreate = {
+  url: `${receiver}/ok`,
+  http_method: 'POST',
+  headers: {},
+  event_types: ['order.*'],
+  filter: 'data.total > 100',
+  body_template: '{"text": {{ data.name }}}',
+  rate_limit: '100/s',
+  ordering: 'strict',
+};
+const shaped = answer(await api.createDestination({ client, path, body: shaping }));
+assert.deepEqual([shaped.ordering, shaped.next_send_at], ['strict', null]);
+const { destination_id } = shaped;
+const paid = { name: 'Ada', total: 250 };
+const settings = { data: paid, event_type: 'order.paid' };
+const preview = answer(await api.previewDestination({ client, path: { destination_id }, body: settings }));
+assert.deepEqual([preview.matches, preview.request.body], [true, '{"text": "Ada"}']);
+const typed = { Prefer: 'wait=10', 'EVENT-TYPE': 'order.paid' };
+const passes = answer(await api.sendEvent({ client: pusher, headers: typed, body: paid }));
+const fails = answer(await api.sendEvent({ client: pusher, headers: typed, body: { ...paid, total: 5 } }));
+assert.deepEqual([passes.event_type, passes.skipped], ['order.paid', []]);
+assert.deepEqual([fails.event_type, fails.skipped], ['order.paid', [{ destination_id, reason: 'filter' }]]);
+const got = passes.deliveries.find((d) => d.destination_id === destination_id);
+delivery = answer(await api.getDelivery({ client, path: { delivery_id: got?.delivery_id ?? '' } }));
+assert.deepEqual(delivery.attempts.map((a) => [a.status_code, a.request_body]), [[200, '{"text": "Ada"}']]);
+const byType = { account_id: account.account_id, event_type: 'order.paid' };
+const listed = answer(await api.listDeliveries({ client, query: byType })).items.map((d) => d.delivery_id);
+const expected = [...passes.deliveries, ...fails.deliveries].map((d) => d.delivery_id);
+assert.deepEqual(listed.sort(), expected.sort());
+const unfiltered = answer(await api.updateDestination({ client, path: { destination_id }, body: { filter: null } }));
+assert.deepEqual([unfiltered.filter, unfiltered.rate_limit], [null, '100/s']);
+
 const stranger = createClient({ baseUrl, auth: 'nobody' });
 problem(await api.sendEvent({ client: stranger, body: {} }), 401, 'invalid_token');
 problem(await api.getAccount({ client, path: { account_id: 'acc_nobody' } }), 404, 'not_found');

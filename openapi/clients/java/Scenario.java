@@ -14,14 +14,20 @@ import datapusher.model.AccountUpdate;
 import datapusher.model.Attempt;
 import datapusher.model.Delivery;
 import datapusher.model.DeliveryDetail;
+import datapusher.model.DeliveryOrder;
 import datapusher.model.DeliveryPage;
 import datapusher.model.DeliveryState;
 import datapusher.model.Destination;
 import datapusher.model.DestinationCreate;
+import datapusher.model.DestinationPreview;
+import datapusher.model.DestinationUpdate;
 import datapusher.model.EventReceipt;
 import datapusher.model.FieldFault;
 import datapusher.model.HttpMethod;
+import datapusher.model.Preview;
 import datapusher.model.Problem;
+import datapusher.model.SkipReason;
+import datapusher.model.SkippedDestination;
 import java.time.OffsetDateTime;
 import java.util.Arrays;
 import java.util.List;
@@ -30,6 +36,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 public final class Scenario {
     static final String SERVER = System.getenv("SERVER_URL");
@@ -101,7 +108,7 @@ public final class Scenario {
         String first = null;
         for (int number = 0; number < documents.size(); number++) {
             Object document = documents.get(number);
-            EventReceipt receipt = pusher.sendEvent(document, NAME + "-" + number, "wait=10");
+            EventReceipt receipt = pusher.sendEvent(document, NAME + "-" + number, null, "wait=10");
             Map<String, DeliveryState> states = receipt.getDeliveries().stream()
                     .collect(Collectors.toMap(Delivery::getDestinationId, Delivery::getState));
             check(states.get(ok.getDestinationId()) == DeliveryState.SUCCEEDED, receipt);
@@ -111,16 +118,16 @@ public final class Scenario {
             receipt.getDeliveries().forEach(delivery -> sent.add(delivery.getDeliveryId()));
             first = first == null ? receipt.getEventId() : first;
         }
-        EventReceipt again = pusher.sendEvent(documents.get(0), NAME + "-0", null);
+        EventReceipt again = pusher.sendEvent(documents.get(0), NAME + "-0", null, null);
         check(again.getDuplicate() && again.getEventId().equals(first), again);
-        problem(() -> pusher.sendEvent(Map.of(), NAME + "-0", null), 422, "idempotency_key_reused");
+        problem(() -> pusher.sendEvent(Map.of(), NAME + "-0", null, null), 422, "idempotency_key_reused");
 
         Set<String> seen = new TreeSet<>();
         OffsetDateTime since = OffsetDateTime.now().minusHours(1);
         int pages = 0;
         String cursor = null;
         do {
-            DeliveryPage page = deliveries.listDeliveries(2, cursor, id, null, null, null, null, since, null);
+            DeliveryPage page = deliveries.listDeliveries(2, cursor, id, null, null, null, null, null, since, null);
             page.getItems().forEach(delivery -> seen.add(delivery.getDeliveryId()));
             cursor = page.getNextCursor();
             pages++;
@@ -128,12 +135,12 @@ public final class Scenario {
         check(seen.equals(sent) && pages >= 3, seen);
 
         DeliveryPage exhausted =
-                deliveries.listDeliveries(null, null, id, null, null, DeliveryState.EXHAUSTED, null, null, null);
+                deliveries.listDeliveries(null, null, id, null, null, null, DeliveryState.EXHAUSTED, null, null, null);
         String failed = exhausted.getItems().get(0).getDeliveryId();
         DeliveryDetail delivery = deliveries.getDelivery(failed);
         check(statuses(delivery).equals(List.of(500)), delivery);
         check(delivery.getAttempts().get(0).getResponseBody().equals("down"), delivery);
-        deliveries.retryDelivery(failed);
+        deliveries.retryDelivery(failed, null);
         long deadline = System.nanoTime() + 10_000_000_000L;
         while (delivery.getState() != DeliveryState.SUCCEEDED) {
             check(System.nanoTime() < deadline, delivery);
@@ -142,8 +149,38 @@ public final class Scenario {
         }
         check(statuses(delivery).equals(List.of(500, 200)), delivery);
 
+        Destination shaped = destinations.createDestination(id, new DestinationCreate()
+                .url(RECEIVER + "/ok").httpMethod(HttpMethod.POST).headers(Map.of())
+                .eventTypes(List.of("order.*")).filter("data.total > 100").bodyTemplate("{\"text\": {{ data.name }}}")
+                .rateLimit("100/s").ordering(DeliveryOrder.STRICT));
+        String to = shaped.getDestinationId();
+        check(shaped.getOrdering() == DeliveryOrder.STRICT && shaped.getNextSendAt() == null, shaped);
+        var paid = Map.of("name", "Ada", "total", 250);
+        Preview preview =
+                destinations.previewDestination(to, new DestinationPreview().data(paid).eventType("order.paid"));
+        check(preview.getMatches() && preview.getRequest().getBody().equals("{\"text\": \"Ada\"}"), preview);
+        EventReceipt passes = pusher.sendEvent(paid, null, "order.paid", "wait=10");
+        EventReceipt fails = pusher.sendEvent(Map.of("name", "Ada", "total", 5), null, "order.paid", "wait=10");
+        check(passes.getEventType().equals("order.paid") && passes.getSkipped().isEmpty(), passes);
+        var skipped = new SkippedDestination().destinationId(to).reason(SkipReason.FILTER);
+        check(fails.getEventType().equals("order.paid") && fails.getSkipped().equals(List.of(skipped)), fails);
+        List<String> got = passes.getDeliveries().stream()
+                .filter(each -> each.getDestinationId().equals(to)).map(Delivery::getDeliveryId).toList();
+        check(got.size() == 1, passes);
+        delivery = deliveries.getDelivery(got.get(0));
+        check(statuses(delivery).equals(List.of(200)), delivery);
+        check(delivery.getAttempts().get(0).getRequestBody().equals("{\"text\": \"Ada\"}"), delivery);
+        Set<String> typed = Stream.of(passes, fails).flatMap(receipt -> receipt.getDeliveries().stream())
+                .map(Delivery::getDeliveryId).collect(Collectors.toSet());
+        DeliveryPage listed =
+                deliveries.listDeliveries(null, null, id, null, null, "order.paid", null, null, null, null);
+        var ids = listed.getItems().stream().map(Delivery::getDeliveryId).collect(Collectors.toSet());
+        check(ids.equals(typed), listed);
+        shaped = destinations.updateDestination(to, new DestinationUpdate().filter("data.total > 1"));
+        check(shaped.getFilter().equals("data.total > 1") && shaped.getRateLimit().equals("100/s"), shaped);
+
         DataApi stranger = new DataApi(client("CL-XTOKEN", "nobody"));
-        problem(() -> stranger.sendEvent(Map.of(), null, null), 401, "invalid_token");
+        problem(() -> stranger.sendEvent(Map.of(), null, null, null), 401, "invalid_token");
         problem(() -> accounts.getAccount("acc_nobody"), 404, "not_found");
         accounts.deleteAccount(id);
         problem(() -> accounts.getAccount(id), 404, "not_found");

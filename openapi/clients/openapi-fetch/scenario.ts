@@ -94,6 +94,42 @@ while (delivery.state !== 'succeeded') {
 }
 assert.deepEqual(delivery.attempts.map((attempt) => attempt.status_code), [500, 200]);
 
+const shaping = {
+  url: `${receiver}/ok`,
+  http_method: 'POST' as const,
+  headers: {},
+  event_types: ['order.*'],
+  filter: 'data.total > 100',
+  body_template: '{"text": {{ data.name }}}',
+  rate_limit: '100/s',
+  ordering: 'strict' as const,
+};
+const created = await admin.POST('/v1/accounts/{account_id}/destinations', { params: { path }, body: shaping });
+const { destination_id, ordering, next_send_at } = answer(created);
+assert.deepEqual([ordering, next_send_at], ['strict', null]);
+const at = { path: { destination_id } };
+const paid = { name: 'Ada', total: 250 };
+const settings = { data: paid, event_type: 'order.paid' };
+const previewed = await admin.POST('/v1/destinations/{destination_id}/preview', { params: at, body: settings });
+const preview = answer(previewed);
+assert.deepEqual([preview.matches, preview.request.body], [true, '{"text": "Ada"}']);
+const typed = { header: { Prefer: 'wait=10', 'EVENT-TYPE': 'order.paid' } };
+const passes = answer(await pusher.POST('/server/incoming_data', { params: typed, body: paid }));
+const fails = answer(await pusher.POST('/server/incoming_data', { params: typed, body: { ...paid, total: 5 } }));
+assert.deepEqual([passes.event_type, passes.skipped], ['order.paid', []]);
+assert.deepEqual([fails.event_type, fails.skipped], ['order.paid', [{ destination_id, reason: 'filter' }]]);
+const got = passes.deliveries.find((d) => d.destination_id === destination_id);
+const shaped = { path: { delivery_id: got?.delivery_id ?? '' } };
+delivery = answer(await admin.GET('/v1/deliveries/{delivery_id}', { params: shaped }));
+assert.deepEqual(delivery.attempts.map((a) => [a.status_code, a.request_body]), [[200, '{"text": "Ada"}']]);
+const byType = { account_id: account.account_id, event_type: 'order.paid' };
+const listed = answer(await admin.GET('/v1/deliveries', { params: { query: byType } })).items.map((d) => d.delivery_id);
+const expected = [...passes.deliveries, ...fails.deliveries].map((d) => d.delivery_id);
+assert.deepEqual(listed.sort(), expected.sort());
+const change = { params: at, body: { filter: null } };
+const unfiltered = answer(await admin.PATCH('/v1/destinations/{destination_id}', change));
+assert.deepEqual([unfiltered.filter, unfiltered.rate_limit], [null, '100/s']);
+
 const stranger = createClient<paths>({ baseUrl, headers: { 'CL-XTOKEN': 'nobody' } });
 problem(await stranger.POST('/server/incoming_data', { body: {} }), 401, 'invalid_token');
 const nobody = { params: { path: { account_id: 'acc_nobody' } } };

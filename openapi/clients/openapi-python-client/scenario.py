@@ -9,18 +9,22 @@ from typing import TypeVar
 from data_pusher_client.api.accounts import create_account, delete_account, get_account, update_account
 from data_pusher_client.api.data import send_event
 from data_pusher_client.api.deliveries import get_delivery, list_deliveries, retry_delivery
-from data_pusher_client.api.destinations import create_destination
+from data_pusher_client.api.destinations import create_destination, preview_destination, update_destination
 from data_pusher_client.api.events import get_event
 from data_pusher_client.api.operations import get_health
 from data_pusher_client.client import AuthenticatedClient, Client
 from data_pusher_client.models import (
     AccountCreate,
     AccountUpdate,
+    DeliveryOrder,
     DeliveryState,
     DestinationCreate,
     DestinationCreateHeaders,
+    DestinationPreview,
+    DestinationUpdate,
     HttpMethod,
     Problem,
+    SkipReason,
 )
 from data_pusher_client.types import UNSET, Unset
 
@@ -122,6 +126,46 @@ while delivery.state != DeliveryState.SUCCEEDED:
     time.sleep(0.05)
     delivery = answer(get_delivery.sync(delivery.delivery_id, client=admin))
 assert [attempt.status_code for attempt in delivery.attempts] == [500, 200]
+
+shaping = DestinationCreate(
+    url=f"{RECEIVER}/ok",
+    http_method=HttpMethod.POST,
+    headers=DestinationCreateHeaders(),
+    event_types=["order.*"],
+    filter_="data.total > 100",
+    body_template='{"text": {{ data.name }}}',
+    rate_limit="100/s",
+    ordering=DeliveryOrder.STRICT,
+)
+shaped = answer(create_destination.sync(account.account_id, client=admin, body=shaping))
+assert (shaped.ordering, shaped.next_send_at) == (DeliveryOrder.STRICT, None)
+settings = DestinationPreview(data={"name": "Ada", "total": 250}, event_type="order.paid")
+preview = answer(preview_destination.sync(shaped.destination_id, client=admin, body=settings))
+assert (preview.matches, preview.request.body) == (True, '{"text": "Ada"}'), preview
+passes, fails = (
+    answer(
+        send_event.sync(
+            client=pusher, body={"name": "Ada", "total": total}, prefer="wait=10", event_type="order.paid"
+        )
+    )
+    for total in (250, 5)
+)
+assert (passes.event_type, passes.skipped) == ("order.paid", []), passes
+assert fails.event_type == "order.paid", fails
+assert [(skipped.destination_id, skipped.reason) for skipped in fails.skipped] == [
+    (shaped.destination_id, SkipReason.FILTER)
+], fails
+[got] = [delivery for delivery in passes.deliveries if delivery.destination_id == shaped.destination_id]
+delivery = answer(get_delivery.sync(got.delivery_id, client=admin))
+assert [(attempt.status_code, attempt.request_body) for attempt in delivery.attempts] == [(200, '{"text": "Ada"}')]
+listed = answer(list_deliveries.sync(client=admin, account_id=account.account_id, event_type="order.paid"))
+assert {delivery.delivery_id for delivery in listed.items} == {
+    delivery.delivery_id for receipt in (passes, fails) for delivery in receipt.deliveries
+}
+unfiltered = answer(
+    update_destination.sync(shaped.destination_id, client=admin, body=DestinationUpdate(filter_=None))
+)
+assert (unfiltered.filter_, unfiltered.rate_limit) == (None, "100/s")
 
 stranger = AuthenticatedClient(base_url=SERVER, token="nobody", prefix="", auth_header_name="CL-XTOKEN")
 problem(send_event.sync(client=stranger, body={}), HTTPStatus.UNAUTHORIZED, "invalid_token")

@@ -14,13 +14,17 @@ from data_pusher_client import (
     Configuration,
     DataApi,
     DeliveriesApi,
+    DeliveryOrder,
     DeliveryState,
     DestinationCreate,
+    DestinationPreview,
     DestinationsApi,
+    DestinationUpdate,
     EventsApi,
     HttpMethod,
     OperationsApi,
     Problem,
+    SkipReason,
 )
 
 SERVER = os.environ["SERVER_URL"]
@@ -40,6 +44,7 @@ def problem(call: Callable[[], object], status: int, code: str) -> Problem:
 
 admin = ApiClient(Configuration(host=SERVER, access_token=os.environ["ADMIN_TOKEN"]))
 accounts = AccountsApi(admin)
+destinations = DestinationsApi(admin)
 deliveries = DeliveriesApi(admin)
 assert OperationsApi(ApiClient(Configuration(host=SERVER))).get_health().status == "ok"
 
@@ -53,7 +58,7 @@ changed = accounts.update_account(account.account_id, AccountUpdate(website=None
 assert (changed.website, changed.account_name) == (None, NAME)
 
 ok, fails_first = (
-    DestinationsApi(admin).create_destination(
+    destinations.create_destination(
         account.account_id,
         DestinationCreate(
             url=f"{RECEIVER}/{path}", http_method=HttpMethod.POST, headers={"X-Client": NAME}, retry_schedule=[]
@@ -102,6 +107,42 @@ while delivery.state != DeliveryState.SUCCEEDED:
     time.sleep(0.05)
     delivery = deliveries.get_delivery(delivery.delivery_id)
 assert [attempt.status_code for attempt in delivery.attempts] == [500, 200]
+
+shaped = destinations.create_destination(
+    account.account_id,
+    DestinationCreate(
+        url=f"{RECEIVER}/ok",
+        http_method=HttpMethod.POST,
+        headers={},
+        event_types=["order.*"],
+        filter="data.total > 100",
+        body_template='{"text": {{ data.name }}}',
+        rate_limit="100/s",
+        ordering=DeliveryOrder.STRICT,
+    ),
+)
+assert (shaped.ordering, shaped.next_send_at) == (DeliveryOrder.STRICT, None)
+settings = DestinationPreview(data={"name": "Ada", "total": 250}, event_type="order.paid")
+preview = destinations.preview_destination(shaped.destination_id, settings)
+assert (preview.matches, preview.request.body) == (True, '{"text": "Ada"}'), preview
+passes, fails = (
+    pusher.send_event({"name": "Ada", "total": total}, prefer="wait=10", event_type="order.paid")
+    for total in (250, 5)
+)
+assert (passes.event_type, passes.skipped) == ("order.paid", []), passes
+assert fails.event_type == "order.paid", fails
+assert [(skipped.destination_id, skipped.reason) for skipped in fails.skipped] == [
+    (shaped.destination_id, SkipReason.FILTER)
+], fails
+[got] = [delivery for delivery in passes.deliveries if delivery.destination_id == shaped.destination_id]
+delivery = deliveries.get_delivery(got.delivery_id)
+assert [(attempt.status_code, attempt.request_body) for attempt in delivery.attempts] == [(200, '{"text": "Ada"}')]
+listed = deliveries.list_deliveries(account_id=account.account_id, event_type="order.paid")
+assert {delivery.delivery_id for delivery in listed.items} == {
+    delivery.delivery_id for receipt in (passes, fails) for delivery in receipt.deliveries
+}
+unfiltered = destinations.update_destination(shaped.destination_id, DestinationUpdate(filter=None))
+assert (unfiltered.filter, unfiltered.rate_limit) == (None, "100/s")
 
 stranger = DataApi(ApiClient(Configuration(host=SERVER, api_key={"appToken": "nobody"})))
 problem(lambda: stranger.send_event({}), 401, "invalid_token")

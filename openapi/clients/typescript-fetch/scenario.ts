@@ -9,6 +9,7 @@ import {
   Configuration,
   DataApi,
   DeliveriesApi,
+  DeliveryOrder,
   DeliveryState,
   DestinationsApi,
   EventsApi,
@@ -17,6 +18,7 @@ import {
   type Problem,
   ProblemFromJSON,
   ResponseError,
+  SkipReason,
 } from './client/index.js';
 
 const { SERVER_URL: basePath = '', RECEIVER_URL: receiver = '', ADMIN_TOKEN: accessToken = '', CLIENT: name = '' } =
@@ -109,6 +111,38 @@ while (delivery.state !== DeliveryState.Succeeded) {
   delivery = await deliveries.getDelivery({ deliveryId });
 }
 assert.deepEqual(delivery.attempts.map((attempt) => attempt.statusCode), [500, 200]);
+
+const { destinationId, ordering, nextSendAt } = await destinations.createDestination({
+  accountId,
+  destinationCreate: {
+    url: `${receiver}/ok`,
+    httpMethod: HttpMethod.Post,
+    headers: {},
+    eventTypes: ['order.*'],
+    filter: 'data.total > 100',
+    bodyTemplate: '{"text": {{ data.name }}}',
+    rateLimit: '100/s',
+    ordering: DeliveryOrder.Strict,
+  },
+});
+assert.deepEqual([ordering, nextSendAt], [DeliveryOrder.Strict, null]);
+const paid = { name: 'Ada', total: 250 };
+const destinationPreview = { data: paid, eventType: 'order.paid' };
+const preview = await destinations.previewDestination({ destinationId, destinationPreview });
+assert.deepEqual([preview.matches, preview.request.body], [true, '{"text": "Ada"}']);
+const typed = { prefer: 'wait=10', eVENTTYPE: 'order.paid' };
+const passes = await pusher.sendEvent({ ...typed, body: paid });
+const fails = await pusher.sendEvent({ ...typed, body: { ...paid, total: 5 } });
+assert.deepEqual([passes.eventType, passes.skipped], ['order.paid', []]);
+assert.deepEqual([fails.eventType, fails.skipped], ['order.paid', [{ destinationId, reason: SkipReason.Filter }]]);
+const got = passes.deliveries.find((d) => d.destinationId === destinationId);
+delivery = await deliveries.getDelivery({ deliveryId: got?.deliveryId ?? '' });
+assert.deepEqual(delivery.attempts.map((a) => [a.statusCode, a.requestBody]), [[200, '{"text": "Ada"}']]);
+const listed = await deliveries.listDeliveries({ accountId, eventType: 'order.paid' });
+const expected = [...passes.deliveries, ...fails.deliveries].map((d) => d.deliveryId);
+assert.deepEqual(listed.items.map((d) => d.deliveryId).sort(), expected.sort());
+const unfiltered = await destinations.updateDestination({ destinationId, destinationUpdate: { filter: null } });
+assert.deepEqual([unfiltered.filter, unfiltered.rateLimit], [null, '100/s']);
 
 const stranger = new DataApi(new Configuration({ basePath, apiKey: 'nobody' }));
 await problem(stranger.sendEvent({ body: {} }), 401, 'invalid_token');

@@ -18,8 +18,9 @@ mod data_pusher {
 
 use data_pusher::Client;
 use data_pusher::types::{
-    AccountCreate, AccountCreateWebsite, AccountUpdateAccountName, DeliveryDetail, DeliveryState,
-    DestinationCreateHeadersValue, HttpMethod, Problem,
+    AccountCreate, AccountCreateWebsite, AccountUpdateAccountName, DeliveryDetail, DeliveryOrder, DeliveryState,
+    DestinationCreateBodyTemplate, DestinationCreateFilter, DestinationCreateHeadersValue, DestinationCreateRateLimit,
+    DestinationPreviewEventType, DestinationUpdateFilter, HttpMethod, Problem, SkipReason,
 };
 
 fn client(header: HeaderName, value: &str) -> Result<Client, Box<dyn Error>> {
@@ -130,6 +131,51 @@ async fn main() -> Result<(), Box<dyn Error>> {
         delivery = admin.get_delivery().delivery_id(failed).send().await?.into_inner();
     }
     assert_eq!(statuses(&delivery), [Some(500), Some(200)]);
+
+    let filter = DestinationCreateFilter::try_from("data.total > 100")?;
+    let template = DestinationCreateBodyTemplate::try_from(r#"{"text": {{ data.name }}}"#)?;
+    let rate = DestinationCreateRateLimit::try_from("100/s")?;
+    let create = admin.create_destination().account_id(id).body_map(|body| {
+        body.url(format!("{receiver}/ok"))
+            .http_method(HttpMethod::Post)
+            .headers(HashMap::new())
+            .event_types(vec!["order.*".to_owned()])
+            .filter(filter)
+            .body_template(template)
+            .rate_limit(rate)
+            .ordering(DeliveryOrder::Strict)
+    });
+    let shaped = create.send().await?.into_inner();
+    assert_eq!((shaped.ordering, shaped.next_send_at), (DeliveryOrder::Strict, None));
+    let to = &shaped.destination_id;
+    let paid = json!({"name": "Ada", "total": 250});
+    let order_paid = DestinationPreviewEventType::try_from("order.paid")?;
+    let preview = admin.preview_destination().destination_id(to);
+    let preview = preview.body_map(|body| body.data(paid.clone()).event_type(order_paid)).send().await?;
+    let text = Some(r#"{"text": "Ada"}"#);
+    assert_eq!((preview.matches, preview.request.body.as_deref()), (Some(true), text));
+    let passes = pusher.send_event().event_type("order.paid").prefer("wait=10").body(paid).send().await?;
+    let low = json!({"name": "Ada", "total": 5});
+    let fails = pusher.send_event().event_type("order.paid").prefer("wait=10").body(low).send().await?;
+    for receipt in [&passes, &fails] {
+        assert_eq!(receipt.event_type.as_ref().map(|name| name.as_str()), Some("order.paid"));
+    }
+    assert!(passes.skipped.is_empty());
+    let skipped: Vec<_> = fails.skipped.iter().map(|skipped| (&skipped.destination_id, skipped.reason)).collect();
+    assert_eq!(skipped, [(to, SkipReason::Filter)]);
+    let got = passes.deliveries.iter().find(|delivery| delivery.destination_id == *to).ok_or("no delivery")?;
+    let delivery = admin.get_delivery().delivery_id(&got.delivery_id).send().await?;
+    assert_eq!(statuses(&delivery), [Some(200)]);
+    assert_eq!(delivery.attempts[0].request_body.as_deref(), text);
+    let listed = admin.list_deliveries().account_id(id).event_type("order.paid").send().await?;
+    let listed: BTreeSet<_> = listed.items.iter().map(|delivery| &delivery.delivery_id).collect();
+    let typed = passes.deliveries.iter().chain(&fails.deliveries);
+    assert_eq!(listed, typed.map(|delivery| &delivery.delivery_id).collect());
+    let filter = DestinationUpdateFilter::try_from("data.total > 1")?;
+    let change = admin.update_destination().destination_id(to).body_map(|body| body.filter(filter));
+    let changed = change.send().await?;
+    assert_eq!(changed.filter.as_deref(), Some("data.total > 1"));
+    assert_eq!(changed.rate_limit.as_ref().map(|rate| rate.as_str()), Some("100/s"));
 
     let stranger = client(token, "nobody")?;
     problem(stranger.send_event().body(json!({})).send().await, 401, "invalid_token");
