@@ -39,6 +39,19 @@ UNSAYABLE = [
     ("account_name", r"has the invisible character U\+[0-9A-F]{4,6} where it changes nothing that is seen$"),
     # One field bounds another.
     ("until", r"must be later than since"),
+    (r"header_templates\..*", r"is in headers too"),
+    # Opaque, so that its form may change.
+    ("event_id", r"an id of an event is "),
+    ("data", r"give exactly one of event_id, data and last"),
+    ("event_type", r"belongs to data"),
+    # With a pattern generators make a type of its own at each place.
+    (r"event_types?(\[\d+\])?", r"must have 1 to (128|50) "),
+    # A count and a unit: no bound of its own can be put on the count.
+    ("rate_limit", r"`\S+` is not a rate"),
+    # Languages with a grammar.
+    (r"filter|body_template|header_templates\..*", r"line \d+, column \d+: "),
+    (r"header_templates\..*", r"is not a header name|may not be set|is given more than once"),
+    ("header_templates", r"must be at most"),
     # A time that RFC 3339 can write, but that lies outside of 1970 to 9999.
     ("since|until", r".* is not an RFC 3339 time"),
 ]
@@ -49,6 +62,7 @@ UNSAYABLE_PARAMETERS = [
     r"The query parameter `cursor` is wrong: is not a cursor",
     r"The query parameter `(account|event|destination)_id` is wrong",
     r"The query parameter `(since|until)` is wrong: .* is not an RFC 3339 time",
+    r"The (query parameter `event_type`|header Event-Type) is wrong: (it )?must have 1 to 128 ",
     r"The query parameter `email` is wrong: must be an e-mail address",
     # Whether a key was used before is no matter of form.
     r"This Idempotency-Key was used for another body",
@@ -58,6 +72,10 @@ UNSAYABLE_PARAMETERS = [
     r"`until` must lie after `since`",
     r"the window holds over 1500 buckets",
 ]
+
+
+# Operations whose body may be missing.
+MAY_BE_MISSING = {"rotateToken", "retryDelivery"}
 
 
 @schemathesis.hook
@@ -75,7 +93,13 @@ def before_generate_path_parameters(context, strategy):
 
 @schemathesis.hook
 def filter_case(context, case):
-    """`0.0` is the whole number 0 to JSON Schema and to the server; schemathesis takes it for a wrong type."""
+    """Leaves out what is right in two readings.
+
+    `0.0` is the whole number 0 to JSON Schema and to the server; schemathesis takes it for a wrong type. Where a body may
+    be missing, generated clients send `null` for it, so the server takes that.
+    """
+    if case.body is None and case.operation.definition.raw.get("operationId") in MAY_BE_MISSING:
+        return False
     values = case.body.values() if isinstance(case.body, dict) else ()
     return not any(isinstance(value, float) and value.is_integer() for value in values)
 

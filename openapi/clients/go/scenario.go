@@ -184,7 +184,7 @@ func main() {
 	var typed []string
 	for _, total := range []int{250, 5} {
 		paid["total"] = total
-		receipt, _, err := client.DataAPI.SendEvent(pusher).Body(paid).EVENTTYPE("order.paid").Prefer("wait=10").Execute()
+		receipt, _, err := client.DataAPI.SendEvent(pusher).Body(paid).EventType("order.paid").Prefer("wait=10").Execute()
 		ok(err)
 		kind := receipt.EventType.Get()
 		check(kind != nil && *kind == "order.paid", "type", receipt)

@@ -111,7 +111,7 @@ const paid = { name: 'Ada', total: 250 };
 const settings = { data: paid, event_type: 'order.paid' };
 const preview = answer(await api.previewDestination({ client, path: { destination_id }, body: settings }));
 assert.deepEqual([preview.matches, preview.request.body], [true, '{"text": "Ada"}']);
-const typed = { Prefer: 'wait=10', 'EVENT-TYPE': 'order.paid' };
+const typed = { Prefer: 'wait=10', 'Event-Type': 'order.paid' };
 const passes = answer(await api.sendEvent({ client: pusher, headers: typed, body: paid }));
 const fails = answer(await api.sendEvent({ client: pusher, headers: typed, body: { ...paid, total: 5 } }));
 assert.deepEqual([passes.event_type, passes.skipped], ['order.paid', []]);

@@ -113,7 +113,7 @@ const settings = { data: paid, event_type: 'order.paid' };
 const previewed = await admin.POST('/v1/destinations/{destination_id}/preview', { params: at, body: settings });
 const preview = answer(previewed);
 assert.deepEqual([preview.matches, preview.request.body], [true, '{"text": "Ada"}']);
-const typed = { header: { Prefer: 'wait=10', 'EVENT-TYPE': 'order.paid' } };
+const typed = { header: { Prefer: 'wait=10', 'Event-Type': 'order.paid' } };
 const passes = answer(await pusher.POST('/server/incoming_data', { params: typed, body: paid }));
 const fails = answer(await pusher.POST('/server/incoming_data', { params: typed, body: { ...paid, total: 5 } }));
 assert.deepEqual([passes.event_type, passes.skipped], ['order.paid', []]);

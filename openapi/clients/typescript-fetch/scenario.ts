@@ -130,7 +130,7 @@ const paid = { name: 'Ada', total: 250 };
 const destinationPreview = { data: paid, eventType: 'order.paid' };
 const preview = await destinations.previewDestination({ destinationId, destinationPreview });
 assert.deepEqual([preview.matches, preview.request.body], [true, '{"text": "Ada"}']);
-const typed = { prefer: 'wait=10', eVENTTYPE: 'order.paid' };
+const typed = { prefer: 'wait=10', eventType: 'order.paid' };
 const passes = await pusher.sendEvent({ ...typed, body: paid });
 const fails = await pusher.sendEvent({ ...typed, body: { ...paid, total: 5 } });
 assert.deepEqual([passes.eventType, passes.skipped], ['order.paid', []]);

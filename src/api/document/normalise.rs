@@ -9,7 +9,7 @@ use super::{callback, errors, schemas};
 const TAGS: [&str; 6] = ["Accounts", "Destinations", "Data", "Deliveries", "Events", "Operations"];
 
 /// Header names in their usual spelling; poem-openapi writes them in capitals.
-const HEADERS: [&str; 4] = ["Idempotency-Key", "Prefer", "Location", "Preference-Applied"];
+const HEADERS: [&str; 5] = ["Idempotency-Key", "Event-Type", "Prefer", "Location", "Preference-Applied"];
 
 /// Brings `document` into the form that client generators expect.
 pub fn normalise(document: &mut Value) {

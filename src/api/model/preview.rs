@@ -119,7 +119,10 @@ impl FromBody for DestinationPreview {
         let event_type = fields.optional("event_type", parsed::<EventType>);
         let last = fields.optional("last", whole(1, MAX_LAST.into()));
         let settings = settings(fields);
-        let of = match (event?, data?, last?, event_type?) {
+        let (event, last) = (event?, last?);
+        // Generated clients send null for what is not given. Alone it is a document.
+        let data = data?.filter(|data| data.get() != "null" || (event.is_none() && last.is_none()));
+        let of = match (event, data, last, event_type?) {
             (Some(event), None, None, None) => Some(PreviewOf::Event(event)),
             (None, Some(data), None, event_type) => Some(PreviewOf::Data(data, event_type)),
             // The bound was checked, so the number fits.

@@ -353,7 +353,7 @@ text!(
     MetaSchema { min_length: Some(1), max_length: Some(event_type::MAX_LENGTH), ..string("order.paid") }
 );
 
-text!(Rate, "rate", MetaSchema { pattern: Some("^[0-9]{1,7}/[smh]$".to_owned()), ..string("10/s") });
+text!(Rate, "rate", MetaSchema { pattern: Some("^[1-9][0-9]{0,6}/[smh]$".to_owned()), ..string("10/s") });
 
 // No space at the ends: there it belongs to the header, not to the key.
 inline_type!(
