@@ -16,7 +16,7 @@ use super::support::http::{Client, head_length, read_some};
 const PATIENCE: Duration = Duration::from_millis(1_000);
 
 /// Rest after a reading, in lengths of that reading. The next one begins after both this and [`PATIENCE`].
-const REST_FACTOR: u32 = 9;
+const REST_FACTOR: u32 = 19;
 
 /// Maximum of that rest.
 const MAX_REST: Duration = Duration::from_secs(30);

@@ -68,8 +68,8 @@ function say(text) {
 // --- Live: the server says that something changed; the page is read again, and its regions are exchanged.
 
 const PATIENCE_MS = 1_000;
-// A page spends at most a tenth of its time on being read again. So pages that are open cost a busy server little.
-const REST_FACTOR = 9;
+// A page spends at most a twentieth of its time on being read again. So pages that are open cost a busy server little.
+const REST_FACTOR = 19;
 // A laptop that slept during a reading is not to sleep on.
 const MAX_REST_MS = 30_000;
 const live = { source: null, timer: 0, busy: false, again: false, newer: 0, stale: false, asked: false, rests: 0, old: 0 };
