@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::domain::destination::Destination;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
@@ -14,6 +12,7 @@ use crate::store::Store;
 use crate::web::access::AdminAccess;
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
+use crate::web::engine;
 use crate::web::rate_limit::RateLimiter;
 
 /// Time that the engine has to say what it knows. It answers at once unless it starts or stops.
@@ -44,19 +43,8 @@ pub struct ApiContext {
 }
 
 impl ApiContext {
-    /// When each of `destinations` may send next, where it waits for its rate. The engine is asked only if one of them
-    /// has a rate.
+    /// When each of `destinations` may send next, where it waits for its rate.
     pub async fn next_sends(&self, destinations: &[Destination]) -> Vec<Option<Timestamp>> {
-        let nothing = vec![None; destinations.len()];
-        if destinations.iter().all(|destination| destination.fields.rate_limit.is_none()) {
-            return nothing;
-        }
-        let (reply, answer) = oneshot::channel();
-        let keys = destinations.iter().map(|destination| destination.key).collect();
-        self.engine.next_sends(keys, Box::new(move |next| drop(reply.send(next))));
-        match tokio::time::timeout(ENGINE_WITHIN, answer).await {
-            Ok(Ok(next)) => next,
-            Ok(Err(_)) | Err(_) => nothing,
-        }
+        engine::next_sends(&*self.engine, destinations, ENGINE_WITHIN).await
     }
 }

@@ -86,10 +86,10 @@ impl AccountConditions {
 
     /// Says for each destination, in order, why the event is not for it. `None`: the event is for it.
     pub fn ask(&self, event: &AskedEvent<'_>) -> Vec<Option<SkipReason>> {
-        let received_at = event.received_at.to_string();
         let answers = if self.filters.is_empty() {
             Vec::new()
         } else {
+            let received_at = event.received_at.to_string();
             self.filters.matches(&FilteredEvent {
                 document: event.document,
                 event_type: event.event_type.map(EventType::as_str),

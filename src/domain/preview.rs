@@ -6,12 +6,11 @@ use super::conditions::{AccountConditions, AskedEvent, SkipReason};
 use super::delivery::ErrorClass;
 use super::destination::{Destination, HttpMethod};
 use super::document::Document;
-use super::event_type::EventType;
 use super::headers::{MASK, holds_secret};
 use super::ids::EventId;
 use super::outgoing::{OutgoingEvent, OutgoingRequest};
-use super::shaping;
-use super::template::{TemplateContext, TemplateInput};
+use super::shaping::{self, ShapedAttempt};
+use super::template::TemplateContext;
 use super::time::Timestamp;
 
 /// Id of the delivery that templates of a preview see.
@@ -70,18 +69,9 @@ pub fn preview(destination: &Destination, event: &PreviewedEvent, now: Timestamp
         };
         conditions.ask(&asked).into_iter().next().flatten()
     });
-    let context = TemplateContext::new(
-        event.document.clone(),
-        &TemplateInput {
-            event_id: &event.id.to_string(),
-            event_type: event.document.event_type().map(EventType::as_str),
-            received_at: &event.received_at.to_string(),
-            account_id: destination.account_id.as_str(),
-            destination_id: destination.id.as_str(),
-            delivery_id: NO_DELIVERY,
-            attempt: 1,
-        },
-    );
+    let (received_at, delivery) = (event.received_at, NO_DELIVERY);
+    let attempt = ShapedAttempt { event: event.id, received_at, delivery, number: 1 };
+    let context = shaping::context(destination, &event.document, &attempt);
     let request = request(destination, event, &context, now, max_bytes);
     let inexact = context.inexact_number().map(|path| {
         let raw = path.replacen("data", "raw", 1);

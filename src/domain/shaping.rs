@@ -1,7 +1,11 @@
 //! What templates of a destination make of an event for one request.
 
-use super::destination::{DestinationFields, HttpMethod};
-use super::template::{TemplateContext, TemplateFailure, check_json};
+use super::destination::{Destination, DestinationFields, HttpMethod};
+use super::document::Document;
+use super::event_type::EventType;
+use super::ids::EventId;
+use super::template::{TemplateContext, TemplateFailure, TemplateInput, check_json};
+use super::time::Timestamp;
 
 /// Longest value of a made header, in bytes. Many receivers refuse longer ones.
 const MAX_MADE_HEADER_BYTES: usize = 8 * 1024;
@@ -13,6 +17,35 @@ pub struct Made {
     pub body: Option<Vec<u8>>,
     /// Name and value of each made header, in order. May hold secrets.
     pub headers: Vec<(String, String)>,
+}
+
+/// What templates see besides the document and the destination.
+#[derive(Clone, Copy)]
+pub struct ShapedAttempt<'a> {
+    /// The event.
+    pub event: EventId,
+    /// When the event was received.
+    pub received_at: Timestamp,
+    /// Id of the delivery.
+    pub delivery: &'a str,
+    /// Number of the attempt, from 1.
+    pub number: u32,
+}
+
+/// What all templates of one attempt see.
+pub fn context(destination: &Destination, document: &Document, attempt: &ShapedAttempt<'_>) -> TemplateContext {
+    TemplateContext::new(
+        document.clone(),
+        &TemplateInput {
+            event_id: &attempt.event.to_string(),
+            event_type: document.event_type().map(EventType::as_str),
+            received_at: &attempt.received_at.to_string(),
+            account_id: destination.account_id.as_str(),
+            destination_id: destination.id.as_str(),
+            delivery_id: attempt.delivery,
+            attempt: attempt.number,
+        },
+    )
 }
 
 /// Makes body and headers for a destination with these fields. Each has at most `max_bytes`.

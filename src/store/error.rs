@@ -10,6 +10,11 @@ pub fn disk_low() -> Error {
     Error::unavailable(Unavailable::DiskLow, "Disk space is below the reserve; send it again when there is room.")
 }
 
+/// The error where the memory budget has no place for a document.
+pub fn no_memory() -> Error {
+    Error::unavailable(Unavailable::NoMemory, "There is no memory for the document now; see --memory.")
+}
+
 /// Converts an error of SQLite to what the caller gets.
 pub fn sql(error: rusqlite::Error) -> Error {
     match error.sqlite_error_code() {

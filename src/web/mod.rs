@@ -4,6 +4,7 @@
 pub mod access;
 pub mod body;
 pub mod browser;
+pub mod engine;
 pub mod event_stream;
 pub mod limits;
 pub mod problem;

@@ -174,8 +174,7 @@ pub struct DestinationUpdate {
     #[oai(nullable, validator(min_length = 1, max_length = 32768))]
     pub body_template: Option<String>,
     /// Templates of headers that are made for each event. Names follow the rules of `headers`, and none is in both. At
-    /// most 20. A string sets a header, and `null` removes
-    /// one; `null` in place of the object removes all.
+    /// most 20. A string sets a header, and `null` removes one; `null` in place of the object removes all.
     #[oai(nullable)]
     pub header_templates: Option<PairChanges>,
 }
@@ -208,10 +207,7 @@ fn headers(value: Json) -> Result<Headers, FieldErrors> {
 }
 
 fn header_changes(value: Json) -> Result<Vec<(String, Option<String>)>, FieldErrors> {
-    let (changes, wrong) = fields::members(value, "headers", |name, value| match value {
-        Json::Null => Ok((name, None)),
-        value => Ok((name, Some(text(value)?))),
-    })?;
+    let (changes, wrong) = fields::member_changes(value, "headers")?;
     // Errors that do not depend on the destination's present headers are reported together with those of other fields.
     wrong.and(Headers::default().patched(changes.clone())).map(|_| changes)
 }
@@ -240,10 +236,7 @@ pub fn header_templates(value: Json) -> Result<HeaderTemplates, FieldErrors> {
 }
 
 fn header_template_changes(value: Json) -> Result<Vec<(String, Option<String>)>, FieldErrors> {
-    let (changes, wrong) = fields::members(value, "header_templates", |name, value| match value {
-        Json::Null => Ok((name, None)),
-        value => Ok((name, Some(text(value)?))),
-    })?;
+    let (changes, wrong) = fields::member_changes(value, "header_templates")?;
     // Errors that do not depend on the destination's present templates are reported together with those of other fields.
     wrong.and(HeaderTemplates::default().patched(changes.clone())).map(|_| changes)
 }

@@ -262,6 +262,20 @@ pub fn members<T>(
     Ok(collect(members.into_iter().map(|(key, value)| (format!("{name}.{key}"), read(key, value)))))
 }
 
+/// Names, and their new values; `None` removes a name.
+pub type MemberChanges = Vec<(String, Option<String>)>;
+
+/// Reads an object of a merge patch: a string sets a member, and `null` (`None`) removes it.
+///
+/// # Errors
+/// The value is not an object.
+pub fn member_changes(value: Json, name: &str) -> Result<(MemberChanges, FieldErrors), FieldErrors> {
+    members(value, name, |name, value| match value {
+        Json::Null => Ok((name, None)),
+        value => Ok((name, Some(text(value)?))),
+    })
+}
+
 fn collect<T>(items: impl Iterator<Item = (String, Result<T, FieldErrors>)>) -> (Vec<T>, FieldErrors) {
     let (mut values, mut faults) = (Vec::new(), Vec::new());
     for (path, read) in items {

@@ -6,7 +6,6 @@ use askama::Template;
 use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
-use tokio::sync::oneshot;
 
 use super::account::CHANGED;
 use super::attention::ENGINE_WITHIN;
@@ -30,6 +29,7 @@ use crate::domain::ids::DestinationId;
 use crate::domain::page::PageRequest;
 use crate::domain::secret::SigningSecret;
 use crate::store::DeliveryFilter;
+use crate::web::engine;
 
 /// Deliveries that the page shows.
 const NEWEST: u16 = 10;
@@ -279,9 +279,7 @@ impl DestinationPages {
 /// The rate limit of a destination and when it may send next, if it waits for that now.
 async fn paced(context: &DashboardContext, destination: &Destination) -> Option<(String, CountDown)> {
     let rate = destination.fields.rate_limit?;
-    let (reply, answer) = oneshot::channel();
-    context.engine.next_sends(vec![destination.key], Box::new(move |next| drop(reply.send(next))));
-    let next = tokio::time::timeout(ENGINE_WITHIN, answer).await.ok()?.ok()?;
+    let next = engine::next_sends(&*context.engine, std::slice::from_ref(destination), ENGINE_WITHIN).await;
     next.first().copied().flatten().map(|next| (rate.to_string(), CountDown(next)))
 }
 

@@ -6,12 +6,11 @@ use super::job::Job;
 use crate::domain::delivery::LoggedBody;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
-use crate::domain::event_type::EventType;
 use crate::domain::ids::EventId;
 use crate::domain::memory::{NoMemory, Reservation};
 use crate::domain::outgoing::OutgoingEvent;
-use crate::domain::shaping::{self, Made};
-use crate::domain::template::{TemplateContext, TemplateFailure, TemplateInput};
+use crate::domain::shaping::{self, Made, ShapedAttempt};
+use crate::domain::template::TemplateFailure;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 
@@ -67,8 +66,9 @@ pub fn for_delivery(
     }
     let facts = context.store.attempt_facts(job.delivery).map_err(NotShaped::Unreadable)?.ok_or(NotShaped::Gone)?;
     let delivery = job.delivery.to_string();
-    let input = Input { event: job.event, delivery: &delivery, received_at: facts.received_at, attempt: facts.attempt };
-    let made = make(destination, document, input, context.max_body).map_err(NotShaped::Failed)?;
+    let (received_at, number) = (facts.received_at, facts.attempt);
+    let attempt = ShapedAttempt { event: job.event, received_at, delivery: &delivery, number };
+    let made = make(destination, document, &attempt, context.max_body).map_err(NotShaped::Failed)?;
     let bytes = made.body.as_ref().map_or(0, Vec::len);
     let memory = context.memory.reserve(bytes).map_err(|NoMemory| NotShaped::NoMemory)?;
     Ok(Shaped { made, _memory: Some(memory) })
@@ -88,37 +88,17 @@ pub fn for_test(
     if destination.fields.templates.are_empty() {
         return Ok(Shaped::default());
     }
-    let input = Input { event, delivery: "dlv_test", received_at: now, attempt: 1 };
-    let made = make(destination, document, input, context.max_body)?;
+    let attempt = ShapedAttempt { event, received_at: now, delivery: "dlv_test", number: 1 };
+    let made = make(destination, document, &attempt, context.max_body)?;
     // A test is made by a person, one at a time, and needs no reservation.
     Ok(Shaped { made, _memory: None })
-}
-
-/// What templates see besides the document.
-struct Input<'a> {
-    event: EventId,
-    delivery: &'a str,
-    received_at: Timestamp,
-    attempt: u32,
 }
 
 fn make(
     destination: &Destination,
     document: &Document,
-    input: Input<'_>,
+    attempt: &ShapedAttempt<'_>,
     max_bytes: usize,
 ) -> Result<Made, TemplateFailure> {
-    let context = TemplateContext::new(
-        document.clone(),
-        &TemplateInput {
-            event_id: &input.event.to_string(),
-            event_type: document.event_type().map(EventType::as_str),
-            received_at: &input.received_at.to_string(),
-            account_id: destination.account_id.as_str(),
-            destination_id: destination.id.as_str(),
-            delivery_id: input.delivery,
-            attempt: input.attempt,
-        },
-    );
-    shaping::shape(&destination.fields, &context, max_bytes)
+    shaping::shape(&destination.fields, &shaping::context(destination, document, attempt), max_bytes)
 }

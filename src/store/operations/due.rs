@@ -11,8 +11,8 @@ use crate::domain::document::Document;
 use crate::domain::ids::{DeliveryId, DestinationKey, EventId};
 use crate::domain::memory::NoMemory;
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Result, Unavailable};
-use crate::store::error::sql;
+use crate::error::Result;
+use crate::store::error::{no_memory, sql};
 use crate::store::handle::Store;
 use crate::store::memory::documents::{Documents, Lookup};
 
@@ -23,10 +23,6 @@ const INLINE_PAYLOAD_BYTES: usize = 64 * 1024;
 /// not count.
 const INLINE_PAYLOADS_BYTES: usize = 2 * 1024 * 1024;
 const _: () = assert!(INLINE_PAYLOAD_BYTES <= INLINE_PAYLOADS_BYTES, "the largest one must fit into a read");
-
-fn no_memory() -> Error {
-    Error::unavailable(Unavailable::NoMemory, "There is no memory for the document now; see --memory.")
-}
 
 /// A delivery that is due.
 #[derive(Debug, Clone)]
@@ -235,7 +231,7 @@ impl Store {
     /// is no longer pending. Blocks until there is memory, if the document is not in memory yet.
     ///
     /// # Errors
-    /// Unavailable if the file cannot be read; [`Unavailable::NoMemory`] if there was no memory in time.
+    /// Unavailable if the file cannot be read; [`Unavailable::NoMemory`](crate::error::Unavailable::NoMemory) if there was no memory in time.
     pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
         let documents = &self.memory.documents;
         let looked = self.readers.read_for_engine(|connection| {

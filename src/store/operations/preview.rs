@@ -9,8 +9,8 @@ use super::{accounts, rows};
 use crate::domain::ids::{AccountId, EventId};
 use crate::domain::memory::NoMemory;
 use crate::domain::preview::PreviewedEvent;
-use crate::error::{Error, Result, Unavailable};
-use crate::store::error::sql;
+use crate::error::{Error, Result};
+use crate::store::error::{no_memory, sql};
 use crate::store::handle::Store;
 use crate::store::memory::documents::Documents;
 
@@ -70,10 +70,6 @@ impl Store {
             })
             .await
     }
-}
-
-fn no_memory() -> Error {
-    Error::unavailable(Unavailable::NoMemory, "There is no memory for the document now; see --memory.")
 }
 
 /// Reads an event from the columns `id, received_at, payload` and its type.
