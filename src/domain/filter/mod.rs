@@ -51,6 +51,11 @@ const MAX_NESTING: usize = 64;
 /// Most steps of a path. No document is nested deeper.
 const MAX_STEPS: usize = 128;
 
+/// How often a filter may read the whole of a value of the document: by `in` a path, by `|length`, by `is endingwith` and
+/// by comparing two paths. All else looks only at the beginning of a value. Each whole read of a list of 1 MiB takes some
+/// milliseconds, and nothing but this number bounds their sum.
+const MAX_WHOLE_READS: usize = 16;
+
 /// A filter that has been checked. Clones share it.
 #[derive(Clone)]
 pub struct Filter(Arc<Parsed>);

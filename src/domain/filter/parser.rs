@@ -4,7 +4,7 @@
 use super::lexer::{Lexer, Token};
 use super::paths::Path;
 use super::program::{Comparison, Condition, Container, Literal, Operand, Program, Reading};
-use super::{MAX_NESTING, Mistake};
+use super::{MAX_NESTING, MAX_WHOLE_READS, Mistake};
 
 mod hints;
 mod values;
@@ -13,7 +13,7 @@ mod values;
 pub(super) fn parse(source: &str) -> Result<Program, Mistake> {
     let mut lexer = Lexer::new(source);
     let (at, token) = lexer.next()?;
-    let mut parser = Parser { lexer, at, token, nesting: 0, paths: Vec::new() };
+    let mut parser = Parser { lexer, at, token, nesting: 0, whole_reads: 0, paths: Vec::new() };
     let whole = parser.any()?;
     if parser.token != Token::End {
         return Err(parser.unexpected());
@@ -28,6 +28,8 @@ struct Parser<'s> {
     at: usize,
     /// How many parentheses and `not` are around it.
     nesting: usize,
+    /// How many parts read the whole of a value.
+    whole_reads: usize,
     /// The paths so far.
     paths: Vec<Path>,
 }
@@ -134,6 +136,9 @@ impl<'s> Parser<'s> {
                     must_have_order(&left, at)?;
                     must_have_order(&right, right_at)?;
                 }
+                if left.is_of_document() && right.is_of_document() {
+                    self.count_whole_read(at)?;
+                }
                 Condition::Compare(left, comparison, right)
             }
         };
@@ -176,8 +181,22 @@ impl<'s> Parser<'s> {
         match self.filtered()?.into_operand()? {
             Operand::Literal(Literal::None | Literal::Bool(_) | Literal::Number(_))
             | Operand::Read(Reading { length: true, .. }) => Err(Mistake::new(at, hints::NOT_A_CONTAINER)),
-            operand => Ok(Container::Value(operand)),
+            operand => {
+                if operand.is_of_document() {
+                    self.count_whole_read(at)?;
+                }
+                Ok(Container::Value(operand))
+            }
         }
+    }
+
+    /// Counts a part, at `at`, that reads the whole of a value of the document.
+    fn count_whole_read(&mut self, at: usize) -> Result<(), Mistake> {
+        self.whole_reads += 1;
+        if self.whole_reads > MAX_WHOLE_READS {
+            return Err(Mistake::new(at, hints::too_many_whole_reads()));
+        }
+        Ok(())
     }
 
     /// A value with the filters and tests after it.
@@ -214,6 +233,9 @@ impl<'s> Parser<'s> {
         }
         match (operand, name) {
             (Operand::Read(reading @ Reading { length: false, .. }), "length") => {
+                if reading.is_of_document() {
+                    self.count_whole_read(at)?;
+                }
                 Ok(Operand::Read(Reading { length: true, ..reading }))
             }
             (Operand::Read(reading @ Reading { length: false, .. }), _) => {
@@ -233,7 +255,12 @@ impl<'s> Parser<'s> {
             "undefined" => (Condition::Defined(operand), false),
             "none" => (Condition::None(operand), true),
             "startingwith" => (Condition::StartingWith(operand, self.argument()?), true),
-            "endingwith" => (Condition::EndingWith(operand, self.argument()?), true),
+            "endingwith" => {
+                if operand.is_of_document() {
+                    self.count_whole_read(at)?;
+                }
+                (Condition::EndingWith(operand, self.argument()?), true)
+            }
             name => return Err(Mistake::new(at, hints::test(name))),
         };
         Ok(if positive == negated { Condition::Not(Box::new(condition)) } else { condition })

@@ -133,6 +133,11 @@ impl Container {
 }
 
 impl Operand {
+    /// Whether it is a value of the document, whose length only the document bounds. A length is no such value.
+    pub(super) fn is_of_document(&self) -> bool {
+        matches!(self, Self::Read(reading) if !reading.length && reading.is_of_document())
+    }
+
     fn value<'a>(&'a self, values: Values<'a>) -> Option<Value<'a>> {
         match self {
             Self::Literal(literal) => Some(literal.value()),
@@ -160,6 +165,10 @@ impl Literal {
 }
 
 impl Reading {
+    pub(super) fn is_of_document(&self) -> bool {
+        matches!(self.source, Source::Data(_))
+    }
+
     fn value<'a>(&self, values: Values<'a>) -> Option<Value<'a>> {
         let mut value = match self.source {
             Source::Data(path) => (*values.found.get(*values.nodes.get(path)?)?)?,

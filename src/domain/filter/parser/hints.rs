@@ -1,5 +1,6 @@
 //! What the parser says of mistakes: what is wrong, and what would be right.
 
+use super::super::MAX_WHOLE_READS;
 use super::super::lexer::{CANNOT_CALCULATE, NO_CHOICE, Token};
 
 /// All that a filter can read.
@@ -86,6 +87,14 @@ pub(super) fn unexpected(token: &Token<'_>) -> String {
             format!("{} cannot come here; an operator such as ==, in, `and`, `or` is missing before it", named(other))
         }
     }
+}
+
+/// The mistake of a filter that reads whole values too often.
+pub(super) fn too_many_whole_reads() -> String {
+    format!(
+        "a filter reads the whole of a value at most {MAX_WHOLE_READS} times (`in` a path, |length, `is endingwith`, two \
+         paths compared), and this is one more; where one value may be one of several, list them: data.x in ['a', 'b']"
+    )
 }
 
 /// Says why a token is no value. `is_called`: a parenthesis opens after it.

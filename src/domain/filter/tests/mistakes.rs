@@ -183,3 +183,22 @@ fn a_path_has_at_most_128_steps() {
     assert!(Filter::parse(&format!("data{}", ".x".repeat(128))).is_ok());
     assert_eq!(Filter::parse(&format!("data{}", ".x".repeat(129))).expect_err("129").column, 261);
 }
+
+#[test]
+fn a_filter_reads_whole_values_at_most_16_times() {
+    for (part, place) in [
+        ("'a' in data.x", 7),
+        ("data.x|length == 1", 7),
+        ("data.x is endingwith 'a'", 10),
+        ("data.x == data.y", 0),
+        ("data.x < data['x']", 0),
+    ] {
+        let times = |count: usize| vec![part; count].join(" or ");
+        assert!(Filter::parse(&times(16)).is_ok(), "{part}");
+        let error = Filter::parse(&times(17)).expect_err(part);
+        assert!(error.message.contains("at most 16 times"), "{error}");
+        assert_eq!(error.column as usize, times(16).len() + " or ".len() + place + 1, "{part}");
+    }
+    let beginnings = "data.x in ['a', 'b'] or data.x == 'a' or data.x is startingwith 'a' or 'a' in event.type or ";
+    assert!(Filter::parse(&(beginnings.repeat(40) + "true")).is_ok());
+}

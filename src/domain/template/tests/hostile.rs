@@ -1,5 +1,5 @@
 //! Nothing that a template does ends the process, whatever the document is. What is asserted are results and bounds;
-//! the example `cost` prints times and memory.
+//! times and memory are measured by `cargo bench --bench shaping`.
 
 use std::thread;
 
@@ -53,7 +53,7 @@ fn every_template_of_the_corpus_ends_beside_every_document() {
 #[test]
 fn every_template_of_the_corpus_ends_beside_a_document_of_a_mebibyte() {
     on_a_small_stack(|| {
-        // All of them beside all takes minutes in a debug build; the example `cost` does that.
+        // All of them beside all takes minutes in a debug build; the benchmark `shaping` does that.
         let contexts = contexts(MAX_BODY);
         for (place, source) in templates().iter().enumerate() {
             let place = place % contexts.len();
