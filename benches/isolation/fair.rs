@@ -95,6 +95,24 @@ pub fn rate(options: &Options, flags: &[&str]) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// Destinations whose templates do all the work that a template may do, and then fail, at each attempt.
+pub fn templates(options: &Options) -> Result<Outcome> {
+    const DESTINATIONS: usize = 100;
+    const EACH: usize = 12;
+    let mut stage = Stage::start(options, &[], "ok")?;
+    let account = stage.healthy_account()?;
+    let gate = stage.sinks.open("ok")?;
+    let endless = "{% for i in range(20000) %}{% for j in range(20000) %}x{% endfor %}{% endfor %}";
+    stage.server.settings = serde_json::from_value(serde_json::json!({ "body_template": endless }))?;
+    let others = stage.server.accounts(1, DESTINATIONS, |number| gate.url(number))?;
+    queue(stage.server.address, &others, EACH)?;
+    let tail = stage.measure(&account, options.length)?;
+    let requests = stage.sinks.count(gate)?.0;
+    let mut outcome = stage.outcome(tail);
+    outcome.facts.push(Fact { name: "requests of these", value: requests as f64, within: Some((0.0, 0.0)) });
+    Ok(outcome)
+}
+
 /// Events of another account that go to 1,000 destinations each.
 pub fn fan_out(options: &Options) -> Result<Outcome> {
     const DESTINATIONS: usize = 1_000;

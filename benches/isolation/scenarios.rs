@@ -164,6 +164,12 @@ pub const ALL: &[Scenario] = &[
         target: Target::Tail,
         play: |o| fair::rate(o, &["--workers", "64"]),
     },
+    Scenario {
+        name: "templates",
+        what: "100 whose templates fail, 12 each",
+        target: Target::Tail,
+        play: fair::templates,
+    },
     Scenario { name: "fan-out", what: "an event a second to 1,000", target: Target::Tail, play: fair::fan_out },
     Scenario { name: "replay", what: "a replay of 100,000", target: Target::Tail, play: fair::replay },
     Scenario {

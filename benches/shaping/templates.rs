@@ -28,8 +28,9 @@ const INPUT: TemplateInput<'static> = TemplateInput {
 pub fn measure(report: &mut Report) {
     let (mut parse_ms, mut render_ms, mut most_bytes) = (0.0f64, 0.0f64, 0);
     let (mut templates, mut over_twice) = (0, 0);
-    visit(|_| true, |step, cost| {
-        match step {
+    visit(
+        |_| true,
+        |step, cost| match step {
             Step::Parsed(_) => {
                 templates += 1;
                 parse_ms = parse_ms.max(cost.ms);
@@ -39,8 +40,8 @@ pub fn measure(report: &mut Report) {
                 most_bytes = most_bytes.max(cost.bytes);
                 over_twice += usize::from(cost.bytes > 2 * MAX_BODY);
             }
-        }
-    });
+        },
+    );
     report.take("templates of the corpus", f64::from(templates), "");
     report.at_most("  slowest to parse", parse_ms, "ms", MOST_MS);
     report.at_most("  slowest to render", render_ms, "ms", MOST_MS);
@@ -50,13 +51,16 @@ pub fn measure(report: &mut Report) {
 
 /// Prints a line for each template with `part` in it, and each document.
 pub fn show(part: &str) {
-    visit(|source| source.contains(part), |step, Cost { ms, bytes }| {
-        let kib = bytes / 1_024;
-        match step {
-            Step::Parsed(source) => println!("{ms:8.1} ms {kib:6} KiB  parsed: {}", beginning(source)),
-            Step::Rendered { document, result } => println!("{ms:8.1} ms {kib:6} KiB  {document:12} {result}"),
-        }
-    });
+    visit(
+        |source| source.contains(part),
+        |step, Cost { ms, bytes }| {
+            let kib = bytes / 1_024;
+            match step {
+                Step::Parsed(source) => println!("{ms:8.1} ms {kib:6} KiB  parsed: {}", beginning(source)),
+                Step::Rendered { document, result } => println!("{ms:8.1} ms {kib:6} KiB  {document:12} {result}"),
+            }
+        },
+    );
 }
 
 enum Step<'a> {

@@ -13,6 +13,7 @@ use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
+use crate::store::Checkpoints;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,6 +65,8 @@ pub struct Config {
     pub account_rate: Option<Rate>,
     /// Account that gets notices of this server as events.
     pub notify_account: Option<AccountId>,
+    /// Who copies the database's write-ahead log into the database.
+    pub checkpoints: Checkpoints,
     /// How long events are kept.
     pub retention: Duration,
     /// How log lines look.

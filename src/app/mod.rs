@@ -147,7 +147,12 @@ impl Running {
         let (outbox, inbox) = delivery::channel();
         let told = outbox.clone();
         let store = Store::open(
-            &StoreOptions { path: config.database.clone(), now: clock.now(), memory: memory.clone() },
+            &StoreOptions {
+                path: config.database.clone(),
+                checkpoints: config.checkpoints,
+                now: clock.now(),
+                memory: memory.clone(),
+            },
             Box::new(move |changes| told.changes(changes)),
         )?;
         let started = Self::start_on(store.clone(), config, style, bound, clock, memory, (outbox, inbox));

@@ -9,7 +9,8 @@ use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
 use super::values::{
-    account_id, boolean, count, file, listen, max_body, memory, network, origin, retention, schedule, timeout,
+    account_id, boolean, checkpoints, count, file, listen, max_body, memory, network, origin, retention, schedule,
+    timeout,
 };
 use crate::app::{Config, LogFormat};
 use crate::delivery::Trust;
@@ -19,6 +20,7 @@ use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::secret::AdminToken;
+use crate::store::Checkpoints;
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -107,6 +109,11 @@ pub struct Serve {
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_NOTIFY_ACCOUNT", value_name = "ACCOUNT_ID", value_parser = account_id)]
     notify_account: Option<AccountId>,
 
+    /// Who copies the database's write-ahead log into the database: own (this server), or external (a replicator such as
+    /// Litestream)
+    #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_CHECKPOINTS", default_value = "own", value_name = "WHO", value_parser = checkpoints)]
+    checkpoints: Checkpoints,
+
     /// Delete events, deliveries, attempts and statistics after this time. Events with a pending delivery are kept. Events
     /// with an Idempotency-Key, and statistics, are kept for at least 24 hours
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
@@ -182,6 +189,7 @@ impl Serve {
             request_timeout: self.request_timeout,
             account_rate: self.account_rate,
             notify_account: self.notify_account,
+            checkpoints: self.checkpoints,
             retention: self.retention,
             log_format: self.log_format,
             shutdown_grace: self.shutdown_grace,

@@ -11,6 +11,7 @@ use crate::domain::ids::AccountId;
 use crate::domain::origin::Origin;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::{duration, size};
+use crate::store::Checkpoints;
 
 /// Longest body that may be allowed.
 const MAX_BODY: u64 = 64 << 20;
@@ -51,6 +52,15 @@ pub fn count<const MAX: u16>(text: &str) -> Result<u16, String> {
 /// An item of a list; it may have blanks around it.
 pub fn origin(text: &str) -> Result<Origin, String> {
     Origin::parse(text.trim())
+}
+
+/// Who copies the write-ahead log into the database.
+pub fn checkpoints(text: &str) -> Result<Checkpoints, String> {
+    match text {
+        "own" => Ok(Checkpoints::Own),
+        "external" => Ok(Checkpoints::External),
+        _ => Err("write own, or external where a replicator such as Litestream copies the log".to_owned()),
+    }
 }
 
 /// The id of an account, which need not exist yet.

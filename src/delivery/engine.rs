@@ -107,7 +107,7 @@ mod tests {
     use crate::domain::retry::RetrySchedule;
     use crate::domain::secret::{SigningSecret, TokenDigest};
 
-    use crate::store::{Change, StoreOptions};
+    use crate::store::{Change, Checkpoints, StoreOptions};
 
     #[test]
     fn what_the_engine_was_never_told_of_goes_once_it_looks_afresh() {
@@ -115,7 +115,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::start();
         let now = clock.now();
-        let options = StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() };
+        let options = StoreOptions {
+            path: folder.path().join("a.db"),
+            checkpoints: Checkpoints::Own,
+            now,
+            memory: MemoryBudget::default(),
+        };
         // No change reaches the engine, as after a commit that failed.
         let store = Store::open(&options, Box::new(drop)).unwrap();
         let (handle, messages) = channel();

@@ -17,6 +17,7 @@ mod outcome;
 mod write_thread;
 
 pub use change::{Change, NewEvent, Observer};
+pub use file::checkpoints::Checkpoints;
 pub use file::companions::{sibling_path, write_whole};
 pub use file::schema::SCHEMA;
 pub use file::start::end as end_start;

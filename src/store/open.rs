@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::change::Observer;
 use super::commit::queue;
 use super::commit::writer::Writer;
+use super::file::checkpoints::Checkpoints;
 use super::file::readers::Readers;
 use super::file::{opening, wal};
 use super::handle::Store;
@@ -21,6 +22,8 @@ use crate::error::Result;
 pub struct StoreOptions {
     /// Path of the database file.
     pub path: PathBuf,
+    /// Who copies the WAL into the file.
+    pub checkpoints: Checkpoints,
     /// The engine clock at start. A due time further ahead than any schedule allows comes from a clock that was wrong,
     /// and is reset.
     pub now: Timestamp,
@@ -36,7 +39,7 @@ impl Store {
     /// Says in one line why the file cannot be used: another server holds the file, or it is foreign, damaged or not
     /// writable.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
-        let held = Arc::new(opening::hold(&options.path)?);
+        let held = Arc::new(opening::hold_with(&options.path, options.checkpoints)?);
         let (connection, marker) = opening::open(&held, options.now)?;
         wal::install_hook(&connection);
         outcomes::reset_future_times(&connection, options.now)?;

@@ -25,6 +25,7 @@ mod operator;
 mod order;
 mod power;
 mod process;
+mod replication;
 mod sinks;
 mod stops;
 mod trace;
@@ -53,6 +54,8 @@ const FAULTS: &[Fault] = faults![
     unread::clients_that_wait_and_read_nothing_and_long_documents_for_many,
     crowds::equal_requests_at_one_moment,
     stops::sigterm_at_random_moments,
+    replication::whoever_starts_first_and_is_killed_nothing_is_lost,
+    replication::a_restored_copy_lacks_no_more_than_the_last_moments,
     mixed::mixed_load_with_random_faults,
     operator::restores::each_backup_put_back_in_each_way_after_each_stop_is_served_or_refused_in_a_line_that_helps,
     operator::names::each_name_is_that_of_a_file_and_each_refusal_can_be_pasted,

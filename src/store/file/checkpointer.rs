@@ -62,6 +62,8 @@ pub enum Task {
 
 /// The write thread's end of the checkpoint thread.
 pub struct Checkpointer {
+    /// Whether another program checkpoints, so that this one begins none by itself.
+    external: bool,
     orders: Option<SyncSender<()>>,
     reports: Receiver<Result<c_int>>,
     under_way: bool,
@@ -104,6 +106,7 @@ impl Checkpointer {
             })
             .map_err(|error| Error::internal(format!("cannot start the checkpoint thread: {error}")))?;
         Ok(Self {
+            external: held.checkpoints().are_external(),
             orders: Some(orders),
             reports,
             under_way: false,
@@ -122,6 +125,9 @@ impl Checkpointer {
             (self.began_at, self.ended_at) = (0, 0);
         }
         self.pages = pages;
+        if self.external {
+            return Task::Nothing;
+        }
         if self.under_way {
             return if pages - self.began_at < MAX_PAGES { self.ended() } else { self.join() };
         }
@@ -133,6 +139,9 @@ impl Checkpointer {
 
     /// What to do when nothing is to be written.
     pub fn idle_task(&mut self) -> Task {
+        if self.external {
+            return Task::Nothing;
+        }
         if self.under_way {
             return self.ended();
         }

@@ -2,6 +2,7 @@
 //! Nothing here knows accounts or deliveries, except the migrations.
 
 pub mod checkpointer;
+pub mod checkpoints;
 pub mod companions;
 pub mod disk_space;
 pub mod error;

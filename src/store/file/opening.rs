@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+use super::checkpoints::Checkpoints;
 use super::error::{cannot_start, explain};
 pub use super::held::HeldFile;
 use super::identity::inspect;
@@ -32,12 +33,21 @@ fn warn_if_open_to_others(path: &Path) {
     }
 }
 
+/// [`hold_with`] for a file whose WAL no other program copies.
+///
+/// # Errors
+/// As there.
+#[cfg(test)]
+pub fn hold(database: &Path) -> Result<HeldFile> {
+    hold_with(database, Checkpoints::Own)
+}
+
 /// Locks the file, and inspects what is at its path before SQLite opens it. Nothing in the file is changed.
 ///
 /// # Errors
 /// Says in one line who holds the file, or why it cannot be used, and what to do.
-pub fn hold(database: &Path) -> Result<HeldFile> {
-    let held = HeldFile::take(database)?;
+pub fn hold_with(database: &Path, checkpoints: Checkpoints) -> Result<HeldFile> {
+    let held = HeldFile::take(database, checkpoints)?;
     match inspect::inspect(&held) {
         Ok(()) => Ok(held),
         Err(error) => {
@@ -78,8 +88,17 @@ pub fn open(held: &HeldFile, now: Timestamp) -> Result<(Connection, Marker)> {
 }
 
 /// Starts the WAL again, twice. The first new mark follows a mark that copies made after the last clean stop have too.
+/// A WAL that another program copies goes on instead, with one more mark.
 fn begin_log(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
     let sql = |error: rusqlite::Error| explain(held.path(), &error);
+    if held.checkpoints().are_external() {
+        // A new file, or one of an early version, has no mark yet: so far it is only in the WAL.
+        if !held.has_mark().map_err(|error| cannot_start(held.path(), error))? {
+            wal::checkpoint(connection)?;
+        }
+        connection.busy_handler(Some(start::wait)).map_err(sql)?;
+        return marker.commit(connection, held, true).map_err(|error| cannot_start(held.path(), error));
+    }
     let begin = |marker: &mut Marker| {
         wal::checkpoint_whole(connection, REPEATED_LOCK_TIMEOUT).map_err(sql)?;
         connection.busy_handler(Some(start::wait)).map_err(sql)?;

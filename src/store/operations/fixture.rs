@@ -16,6 +16,7 @@ use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
+use crate::store::file::checkpoints::Checkpoints;
 use crate::store::handle::Store;
 use crate::store::open::StoreOptions;
 
@@ -37,7 +38,12 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::EPOCH;
         let store = Store::open(
-            &StoreOptions { path: folder.path().join("a.db"), now, memory: MemoryBudget::default() },
+            &StoreOptions {
+                path: folder.path().join("a.db"),
+                checkpoints: Checkpoints::Own,
+                now,
+                memory: MemoryBudget::default(),
+            },
             Box::new(drop),
         )
         .unwrap();
@@ -64,7 +70,11 @@ impl Fixture {
         self.store.close().await;
         // Dropping the store releases the lock of the file.
         drop(self.store);
-        let store = Store::open(&StoreOptions { path, now, memory: MemoryBudget::default() }, Box::new(drop)).unwrap();
+        let store = Store::open(
+            &StoreOptions { path, checkpoints: Checkpoints::Own, now, memory: MemoryBudget::default() },
+            Box::new(drop),
+        )
+        .unwrap();
         Self { store, ..self }
     }
 

@@ -289,6 +289,10 @@ impl Thread {
     /// Gives the disk space of the WAL back. Free space is below the reserve and events are refused. The WAL keeps the
     /// length that it once had, and must not be what fills the disk.
     fn reclaim_wal(&mut self) {
+        // The WAL gets shorter only when it starts again.
+        if self.held.checkpoints().are_external() {
+            return;
+        }
         if self.held.lost().is_some() || self.reclaimed_at.is_some_and(|at| at.elapsed() < RECLAIM_INTERVAL) {
             return;
         }
@@ -306,6 +310,9 @@ impl Thread {
     /// Runs a checkpoint if the WAL has grown too long because reads overlap, and the read gate has made a moment
     /// without reads. Then the whole WAL is copied, and the next commit starts the WAL again.
     fn check_read_gate(&mut self) {
+        if self.held.checkpoints().are_external() {
+            return;
+        }
         if self.memory.read_gate.log_has(wal::pages().unsigned_abs(), Instant::now()) {
             let task = self.checkpointer.checkpoint_now();
             self.run_task(task);

@@ -42,6 +42,7 @@ mod tests {
     use crate::domain::secret::TokenDigest;
     use crate::domain::time::Timestamp;
     use crate::error::{Error, Unavailable};
+    use crate::store::file::checkpoints::Checkpoints;
     use crate::store::handle::Store;
     use crate::store::open::StoreOptions;
 
@@ -55,8 +56,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let told = Arc::new(Mutex::new(Vec::new()));
         let keeps = Arc::clone(&told);
-        let options =
-            StoreOptions { path: folder.path().join("a.db"), now: Timestamp::EPOCH, memory: MemoryBudget::default() };
+        let options = StoreOptions {
+            path: folder.path().join("a.db"),
+            checkpoints: Checkpoints::Own,
+            now: Timestamp::EPOCH,
+            memory: MemoryBudget::default(),
+        };
         let store = Store::open(&options, Box::new(move |changes| keeps.lock().unwrap().extend(changes))).unwrap();
         Fixture { folder, store, told }
     }

@@ -13,6 +13,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::checkpoints::Checkpoints;
 use super::companions::{owner_only, sibling_path};
 use super::error::cannot_start;
 use super::identity::header::{self, Header};
@@ -60,6 +61,8 @@ impl Lost {
 #[derive(Debug)]
 pub struct HeldFile {
     path: PathBuf,
+    /// Who copies the WAL into the file.
+    checkpoints: Checkpoints,
     /// Whether this process created the file.
     made: bool,
     pub(super) file: File,
@@ -92,7 +95,7 @@ impl HeldFile {
     ///
     /// # Errors
     /// Says in one line who holds the file, or why it cannot be used.
-    pub fn take(database: &Path) -> Result<Self> {
+    pub fn take(database: &Path, checkpoints: Checkpoints) -> Result<Self> {
         let failed = |error: std::io::Error| cannot_start(database, error);
         let (file, made) = match options().open(database) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -107,7 +110,7 @@ impl HeldFile {
         }
         let lock = lock(&file, &path)?;
         let (companions, state) = (OnceLock::new(), Mutex::default());
-        let held = Self { path, made, file, id: id(&meta), companions, state, _lock: lock };
+        let held = Self { path, checkpoints, made, file, id: id(&meta), companions, state, _lock: lock };
         // Between opening and locking, somebody may have put another file at the path.
         held.check().map_err(|error| cannot_start(database, error))?;
         Ok(held)
@@ -123,6 +126,11 @@ impl HeldFile {
     /// The canonical path: no link, and absolute. So SQLite never takes it for `:memory:` or for a `file:` URI.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Who copies the WAL into the file.
+    pub fn checkpoints(&self) -> Checkpoints {
+        self.checkpoints
     }
 
     /// The path of the write-ahead log.
@@ -176,6 +184,17 @@ impl HeldFile {
             .enumerate()
             .find_map(|(number, page)| Mark::of_page(page).map(|(mark, at)| (mark, (number * page_size + at) as u64)));
         Ok(found)
+    }
+
+    /// Whether the file itself has a mark, and not only its WAL.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn has_mark(&self) -> std::io::Result<bool> {
+        match self.header()? {
+            Some(header) => Ok(self.mark(header.page_size)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// The WAL and its index exist now.

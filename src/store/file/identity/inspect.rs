@@ -51,11 +51,21 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
     let mark = held.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
     // A copy that SQLite made while a server ran has that server's mark but another cookie, and needs no WAL.
     let needs_log = mark.is_some_and(|mark| mark.open && mark.cookie == header.cookie);
+    let external = held.checkpoints().are_external();
     match in_log {
         Some(log) if belongs(&header, mark, log) => Ok(()),
+        Some(log) if external && may_be_replicators(&header, mark, log) => Ok(()),
         Some(log) if log.marks.is_empty() && version >= MARKED_SINCE => Err(unmarked_log(held)),
         Some(_) => Err(foreign_log(held, needs_log)),
         // Somebody has taken care of an empty WAL: SQLite cuts it to length 0 once all of it is in the file.
+        None if needs_log && log.is_none() && external => {
+            tracing::warn!(
+                path = %path.display(),
+                "the database's last server did not stop cleanly, and its log is not here; with --checkpoints external, the \
+                 replicator has copied it into the database"
+            );
+            Ok(())
+        }
         None if needs_log && log.is_none() => Err(log_is_missing(held)),
         None => Ok(()),
     }
@@ -74,6 +84,17 @@ fn belongs(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
         (Some(_), None) => false,
     };
     by_mark && has_first_page(header, log)
+}
+
+/// Whether a WAL may belong to the file although another program began it. A replicator begins a WAL with transactions
+/// of its own, and this program's first mark comes after these, or the server ended before it came.
+fn may_be_replicators(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool {
+    let follows = match (mark, log.marks.first()) {
+        (Some(mark), Some(first)) => first.before == mark.own,
+        (_, None) => true,
+        (None, Some(_)) => false,
+    };
+    follows && has_first_page(header, log)
 }
 
 /// Whether the file's first page is one of those in the WAL, or may be the one before the WAL began.
