@@ -35,12 +35,13 @@ struct Litestream {
 
 impl Litestream {
     /// `None` if the machine has no Litestream.
-    fn find(folder: &Path, database: &Path) -> Option<Self> {
+    /// `more` are further lines of its configuration for the database.
+    fn find(folder: &Path, database: &Path, more: &str) -> Option<Self> {
         let program = PathBuf::from(std::env::var_os("LITESTREAM").unwrap_or_else(|| "litestream".into()));
         Command::new(&program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         let config = folder.join("litestream.yml");
         let text = format!(
-            "dbs:\n  - path: {}\n    replica:\n      type: file\n      path: {}\n      sync-interval: {}s\n",
+            "dbs:\n  - path: {}\n{more}    replica:\n      type: file\n      path: {}\n      sync-interval: {}s\n",
             database.display(),
             folder.join("replica").display(),
             INTERVAL.as_secs()
@@ -121,7 +122,9 @@ pub fn whoever_starts_first_and_is_killed_nothing_is_lost(report: &mut Report) {
     let mut random = fastrand::Rng::with_seed(seed());
     let receiver = Receiver::start();
     let setup = Setup::dev().flags(&["--checkpoints", "external"]);
-    let Some(mut litestream) = Litestream::find(setup.folder(), setup.database_path()) else {
+    // It moves the log as often as it can, so that many a log begins with its own transactions.
+    let often = "    min-checkpoint-page-count: 5\n    checkpoint-interval: 1s\n    monitor-interval: 50ms\n";
+    let Some(mut litestream) = Litestream::find(setup.folder(), setup.database_path(), often) else {
         return report.skip("there is no litestream");
     };
     let mut server = setup.start();
@@ -195,7 +198,7 @@ pub fn whoever_starts_first_and_is_killed_nothing_is_lost(report: &mut Report) {
 /// Full load, then both are killed at one moment, and the copy is served.
 pub fn a_restored_copy_lacks_no_more_than_the_last_moments(report: &mut Report) {
     let setup = Setup::dev().flags(&["--checkpoints", "external", "--retention", "1d"]);
-    let Some(mut litestream) = Litestream::find(setup.folder(), setup.database_path()) else {
+    let Some(mut litestream) = Litestream::find(setup.folder(), setup.database_path(), "") else {
         return report.skip("there is no litestream");
     };
     let mut server = setup.start();

@@ -13,7 +13,7 @@ use crate::store::file::identity::mark::Mark;
 use crate::store::file::wal::{SALT_OFFSET, Salt};
 
 /// Maximum number of marks, and of schema cookies, that are remembered. The oldest is forgotten first.
-const MAX_KNOWN: usize = 64;
+const MAX_KNOWN: usize = 512;
 
 /// The content may be read while one of its pages is being written. A second look after this time decides.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

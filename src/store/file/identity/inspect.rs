@@ -17,6 +17,9 @@ use crate::store::file::shell_word;
 /// The first bytes of a rollback journal.
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
+/// Most changes of the schema that a replicator makes in one WAL: Litestream makes two tables and an index.
+const REPLICATORS_CHANGES: u32 = 16;
+
 /// Refuses a file that must not be opened, also because of the WAL beside it.
 ///
 /// # Errors
@@ -52,6 +55,10 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
     // A copy that SQLite made while a server ran has that server's mark but another cookie, and needs no WAL.
     let needs_log = mark.is_some_and(|mark| mark.open && mark.cookie == header.cookie);
     let external = held.checkpoints().are_external();
+    if external && let Some(log) = in_log {
+        // The WAL goes on, so the replicator may copy any of its marks into the file.
+        log.marks.iter().for_each(|mark| held.expect(*mark));
+    }
     match in_log {
         Some(log) if belongs(&header, mark, log) => Ok(()),
         Some(log) if external && may_be_replicators(&header, mark, log) => Ok(()),
@@ -94,7 +101,12 @@ fn may_be_replicators(header: &Header, mark: Option<Mark>, log: &RawLog) -> bool
         (_, None) => true,
         (None, Some(_)) => false,
     };
-    follows && has_first_page(header, log)
+    let as_long = log.sizes_before.iter().all(|pages| *pages == header.pages);
+    // The first page before the WAL began, but for tables that the replicator has made in the WAL.
+    let is_before = |first: &Header| {
+        first.cookie.wrapping_sub(header.cookie) <= REPLICATORS_CHANGES && header.changes <= first.changes
+    };
+    follows && (has_first_page(header, log) || (as_long && log.first_pages.first().is_none_or(is_before)))
 }
 
 /// Whether the file's first page is one of those in the WAL, or may be the one before the WAL began.

@@ -124,7 +124,11 @@ impl Marker {
         file.expect(self.last);
         file.write_mark(&self.last)?;
         let salt = wal::state(connection)?.salt;
-        file.carries(self.last, salt, self.carried != Some(salt));
+        let is_anew = match self.carried {
+            Some(before) => before != salt,
+            None => !file.checkpoints().are_external(),
+        };
+        file.carries(self.last, salt, is_anew);
         self.carried = Some(salt);
         Ok(())
     }
