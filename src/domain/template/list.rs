@@ -11,6 +11,7 @@ use minijinja::{Error, State};
 use super::failure::own_error;
 use super::json;
 use super::node::Node;
+use super::text;
 use super::work::{self, Stopped};
 
 /// Most items of a list that a template makes or hands to a filter.
@@ -23,7 +24,7 @@ const MAX_VALUES: usize = 100_000;
 const MAX_DEPTH: usize = 32;
 
 /// Longest text in bytes that an expression may give to a variable. A text that doubles with each step ends here.
-const MAX_TEXT_BYTES: usize = 256 * 1024;
+const MAX_HELD_TEXT: usize = 256 * 1024;
 
 /// How much a value holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -157,10 +158,28 @@ impl Object for Map {
 
 /// Writes a list or map where the engine makes a text of it. There it takes no error of ours.
 fn render(f: &mut fmt::Formatter<'_>, value: Value) -> fmt::Result {
-    if json::write(f, &value).is_err() {
+    let mut text = Limited { out: f, left: text::MAX_TEXT_BYTES };
+    if json::write(&mut text, &value).is_err() {
         work::stop(Stopped::Missing);
     }
     Ok(())
+}
+
+/// Takes a text up to a limit, and stops the rendering beyond it: one short text in many items makes a long one.
+struct Limited<'a, 'f> {
+    out: &'a mut fmt::Formatter<'f>,
+    /// Bytes that may still come.
+    left: usize,
+}
+
+impl fmt::Write for Limited<'_, '_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        match self.left.checked_sub(part.len()) {
+            Some(left) => self.left = left,
+            None => work::stop(Stopped::Spent),
+        }
+        self.out.write_str(part)
+    }
 }
 
 /// A value as it may be put into a list, a map or a namespace: what the engine makes lazily becomes a list, and what is
@@ -179,8 +198,8 @@ pub(super) fn held(state: &State, value: Value) -> Result<Value, Error> {
 }
 
 fn copied(state: &State, value: Value, depth: usize) -> Result<Value, Error> {
-    if value.as_str().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
-        return Err(own_error(format!("a variable would hold a text of more than {MAX_TEXT_BYTES} bytes")));
+    if value.as_str().is_some_and(|text| text.len() > MAX_HELD_TEXT) {
+        return Err(own_error(format!("a variable would hold a text of more than {MAX_HELD_TEXT} bytes")));
     }
     let Some(object) = value.as_object() else { return Ok(value) };
     if is_own(&value) {

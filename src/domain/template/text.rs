@@ -8,7 +8,7 @@ use super::failure::{own_error, refuse_missing};
 use super::json;
 
 /// Longest text in bytes that a filter makes.
-const MAX_TEXT_BYTES: usize = 1 << 20;
+pub(super) const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// A value as JSON, which prints as it is.
 pub(super) fn to_json(value: &Value) -> Result<Value, Error> {
