@@ -17,4 +17,5 @@ pub use engine::Engine;
 pub use metrics::{BUCKETS, EngineMetricsSnapshot};
 pub use options::EngineOptions;
 pub use scheduler::message::{EngineHandle, EngineReceiver, channel};
+pub use sending::client::{HttpClient, HttpRequest, HttpResponse};
 pub use sending::tls::trust::Trust;

@@ -14,7 +14,18 @@ impl AppToken {
         Self(format!("cl_{}", nanoid::nanoid!(40)))
     }
 
-    /// The text, for the one response that shows it.
+    /// Accepts a token that a user gives, to send it: 4 to 512 visible ASCII characters.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right. The sentence never contains the token.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if !(4..=512).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err("the token must have 4 to 512 visible ASCII characters, without spaces".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text, for the one response that shows it, and for the requests that send it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -51,6 +62,18 @@ impl SigningSecret {
     pub fn generate() -> Self {
         // nanoid uses the operating system's generator. 64 characters are 384 bits, hashed down to 256.
         Self(Sha256::digest(nanoid::nanoid!(64).as_bytes()).into())
+    }
+
+    /// Reads `whsec_…`.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right. The sentence never contains the secret.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bytes = text.trim().strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| {
+            "a signing secret is whsec_ and 44 characters of base64, as GET …/signing-secret shows it".to_owned()
+        })
     }
 
     /// The secret from the database.
@@ -145,6 +168,19 @@ mod tests {
     fn a_signing_secret_is_whsec_and_padded_base64_of_32_bytes() {
         let secret = SigningSecret::from_bytes([0; 32]);
         assert_eq!(secret.reveal(), format!("whsec_{}=", "A".repeat(43)));
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_without_being_repeated() {
+        let secret = SigningSecret::generate();
+        assert!(SigningSecret::parse(&secret.reveal()).unwrap() == secret);
+        for text in ["", "whsec_", "whsec_canary", &secret.reveal()[6..], &format!("whsec_{}", "A".repeat(44))] {
+            assert!(!SigningSecret::parse(text).unwrap_err().contains("canary"), "{text}");
+        }
+        for text in ["", "abc", "canary canary", "canary\u{e9}"] {
+            assert!(!AppToken::parse(text).unwrap_err().contains("canary"), "{text}");
+        }
+        assert_eq!(AppToken::parse("cl_0123").unwrap().reveal(), "cl_0123");
     }
 
     #[test]

@@ -234,7 +234,7 @@ fn is_local_exhaustion(error: &io::Error) -> bool {
 }
 
 /// The class of a failure, and a description for people. Neither contains a URL, a header or a body.
-fn classify(error: &ureq::Error) -> (ErrorClass, String) {
+pub(super) fn classify(error: &ureq::Error) -> (ErrorClass, String) {
     use io::ErrorKind;
     let class = match error {
         ureq::Error::Timeout(_) => return (ErrorClass::Timeout, "no answer within the time".to_owned()),

@@ -3,6 +3,7 @@
 
 pub mod attempt;
 pub mod buffers;
+pub mod client;
 pub mod connections;
 pub mod resolver;
 pub mod tls;
