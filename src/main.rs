@@ -23,6 +23,14 @@ fn main() -> ExitCode {
             Ok(link) => print(&format!("{link}\n")),
             Err(error) => ended(Err(error)),
         },
+        Ok(Command::Listen(config)) => ended(commands::listen(*config)),
+        Ok(Command::Send(config)) => commands::send(*config),
+        Ok(Command::Healthcheck(config)) => match commands::healthcheck(&config) {
+            Ok(line) => print(&format!("{line}\n")),
+            Err(error) => ended(Err(error)),
+        },
+        Ok(Command::Completions(script)) => print(&script),
+        Ok(Command::Man(folder)) => ended(commands::write_man_pages(&folder)),
         Err(Exit::Help(text)) => print(&text),
         Err(Exit::Usage(line)) => failed(&line, ExitCode::from(USAGE)),
     }

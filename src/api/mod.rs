@@ -20,4 +20,5 @@ mod tags;
 
 pub use context::ApiContext;
 pub use document::{json as document_json, yaml as document_yaml};
+pub use operations::send_event::PATH as PATH_OF_EVENTS;
 pub use routes::{Pages, routes};

@@ -41,7 +41,7 @@ pub use config::{Config, LogFormat};
 use greeting::Greeting;
 use logging::LogStyle;
 use login_file::LoginFile;
-use signals::StopSignals;
+pub use signals::StopSignals;
 
 /// Most threads of tokio's blocking pool, for database reads of the API and for poem. Delivery workers have a pool of
 /// their own.

@@ -1,16 +1,30 @@
 //! The command line: flags, their environment variables and defaults. Parsed once, at start.
 
+mod healthcheck;
+mod listen;
+mod manual;
+mod send;
 mod serve;
+mod server_url;
+mod terminal;
 mod values;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use self::healthcheck::run as healthcheck;
+use self::healthcheck::{Healthcheck, HealthcheckConfig};
+pub use self::listen::run as listen;
+use self::listen::{Listen, ListenConfig};
+use self::manual::{Completions, Man};
+pub use self::send::run as send;
+use self::send::{SendCommand, SendConfig};
 use self::serve::Serve;
 use crate::app::Config;
+use crate::error::Error;
 
 /// Receives JSON for an account and pushes it to every destination of that account, and loses none of it.
 #[derive(Debug, Parser)]
@@ -36,6 +50,16 @@ enum Commands {
         #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
         database: PathBuf,
     },
+    /// Receive on this machine, and print what destinations would get
+    Listen(Box<Listen>),
+    /// Send JSON documents to a server
+    Send(Box<SendCommand>),
+    /// Ask a server whether it is well
+    Healthcheck(Healthcheck),
+    /// Print a script that completes commands and flags in a shell
+    Completions(Completions),
+    /// Write man pages
+    Man(Man),
 }
 
 /// What is to be done.
@@ -49,6 +73,16 @@ pub enum Command {
     },
     /// Print a login link of the server on this database.
     LoginLink(PathBuf),
+    /// Receive and print.
+    Listen(Box<ListenConfig>),
+    /// Send documents.
+    Send(Box<SendConfig>),
+    /// Ask a server whether it is well.
+    Healthcheck(HealthcheckConfig),
+    /// Print this script, which completes commands in a shell.
+    Completions(String),
+    /// Write man pages to this folder.
+    Man(PathBuf),
 }
 
 /// Why nothing is to be done.
@@ -76,7 +110,24 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
         }
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
         Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
+        Commands::Listen(listen) => Ok(Command::Listen(Box::new(listen.config().map_err(Exit::Usage)?))),
+        Commands::Send(mut send) => {
+            let given = matches.subcommand_matches("send").map_or(Ok(()), |matches| send.choose_token(matches));
+            let config = given.and_then(|()| send.config()).map_err(Exit::Usage)?;
+            Ok(Command::Send(Box::new(config)))
+        }
+        Commands::Healthcheck(healthcheck) => Ok(Command::Healthcheck(healthcheck.config().map_err(Exit::Usage)?)),
+        Commands::Completions(completions) => Ok(Command::Completions(completions.script(Cli::command()))),
+        Commands::Man(man) => Ok(Command::Man(man.folder())),
     }
+}
+
+/// Writes man pages of all commands.
+///
+/// # Errors
+/// One line that says what cannot be written.
+pub fn write_man_pages(folder: &Path) -> Result<(), Error> {
+    manual::write_pages(Cli::command(), folder)
 }
 
 /// A variable that is empty is as if unset: that is how files of variables and Compose say that there is none.

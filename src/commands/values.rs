@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use poem::http::StatusCode;
 
 use crate::domain::destination::MAX_TIMEOUT;
 use crate::domain::ids::AccountId;
@@ -127,6 +128,19 @@ pub fn retention(text: &str) -> Result<Duration, String> {
     if retention.is_zero() { Err("must be more than 0".to_owned()) } else { Ok(retention) }
 }
 
+/// Status of an answer.
+pub fn status(text: &str) -> Result<StatusCode, String> {
+    let status = text.parse().ok().filter(|status| (200..=599).contains(status));
+    let status = status.and_then(|status: u16| StatusCode::from_u16(status).ok());
+    status.ok_or_else(|| "must be a status from 200 to 599".to_owned())
+}
+
+/// A part of all, from 0 to 1.
+pub fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "must be a number from 0 to 1, such as 0.2".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +161,18 @@ mod tests {
         assert_eq!((count::<8>("1"), count::<8>("8")), (Ok(1), Ok(8)));
         for text in ["0", "9", "-1", "1.5", "many", ""] {
             assert_eq!(count::<8>(text), Err("must be a whole number from 1 to 8".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_status_and_a_share_are_bounded() {
+        assert_eq!((status("200"), status("599")), (Ok(StatusCode::OK), Ok(StatusCode::from_u16(599).unwrap())));
+        for text in ["199", "600", "0", "ok", ""] {
+            assert!(status(text).is_err(), "{text}");
+        }
+        assert_eq!((share("0"), share("0.25"), share("1")), (Ok(0.0), Ok(0.25), Ok(1.0)));
+        for text in ["-0.1", "1.1", "20%", "NaN", "inf", ""] {
+            assert!(share(text).is_err(), "{text}");
         }
     }
 

@@ -1,0 +1,83 @@
+//! `data-pusher healthcheck`: asks a server whether it is well, for containers and scripts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use poem::http::{HeaderMap, Method};
+
+use super::server_url::ServerUrl;
+use super::terminal::harmless;
+use super::values::{file, timeout};
+use crate::delivery::{HttpClient, HttpRequest, Trust};
+use crate::error::{Error, Result};
+
+/// Most bytes of a response. Those of a server are far shorter.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
+
+/// Most characters of a response in the one line.
+const MAX_SHOWN: usize = 300;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 the server is well, 1 it is not or does not answer, 2 a wrong flag.")]
+pub struct Healthcheck {
+    /// URL of the server. /healthz is asked, unless the URL has a path of its own
+    #[arg(long, env = "DATA_PUSHER_URL", default_value = "http://127.0.0.1:8080", value_parser = ServerUrl::parse)]
+    url: ServerUrl,
+
+    /// Ask /readyz: whether events can be stored now, and not only whether the server runs
+    #[arg(long)]
+    ready: bool,
+
+    /// Longest time for the answer
+    #[arg(long, default_value = "5s", value_parser = timeout)]
+    timeout: Duration,
+
+    /// PEM file with further certificate authorities for https (repeatable)
+    #[arg(long, env = "DATA_PUSHER_CA_FILE", value_delimiter = ',', value_name = "PEM", value_parser = file)]
+    ca_file: Vec<PathBuf>,
+}
+
+/// What to ask.
+#[derive(Debug)]
+pub struct HealthcheckConfig {
+    url: ServerUrl,
+    path: &'static str,
+    timeout: Duration,
+    trust: Trust,
+}
+
+impl Healthcheck {
+    /// The settings.
+    ///
+    /// # Errors
+    /// One line that says which flags do not go together, or which file cannot be read.
+    pub fn config(self) -> Result<HealthcheckConfig, String> {
+        let path = match (self.url.path(), self.ready) {
+            ("", false) => "/healthz",
+            ("", true) => "/readyz",
+            (_, false) => "",
+            (path, true) => {
+                return Err(format!("--ready asks /readyz, and --url has the path {path}; drop one of them"));
+            }
+        };
+        Ok(HealthcheckConfig { url: self.url, path, timeout: self.timeout, trust: Trust::load(&self.ca_file)? })
+    }
+}
+
+/// Asks the server, and returns the line that says that it is well.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn run(config: &HealthcheckConfig) -> Result<String> {
+    let client = HttpClient::new(config.url.is_https(), &config.trust, 1, config.timeout);
+    let uri = config.url.join(config.path).map_err(Error::internal)?;
+    let asked = uri.to_string();
+    let request = HttpRequest { method: Method::GET, uri, headers: HeaderMap::new(), body: None };
+    let response = client
+        .send(&request, MAX_RESPONSE_BYTES)
+        .map_err(|why| Error::internal(format!("{asked} does not answer: {why}")))?;
+    let said: String = harmless(String::from_utf8_lossy(&response.body).trim()).chars().take(MAX_SHOWN).collect();
+    let line = format!("{asked} answers {}: {said}", response.status.as_u16());
+    if response.status.is_success() { Ok(line) } else { Err(Error::internal(line)) }
+}

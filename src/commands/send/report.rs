@@ -1,0 +1,309 @@
+//! What a run says: a line for each document that programs or people want one of, progress on a terminal, and the
+//! summary at the end.
+
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::documents::Place;
+use super::sender::{Fate, Receipt};
+use crate::commands::terminal::{harmless, is_rich};
+use crate::domain::duration;
+use crate::process::output;
+
+/// How often the bar's text is made.
+const REFRESH: Duration = Duration::from_millis(200);
+
+/// What standard output gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Nothing.
+    None,
+    /// The id of each event.
+    Ids,
+    /// The id of each event, and its deliveries.
+    Deliveries,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Counts of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Taken in this run.
+    pub taken: u64,
+    /// Known by their keys from before.
+    pub repeated: u64,
+    /// Refused.
+    pub refused: u64,
+    /// Read, but not sent.
+    pub not_sent: u64,
+}
+
+/// Everything that a run says.
+pub struct Report {
+    lines: Lines,
+    /// Documents are lines of a file, so lines are named.
+    by_line: bool,
+    bar: Option<ProgressBar>,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    counts: Counts,
+    refreshed: Option<Instant>,
+    /// Nobody reads standard output any more, or it cannot be written.
+    mute: bool,
+    failure: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    line: u64,
+    event_id: Option<&'a str>,
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<&'a [Value]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'a [Value]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+impl Report {
+    /// A report. `length` of the input in bytes, where that is known.
+    pub fn new(lines: Lines, by_line: bool, length: Option<u64>) -> Self {
+        let bar = (by_line && is_rich(&io::stderr())).then(|| {
+            let template = match length {
+                Some(_) => "{bar:30} {percent:>3} % {msg}, {eta} left",
+                None => "{spinner} {msg}",
+            };
+            let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(REFRESH);
+            bar
+        });
+        Self { lines, by_line, bar, began: Instant::now(), state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says a line to people, beside the bar.
+    pub fn say(&self, line: &str) {
+        let write = || output::log_line(format!("{line}\n").as_bytes());
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// What became of a document.
+    pub fn settle(&self, place: Place, fate: &Fate) {
+        let mut state = self.state();
+        match fate {
+            Fate::Taken { receipt, .. } if receipt.duplicate => state.counts.repeated += 1,
+            Fate::Taken { .. } => state.counts.taken += 1,
+            Fate::Refused { .. } | Fate::TooLong => state.counts.refused += 1,
+            Fate::NotSent => state.counts.not_sent += 1,
+        }
+        let line = if state.mute { String::new() } else { self.line(place, fate) };
+        if !line.is_empty()
+            && let Err(error) = write(&line)
+        {
+            // The documents matter more than who reads about them, so the run goes on.
+            state.mute = true;
+            if error.kind() != ErrorKind::BrokenPipe {
+                state.failure = Some(format!("cannot write to standard output: {error}"));
+            }
+        }
+        self.refresh(&mut state, place);
+        drop(state);
+        match fate {
+            Fate::Refused { why, .. } => self.say(&format!("{} refused: {why}", self.name(place))),
+            Fate::TooLong => {
+                self.say(&format!("{} refused: it is longer than any server takes, 64 MiB", self.name(place)))
+            }
+            Fate::Taken { .. } | Fate::NotSent => {}
+        }
+    }
+
+    fn name(&self, place: Place) -> Cow<'static, str> {
+        if self.by_line { format!("line {}", place.line).into() } else { "the document was".into() }
+    }
+
+    fn refresh(&self, state: &mut State, place: Place) {
+        let Some(bar) = &self.bar else { return };
+        bar.inc(place.bytes);
+        if state.refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
+            return;
+        }
+        state.refreshed = Some(Instant::now());
+        let Counts { taken, repeated, refused, .. } = state.counts;
+        let sent = taken + repeated + refused;
+        #[expect(clippy::cast_precision_loss, reason = "shown with one figure or none behind the point")]
+        let rate = sent as f64 / self.began.elapsed().as_secs_f64().max(0.001);
+        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+        bar.set_message(format!("{sent} documents{refused}, {rate:.0}/s"));
+    }
+
+    fn line(&self, place: Place, fate: &Fate) -> String {
+        match (self.lines, fate) {
+            (Lines::None, _) | (_, Fate::NotSent) => String::new(),
+            (Lines::Json, fate) => json_line(place, fate),
+            (Lines::Ids, Fate::Taken { receipt, .. }) => format!("{}\n", harmless(&receipt.event_id)),
+            (Lines::Deliveries, Fate::Taken { receipt, .. }) => self.deliveries(place, receipt),
+            (Lines::Ids | Lines::Deliveries, Fate::Refused { .. } | Fate::TooLong) => String::new(),
+        }
+    }
+
+    /// The event, and below it a line for each destination.
+    fn deliveries(&self, place: Place, receipt: &Receipt) -> String {
+        let mut text = harmless(&receipt.event_id);
+        if self.by_line {
+            text.push_str(&format!("  line {}", place.line));
+        }
+        if receipt.deliveries.is_empty() {
+            text.push_str("  no destination gets it");
+        }
+        text.push('\n');
+        for delivery in &receipt.deliveries {
+            let field = |name: &str| delivery[name].as_str().map(harmless);
+            let mut parts = vec![field("destination_id").unwrap_or_default(), field("state").unwrap_or_default()];
+            parts.extend(delivery["status_code"].as_u64().map(|status| status.to_string()));
+            parts.extend(field("error"));
+            parts.extend(field("next_attempt_at").map(|at| format!("next attempt {at}")));
+            text.push_str(&format!("  {}\n", parts.join("  ")));
+        }
+        for skipped in &receipt.skipped {
+            let field = |name: &str| skipped[name].as_str().map(harmless).unwrap_or_default();
+            text.push_str(&format!("  {}  skipped  {}\n", field("destination_id"), field("reason")));
+        }
+        text
+    }
+
+    /// Ends the progress, says the summary and what to do next. `is_whole` says whether all of the input was read and
+    /// tried. Returns the counts, and why standard output could not be written.
+    pub fn finish(&self, is_whole: bool) -> (Counts, Option<String>) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let state = self.state();
+        let (counts, failure) = (state.counts, state.failure.clone());
+        drop(state);
+        let Counts { taken, repeated, refused, .. } = counts;
+        let took = Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let took = if took < Duration::from_secs(10) {
+            duration::format(took)
+        } else {
+            duration::format(Duration::from_secs(took.as_secs()))
+        };
+        let rest = if is_whole { "" } else { "; the rest was not sent" };
+        self.say(&format!("{taken} taken, {repeated} repeated, {refused} refused in {took}{rest}"));
+        if repeated > 0 {
+            self.say("repeated: the server had them already, and does not send them again (--again does)");
+        }
+        if !is_whole {
+            self.say("run the same command again to send the rest; nothing is taken twice within 24 hours");
+        } else if refused > 0 && self.by_line {
+            self.say(
+                "to send the refused lines, correct them in a file of their own; a changed file is new, and all of it \
+                 would be taken again (see --key)",
+            );
+        }
+        (counts, failure)
+    }
+}
+
+fn write(line: &str) -> io::Result<()> {
+    let mut stream = io::stdout().lock();
+    stream.write_all(line.as_bytes())?;
+    stream.flush()
+}
+
+fn json_line(place: Place, fate: &Fate) -> String {
+    let empty = JsonLine {
+        line: place.line,
+        event_id: None,
+        status: None,
+        duplicate: None,
+        deliveries: None,
+        skipped: None,
+        code: None,
+        detail: None,
+    };
+    let line = match fate {
+        Fate::Taken { status, receipt } => JsonLine {
+            event_id: Some(&receipt.event_id),
+            status: Some(*status),
+            duplicate: Some(receipt.duplicate),
+            deliveries: Some(&receipt.deliveries),
+            skipped: Some(&receipt.skipped),
+            ..empty
+        },
+        Fate::Refused { status, code, why } => {
+            JsonLine { status: Some(*status), code: Some(code), detail: Some(why), ..empty }
+        }
+        Fate::TooLong => JsonLine { code: Some("too_long"), detail: Some("longer than 64 MiB"), ..empty },
+        Fate::NotSent => empty,
+    };
+    serde_json::to_string(&line).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const PLACE: Place = Place { line: 7, bytes: 3 };
+
+    fn taken() -> Fate {
+        let deliveries = vec![
+            json!({"destination_id": "dst_1", "state": "succeeded", "status_code": 200, "error": null}),
+            json!({"destination_id": "dst_2", "state": "pending", "error": "connect", "next_attempt_at": "2026-01-01"}),
+        ];
+        let skipped = vec![json!({"destination_id": "dst_3", "reason": "filter"})];
+        let receipt = Receipt { event_id: "evt_1".to_owned(), duplicate: false, deliveries, skipped };
+        Fate::Taken { status: 202, receipt }
+    }
+
+    #[test]
+    fn people_see_what_became_of_each_delivery() {
+        let text = Report::new(Lines::Deliveries, true, None).line(PLACE, &taken());
+        let lines = [
+            "evt_1  line 7",
+            "  dst_1  succeeded  200",
+            "  dst_2  pending  connect  next attempt 2026-01-01",
+            "  dst_3  skipped  filter",
+            "",
+        ];
+        assert_eq!(text, lines.join("\n"));
+        assert_eq!(Report::new(Lines::Ids, false, None).line(PLACE, &taken()), "evt_1\n");
+        assert_eq!(Report::new(Lines::None, true, None).line(PLACE, &taken()), "");
+    }
+
+    #[test]
+    fn programs_get_a_line_for_each_document_that_was_sent() {
+        let report = Report::new(Lines::Json, true, None);
+        let line = |fate: &Fate| serde_json::from_str::<Value>(&report.line(PLACE, fate)).unwrap();
+        let found = line(&taken());
+        assert_eq!((&found["line"], &found["event_id"], &found["status"]), (&json!(7), &json!("evt_1"), &json!(202)));
+        let refused = Fate::Refused { status: 400, code: "malformed_json".to_owned(), why: "x".to_owned() };
+        let expected = json!({"line": 7, "event_id": null, "status": 400, "code": "malformed_json", "detail": "x"});
+        assert_eq!(line(&refused), expected);
+        assert_eq!(report.line(PLACE, &Fate::NotSent), "");
+    }
+}
