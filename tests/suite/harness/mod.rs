@@ -3,6 +3,7 @@
 pub mod client;
 pub mod order;
 pub mod played;
+pub mod program;
 pub mod receiver;
 pub mod room;
 pub mod server;
@@ -12,6 +13,7 @@ pub mod wire;
 use std::time::{Duration, Instant};
 
 pub use client::{Answer, Client};
+pub use program::Program;
 pub use receiver::{Behaviour, Gate, Receiver, Reply};
 pub use server::{Server, Setup};
 

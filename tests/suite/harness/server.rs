@@ -167,7 +167,8 @@ pub fn hears_of_hang_ups(command: &mut Command) {
     }
 }
 
-fn command(words: &[String]) -> Command {
+/// A command with open output and without this process's settings.
+pub fn command(words: &[String]) -> Command {
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
@@ -194,7 +195,7 @@ fn run(mut command: Command) -> Ended {
 }
 
 /// The exit status, if the process ends before the deadline.
-fn wait(child: &mut Child) -> Option<ExitStatus> {
+pub fn wait(child: &mut Child) -> Option<ExitStatus> {
     let end = Instant::now() + DEADLINE;
     while Instant::now() < end {
         if let Some(status) = child.try_wait().expect("it is a child") {
@@ -307,7 +308,7 @@ fn listening(line: &str) -> Option<SocketAddr> {
 }
 
 impl Log {
-    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+    pub fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
         let log = Arc::clone(self);
         log.lines.lock().unwrap().1 += 1;
         std::thread::spawn(move || {
@@ -329,7 +330,7 @@ impl Log {
     }
 
     /// All output, once the streams have ended.
-    fn to_end(&self) -> String {
+    pub fn to_end(&self) -> String {
         let all = self.lines.lock().unwrap();
         let (all, waited) = self.changed.wait_timeout_while(all, DEADLINE, |(_, open)| *open > 0).unwrap();
         assert!(!waited.timed_out(), "the output does not end");
@@ -338,7 +339,7 @@ impl Log {
 
     /// The result of `pick` on the first line for which it returns one. `None` if the streams end or the deadline
     /// passes before.
-    fn wait_for<T>(&self, pick: impl Fn(&str) -> Option<T>) -> Option<T> {
+    pub fn wait_for<T>(&self, pick: impl Fn(&str) -> Option<T>) -> Option<T> {
         let end = Instant::now() + DEADLINE;
         let mut all = self.lines.lock().unwrap();
         loop {

@@ -1,0 +1,68 @@
+//! `healthcheck`, `completions` and `man`.
+
+use crate::harness::server::run_binary;
+use crate::harness::{Behaviour, Receiver, Reply, Setup};
+
+#[test]
+fn a_healthcheck_is_one_line_and_its_code_tells_whether_the_server_is_well() {
+    let mut server = Setup::dev().start();
+    let url = format!("http://{}", server.address);
+    for (flags, path) in [(&[][..], "/healthz"), (&["--ready"], "/readyz")] {
+        let ended = run_binary(&[&["healthcheck", "--url", &url], flags].concat());
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:#?}");
+        assert!(ended.stdout.starts_with(&format!("{url}{path} answers 200: ")), "{ended:#?}");
+        assert_eq!(ended.stdout.lines().count(), 1);
+    }
+    let ended = run_binary(&["healthcheck", "--url", &format!("{url}/readyz")]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    server.terminate();
+    let ended = run_binary(&["healthcheck", "--url", &url]);
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.lines().count()), (Some(1), "", 1), "{ended:#?}");
+    assert!(ended.stderr.contains("/healthz does not answer: "), "{ended:#?}");
+}
+
+#[test]
+fn a_server_that_is_not_well_or_hangs_fails_the_healthcheck() {
+    let receiver = Receiver::start();
+    let problem = Reply::status(503).body("{\"code\":\"storage_full\"}");
+    receiver.on("/readyz", Behaviour::Answer(problem));
+    receiver.on("/healthz", Behaviour::Hang);
+    let ended = run_binary(&["healthcheck", "--ready", "--url", &receiver.url("/")]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(ended.stderr.contains("answers 503") && ended.stderr.contains("storage_full"), "{ended:#?}");
+    let ended = run_binary(&["healthcheck", "--timeout", "200ms", "--url", &receiver.url("")]);
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(1), 1), "{ended:#?}");
+    for flags in [&["--url", "localhost"][..], &["--timeout", "0s"], &["--ready", "--url", "http://a/readyz"]] {
+        let ended = run_binary(&[&["healthcheck"], flags].concat());
+        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
+    }
+}
+
+#[test]
+fn completions_are_for_each_shell_and_know_commands_and_flags() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = run_binary(&["completions", shell]);
+        assert_eq!(ended.code, Some(0), "{shell}");
+        for word in ["serve", "login-link", "forward-to", "token-file"] {
+            assert!(ended.stdout.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(run_binary(&["completions", "basic"]).code, Some(2));
+}
+
+#[test]
+fn there_is_a_man_page_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    let ended = run_binary(&["man", pages.to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(0), "", ""));
+    for name in ["", "-serve", "-openapi", "-login-link", "-listen", "-send", "-healthcheck", "-completions", "-man"] {
+        let page = std::fs::read_to_string(pages.join(format!("data-pusher{name}.1"))).unwrap();
+        assert!(page.contains(".SH NAME") && page.contains("data\\-pusher"), "{name}: {page}");
+    }
+    let serve = std::fs::read_to_string(pages.join("data-pusher-serve.1")).unwrap();
+    assert!(serve.contains("DATA_PUSHER_LISTEN"));
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let ended = run_binary(&["man", folder.path().join("file").to_str().unwrap()]);
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(1), 1), "{ended:#?}");
+}
