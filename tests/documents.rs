@@ -155,7 +155,7 @@ fn codes_are_found_however_a_call_is_written() {
 }
 
 /// The pages for people who use the program. Those for its authors are checked by reading.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/dashboard.md",
     "docs/sending.md",
@@ -165,6 +165,7 @@ const PAGES: [&str; 9] = [
     "docs/operating.md",
     "docs/troubleshooting.md",
     "docs/clients.md",
+    "docs/command-line.md",
 ];
 
 /// Maximum number of words in a sentence, and of a page's sentences on average.
