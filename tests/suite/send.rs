@@ -201,7 +201,7 @@ fn what_every_line_would_be_answered_ends_the_run_at_once() {
     other.on("/moved/server/incoming_data", Behaviour::Answer(Reply::status(308).header("location", "https://x/")));
     for (url, about) in [
         (format!("http://{}", server.address), "the token is refused (401 invalid_token"),
-        (format!("http://{}/nowhere", server.address), "404 not_found"),
+        (format!("http://{}/nowhere", server.address), "404 no_such_path"),
         (other.url("/html"), "not as Data Pusher does"),
         (other.url("/moved"), "redirected to https://x/"),
     ] {

@@ -2,13 +2,14 @@
 //! end. What a server's answer means belongs in `sender`.
 
 mod documents;
+mod input;
+mod json_line;
 mod keys;
 mod report;
 mod run;
 mod sender;
 
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Seek as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,11 +18,10 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
-use self::documents::{Documents, Item};
-use self::keys::Keys;
+use self::input::{Input, KeyChoice};
 use self::report::{Lines, Report};
-use self::run::{End, Pending, Run};
-use self::sender::{Fate, Sender};
+use self::run::{End, Run};
+use self::sender::Sender;
 use super::server_url::ServerUrl;
 use super::values::{count, file};
 use crate::api::PATH_OF_EVENTS;
@@ -113,7 +113,6 @@ pub struct SendCommand {
 pub struct SendConfig {
     input: Input,
     by_line: bool,
-    length: Option<u64>,
     lines: Lines,
     sender: Sender,
     event_type: Option<EventType>,
@@ -121,17 +120,6 @@ pub struct SendConfig {
     rate: Option<Rate>,
     workers: u16,
     give_up_after: Duration,
-}
-
-enum Input {
-    Standard,
-    File(File, PathBuf),
-}
-
-enum KeyChoice {
-    Content,
-    Name(String),
-    Fresh,
 }
 
 impl SendCommand {
@@ -168,17 +156,7 @@ impl SendCommand {
         let path = self.input.filter(|path| path.as_os_str() != "-");
         let extension = path.as_deref().and_then(Path::extension).map(|name| name.to_ascii_lowercase());
         let by_line = self.ndjson || extension.is_some_and(|name| name == "ndjson" || name == "jsonl");
-        let (mut input, mut length) = (Input::Standard, None);
-        if let Some(path) = path {
-            let cannot = |error: io::Error| format!("cannot read {}: {error}", path.display());
-            let file = File::open(&path).map_err(cannot)?;
-            let data = file.metadata().map_err(cannot)?;
-            if data.is_dir() {
-                return Err(format!("cannot read {}: it is a folder", path.display()));
-            }
-            length = data.is_file().then_some(data.len());
-            input = Input::File(file, path);
-        }
+        let input = path.map_or(Ok(Input::Standard), Input::open)?;
         let wait = Duration::from_secs(self.wait.unwrap_or_default().into());
         let trust = Trust::load(&self.ca_file)?;
         let client = HttpClient::new(self.url.is_https(), &trust, self.concurrency.into(), TIMEOUT + wait);
@@ -193,7 +171,6 @@ impl SendCommand {
         Ok(SendConfig {
             input,
             by_line,
-            length,
             lines,
             sender: Sender::new(client, uri, &token, self.event_type.as_ref(), self.wait)?,
             event_type: self.event_type,
@@ -217,16 +194,16 @@ fn token_in(path: &Path) -> Result<AppToken, String> {
 
 /// Sends everything. Failures are said on standard error; the exit code tells of them.
 pub fn run(config: SendConfig) -> ExitCode {
-    let SendConfig { input, by_line, length, lines, sender, event_type, keys, rate, workers, give_up_after } = config;
+    let SendConfig { input, by_line, lines, sender, event_type, keys, rate, workers, give_up_after } = config;
     let run = Arc::new(Run::new(workers.into(), rate, give_up_after));
-    let report = Arc::new(Report::new(lines, by_line, length));
-    if matches!(input, Input::Standard) && io::stdin().is_terminal() {
+    let report = Arc::new(Report::new(lines, by_line, input.length()));
+    if input.is_terminal() {
         report.say("reading from the terminal; Ctrl-D ends the input");
     }
     let started = start_to_listen_for_signals(&run, &report).and_then(|()| {
         let (run, report) = (Arc::clone(&run), Arc::clone(&report));
         // This thread may wait for an input that never ends, so nobody waits for it.
-        let reading = move || match read(input, by_line, keys, event_type, &run, &report) {
+        let reading = move || match input.read(by_line, keys, event_type.as_ref(), &run, &report) {
             Ok(()) => run.end_of_input(),
             Err(why) => run.end(End::Failed(why)),
         };
@@ -245,7 +222,7 @@ pub fn run(config: SendConfig) -> ExitCode {
         }
     });
     let end = run.ended();
-    let (counts, unwritten) = report.finish(end.is_none());
+    let (counts, unwritten) = report.finish(end.as_ref());
     let failures = match &end {
         Some(End::Failed(why)) => vec![why.clone()],
         _ => Vec::new(),
@@ -267,54 +244,6 @@ fn work(run: &Run, sender: &Sender, report: &Report) {
         report.settle(document.place, &fate);
         run.release(&document);
     }
-}
-
-/// Reads the input to its end, or to the run's.
-fn read(
-    input: Input,
-    by_line: bool,
-    keys: KeyChoice,
-    event_type: Option<EventType>,
-    run: &Run,
-    report: &Report,
-) -> Result<(), String> {
-    let name = match &input {
-        Input::Standard => "standard input".to_owned(),
-        Input::File(_, path) => path.display().to_string(),
-    };
-    let cannot = |error: io::Error| format!("cannot read {name}: {error}");
-    let (mut keys, input): (Keys, Box<dyn io::Read + Send>) = match (keys, input) {
-        (KeyChoice::Content, Input::File(mut file, _)) if file.metadata().is_ok_and(|data| data.is_file()) => {
-            let keys = Keys::of_file(&mut file).map_err(cannot)?;
-            file.rewind().map_err(cannot)?;
-            (keys, Box::new(file))
-        }
-        (keys, input) => {
-            let keys = match keys {
-                KeyChoice::Content => Keys::of_stream(),
-                KeyChoice::Name(name) => Keys::named(&name),
-                KeyChoice::Fresh => Keys::fresh(),
-            };
-            match input {
-                Input::File(file, _) => (keys, Box::new(file)),
-                Input::Standard => (keys, Box::new(io::stdin())),
-            }
-        }
-    };
-    keys = keys.with_event_type(event_type.map(|event_type| event_type.to_string()));
-    let mut documents = Documents::new(input, by_line);
-    while let Some(item) = documents.read_next().map_err(cannot)? {
-        match item {
-            Item::TooLong(place) => report.settle(place, &Fate::TooLong),
-            Item::Document(place, body) => {
-                let key = keys.make(place.line, &body);
-                if !run.put(Pending { place, body, key }) {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The first signal ends the run after the requests that have begun, the second one at once.

@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-use serde_json::Value;
 
 use super::documents::Place;
+use super::json_line::json_line;
+use super::run::End;
 use super::sender::{Fate, Receipt};
 use crate::commands::terminal::{harmless, is_rich};
 use crate::domain::duration;
@@ -62,23 +62,6 @@ struct State {
     /// Nobody reads standard output any more, or it cannot be written.
     mute: bool,
     failure: Option<String>,
-}
-
-#[derive(Serialize)]
-struct JsonLine<'a> {
-    line: u64,
-    event_id: Option<&'a str>,
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duplicate: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deliveries: Option<&'a [Value]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    skipped: Option<&'a [Value]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
 }
 
 impl Report {
@@ -194,9 +177,9 @@ impl Report {
         text
     }
 
-    /// Ends the progress, says the summary and what to do next. `is_whole` says whether all of the input was read and
-    /// tried. Returns the counts, and why standard output could not be written.
-    pub fn finish(&self, is_whole: bool) -> (Counts, Option<String>) {
+    /// Ends the progress, says the summary and what to do next. `end` says why not all of the input was read and tried.
+    /// Returns the counts, and why standard output could not be written.
+    pub fn finish(&self, end: Option<&End>) -> (Counts, Option<String>) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -210,14 +193,15 @@ impl Report {
         } else {
             duration::format(Duration::from_secs(took.as_secs()))
         };
-        let rest = if is_whole { "" } else { "; the rest was not sent" };
+        let rest = if end.is_none() { "" } else { "; the rest was not sent" };
         self.say(&format!("{taken} taken, {repeated} repeated, {refused} refused in {took}{rest}"));
         if repeated > 0 {
             self.say("repeated: the server had them already, and does not send them again (--again does)");
         }
-        if !is_whole {
+        // Where nothing was taken, the reason must be put right first.
+        if end.is_some() && (taken + repeated > 0 || end == Some(&End::Interrupted)) {
             self.say("run the same command again to send the rest; nothing is taken twice within 24 hours");
-        } else if refused > 0 && self.by_line {
+        } else if end.is_none() && refused > 0 && self.by_line {
             self.say(
                 "to send the refused lines, correct them in a file of their own; a changed file is new, and all of it \
                  would be taken again (see --key)",
@@ -231,35 +215,6 @@ fn write(line: &str) -> io::Result<()> {
     let mut stream = io::stdout().lock();
     stream.write_all(line.as_bytes())?;
     stream.flush()
-}
-
-fn json_line(place: Place, fate: &Fate) -> String {
-    let empty = JsonLine {
-        line: place.line,
-        event_id: None,
-        status: None,
-        duplicate: None,
-        deliveries: None,
-        skipped: None,
-        code: None,
-        detail: None,
-    };
-    let line = match fate {
-        Fate::Taken { status, receipt } => JsonLine {
-            event_id: Some(&receipt.event_id),
-            status: Some(*status),
-            duplicate: Some(receipt.duplicate),
-            deliveries: Some(&receipt.deliveries),
-            skipped: Some(&receipt.skipped),
-            ..empty
-        },
-        Fate::Refused { status, code, why } => {
-            JsonLine { status: Some(*status), code: Some(code), detail: Some(why), ..empty }
-        }
-        Fate::TooLong => JsonLine { code: Some("too_long"), detail: Some("longer than 64 MiB"), ..empty },
-        Fate::NotSent => empty,
-    };
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
 #[cfg(test)]
@@ -293,17 +248,5 @@ mod tests {
         assert_eq!(text, lines.join("\n"));
         assert_eq!(Report::new(Lines::Ids, false, None).line(PLACE, &taken()), "evt_1\n");
         assert_eq!(Report::new(Lines::None, true, None).line(PLACE, &taken()), "");
-    }
-
-    #[test]
-    fn programs_get_a_line_for_each_document_that_was_sent() {
-        let report = Report::new(Lines::Json, true, None);
-        let line = |fate: &Fate| serde_json::from_str::<Value>(&report.line(PLACE, fate)).unwrap();
-        let found = line(&taken());
-        assert_eq!((&found["line"], &found["event_id"], &found["status"]), (&json!(7), &json!("evt_1"), &json!(202)));
-        let refused = Fate::Refused { status: 400, code: "malformed_json".to_owned(), why: "x".to_owned() };
-        let expected = json!({"line": 7, "event_id": null, "status": 400, "code": "malformed_json", "detail": "x"});
-        assert_eq!(line(&refused), expected);
-        assert_eq!(report.line(PLACE, &Fate::NotSent), "");
     }
 }

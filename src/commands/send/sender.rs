@@ -133,7 +133,11 @@ impl Sender {
                     }
                     (None, why)
                 }
-                Meaning::Later { wait, why } => (wait, why),
+                Meaning::Later { wait, why } => {
+                    // Only a 429 says for sure that nothing was stored.
+                    unanswered |= response.status != StatusCode::TOO_MANY_REQUESTS;
+                    (wait, why)
+                }
             };
             self.trouble(run, again.0, &again.1, say);
         }
