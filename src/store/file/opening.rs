@@ -48,8 +48,14 @@ pub fn hold(database: &Path) -> Result<HeldFile> {
 /// Says in one line who holds the file, or why it cannot be used, and what to do.
 pub fn hold_with(database: &Path, checkpoints: Checkpoints) -> Result<HeldFile> {
     let held = HeldFile::take(database, checkpoints)?;
-    match inspect::inspect(&held) {
-        Ok(()) => Ok(held),
+    match inspect::inspect(held.raw(), checkpoints) {
+        Ok(log) => {
+            if checkpoints.are_external() {
+                // The WAL goes on, so the replicator may copy any of its marks into the file.
+                log.marks.iter().for_each(|mark| held.expect(*mark));
+            }
+            Ok(held)
+        }
         Err(error) => {
             held.refuse();
             Err(error)

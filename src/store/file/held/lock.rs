@@ -66,6 +66,29 @@ pub fn lock(_: &File, path: &Path) -> Result<Option<CompanionLock>> {
     CompanionLock::take(path_of_lock, owner_only(options().create(true)), path).map(Some)
 }
 
+/// Whether a server, or another program that needs the file for itself, has locked it. `file` only has to be open for
+/// reading.
+///
+/// # Errors
+/// Those of the file system.
+pub fn is_taken(file: &File, path: &Path) -> Result<bool> {
+    let is_locked = |file: &File| match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    };
+    let failed = |error: std::io::Error| cannot_start(path, error);
+    // On other systems than Linux, and by earlier versions, a companion file is locked.
+    if cfg!(target_os = "linux") && is_locked(file).map_err(failed)? {
+        return Ok(true);
+    }
+    match File::open(sibling_path(path, ".lock")) {
+        Ok(companion) => is_locked(&companion).map_err(failed),
+        // There is none, or it is another user's, and nothing is known of it.
+        Err(_) => Ok(false),
+    }
+}
+
 fn lock_one(file: &File, path: &Path) -> Result<()> {
     let end = Instant::now() + ENDS_WITHIN;
     loop {

@@ -9,22 +9,19 @@ pub mod lock;
 
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::checkpoints::Checkpoints;
 use super::companions::{owner_only, sibling_path};
 use super::error::cannot_start;
-use super::identity::header::{self, Header};
+use super::identity::header::Header;
 use super::identity::mark::Mark;
+use super::identity::raw_file::RawFile;
 use super::wal::Salt;
 use crate::error::{Error, Result, Unavailable};
 use lock::{CompanionLock, lock, options};
-
-/// Number of pages, from the beginning of the file, that are searched for the mark. In a file with incremental vacuum,
-/// as ours are, tables and indexes begin on the first pages.
-const MARK_WITHIN: usize = 64;
 
 type FileId = (u64, u64);
 
@@ -138,31 +135,9 @@ impl HeldFile {
         sibling_path(&self.path, "-wal")
     }
 
-    /// Length of the file, in bytes.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn length(&self) -> std::io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    /// The first `pages` pages of the file; less if the file is shorter.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn beginning(&self, pages: usize, page_size: usize) -> std::io::Result<Vec<u8>> {
-        let mut bytes = vec![0; pages * page_size];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match self.file.read_at(&mut bytes[filled..], filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
+    /// The file as it lies on disk.
+    pub fn raw(&self) -> RawFile<'_> {
+        RawFile { path: &self.path, file: &self.file }
     }
 
     /// The header of the file; `None` if that is not SQLite's.
@@ -170,7 +145,7 @@ impl HeldFile {
     /// # Errors
     /// Those of the file system.
     pub fn header(&self) -> std::io::Result<Option<Header>> {
-        Ok(Header::parse(&self.beginning(1, header::NEEDED)?))
+        self.raw().header()
     }
 
     /// The mark in the file itself, whatever the WAL says, and its offset.
@@ -178,12 +153,7 @@ impl HeldFile {
     /// # Errors
     /// Those of the file system.
     pub fn mark(&self, page_size: usize) -> std::io::Result<Option<(Mark, u64)>> {
-        let pages = self.beginning(MARK_WITHIN, page_size)?;
-        let found = pages
-            .chunks_exact(page_size)
-            .enumerate()
-            .find_map(|(number, page)| Mark::of_page(page).map(|(mark, at)| (mark, (number * page_size + at) as u64)));
-        Ok(found)
+        self.raw().mark(page_size)
     }
 
     /// Whether the file itself has a mark, and not only its WAL.
@@ -191,8 +161,8 @@ impl HeldFile {
     /// # Errors
     /// Those of the file system.
     pub fn has_mark(&self) -> std::io::Result<bool> {
-        match self.header()? {
-            Some(header) => Ok(self.mark(header.page_size)?.is_some()),
+        match self.raw().header()? {
+            Some(header) => Ok(self.raw().mark(header.page_size)?.is_some()),
             None => Ok(false),
         }
     }

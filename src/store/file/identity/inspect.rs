@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use super::header::Header;
 use super::mark::Mark;
+use super::raw_file::RawFile;
 use super::raw_wal::RawLog;
 use crate::error::{Error, Result};
+use crate::store::file::checkpoints::Checkpoints;
 use crate::store::file::companions::sibling_path;
 use crate::store::file::error::cannot_start;
-use crate::store::file::held::HeldFile;
 use crate::store::file::schema::{MARKED_SINCE, VERSION};
 use crate::store::file::shell_word;
 
@@ -20,21 +21,29 @@ const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// Most changes of the schema that a replicator makes in one WAL: Litestream makes two tables and an index.
 const REPLICATORS_CHANGES: u32 = 16;
 
-/// Refuses a file that must not be opened, also because of the WAL beside it.
+/// Refuses a file that must not be opened, also because of the WAL beside it. Returns what that WAL contains.
 ///
 /// # Errors
 /// Says in one line why, and what to do.
-pub fn inspect(held: &HeldFile) -> Result<()> {
-    let path = held.path();
+pub fn inspect(file: RawFile<'_>, checkpoints: Checkpoints) -> Result<RawLog> {
+    let log = read_log(file)?;
+    allow(file, checkpoints, log.as_ref())?;
+    Ok(log.unwrap_or_default())
+}
+
+fn read_log(file: RawFile<'_>) -> Result<Option<RawLog>> {
+    let path = file.log_path();
+    RawLog::read(&path).map_err(|error| cannot_start(file.path, format!("{}: {error}", shell_word::word(&path))))
+}
+
+fn allow(file: RawFile<'_>, checkpoints: Checkpoints, log: Option<&RawLog>) -> Result<()> {
+    let path = file.path;
     let failed = |error: std::io::Error| cannot_start(path, error);
-    let log_path = held.log_path();
-    let log = RawLog::read(&log_path)
-        .map_err(|error| cannot_start(path, format!("{}: {error}", shell_word::word(&log_path))))?;
-    let in_log = log.as_ref().filter(|log| log.commits > 0);
-    let Some(header) = held.header().map_err(failed)? else {
-        return match (held.length().map_err(failed)?, in_log) {
+    let in_log = log.filter(|log| log.commits > 0);
+    let Some(header) = file.header().map_err(failed)? else {
+        return match (file.length().map_err(failed)?, in_log) {
             (0, None) => Ok(()),
-            (0, Some(_)) => Err(empty_with_log(held)),
+            (0, Some(_)) => Err(empty_with_log(file)),
             _ => Err(cannot_start(path, "it is not a SQLite database")),
         };
     };
@@ -42,28 +51,23 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
     if !header.is_ours() {
         let is_new = header.application == 0 && !header.has_tables;
         let fits = is_new && (in_log.is_none() || last_page.is_some_and(Header::is_ours));
-        return if fits { Ok(()) } else { Err(foreign(held)) };
+        return if fits { Ok(()) } else { Err(foreign(file)) };
     }
     let version = i64::from(last_page.map_or(header.version, |last| last.version));
     if !(1..=VERSION).contains(&version) {
-        return Err(unknown_version(held, version));
+        return Err(unknown_version(file, version));
     }
-    if header.is_wal() && has_journal(held) {
-        return Err(foreign_journal(held));
+    if header.is_wal() && has_journal(file) {
+        return Err(foreign_journal(file));
     }
-    let mark = held.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
-    // A copy that SQLite made while a server ran has that server's mark but another cookie, and needs no WAL.
-    let needs_log = mark.is_some_and(|mark| mark.open && mark.cookie == header.cookie);
-    let external = held.checkpoints().are_external();
-    if external && let Some(log) = in_log {
-        // The WAL goes on, so the replicator may copy any of its marks into the file.
-        log.marks.iter().for_each(|mark| held.expect(*mark));
-    }
+    let mark = file.mark(header.page_size).map_err(failed)?.map(|(mark, _)| mark);
+    let needs_log = file.needs_log().map_err(failed)?;
+    let external = checkpoints.are_external();
     match in_log {
         Some(log) if belongs(&header, mark, log) => Ok(()),
         Some(log) if external && may_be_replicators(&header, mark, log) => Ok(()),
-        Some(log) if log.marks.is_empty() && version >= MARKED_SINCE => Err(unmarked_log(held)),
-        Some(_) => Err(foreign_log(held, needs_log)),
+        Some(log) if log.marks.is_empty() && version >= MARKED_SINCE => Err(unmarked_log(file)),
+        Some(_) => Err(foreign_log(file, needs_log)),
         // Somebody has taken care of an empty WAL: SQLite cuts it to length 0 once all of it is in the file.
         None if needs_log && log.is_none() && external => {
             tracing::warn!(
@@ -73,7 +77,7 @@ pub fn inspect(held: &HeldFile) -> Result<()> {
             );
             Ok(())
         }
-        None if needs_log && log.is_none() => Err(log_is_missing(held)),
+        None if needs_log && log.is_none() => Err(log_is_missing(file)),
         None => Ok(()),
     }
 }
@@ -126,9 +130,9 @@ fn has_first_page(header: &Header, log: &RawLog) -> bool {
 }
 
 /// Whether a transaction in a rollback journal waits to be undone. This program's files are not written in that way.
-fn has_journal(held: &HeldFile) -> bool {
+fn has_journal(file: RawFile<'_>) -> bool {
     let mut magic = [0; JOURNAL_MAGIC.len()];
-    let journal = std::fs::File::open(sibling_path(held.path(), "-journal"));
+    let journal = std::fs::File::open(sibling_path(file.path, "-journal"));
     journal.and_then(|mut journal| journal.read_exact(&mut magic)).is_ok() && magic == JOURNAL_MAGIC
 }
 
@@ -144,23 +148,23 @@ fn with_aside(path: PathBuf) -> (String, String) {
     (shell_word::word(&path), shell_word::word(&aside))
 }
 
-fn empty_with_log(held: &HeldFile) -> Error {
-    let (log, aside) = with_aside(held.log_path());
+fn empty_with_log(file: RawFile<'_>) -> Error {
+    let (log, aside) = with_aside(file.log_path());
     cannot_start(
-        held.path(),
+        file.path,
         format!(
             "it is missing or empty, but its log {log} holds data; put the database back, or begin anew: mv {log} {aside}"
         ),
     )
 }
 
-fn foreign_log(held: &HeldFile, needs_log: bool) -> Error {
-    let (log, aside) = with_aside(held.log_path());
+fn foreign_log(file: RawFile<'_>, needs_log: bool) -> Error {
+    let (log, aside) = with_aside(file.log_path());
     // A plain copy of a running server's file.
     let copied =
         if needs_log { format!(" && touch {log} (what its own log held is missing in it)") } else { String::new() };
     cannot_start(
-        held.path(),
+        file.path,
         format!(
             "the log {log} belongs to another file, such as the one that stood here before a backup was restored, and may hold \
              what that one lacks; to use it, put that file back; to use this file without: mv {log} {aside}{copied}"
@@ -168,11 +172,11 @@ fn foreign_log(held: &HeldFile, needs_log: bool) -> Error {
     )
 }
 
-fn unmarked_log(held: &HeldFile) -> Error {
-    let path = shell_word::word(held.path());
-    let (log, aside) = with_aside(held.log_path());
+fn unmarked_log(file: RawFile<'_>) -> Error {
+    let path = shell_word::word(file.path);
+    let (log, aside) = with_aside(file.log_path());
     cannot_start(
-        held.path(),
+        file.path,
         format!(
             "another program began the log {log} and did not end it; if it wrote to this very file, move the log into it: \
              sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'; if a backup was put here since: mv {log} {aside}"
@@ -180,10 +184,10 @@ fn unmarked_log(held: &HeldFile) -> Error {
     )
 }
 
-fn log_is_missing(held: &HeldFile) -> Error {
-    let log = shell_word::word(&held.log_path());
+fn log_is_missing(file: RawFile<'_>) -> Error {
+    let log = shell_word::word(&file.log_path());
     cannot_start(
-        held.path(),
+        file.path,
         format!(
             "its last server did not stop cleanly, and the log that may hold its last events is not at {log}; move the log there \
              (it has the name that the database had, and -wal); if there is none, or another program has moved it into this \
@@ -192,21 +196,21 @@ fn log_is_missing(held: &HeldFile) -> Error {
     )
 }
 
-fn foreign_journal(held: &HeldFile) -> Error {
-    let (journal, aside) = with_aside(sibling_path(held.path(), "-journal"));
+fn foreign_journal(file: RawFile<'_>) -> Error {
+    let (journal, aside) = with_aside(sibling_path(file.path, "-journal"));
     cannot_start(
-        held.path(),
+        file.path,
         format!("the journal {journal} beside it is another program's; move it away: mv {journal} {aside}"),
     )
 }
 
-fn foreign(held: &HeldFile) -> Error {
-    cannot_start(held.path(), "it is a SQLite file of another program; name a new file with --database")
+fn foreign(file: RawFile<'_>) -> Error {
+    cannot_start(file.path, "it is a SQLite file of another program; name a new file with --database")
 }
 
-fn unknown_version(held: &HeldFile, version: i64) -> Error {
+fn unknown_version(file: RawFile<'_>, version: i64) -> Error {
     cannot_start(
-        held.path(),
+        file.path,
         format!("its schema has version {version}, this program knows 1 to {VERSION}; use a newer data-pusher"),
     )
 }

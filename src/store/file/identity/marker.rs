@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::mark::{Mark, random};
 use crate::error::{Error, Result, Unavailable};
@@ -161,6 +161,27 @@ impl Marker {
     fn others_have_written(&self, connection: &Connection) -> bool {
         data_version(connection).is_ok_and(|version| version != self.data_version)
     }
+}
+
+/// Gives a copy of a file a mark and a schema cookie of its own. So no WAL of the original, or of another copy, is taken
+/// for the copy's own, and the copy needs no WAL.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn mark_copy(copy: &Connection) -> rusqlite::Result<()> {
+    let has_mark = "SELECT count(*) FROM sqlite_schema WHERE name = 'log_mark'";
+    if copy.query_row(has_mark, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(());
+    }
+    let bytes = copy.query_row("SELECT mark FROM log_mark", [], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+    // A damaged mark is left for the check.
+    let Some(of_original) = bytes.and_then(|bytes| Mark::parse(&bytes)) else { return Ok(()) };
+    let cookie = new_cookie();
+    let mark = Mark { before: of_original.own, own: random(), cookie, cookie_before: of_original.cookie, open: false };
+    copy.execute_batch("BEGIN IMMEDIATE")?;
+    copy.pragma_update(None, "schema_version", cookie)?;
+    copy.execute("UPDATE log_mark SET mark = ?1", [mark.bytes()])?;
+    copy.execute_batch("COMMIT")
 }
 
 /// Maximum number of tries in [`Marker::begin`]: another program may copy each mark into the file as soon as it is

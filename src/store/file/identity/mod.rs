@@ -4,4 +4,5 @@ pub mod header;
 pub mod inspect;
 pub mod mark;
 pub mod marker;
+pub mod raw_file;
 pub mod raw_wal;

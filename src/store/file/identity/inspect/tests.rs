@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::domain::time::Timestamp;
+use crate::store::file::held::HeldFile;
 use crate::store::file::opening::tests::{close, open_at};
 use crate::store::file::{migrations, opening, schema};
 
