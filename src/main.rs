@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use data_pusher::commands::{self, Command, Exit};
+use data_pusher::commands::{self, Command, Exit, Finished};
 use data_pusher::error::Error;
 use data_pusher::process::{memory, output};
 use data_pusher::{api, app};
@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         },
         Ok(Command::Completions(script)) => print(&script),
         Ok(Command::Man(folder)) => ended(commands::write_man_pages(&folder)),
+        Ok(Command::Backup(backup)) => finished(backup.run()),
+        Ok(Command::Restore(restore)) => finished(restore.run()),
+        Ok(Command::Check(check)) => finished(check.run()),
         Err(Exit::Help(text)) => print(&text),
         Err(Exit::Usage(line)) => failed(&line, ExitCode::from(USAGE)),
     }
@@ -40,6 +43,17 @@ fn print(text: &str) -> ExitCode {
     match output::print(text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&format!("cannot write to standard output: {error}"), ExitCode::FAILURE),
+    }
+}
+
+fn finished(result: Result<Finished, Error>) -> ExitCode {
+    match result {
+        Ok(Finished { data, notes, is_right }) => {
+            output::log_line(notes.as_bytes());
+            let printed = print(&data);
+            if is_right { printed } else { ExitCode::FAILURE }
+        }
+        Err(error) => ended(Err(error)),
     }
 }
 

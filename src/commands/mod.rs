@@ -1,8 +1,13 @@
 //! The command line: flags, their environment variables and defaults. Parsed once, at start.
 
+mod backup;
+mod check;
+mod finished;
 mod healthcheck;
 mod listen;
 mod manual;
+mod progress;
+mod restore;
 mod send;
 mod serve;
 mod server_url;
@@ -15,11 +20,15 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use self::backup::Backup;
+use self::check::Check;
+pub use self::finished::Finished;
 pub use self::healthcheck::run as healthcheck;
 use self::healthcheck::{Healthcheck, HealthcheckConfig};
 pub use self::listen::run as listen;
 use self::listen::{Listen, ListenConfig};
 use self::manual::{Completions, Man};
+use self::restore::Restore;
 pub use self::send::run as send;
 use self::send::{SendCommand, SendConfig};
 use self::serve::Serve;
@@ -60,6 +69,15 @@ enum Commands {
     Completions(Completions),
     /// Write man pages
     Man(Man),
+    /// Copy the database, also while its server runs; the copy is checked before it gets its name
+    #[command(after_help = backup::EXIT_CODES)]
+    Backup(Backup),
+    /// Put a backup in the place of the database, whose server must be stopped; what stood there is kept
+    #[command(after_help = restore::EXIT_CODES)]
+    Restore(Restore),
+    /// Check a database or a backup, also while its server runs; one line for each fault
+    #[command(after_help = check::EXIT_CODES)]
+    Check(Check),
 }
 
 /// What is to be done.
@@ -83,6 +101,12 @@ pub enum Command {
     Completions(String),
     /// Write man pages to this folder.
     Man(PathBuf),
+    /// Copy a database file.
+    Backup(Backup),
+    /// Put a copy in the place of a database file.
+    Restore(Restore),
+    /// Check a database file.
+    Check(Check),
 }
 
 /// Why nothing is to be done.
@@ -119,6 +143,9 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
         Commands::Healthcheck(healthcheck) => Ok(Command::Healthcheck(healthcheck.config().map_err(Exit::Usage)?)),
         Commands::Completions(completions) => Ok(Command::Completions(completions.script(Cli::command()))),
         Commands::Man(man) => Ok(Command::Man(man.folder())),
+        Commands::Backup(backup) => Ok(Command::Backup(backup)),
+        Commands::Restore(restore) => Ok(Command::Restore(restore)),
+        Commands::Check(check) => Ok(Command::Check(check)),
     }
 }
 

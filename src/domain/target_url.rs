@@ -48,6 +48,11 @@ impl TargetUrl {
         Self(text)
     }
 
+    /// Whether a stored text is still a URL that requests can go to. Rules that may have changed since are not applied.
+    pub fn is_readable(text: &str) -> bool {
+        Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    }
+
     /// The whole URL.
     pub fn as_str(&self) -> &str {
         &self.0

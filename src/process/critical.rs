@@ -41,3 +41,22 @@ pub fn panic_point(name: &str) {
 /// Does nothing in release builds.
 #[cfg(not(debug_assertions))]
 pub fn panic_point(_: &str) {}
+
+/// Ends the process as a kill does, or stops it until SIGCONT, where a test asks for that, only in debug builds. The
+/// test names the point in the variable `DATA_PUSHER_TEST_KILL` or `DATA_PUSHER_TEST_STOP`.
+#[cfg(debug_assertions)]
+pub fn kill_point(name: &str) {
+    let is_asked = |variable| std::env::var_os(variable).is_some_and(|asked| asked == name);
+    if is_asked("DATA_PUSHER_TEST_KILL") {
+        // SAFETY: the call only ends the process, and runs no destructor.
+        unsafe { libc::_exit(137) };
+    }
+    if is_asked("DATA_PUSHER_TEST_STOP") {
+        // SAFETY: the call only stops the process.
+        unsafe { libc::raise(libc::SIGSTOP) };
+    }
+}
+
+/// Does nothing in release builds.
+#[cfg(not(debug_assertions))]
+pub fn kill_point(_: &str) {}

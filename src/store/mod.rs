@@ -2,7 +2,7 @@
 //! commit, the pools of read-only connections, and the business steps. A function that changes something returns only
 //! after the fsync of its commit.
 //!
-//! Imports go down only: `open` → `write_thread` → `operations` → `handle` → `commit` → `memory` → `file` → {`change`,
+//! Imports go down only: {`open`, `upkeep`} → `write_thread` → `operations` → `handle` → `commit` → `memory` → `file` → {`change`,
 //! `outcome`, `error`}. This file only lists what other floors may use; no code belongs here.
 
 mod change;
@@ -14,6 +14,7 @@ mod memory;
 mod open;
 mod operations;
 mod outcome;
+pub mod upkeep;
 mod write_thread;
 
 pub use change::{Change, NewEvent, Observer};

@@ -41,6 +41,17 @@ pub fn is_low(path: &Path) -> bool {
     sizes(path).is_some_and(|(free, total)| FreeSpace::of(free, total) == FreeSpace::Low)
 }
 
+/// Whether free space on the file system of `path` is less than twice the reserve. What only helps the server must end
+/// there, so that the server can go on.
+pub fn is_near_reserve(path: &Path) -> bool {
+    sizes(path).is_some_and(|(free, total)| free <= 2 * RESERVE.min(total / 16))
+}
+
+/// Free bytes on the file system of `path`, if it says so.
+pub fn free(path: &Path) -> Option<u64> {
+    sizes(path).map(|(free, _)| free)
+}
+
 /// Measures the free space, at most once in [`TTL`].
 #[derive(Default)]
 pub struct Monitor {

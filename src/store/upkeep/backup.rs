@@ -1,0 +1,157 @@
+//! Makes a checked copy of a database file, whole at its place or not there at all.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::check::{self, Counts};
+use super::copy;
+use super::error::{cannot_copy, interrupted, not_whole};
+use super::partial::Partial;
+use super::progress::Progress;
+use super::source::Source;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::process::critical::kill_point;
+use crate::process::interrupt;
+use crate::store::file::companions::{move_to_new_name, sibling_path, sync_folder};
+use crate::store::file::held::lock;
+use crate::store::file::shell_word::word;
+
+/// Endings of files that belong to the database beside which they lie.
+const COMPANIONS: [&str; 6] = ["-wal", "-shm", "-journal", ".lock", ".login", ".admin-token"];
+
+/// What to copy, and where to.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// The database file. A server may use it.
+    pub database: PathBuf,
+    /// Place of the copy.
+    pub to: PathBuf,
+    /// Whether an existing file at that place is replaced.
+    pub replace: bool,
+}
+
+/// A copy that was made.
+#[derive(Debug)]
+pub struct Copied {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Version of its schema.
+    pub version: i64,
+    /// What it holds.
+    pub counts: Option<Counts>,
+}
+
+/// Copies a database file, whether a server uses it or not, and checks the copy. `now` goes into the name that the copy
+/// has until it is whole.
+///
+/// # Errors
+/// Says in one line what failed. Nothing is left at the place of the copy.
+pub fn back_up(options: &BackupOptions, now: Timestamp, progress: Progress<'_>) -> Result<Copied> {
+    let source = Source::find(&options.database)?;
+    if let Some(refusal) = source.refusal() {
+        return Err(refusal.clone());
+    }
+    let place = place(options, &source)?;
+    let partial = Partial::create(&place, "partial", now)?;
+    let mut copied = checked_copy(&source, &partial, now, progress)?;
+    kill_point("backup-checked");
+    let moved = partial.move_by(|from| match options.replace {
+        true => std::fs::rename(from, &place).and_then(|()| sync_folder(&place)),
+        false => move_to_new_name(from, &place),
+    });
+    moved.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => exists(&place),
+        _ => cannot_copy(&place, error),
+    })?;
+    copied.path = place;
+    Ok(copied)
+}
+
+/// Copies `source` into `partial` and checks the copy.
+///
+/// # Errors
+/// Says in one line what failed, or what is wrong with the copy.
+pub fn checked_copy(source: &Source, partial: &Partial, now: Timestamp, progress: Progress<'_>) -> Result<Copied> {
+    let version = copy::copy(source, partial, progress)?;
+    kill_point("copied");
+    let report = check::check(partial.path(), now, progress)?;
+    if let Some(first) = report.faults.first() {
+        return Err(not_whole(source.path(), &first.text, report.faults.len() + report.more_faults));
+    }
+    // A short file is copied and checked in one go.
+    if interrupt::is_asked() {
+        return Err(interrupted());
+    }
+    let meta = partial.file.metadata().map_err(|error| cannot_copy(partial.path(), error))?;
+    Ok(Copied { path: partial.path().to_owned(), bytes: meta.len(), version, counts: report.counts })
+}
+
+fn exists(place: &Path) -> crate::error::Error {
+    cannot_copy(place, "there is a file already; name another one, or replace it with --force")
+}
+
+/// Where the copy will stand, or why it must not stand there.
+fn place(options: &BackupOptions, source: &Source) -> Result<PathBuf> {
+    let to = &options.to;
+    let failed = |error: std::io::Error| cannot_copy(to, error);
+    let Some(name) = to.file_name() else {
+        return Err(cannot_copy(to, "this names no file"));
+    };
+    let place = match to.symlink_metadata() {
+        Ok(_) => {
+            // The target of a link is what is replaced.
+            let real = to.canonicalize().map_err(failed)?;
+            check_existing(&real, source, options.replace)?;
+            real
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            folder.canonicalize().map_err(|error| cannot_copy(to, format!("its folder: {error}")))?.join(name)
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if COMPANIONS.iter().any(|ending| sibling_path(source.path(), ending) == place) {
+        return Err(cannot_copy(&place, "this name belongs to the database"));
+    }
+    let has_content = |path: &PathBuf| path.metadata().is_ok_and(|meta| meta.len() > 0);
+    if let Some(log) =
+        ["-wal", "-journal"].map(|ending| sibling_path(&place, ending)).iter().find(|log| has_content(log))
+    {
+        let log = word(log);
+        return Err(cannot_copy(
+            &place,
+            format!("{log} would be taken for the copy's log; move it away, or name another file"),
+        ));
+    }
+    Ok(place)
+}
+
+fn check_existing(place: &Path, source: &Source, replace: bool) -> Result<()> {
+    let failed = |error: std::io::Error| cannot_copy(place, error);
+    let meta = place.metadata().map_err(failed)?;
+    let original = source.path().metadata().map_err(failed)?;
+    if meta.is_dir() {
+        return Err(cannot_copy(place, "it is a folder; name a file in it"));
+    }
+    if !meta.is_file() {
+        return Err(cannot_copy(place, "it is no ordinary file"));
+    }
+    if (meta.dev(), meta.ino()) == (original.dev(), original.ino()) {
+        return Err(cannot_copy(place, "it is the database itself"));
+    }
+    if !replace {
+        return Err(exists(place));
+    }
+    // What cannot be read is no server's file that this user could harm.
+    if let Ok(file) = File::open(place)
+        && lock::is_taken(&file, place)?
+    {
+        return Err(cannot_copy(place, "a data-pusher server is using it"));
+    }
+    Ok(())
+}
