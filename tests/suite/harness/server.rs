@@ -156,6 +156,55 @@ pub fn run_binary(arguments: &[&str]) -> Ended {
     run(command(&words))
 }
 
+/// Runs the binary like [`run_binary`], with these variables.
+#[track_caller]
+pub fn run_binary_with(variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let mut words = vec![env!("CARGO_BIN_EXE_data-pusher").to_owned()];
+    words.extend(arguments.iter().map(|word| (*word).to_owned()));
+    let mut command = command(&words);
+    command.envs(variables.iter().copied());
+    run(command)
+}
+
+/// A command of the binary that stopped itself where the test asked for it.
+pub struct Halted(Child);
+
+impl Halted {
+    /// Starts the binary and waits until it stops at `point`.
+    #[track_caller]
+    pub fn at(point: &str, arguments: &[&str]) -> Self {
+        let mut words = vec![env!("CARGO_BIN_EXE_data-pusher").to_owned()];
+        words.extend(arguments.iter().map(|word| (*word).to_owned()));
+        let mut command = command(&words);
+        let child = command.env("DATA_PUSHER_TEST_STOP", point).spawn().expect("the binary starts");
+        let id = i32::try_from(child.id()).expect("a process id");
+        let mut status = 0;
+        // SAFETY: `status` is one number that the call fills.
+        let waited = unsafe { libc::waitpid(id, &raw mut status, libc::WUNTRACED) };
+        assert!(waited == id && libc::WIFSTOPPED(status), "it did not stop at {point}: {status}");
+        Self(child)
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let id = i32::try_from(self.0.id()).expect("a process id");
+        // SAFETY: only sends a signal. The child was not waited for, so its process id is not used again.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0);
+    }
+
+    /// Lets the command go on to its end.
+    #[track_caller]
+    pub fn go_on(self) -> Ended {
+        self.signal(libc::SIGCONT);
+        ended(self.0)
+    }
+
+    /// Kills the command by SIGKILL.
+    pub fn kill(mut self) {
+        self.0.kill().expect("it can be killed");
+        self.0.wait().expect("it is a child");
+    }
+}
+
 /// Lets a child be ended by SIGHUP, also where the tests run under `nohup`, whose children would ignore the signal.
 pub fn hears_of_hang_ups(command: &mut Command) {
     // SAFETY: between fork and exec only one system call is made, with plain numbers.
@@ -182,7 +231,11 @@ pub fn command(words: &[String]) -> Command {
 
 #[track_caller]
 fn run(mut command: Command) -> Ended {
-    let mut child = command.spawn().expect("the binary starts");
+    ended(command.spawn().expect("the binary starts"))
+}
+
+#[track_caller]
+fn ended(mut child: Child) -> Ended {
     let (out, err) = (Arc::new(Log::default()), Arc::new(Log::default()));
     out.follow(child.stdout.take().expect("stdout"));
     err.follow(child.stderr.take().expect("stderr"));

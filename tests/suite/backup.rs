@@ -1,0 +1,365 @@
+//! `data-pusher backup`: the copy is whole, whatever happens meanwhile, and the server never notices.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use crate::harness::client::NewAccount;
+use crate::harness::server::{Ended, Halted, run_binary};
+use crate::harness::{Receiver, Server, Setup, wait_until};
+
+struct Case {
+    server: Server,
+    account: NewAccount,
+    _receiver: Receiver,
+}
+
+impl Case {
+    fn new() -> Self {
+        let (server, receiver) = (Setup::dev().start(), Receiver::start());
+        let client = server.client();
+        let account = client.create_account("ada");
+        client.create_destination(&account, &receiver.url("/in"), "POST", json!({}));
+        Self { server, account, _receiver: receiver }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.server.setup().folder().join(name)
+    }
+
+    fn database(&self) -> String {
+        self.server.setup().database_path().display().to_string()
+    }
+
+    /// The arguments of a backup to `name` in the test's folder.
+    fn arguments(&self, name: &str) -> [String; 4] {
+        ["backup".to_owned(), "--database".to_owned(), self.database(), self.path(name).display().to_string()]
+    }
+
+    #[track_caller]
+    fn back_up(&self, name: &str, flags: &[&str]) -> Ended {
+        let arguments = self.arguments(name);
+        run_binary(&arguments.iter().map(String::as_str).chain(flags.iter().copied()).collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn halted(&self, name: &str) -> Halted {
+        Halted::at("copying", &self.arguments(name).each_ref().map(String::as_str))
+    }
+
+    /// Pushes events with these numbers. All must be accepted.
+    #[track_caller]
+    fn push(&self, numbers: std::ops::Range<u64>) {
+        let client = self.server.client();
+        for number in numbers {
+            client.push(&self.account, number.to_string());
+        }
+    }
+
+    /// Files in the test's folder.
+    fn files(&self) -> BTreeSet<String> {
+        let entries = std::fs::read_dir(self.server.setup().folder()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// The numbers of the events in a file that nobody uses, read without changing anything.
+fn numbers(path: &Path) -> BTreeSet<u64> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let file = Connection::open_with_flags(format!("file:{}?immutable=1", path.display()), flags).unwrap();
+    let mut events = file.prepare("SELECT payload FROM event").unwrap();
+    let events = events.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    events.map(|payload| String::from_utf8(payload.unwrap()).unwrap().trim().parse().unwrap()).collect()
+}
+
+#[track_caller]
+fn succeeded(ended: &Ended) {
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+/// The only line of a command that failed.
+#[track_caller]
+fn refused(ended: &Ended) -> String {
+    assert!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:#?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
+    ended.stderr.clone()
+}
+
+#[track_caller]
+fn is_whole(path: &Path) {
+    let checked = run_binary(&["check", "--database", &path.display().to_string()]);
+    succeeded(&checked);
+}
+
+#[test]
+fn under_full_load_each_copy_holds_all_that_was_acknowledged_before_it() {
+    let case = Case::new();
+    let (acknowledged, is_over) = (Mutex::new(BTreeSet::new()), AtomicBool::new(false));
+    let copies = std::thread::scope(|scope| {
+        for thread in 0..4_u64 {
+            let (case, acknowledged, is_over) = (&case, &acknowledged, &is_over);
+            scope.spawn(move || {
+                let client = case.server.client();
+                for number in (thread..).step_by(4) {
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    // Any other status than 202 fails the test.
+                    client.push(&case.account, number.to_string());
+                    acknowledged.lock().unwrap().insert(number);
+                }
+            });
+        }
+        let copies: Vec<_> = (1..=4)
+            .map(|round| {
+                wait_until("more is acknowledged", || (acknowledged.lock().unwrap().len() > 150 * round).then_some(()));
+                let before = acknowledged.lock().unwrap().clone();
+                let name = format!("copy-{round}.db");
+                let ended = case.back_up(&name, &[]);
+                (case.path(&name), before, ended)
+            })
+            .collect();
+        is_over.store(true, Ordering::Relaxed);
+        copies
+    });
+    for (copy, before, ended) in copies {
+        succeeded(&ended);
+        let held = numbers(&copy);
+        assert!(before.is_subset(&held), "missing: {:?}", before.difference(&held));
+        is_whole(&copy);
+    }
+    // The last copy serves as it is.
+    let copy = case.path("copy-4.db");
+    let held = numbers(&copy);
+    let mut server = Setup::dev().database(&copy).start();
+    assert_eq!(server.client().all(&format!("/v1/accounts/{}/events", case.account.id)).len(), held.len());
+    server.terminate();
+}
+
+#[test]
+fn two_backups_at_once_are_both_whole_and_one_of_two_for_the_same_place_is_refused() {
+    let case = Case::new();
+    case.push(0..30);
+    let ended = std::thread::scope(|scope| {
+        let run = |name: &'static str| {
+            let case = &case;
+            scope.spawn(move || case.back_up(name, &[]))
+        };
+        ["a.db", "b.db", "same.db", "same.db"].map(run).map(|thread| thread.join().unwrap())
+    });
+    let (different, same) = ended.split_at(2);
+    different.iter().for_each(succeeded);
+    let codes: BTreeSet<_> = same.iter().map(|ended| ended.code).collect();
+    assert_eq!(codes, [Some(0), Some(1)].into(), "{same:#?}");
+    for name in ["a.db", "b.db", "same.db"] {
+        is_whole(&case.path(name));
+        assert_eq!(numbers(&case.path(name)).len(), 30);
+    }
+    assert!(!case.files().iter().any(|name| name.contains("partial")), "{:?}", case.files());
+}
+
+#[test]
+fn a_checkpoint_in_the_middle_changes_nothing_in_the_copy_and_holds_up_nobody() {
+    let case = Case::new();
+    case.push(0..100);
+    let halted = case.halted("copy.db");
+    // In debug builds a checkpoint begins at 200 pages of the log.
+    case.push(100..700);
+    succeeded(&halted.go_on());
+    assert_eq!(numbers(&case.path("copy.db")), (0..100).collect());
+    is_whole(&case.path("copy.db"));
+    // Nothing keeps the log from starting again, which changes its salt.
+    let salt = || std::fs::read(case.path("test.db-wal")).unwrap()[16..24].to_vec();
+    let before = salt();
+    wait_until("the log starts again", || {
+        case.push(700..740);
+        (salt() != before).then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_stops_in_the_middle_leaves_one_file_once_the_backup_has_ended() {
+    let mut case = Case::new();
+    case.push(0..50);
+    let halted = case.halted("copy.db");
+    case.push(50..80);
+    case.server.terminate();
+    assert!(case.files().contains("test.db-wal"), "it is being read");
+    succeeded(&halted.go_on());
+    assert_eq!(numbers(&case.path("copy.db")), (0..50).collect());
+    let left = case.files();
+    assert!(!left.contains("test.db-wal") && !left.contains("test.db-shm"), "{left:?}");
+    assert_eq!(numbers(case.server.setup().database_path()), (0..80).collect());
+    case.server.start_again();
+    case.push(80..81);
+}
+
+#[test]
+fn a_server_can_be_stopped_and_started_in_the_middle() {
+    let mut case = Case::new();
+    case.push(0..20);
+    let halted = case.halted("copy.db");
+    case.server.terminate();
+    case.server.start_again();
+    case.push(20..40);
+    succeeded(&halted.go_on());
+    assert_eq!(numbers(&case.path("copy.db")), (0..20).collect());
+    case.push(40..41);
+    // A kill leaves the log to the next start.
+    let halted = case.halted("copy-2.db");
+    case.server.kill();
+    succeeded(&halted.go_on());
+    assert_eq!(numbers(&case.path("copy-2.db")), (0..41).collect());
+    case.server.start_again();
+    assert_eq!(case.server.client().all(&format!("/v1/accounts/{}/events", case.account.id)).len(), 41);
+}
+
+#[test]
+fn a_backup_that_is_killed_leaves_nothing_at_its_place_and_one_that_is_interrupted_leaves_nothing_at_all() {
+    let case = Case::new();
+    case.push(0..10);
+    case.halted("copy.db").kill();
+    let left: Vec<_> = case.files().into_iter().filter(|name| name.starts_with("copy.db")).collect();
+    assert!(left.len() == 1 && left[0].starts_with("copy.db.partial-2"), "{left:?}");
+    std::fs::remove_file(case.path(&left[0])).unwrap();
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let halted = case.halted("copy.db");
+        halted.signal(signal);
+        let line = refused(&halted.go_on());
+        assert!(line.contains("interrupted"), "{line}");
+        assert!(!case.files().iter().any(|name| name.starts_with("copy.db")), "{:?}", case.files());
+    }
+    case.push(10..11);
+    succeeded(&case.back_up("copy.db", &[]));
+}
+
+#[test]
+fn a_stopped_server_s_file_is_copied_and_left_alone_and_a_server_can_start_meanwhile() {
+    let mut case = Case::new();
+    case.push(0..10);
+    case.server.terminate();
+    let (before, bytes) = (case.files(), std::fs::read(case.database()).unwrap());
+    succeeded(&case.back_up("copy.db", &[]));
+    let mut after = case.files();
+    after.remove("copy.db");
+    assert_eq!(after, before);
+    assert!(std::fs::read(case.database()).unwrap() == bytes);
+    assert_eq!(numbers(&case.path("copy.db")).len(), 10);
+    let halted = case.halted("copy-2.db");
+    case.server.start_again();
+    case.push(10..30);
+    succeeded(&halted.go_on());
+    assert_eq!(numbers(&case.path("copy-2.db")).len(), 10);
+    case.push(30..31);
+}
+
+#[test]
+fn what_a_crash_left_in_the_log_is_in_the_copy_and_file_and_log_stay_as_they_are() {
+    let mut case = Case::new();
+    case.push(0..20);
+    case.server.kill();
+    let read = || ["test.db", "test.db-wal"].map(|name| std::fs::read(case.path(name)).unwrap());
+    let before = read();
+    succeeded(&case.back_up("copy.db", &[]));
+    assert!(read() == before);
+    assert_eq!(numbers(&case.path("copy.db")), (0..20).collect());
+    // A log that is not there is not left out in silence.
+    let log = std::fs::read(case.path("test.db-wal")).unwrap();
+    std::fs::remove_file(case.path("test.db-wal")).unwrap();
+    let line = refused(&case.back_up("copy-2.db", &[]));
+    assert!(line.contains("move the log there"), "{line}");
+    std::fs::write(case.path("test.db-wal"), log).unwrap();
+    case.server.start_again();
+}
+
+#[test]
+fn a_place_that_is_taken_is_refused_in_one_line_and_replaced_only_by_force() {
+    let mut case = Case::new();
+    case.push(0..3);
+    let path = |name: &str| case.path(name);
+    std::fs::write(path("old.db"), "old").unwrap();
+    std::fs::create_dir(path("folder")).unwrap();
+    std::os::unix::fs::symlink(path("test.db"), path("link.db")).unwrap();
+    std::os::unix::fs::symlink(path("nowhere/x.db"), path("dangling.db")).unwrap();
+    std::fs::write(path("logged.db-wal"), "a log").unwrap();
+    for (name, flags, about) in [
+        ("old.db", &[][..], "--force"),
+        ("folder", &[], "it is a folder"),
+        ("folder", &["--force"], "it is a folder"),
+        ("test.db", &["--force"], "the database itself"),
+        ("link.db", &["--force"], "the database itself"),
+        ("dangling.db", &[], "dangling.db"),
+        ("test.db-wal", &["--force"], "belongs to the database"),
+        ("test.db-journal", &[], "belongs to the database"),
+        ("no/such/copy.db", &[], "its folder"),
+        ("old.db/copy.db", &[], "old.db/copy.db"),
+        ("logged.db", &[], "logged.db-wal"),
+        ("/dev/null", &["--force"], "no ordinary file"),
+    ] {
+        let line = refused(&case.back_up(name, flags));
+        assert!(line.contains(about), "{name}: {line}");
+    }
+    assert_eq!(std::fs::read(path("old.db")).unwrap(), b"old");
+    succeeded(&case.back_up("old.db", &["--force"]));
+    assert_eq!(numbers(&path("old.db")).len(), 3);
+    // Another server's file is not replaced.
+    let other = Setup::dev().database(&path("old.db")).start();
+    let line = refused(&case.back_up("old.db", &["--force"]));
+    assert!(line.contains("a data-pusher server is using it"), "{line}");
+    drop(other);
+    for (database, about) in [("none.db", "no such file"), ("folder", "no ordinary file")] {
+        let database = path(database).display().to_string();
+        let line = refused(&run_binary(&["backup", "--database", &database, &path("x.db").display().to_string()]));
+        assert!(line.contains(about), "{line}");
+    }
+    case.server.terminate();
+    std::fs::write(case.database(), "").unwrap();
+    let line = refused(&case.back_up("x.db", &[]));
+    assert!(line.contains("it is empty"), "{line}");
+}
+
+#[test]
+fn a_copy_that_does_not_fit_is_one_line_and_nothing_is_left_of_it() {
+    let case = Case::new();
+    case.push(0..10);
+    let before = case.files();
+    let ended = std::process::Command::new("/bin/sh")
+        // A limit of files takes the place of a full disk: 8 blocks of 512 bytes or 1 KiB.
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_data-pusher"))
+        .args(case.arguments("copy.db"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(1) && said.lines().count() == 1, "{said}");
+    assert!(said.contains("cannot write the copy") && said.contains("ulimit"), "{said}");
+    assert_eq!(case.files(), before);
+    case.push(10..11);
+}
+
+#[test]
+fn the_copy_is_for_its_owner_only_and_what_is_said_fits_people_programs_and_cron() {
+    let case = Case::new();
+    case.push(0..7);
+    let said = case.back_up("people.db", &[]);
+    succeeded(&said);
+    assert!(said.stdout.is_empty() && said.stderr.lines().count() == 1, "{said:#?}");
+    assert!(said.stderr.contains("people.db") && said.stderr.contains("7 events"), "{said:#?}");
+    let said = case.back_up("cron.db", &["--quiet"]);
+    succeeded(&said);
+    assert!(said.stdout.is_empty() && said.stderr.is_empty(), "{said:#?}");
+    let said = case.back_up("program.db", &["--json"]);
+    succeeded(&said);
+    let printed: Value = serde_json::from_str(&said.stdout).unwrap();
+    let path = case.path("program.db");
+    assert_eq!(printed["path"], path.display().to_string());
+    assert_eq!(printed["bytes"], path.metadata().unwrap().len());
+    assert_eq!((&printed["events"], &printed["deliveries"], &printed["accounts"]), (&json!(7), &json!(7), &json!(1)));
+    assert!(printed["duration_ms"].is_u64() && said.stderr.is_empty(), "{said:#?}");
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
