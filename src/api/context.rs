@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::destination::Destination;
+use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
 use crate::domain::time::Timestamp;
@@ -38,6 +39,8 @@ pub struct ApiContext {
     pub engine: Arc<dyn WatchEngine>,
     /// Creates the text of `/metrics`.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Name of this instance, which new tokens contain.
+    pub instance: Option<InstanceName>,
     /// Reads the wall clock.
     pub clock: fn() -> Timestamp,
 }

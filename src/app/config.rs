@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::delivery::Trust;
 use crate::domain::ids::AccountId;
+use crate::domain::instance::InstanceName;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
@@ -67,6 +68,8 @@ pub struct Config {
     pub notify_account: Option<AccountId>,
     /// Who copies the database's write-ahead log into the database.
     pub checkpoints: Checkpoints,
+    /// Name of this instance behind a proxy, which new tokens contain.
+    pub instance: Option<InstanceName>,
     /// How long events are kept.
     pub retention: Duration,
     /// How log lines look.

@@ -14,6 +14,8 @@ pub struct Greeting<'a> {
     pub url: &'a str,
     /// Path of the database file.
     pub database: String,
+    /// Name of this instance, if it has one.
+    pub instance: Option<&'a str>,
     /// Whether the server runs under `--dev`.
     pub dev: bool,
     /// Opens a session once. `None` under `--dev`.
@@ -31,6 +33,7 @@ impl Greeting<'_> {
             dashboard = self.url,
             docs = format!("{}/docs", self.url),
             database = self.database,
+            instance = self.instance,
             dev = self.dev,
             version = env!("CARGO_PKG_VERSION"),
             "listening"
@@ -61,7 +64,8 @@ impl Greeting<'_> {
             ("Access", mode),
             ("Stop", "Ctrl-C"),
         ];
-        for (name, value) in lines {
+        let instance = self.instance.map(|name| ("Instance", name));
+        for (name, value) in instance.into_iter().chain(lines) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {name:<10} {value}");
         }
@@ -82,6 +86,7 @@ mod tests {
             address: SocketAddr::from(([127, 0, 0, 1], 8080)),
             url: "http://127.0.0.1:8080",
             database: "/tmp/a.db".to_owned(),
+            instance: Some("eu"),
             dev: link.is_none(),
             link: link.map(str::to_owned),
         }
@@ -91,6 +96,7 @@ mod tests {
     fn the_link_stands_alone_on_its_line() {
         let text = greeting(Some("http://127.0.0.1:8080/login#abc")).banner();
         assert!(text.lines().any(|line| line == "http://127.0.0.1:8080/login#abc"), "{text}");
+        assert!(text.contains("  Instance   eu\n"), "{text}");
         assert!(text.contains("Data Pusher") && text.contains("/tmp/a.db") && text.contains("Ctrl-C"), "{text}");
     }
 

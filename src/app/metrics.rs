@@ -4,11 +4,20 @@
 use std::fmt::Write as _;
 
 use crate::delivery::{BUCKETS, EngineMetricsSnapshot};
+use crate::domain::instance::InstanceName;
 use crate::store::WriteMetricsSnapshot;
 
 /// All metrics as text.
-pub fn render(engine: &EngineMetricsSnapshot, writes: &WriteMetricsSnapshot) -> String {
+pub fn render(
+    engine: &EngineMetricsSnapshot,
+    writes: &WriteMetricsSnapshot,
+    instance: Option<&InstanceName>,
+) -> String {
     let mut page = Page(String::new());
+    page.head("data_pusher_info", "gauge", "Always 1; the labels say which program this is.");
+    let (version, instance) = (env!("CARGO_PKG_VERSION"), instance.map_or("", InstanceName::as_str));
+    // Neither has a character that a label must escape.
+    page.value(&format!("data_pusher_info{{version=\"{version}\",instance=\"{instance}\"}}"), 1.0);
     page.one("data_pusher_deliveries_pending", "gauge", "Deliveries that are pending.", writes.pending.max(0) as f64);
     page.head("data_pusher_attempts_total", "counter", "Attempts, by what came of them.");
     page.labelled("data_pusher_attempts_total", "outcome", "success", engine.succeeded as f64);

@@ -24,6 +24,7 @@ use crate::api::{self, ApiContext, Pages};
 use crate::dashboard::{self, DashboardContext};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
+use crate::domain::instance::InstanceName;
 use crate::domain::login::LoginKey;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
@@ -207,7 +208,7 @@ impl Running {
             outbox,
             inbox,
         )?;
-        let (metrics, writes) = (engine.metrics(), store.clone());
+        let (metrics, writes, instance) = (engine.metrics(), store.clone(), config.instance.clone());
         let (stopping, stopped) = watch::channel(false);
         let access = Arc::new(access);
         let origins = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
@@ -223,6 +224,7 @@ impl Running {
             test_sender: engine.tester(),
             engine: engine.watcher(),
             url: base.clone(),
+            instance: config.instance.clone(),
             clock: clock::wall,
         });
         let context = ApiContext {
@@ -234,7 +236,8 @@ impl Running {
             account_rate,
             test_sender: engine.tester(),
             engine: engine.watcher(),
-            metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics())),
+            metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics(), instance.as_ref())),
+            instance: config.instance.clone(),
             clock: clock::wall,
         };
         let lost = dashboard::lost(Arc::clone(&dashboard));
@@ -253,8 +256,15 @@ impl Running {
             background.push(tokio::spawn(notices::tell(store.clone(), account)));
         }
         let link = (!config.dev).then(|| login_file::link(&base, &login_key));
-        Greeting { address, url: &base, database: store.path().display().to_string(), dev: config.dev, link }
-            .say(style);
+        Greeting {
+            address,
+            url: &base,
+            database: store.path().display().to_string(),
+            instance: config.instance.as_ref().map(InstanceName::as_str),
+            dev: config.dev,
+            link,
+        }
+        .say(style);
         if let Some(url) = config.public_url.filter(|_| config.dev) {
             tracing::warn!(%url, "--dev asks nobody for a token, under the public URL neither");
         }

@@ -252,6 +252,7 @@ mod tests {
             &["--cors-origin", "*"],
             &["--request-timeout", "0s"],
             &["--account-rate", "100"],
+            &["--instance", "EU"],
         ] {
             let line = config(flags).unwrap_err();
             assert!(!line.is_empty() && !line.contains('\n'), "{flags:?}: {line}");

@@ -16,6 +16,7 @@ use crate::app::{Config, LogFormat};
 use crate::delivery::Trust;
 use crate::domain::duration;
 use crate::domain::ids::AccountId;
+use crate::domain::instance::InstanceName;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
@@ -113,6 +114,10 @@ pub struct Serve {
     /// Litestream)
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_CHECKPOINTS", default_value = "own", value_name = "WHO", value_parser = checkpoints)]
     checkpoints: Checkpoints,
+    /// Name of this server among several: new tokens become cl_NAME_…, so that a proxy can tell whose they are (1 to 16 of
+    /// a-z 0-9)
+    #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_INSTANCE", value_name = "NAME")]
+    instance: Option<InstanceName>,
 
     /// Delete events, deliveries, attempts and statistics after this time. Events with a pending delivery are kept. Events
     /// with an Idempotency-Key, and statistics, are kept for at least 24 hours
@@ -190,6 +195,7 @@ impl Serve {
             account_rate: self.account_rate,
             notify_account: self.notify_account,
             checkpoints: self.checkpoints,
+            instance: self.instance,
             retention: self.retention,
             log_format: self.log_format,
             shutdown_grace: self.shutdown_grace,

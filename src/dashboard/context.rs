@@ -7,6 +7,7 @@ use poem::http::StatusCode;
 
 use super::respond::{PageError, PageResult};
 use super::view::frame::Frame;
+use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
 use crate::domain::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct DashboardContext {
     pub engine: Arc<dyn WatchEngine>,
     /// URL of the server for browsers, for the commands that pages offer.
     pub url: String,
+    /// Name of this instance, which new tokens contain.
+    pub instance: Option<InstanceName>,
     /// Reads the wall clock.
     pub clock: fn() -> Timestamp,
 }

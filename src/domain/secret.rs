@@ -1,17 +1,24 @@
 //! Types for secrets. `Debug` of each prints `***`. The text is only available from a method that names it.
 
+use std::fmt::Write as _;
+use std::str::FromStr;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+use super::instance::InstanceName;
 
 /// An account's app secret token, as it is sent. The server keeps only its [`TokenDigest`].
 #[derive(Clone)]
 pub struct AppToken(String);
 
 impl AppToken {
-    /// A new token: 40 characters of a 64-character alphabet, 240 bits.
-    pub fn generate() -> Self {
-        Self(format!("cl_{}", nanoid::nanoid!(40)))
+    /// A new token: 40 characters of a 64-character alphabet, 240 bits. Before them stands the name of the instance, if
+    /// it has one. The length tells such a token from one without a name, which may have `_` at the same place.
+    pub fn generate(instance: Option<&InstanceName>) -> Self {
+        let random = nanoid::nanoid!(40);
+        Self(instance.map_or_else(|| format!("cl_{random}"), |name| format!("cl_{name}_{random}")))
     }
 
     /// Accepts a token that a user gives, to send it: 4 to 512 visible ASCII characters.
@@ -49,6 +56,32 @@ impl TokenDigest {
     /// Digest of any bytes that were sent as a token.
     pub fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
+    }
+
+    /// Hexadecimal digits, for a file that moves accounts.
+    pub fn reveal(&self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+impl FromStr for TokenDigest {
+    type Err = String;
+
+    /// Reads the text that [`reveal`](Self::reveal) returns. The error does not repeat the text.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || "must be a SHA-256 of 64 hexadecimal digits".to_owned();
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        let mut digest = [0; 32];
+        for (byte, at) in digest.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong())?;
+        }
+        Ok(Self(digest))
     }
 }
 
@@ -89,6 +122,17 @@ impl SigningSecret {
     /// `whsec_…`, for the response that shows it.
     pub fn reveal(&self) -> String {
         format!("whsec_{}", BASE64_STANDARD.encode(self.0))
+    }
+}
+
+impl FromStr for SigningSecret {
+    type Err = String;
+
+    /// Reads the text that [`reveal`](Self::reveal) returns. The error does not repeat the text.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = text.strip_prefix("whsec_").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let key = bytes.and_then(|bytes| bytes.try_into().ok());
+        key.map(Self).ok_or_else(|| "must be whsec_ and 32 bytes in padded standard base64".to_owned())
     }
 }
 
@@ -151,7 +195,7 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show_in_debug_output() {
-        let token = AppToken::generate();
+        let token = AppToken::generate(None);
         let all =
             format!("{token:?} {:?} {:?} {:?}", token.digest(), SigningSecret::generate(), AdminToken::generate());
         assert_eq!(all, "*** *** *** ***");
@@ -159,9 +203,30 @@ mod tests {
 
     #[test]
     fn a_token_has_over_192_bits_and_a_hint_of_four() {
-        let token = AppToken::generate();
+        let token = AppToken::generate(None);
         assert_eq!(token.reveal().len(), 43);
         assert!(token.reveal().ends_with(&token.hint()) && token.hint().len() == 4);
+    }
+
+    #[test]
+    fn a_token_of_an_instance_tells_by_its_beginning_whose_it_is() {
+        let token = AppToken::generate("eu2".parse().ok().as_ref());
+        assert!(token.reveal().starts_with("cl_eu2_") && token.reveal().len() == 47);
+    }
+
+    #[test]
+    fn digests_and_signing_secrets_are_read_as_they_are_shown() {
+        let digest = TokenDigest::of(b"abc");
+        assert!(digest.reveal().starts_with("ba7816bf"));
+        assert!(digest.reveal().parse() == Ok(digest) && digest.reveal().to_uppercase().parse() == Ok(digest));
+        for text in ["", "ba78", &"g".repeat(64), &"\u{e4}".repeat(32), &format!("{}0", digest.reveal())] {
+            assert!(text.parse::<TokenDigest>().is_err(), "{text}");
+        }
+        let secret = SigningSecret::generate();
+        assert!(secret.reveal().parse::<SigningSecret>().is_ok_and(|read| read == secret));
+        for text in ["", "whsec_", "whsec_AAAA", &secret.reveal()[6..], &secret.reveal().replace('=', "")] {
+            assert!(text.parse::<SigningSecret>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl AccountsApi {
     /// `POST /server/incoming_data`.
     #[oai(path = "/v1/accounts", method = "post", operation_id = "createAccount")]
     async fn create(&self, _admin: Admin, body: Body<AccountCreate>) -> ApiResult<Created<AccountWithToken>> {
-        let token = AppToken::generate();
+        let token = AppToken::generate(self.0.instance.as_ref());
         let now = (self.0.clock)();
         let account = self.0.store.create_account(body.0.id, body.0.fields, token.digest(), token.hint(), now).await?;
         let location = format!("/v1/accounts/{}", account.id);
@@ -128,7 +128,7 @@ impl AccountsApi {
         account_id: Path<AccountId>,
         body: Body<TokenRotation>,
     ) -> ApiResult<OkJson<AccountWithToken>> {
-        let token = AppToken::generate();
+        let token = AppToken::generate(self.0.instance.as_ref());
         let now = (self.0.clock)();
         let account = self.0.store.rotate_token(account_id.0, token.digest(), token.hint(), body.0, now).await?;
         Ok(OkJson(AccountWithToken::new(account, &token)))

@@ -154,7 +154,7 @@ impl AccountPages {
             let detail = "Choose how long the old token is to work. The token was not changed.";
             return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", detail).into());
         };
-        let token = AppToken::generate();
+        let token = AppToken::generate(self.0.instance.as_ref());
         let grace = Duration::from_secs(grace);
         let account = self.0.store.rotate_token(id, token.digest(), token.hint(), grace, visitor.now).await?;
         show(&TokenPage {

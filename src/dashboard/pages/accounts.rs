@@ -75,7 +75,7 @@ impl AccountsPages {
         let website = form.optional("website", parsed);
         let id = form.optional("account_id", AccountId::choose);
         if let (Some(email), Some(name), Some(website), Some(id)) = (email, name, website, id) {
-            let token = AppToken::generate();
+            let token = AppToken::generate(self.0.instance.as_ref());
             let fields = AccountFields { email, name, website };
             match self.0.store.create_account(id, fields, token.digest(), token.hint(), visitor.now).await {
                 Ok(account) => {

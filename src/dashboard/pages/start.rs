@@ -107,7 +107,7 @@ impl StartPages {
         let name = form.required("account_name", parsed);
         let url = form.required("url", |text| TargetUrl::parse(text, &self.0.network));
         if let (Some(email), Some(name), Some(url)) = (email, name, url) {
-            let (token, now) = (AppToken::generate(), visitor.now);
+            let (token, now) = (AppToken::generate(self.0.instance.as_ref()), visitor.now);
             let fields = AccountFields { email, name, website: None };
             match store.create_account(None, fields, token.digest(), token.hint(), now).await {
                 Ok(account) => {
