@@ -18,6 +18,8 @@ fn main() -> ExitCode {
     memory::give_large_blocks_back();
     match commands::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => ended(app::serve(*config)),
+        Ok(Command::Export(config)) => ended(app::export(&config)),
+        Ok(Command::Import(config)) => ended(app::import(&config)),
         Ok(Command::OpenApi { yaml }) => print(&if yaml { api::document_yaml() } else { api::document_json() }),
         Ok(Command::LoginLink(database)) => match app::login_link(&database) {
             Ok(link) => print(&format!("{link}\n")),

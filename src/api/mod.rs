@@ -20,5 +20,8 @@ mod tags;
 
 pub use context::ApiContext;
 pub use document::{json as document_json, yaml as document_yaml};
+pub use model::export::{read as read_export, write as write_export};
+pub use model::import_report::ImportReport;
+pub use operations::import::{PATH as IMPORT_PATH, SKIP_EXISTING};
 pub use operations::send_event::PATH as PATH_OF_EVENTS;
 pub use routes::{Pages, routes};

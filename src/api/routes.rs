@@ -9,6 +9,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 use super::context::ApiContext;
 use super::docs::{self, DocsApi};
 use super::errors::LostPage;
+use super::operations::import::{self, ImportApi};
 use super::operations::send_event::SendEventApi;
 use super::operations::{Operations, operations};
 use super::paths::{Paths, Undocumented};
@@ -33,7 +34,8 @@ pub fn routes<P: OpenApi + 'static>(
 ) -> impl Endpoint<Output = Response> + 'static {
     let context = Arc::new(context);
     let incoming = SendEventApi::new(Arc::clone(&context));
-    let api = (operations(&context, incoming.clone()), DocsApi(Arc::clone(&context)), pages.api);
+    let hidden = (DocsApi(Arc::clone(&context)), ImportApi(Arc::clone(&context)));
+    let api = (operations(&context, incoming.clone()), hidden, pages.api);
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let paths = Arc::new(paths(pages.paths));
     let (origins, memory) = (context.origins.clone(), context.bodies.memory.clone());
@@ -43,7 +45,7 @@ pub fn routes<P: OpenApi + 'static>(
 }
 
 fn paths(pages: &[Undocumented]) -> Paths {
-    Paths::new(Operations::meta(), docs::PATHS.iter().chain(pages).copied())
+    Paths::new(Operations::meta(), docs::PATHS.iter().chain(&import::PATHS).chain(pages).copied())
 }
 
 #[cfg(test)]

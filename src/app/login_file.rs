@@ -1,4 +1,5 @@
-//! The login file and login links: how `data-pusher login-link` makes a link that the running server accepts.
+//! The login file and login links: how `data-pusher login-link` makes a link that the running server accepts, and how
+//! other commands find that server.
 //!
 //! While the server runs, the file `DATABASE.login` (mode 0600) holds the server's address and the key that signs its
 //! login codes. Each start makes a new key, so a file that was left behind by a crash is useless.
@@ -11,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::clock;
-use crate::domain::login::LoginKey;
+use crate::domain::login::{LoginCode, LoginKey};
 use crate::domain::origin::Origin;
 use crate::error::{Error, Kind, Result};
 use crate::store;
@@ -48,6 +49,14 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
+/// Where the server on a database is reached from this machine, and a code that it accepts once.
+pub struct Door {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// The code.
+    pub code: LoginCode,
+}
+
 /// A new login link.
 pub fn link(base: &str, key: &LoginKey) -> String {
     format!("{base}/login#{}", key.code(clock::wall()).reveal())
@@ -71,12 +80,34 @@ pub fn write(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) ->
     }
 }
 
+/// Removes the file that a crash left, where the server that starts writes none.
+pub fn remove_old(database: &Path) {
+    // Without it, commands that look for it say what is to be done.
+    let _ = std::fs::remove_file(path(database));
+}
+
 /// Makes a login link for the server that runs on `database`.
 ///
 /// # Errors
 /// One line that says why there is no link. Usually no server runs on the database.
 pub fn new_link(database: &Path) -> Result<String> {
-    let failed = |why: &str| Error::new(Kind::Internal, "no_login_link", format!("no login link: {why}"));
+    let (note, key) = read(database)
+        .map_err(|why| Error::new(Kind::Internal, "no_login_link", format!("no login link: {}", why.detail())))?;
+    Ok(link(&note.url, &key))
+}
+
+/// Finds the server that runs on `database`.
+///
+/// # Errors
+/// One line that says why it is not found.
+pub fn door(database: &Path) -> Result<Door> {
+    let (note, key) = read(database)?;
+    Ok(Door { address: note.address, code: key.code(clock::wall()) })
+}
+
+/// Reads the file of a server that answers.
+fn read(database: &Path) -> Result<(Note, LoginKey)> {
+    let failed = |why: &str| Error::new(Kind::Internal, "no_login_file", why);
     let path = path(database);
     let text = std::fs::read(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => failed(&format!(
@@ -90,7 +121,7 @@ pub fn new_link(database: &Path) -> Result<String> {
     let key = LoginKey::parse(&note.key).ok_or_else(damaged)?;
     TcpStream::connect_timeout(&note.address, ALIVE_WITHIN)
         .map_err(|error| failed(&format!("the server does not answer at {}: {error}; start it", note.address)))?;
-    Ok(link(&note.url, &key))
+    Ok((note, key))
 }
 
 /// Path of the login file. The path is the same whatever name or link leads to the database.

@@ -11,6 +11,7 @@ mod login_file;
 mod metrics;
 mod notices;
 mod signals;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,6 +44,7 @@ use greeting::Greeting;
 use logging::LogStyle;
 use login_file::LoginFile;
 pub use signals::StopSignals;
+pub use transfer::{ExportConfig, ImportConfig, export, import};
 
 /// Most threads of tokio's blocking pool, for database reads of the API and for poem. Delivery workers have a pool of
 /// their own.
@@ -180,6 +182,7 @@ impl Running {
         let base = login_file::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
         let (access, login) = if config.dev {
+            login_file::remove_old(store.path());
             (AdminAccess::Dev, None)
         } else {
             let make = || admin_token::load_or_make(store.path(), &config.database);
@@ -187,7 +190,10 @@ impl Running {
             let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
             let posted = login_file::write(store.path(), address, &base, &login_key);
             // A full disk must not prevent a login: the link in the log still works.
-            let posted = posted.inspect_err(|error| tracing::warn!(%error, "data-pusher login-link will not work"));
+            let posted = posted.inspect_err(|error| {
+                tracing::warn!(%error, "data-pusher login-link will not work");
+                login_file::remove_old(store.path());
+            });
             (AdminAccess::Token(AdminAuth::new(token, login_key.clone(), cookie)), posted.ok())
         };
         store.load_pending()?;

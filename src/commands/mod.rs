@@ -2,8 +2,10 @@
 
 mod backup;
 mod check;
+mod export;
 mod finished;
 mod healthcheck;
+mod import;
 mod listen;
 mod manual;
 mod progress;
@@ -22,9 +24,11 @@ use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::backup::Backup;
 use self::check::Check;
+use self::export::Export;
 pub use self::finished::Finished;
 pub use self::healthcheck::run as healthcheck;
 use self::healthcheck::{Healthcheck, HealthcheckConfig};
+use self::import::Import;
 pub use self::listen::run as listen;
 use self::listen::{Listen, ListenConfig};
 use self::manual::{Completions, Man};
@@ -32,7 +36,7 @@ use self::restore::Restore;
 pub use self::send::run as send;
 use self::send::{SendCommand, SendConfig};
 use self::serve::Serve;
-use crate::app::Config;
+use crate::app::{Config, ExportConfig, ImportConfig};
 use crate::error::Error;
 
 /// Receives JSON for an account and pushes it to every destination of that account, and loses none of it.
@@ -47,6 +51,12 @@ struct Cli {
 enum Commands {
     /// Run the server
     Serve(Box<Serve>),
+    /// Write accounts with their destinations as JSON, to import them elsewhere
+    #[command(after_help = export::EXIT_CODES)]
+    Export(Export),
+    /// Add accounts from an exported document, all or none
+    #[command(after_help = import::EXIT_CODES)]
+    Import(Import),
     /// Print the OpenAPI document
     Openapi {
         /// As YAML instead of JSON
@@ -84,6 +94,10 @@ enum Commands {
 pub enum Command {
     /// Run the server.
     Serve(Box<Config>),
+    /// Write accounts with their destinations.
+    Export(ExportConfig),
+    /// Add accounts with their destinations.
+    Import(ImportConfig),
     /// Print the OpenAPI document.
     OpenApi {
         /// As YAML instead of JSON.
@@ -132,6 +146,8 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
             let config = given.and_then(|()| serve.config()).map_err(Exit::Usage)?;
             Ok(Command::Serve(Box::new(config)))
         }
+        Commands::Export(export) => Ok(Command::Export(export.config())),
+        Commands::Import(import) => Ok(Command::Import(import.config())),
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
         Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
         Commands::Listen(listen) => Ok(Command::Listen(Box::new(listen.config().map_err(Exit::Usage)?))),

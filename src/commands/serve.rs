@@ -114,6 +114,7 @@ pub struct Serve {
     /// Litestream)
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_CHECKPOINTS", default_value = "own", value_name = "WHO", value_parser = checkpoints)]
     checkpoints: Checkpoints,
+
     /// Name of this server among several: new tokens become cl_NAME_…, so that a proxy can tell whose they are (1 to 16 of
     /// a-z 0-9)
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_INSTANCE", value_name = "NAME")]

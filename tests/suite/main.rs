@@ -67,4 +67,5 @@ mod targets;
 mod texts;
 mod times;
 mod token;
+mod transfer;
 mod upgrade;

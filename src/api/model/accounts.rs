@@ -124,7 +124,8 @@ pub struct NewAccount {
     pub fields: AccountFields,
 }
 
-fn account_fields(fields: &mut Fields) -> Option<AccountFields> {
+/// Reads the fields of an account that a client may set.
+pub fn account_fields(fields: &mut Fields) -> Option<AccountFields> {
     let email = fields.required("email", parsed);
     let name = fields.required("account_name", parsed);
     let website = fields.optional("website", parsed);

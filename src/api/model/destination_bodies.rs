@@ -251,7 +251,8 @@ fn concurrency(value: Json) -> Result<u16, FieldErrors> {
     Ok(u16::try_from(number).unwrap_or(MAX_CONCURRENCY))
 }
 
-fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
+/// Reads the fields of a destination that a client may set.
+pub fn destination_fields(fields: &mut Fields, network: &NetworkPolicy) -> Option<DestinationFields> {
     let url = fields.required("url", url(network));
     let method = fields.required("http_method", parsed);
     let headers = fields.required("headers", headers);

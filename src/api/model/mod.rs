@@ -6,6 +6,8 @@ pub mod deliveries;
 pub mod destination_bodies;
 pub mod destinations;
 pub mod events;
+pub mod export;
+pub mod import_report;
 pub mod preview;
 pub mod server;
 pub mod values;

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod deliveries;
 pub mod destinations;
 pub mod events;
+pub mod import;
 pub mod preview;
 pub mod send_event;
 pub mod server;

@@ -11,7 +11,7 @@ use crate::domain::destination::{
 };
 use crate::domain::event_type::EventTypePatterns;
 use crate::domain::filter::Filter;
-use crate::domain::ids::{AccountId, DestinationId, DestinationKey};
+use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::secret::SigningSecret;
 use crate::domain::template::Template;
@@ -54,13 +54,8 @@ impl Store {
                     ));
                 }
                 let id = DestinationId::generate();
-                let first_id = tx.take_ids(1, now);
-                tx.run(
-                    "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
-                     updated_at, first_id) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4, ?5)",
-                    (id.as_str(), account.key.0, secret.as_bytes(), now.millis(), first_id),
-                )?;
-                set_fields(tx, DestinationKey(tx.last_key()), &fields, now)?;
+                let key = insert(tx, account.key, &id, &secret, now)?;
+                set_fields(tx, key, &fields, now)?;
                 publish_and_get(tx, &id)
             })
             .await
@@ -232,6 +227,29 @@ pub fn all(connection: &Connection) -> Result<Vec<Destination>> {
     rows::all(connection, &format!("SELECT {} FROM {TABLES}", rows::DESTINATION), [], rows::destination)
 }
 
+/// Returns the destinations of an account that are not deleted, oldest first.
+pub fn of_account(connection: &Connection, account: AccountKey) -> Result<Vec<Destination>> {
+    let query = format!("SELECT {} FROM {TABLES} AND d.account_key = ?1 ORDER BY d.key", rows::DESTINATION);
+    rows::all(connection, &query, [account.0], rows::destination)
+}
+
+/// Adds a destination without fields; [`set_fields`] must follow. Only events from now on are for it.
+pub fn insert(
+    tx: &mut Transaction<'_>,
+    account: AccountKey,
+    id: &DestinationId,
+    secret: &SigningSecret,
+    now: Timestamp,
+) -> Result<DestinationKey> {
+    let first_id = tx.take_ids(1, now);
+    tx.run(
+        "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
+         updated_at, first_id) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4, ?5)",
+        (id.as_str(), account.0, secret.as_bytes(), now.millis(), first_id),
+    )?;
+    Ok(DestinationKey(tx.last_key()))
+}
+
 /// Pauses a destination that is not paused yet.
 pub fn pause(tx: &mut Transaction<'_>, key: DestinationKey, reason: PausedReason, now: Timestamp) -> Result<()> {
     tx.run(
@@ -281,7 +299,13 @@ fn change_fields(
     set_fields(tx, before.key, fields, now)
 }
 
-fn set_fields(tx: &mut Transaction<'_>, key: DestinationKey, fields: &DestinationFields, now: Timestamp) -> Result<()> {
+/// Writes all fields that a client may set, and `now` as the time of the last change.
+pub fn set_fields(
+    tx: &mut Transaction<'_>,
+    key: DestinationKey,
+    fields: &DestinationFields,
+    now: Timestamp,
+) -> Result<()> {
     tx.run(
         "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
          max_concurrency = ?7, updated_at = ?8, rate_limit = ?9, ordering = ?10, on_exhausted = ?11,

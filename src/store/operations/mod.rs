@@ -31,3 +31,4 @@ pub mod search;
 pub mod stats;
 pub mod tally;
 pub mod test_sending;
+pub mod transfer;

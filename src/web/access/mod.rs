@@ -6,7 +6,7 @@ pub mod login_attempts;
 pub mod sessions;
 
 use poem::http::header::AUTHORIZATION;
-use poem::http::{HeaderMap, HeaderValue};
+use poem::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::problem::{ApiError, ApiResult};
 use crate::domain::login::LoginKey;
@@ -53,6 +53,23 @@ pub enum AdminAccess {
     Token(AdminAuth),
 }
 
+impl AdminAccess {
+    /// Lets in a program that can read the login file: it shows a new login code as `Authorization: Login CODE`. A code
+    /// works once.
+    ///
+    /// # Errors
+    /// 401, after a pause; 429 as for [`AdminAuth::authenticate`]. 409 under `--dev`, where there are no codes.
+    pub async fn authenticate_by_code(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<()> {
+        match self {
+            Self::Token(auth) => auth.redeem(headers, now).await,
+            Self::Dev => {
+                let detail = "Under --dev there are no login codes: stop the server first.";
+                Err(ApiError::new(StatusCode::CONFLICT, "no_login", detail))
+            }
+        }
+    }
+}
+
 /// Admin authentication: accepts the admin token, or a session. A session is opened with the token or with a login
 /// code.
 #[derive(Debug)]
@@ -86,6 +103,16 @@ impl AdminAuth {
             None if headers.contains_key(AUTHORIZATION) => Err(refused(NO_BEARER)),
             None => Err(refused(UNAUTHORIZED)),
         }
+    }
+
+    async fn redeem(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<()> {
+        let code = credentials(headers, b"login ").and_then(|code| std::str::from_utf8(code).ok());
+        let good = code.and_then(|code| self.codes.check(code, now));
+        if good.is_some_and(|good| self.sessions.redeem(&good, now)) {
+            return Ok(());
+        }
+        let detail = "Only `data-pusher import` on this machine may do this.";
+        Err(self.failed_logins.refuse(ApiError::unauthorized("Login", "login_refused", detail)).await)
     }
 
     /// Whether the request has the cookie of an open session.
@@ -128,10 +155,15 @@ impl AdminAuth {
 /// The token of the `Authorization: Bearer` header. `None` where there is no such header, more than one, or an empty
 /// token. Other schemes are ignored: a proxy may use them.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    credentials(headers, b"bearer ")
+}
+
+/// What stands behind the scheme in the one `Authorization` header.
+fn credentials<'a>(headers: &'a HeaderMap, scheme: &[u8]) -> Option<&'a [u8]> {
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
-    let (scheme, token) = line.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+    let (given, token) = line.split_at_checked(scheme.len())?;
+    given.eq_ignore_ascii_case(scheme).then(|| token.trim_ascii()).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]

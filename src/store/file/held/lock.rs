@@ -5,11 +5,11 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 #[cfg(not(target_os = "linux"))]
 use crate::store::file::companions::owner_only;
 use crate::store::file::companions::sibling_path;
-use crate::store::file::error::cannot_start;
+use crate::store::file::error::{cannot_start, in_use};
 
 /// How long a start tries to get the lock: a server that is just ending releases its lock in a moment.
 const ENDS_WITHIN: Duration = Duration::from_millis(200);
@@ -23,10 +23,6 @@ pub fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     options
-}
-
-fn taken(path: &Path) -> Error {
-    cannot_start(path, "another data-pusher server is using it")
 }
 
 /// A locked file beside the database, which is removed together with the lock.
@@ -95,7 +91,7 @@ fn lock_one(file: &File, path: &Path) -> Result<()> {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(TRY_AGAIN),
-            Err(TryLockError::WouldBlock) => return Err(taken(path)),
+            Err(TryLockError::WouldBlock) => return Err(in_use(path)),
             Err(TryLockError::Error(error)) => return Err(cannot_start(path, error)),
         }
     }

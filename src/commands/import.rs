@@ -1,0 +1,56 @@
+//! `data-pusher import`: its flags. The doc comments are the help text.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ipnet::IpNet;
+
+use super::values::network;
+use crate::app::ImportConfig;
+
+/// Exit codes, for the help.
+pub const EXIT_CODES: &str = "\
+If a server runs on the file, the server imports: the command must run as its user, on its machine.
+
+Exit codes:
+  0  the accounts were imported, or left out by --skip-existing
+  1  nothing was imported; a line for each error says why
+  2  the command line is wrong";
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Database file; created if there is none
+    #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
+    database: PathBuf,
+
+    /// Leave out accounts whose id, e-mail address, token or destination exists already
+    #[arg(long)]
+    skip_existing: bool,
+
+    /// Private network in which destinations may be, such as 10.1.0.0/16 (repeatable); for a file on which no server
+    /// runs, else the flags of the server hold
+    #[arg(long, value_delimiter = ',', value_name = "CIDR", value_parser = network)]
+    allow_network: Vec<IpNet>,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Document that `data-pusher export` wrote; - is standard input
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+}
+
+impl Import {
+    /// What is to be done.
+    pub fn config(self) -> ImportConfig {
+        let input = (self.input != Path::new("-")).then_some(self.input);
+        ImportConfig {
+            database: self.database,
+            input,
+            skip_existing: self.skip_existing,
+            allow_network: self.allow_network,
+            json: self.json,
+        }
+    }
+}
