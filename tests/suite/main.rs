@@ -48,6 +48,7 @@ mod output;
 mod overrides;
 mod payload;
 mod problems;
+mod proxy;
 mod restore;
 mod retries;
 mod secrets;
