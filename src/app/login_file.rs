@@ -91,37 +91,39 @@ pub fn remove_old(database: &Path) {
 /// # Errors
 /// One line that says why there is no link. Usually no server runs on the database.
 pub fn new_link(database: &Path) -> Result<String> {
-    let (note, key) = read(database)
-        .map_err(|why| Error::new(Kind::Internal, "no_login_link", format!("no login link: {}", why.detail())))?;
+    let failed = |why: &str| Error::new(Kind::Internal, "no_login_link", format!("no login link: {why}"));
+    let read = read(database).map_err(|error| failed(error.detail()))?;
+    let (note, key) = read.ok_or_else(|| {
+        let database = database.display();
+        failed(&format!("no server that asks for a login runs on {database}; start it, or name its --database"))
+    })?;
     Ok(link(&note.url, &key))
 }
 
-/// Finds the server that runs on `database`.
+/// Finds the server that runs on `database`. `None` if it has no login file, as under `--dev`.
 ///
 /// # Errors
 /// One line that says why it is not found.
-pub fn door(database: &Path) -> Result<Door> {
-    let (note, key) = read(database)?;
-    Ok(Door { address: note.address, code: key.code(clock::wall()) })
+pub fn door(database: &Path) -> Result<Option<Door>> {
+    let read = read(database)?;
+    Ok(read.map(|(note, key)| Door { address: note.address, code: key.code(clock::wall()) }))
 }
 
-/// Reads the file of a server that answers.
-fn read(database: &Path) -> Result<(Note, LoginKey)> {
+/// Reads the file of a server that answers. `None` if there is no such file.
+fn read(database: &Path) -> Result<Option<(Note, LoginKey)>> {
     let failed = |why: &str| Error::new(Kind::Internal, "no_login_file", why);
     let path = path(database);
-    let text = std::fs::read(&path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => failed(&format!(
-            "no server that asks for a login runs on {}; start it, or name its --database",
-            database.display()
-        )),
-        _ => failed(&format!("cannot read {}: {error}", path.display())),
-    })?;
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&format!("cannot read {}: {error}", path.display()))),
+    };
     let damaged = || failed(&format!("{} is damaged; restart the server", path.display()));
     let note: Note = serde_json::from_slice(&text).map_err(|_| damaged())?;
     let key = LoginKey::parse(&note.key).ok_or_else(damaged)?;
     TcpStream::connect_timeout(&note.address, ALIVE_WITHIN)
         .map_err(|error| failed(&format!("the server does not answer at {}: {error}; start it", note.address)))?;
-    Ok((note, key))
+    Ok(Some((note, key)))
 }
 
 /// Path of the login file. The path is the same whatever name or link leads to the database.

@@ -41,6 +41,7 @@ fn a_bad_flag_is_one_line_and_exit_2() {
         ("--request-timeout", "0s"),
         ("--account-rate", "100"),
         ("--account-rate", "0/s"),
+        ("--instance", "eu_1"),
     ] {
         let line = refused(&Setup::dev().flags(&[&format!("{flag}={value}")]).run());
         assert!(line.contains(flag), "{flag} {value}: {line}");

@@ -128,7 +128,9 @@ fn destination_json(account: &ids::AccountId, exported: ExportedDestination) -> 
 /// # Errors
 /// Invalid, with every error and its place, such as `accounts[0].destinations[2].url`.
 pub fn read(bytes: &[u8], network: &NetworkPolicy) -> Result<Vec<ExportedAccount>> {
-    let wrong = |message: String| Error::invalid(vec![FieldError::new("", message)]);
+    // For bodies the message says what they are.
+    let wrong =
+        |message: String| Error::invalid(vec![FieldError::new("", message.replacen("The body", "The document", 1))]);
     json::check(bytes).map_err(wrong)?;
     let document: Json = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     check_format(&document)?;

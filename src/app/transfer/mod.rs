@@ -162,7 +162,9 @@ fn lines(faults: &[FieldError]) -> String {
 }
 
 fn for_people(report: &ImportReport) -> String {
-    let mut text = format!("imported {} accounts with {} destinations\n", report.accounts, report.destinations);
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (accounts, destinations) = (count(report.accounts, "account"), count(report.destinations, "destination"));
+    let mut text = format!("imported {accounts} with {destinations}\n");
     for account in &report.skipped {
         text.push_str(&format!("skipped {}: {}\n", account.account_id, account.reasons.join("; ")));
     }

@@ -35,12 +35,16 @@ struct Fault {
 /// # Errors
 /// Says why nothing was imported.
 pub fn import(database: &Path, document: &[u8], skip_existing: bool) -> Result<ImportReport> {
-    let door = login_file::door(database).map_err(|error| {
-        failed(format!(
-            "a server uses the database, and cannot be asked to import: {}; or stop it first",
-            error.detail()
-        ))
-    })?;
+    let door = login_file::door(database)
+        .map_err(|error| {
+            failed(format!("a server uses the database, and cannot be asked to import: {}", error.detail()))
+        })?
+        .ok_or_else(|| {
+            failed(
+                "a server uses the database, and takes no import: it runs with --dev, or has only begun to start; stop \
+                 it, or try again",
+            )
+        })?;
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
