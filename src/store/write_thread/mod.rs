@@ -83,7 +83,7 @@ pub fn start(
             |row| row.get(0),
         )
         .map_err(|error| Error::internal(error.to_string()))?;
-    lock_wait::set_lock_timeout(&connection, false).map_err(super::error::sql)?;
+    lock_wait::set_lock_timeout(&connection, held.checkpoints(), false).map_err(super::error::sql)?;
     let thread = Thread {
         connection: Some(connection),
         checkpointer: Checkpointer::start(&held)?,
@@ -207,7 +207,7 @@ impl Thread {
     fn note_lock(&mut self, locked: bool) {
         if self.locked != locked
             && let Some(connection) = &self.connection
-            && let Err(error) = lock_wait::set_lock_timeout(connection, locked)
+            && let Err(error) = lock_wait::set_lock_timeout(connection, self.held.checkpoints(), locked)
         {
             tracing::warn!(%error, "the wait for the file's lock stays as it was");
         }
@@ -236,7 +236,8 @@ impl Thread {
             self.join_checkpoint();
             let (connection, change) = reopen::connect(&self.held, &self.memory)?;
             self.destinations.clear();
-            lock_wait::set_lock_timeout(&connection, self.locked).map_err(super::error::sql)?;
+            lock_wait::set_lock_timeout(&connection, self.held.checkpoints(), self.locked)
+                .map_err(super::error::sql)?;
             (self.observer)(vec![change]);
             self.connection = Some(connection);
             tracing::info!("database connection opened anew");
