@@ -43,6 +43,10 @@ pub enum Unavailable {
     TooManyStreams,
     /// The engine cannot send another test now.
     EngineBusy,
+    /// A transaction of the write thread does not end.
+    Stuck,
+    /// What waits for the write thread takes too long.
+    Behind,
 }
 
 impl Unavailable {
@@ -59,6 +63,8 @@ impl Unavailable {
             Self::Stopping => "stopping",
             Self::TooManyStreams => "too_many_streams",
             Self::EngineBusy => "engine_busy",
+            Self::Stuck => "storage_stuck",
+            Self::Behind => "storage_behind",
         }
     }
 }

@@ -109,6 +109,8 @@ pub enum NoToken {
     Several,
     /// No account has this token.
     Unknown,
+    /// An account had this token, and the grace after its rotation has ended.
+    Expired,
 }
 
 impl AccountToken {
@@ -133,6 +135,9 @@ impl NoToken {
             Self::Unknown => {
                 "The token in the CL-XTOKEN header is wrong: no account has it. It may be mistyped or rotated, or its \
                  account deleted."
+            }
+            Self::Expired => {
+                "The token in the CL-XTOKEN header was rotated, and its time of grace is over: send the new one."
             }
         }
     }
@@ -218,7 +223,7 @@ mod tests {
         for (name, value) in [("cl-x-token", "abd"), ("cl-xtoken", "abd"), ("cl-x-token", "")] {
             assert_eq!(none(&[("cl-xtoken", "abc"), (name, value)]), Some(NoToken::Several));
         }
-        let all = [NoToken::Missing, NoToken::Empty, NoToken::Several, NoToken::Unknown];
+        let all = [NoToken::Missing, NoToken::Empty, NoToken::Several, NoToken::Unknown, NoToken::Expired];
         let details: std::collections::HashSet<_> = all.map(NoToken::detail).into();
         assert_eq!(details.len(), all.len());
     }

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
+use super::ingest_metrics::IngestMetrics;
 use crate::domain::destination::Destination;
 use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
@@ -37,8 +40,10 @@ pub struct ApiContext {
     pub test_sender: Arc<dyn SendTest>,
     /// Says which destinations wait for their rate.
     pub engine: Arc<dyn WatchEngine>,
+    /// What the data handler counts.
+    pub ingest: Arc<IngestMetrics>,
     /// Creates the text of `/metrics`.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub metrics: Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>,
     /// Name of this instance, which new tokens contain.
     pub instance: Option<InstanceName>,
     /// Reads the wall clock.

@@ -3,13 +3,14 @@
 //! SQL in `store`, and what browser pages share with the API in `web`.
 //!
 //! Imports go down these floors: `routes` → {`document`, `errors`, `docs`} → `operations` → {`model`, `request`,
-//! `responses`, `auth`} → {`paths`, `context`, `tags`}. This file only says what `app` may use.
+//! `responses`, `auth`} → {`paths`, `context`, `tags`} → `ingest_metrics`. This file only says what `app` may use.
 
 mod auth;
 mod context;
 mod docs;
 mod document;
 mod errors;
+mod ingest_metrics;
 mod model;
 mod operations;
 mod paths;
@@ -20,6 +21,7 @@ mod tags;
 
 pub use context::ApiContext;
 pub use document::{json as document_json, yaml as document_yaml};
+pub use ingest_metrics::{IngestMetrics, IngestMetricsSnapshot};
 pub use model::export::{read as read_export, write as write_export};
 pub use model::import_report::ImportReport;
 pub use operations::import::{PATH as IMPORT_PATH, SKIP_EXISTING};

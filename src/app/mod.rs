@@ -18,10 +18,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::api::{self, ApiContext, Pages};
+use crate::api::{self, ApiContext, IngestMetrics, Pages};
 use crate::dashboard::{self, DashboardContext};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
@@ -41,8 +41,10 @@ use crate::web::rate_limit::RateLimiter;
 use crate::web::server::{self, Bound, HttpServer};
 pub use config::{Config, LogFormat};
 use greeting::Greeting;
-use logging::LogStyle;
+use logging::{LogLevels, LogStyle};
 use login_file::LoginFile;
+use metrics::Sources;
+use signals::LogSignals;
 pub use signals::StopSignals;
 pub use transfer::{ExportConfig, ImportConfig, export, import};
 
@@ -59,7 +61,7 @@ const REPEATED_SIGNAL: Duration = Duration::from_millis(250);
 /// # Errors
 /// One line that says why the server cannot start.
 pub fn serve(config: Config) -> Result<()> {
-    let style = logging::start(config.log_format)?;
+    let (style, levels) = logging::start(config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -67,6 +69,7 @@ pub fn serve(config: Config) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
+        tokio::spawn(follow_levels(LogSignals::new()?, levels));
         // The start may wait for the file's lock or migrate an older file. Neither may delay a stop.
         let mut starting = tokio::task::spawn_blocking(move || Running::start(config, style));
         let started = tokio::select! {
@@ -96,6 +99,13 @@ pub fn serve(config: Config) -> Result<()> {
         running.stop().await;
         Ok(())
     })
+}
+
+/// Changes the levels of the log as signals ask.
+async fn follow_levels(mut signals: LogSignals, mut levels: LogLevels) {
+    loop {
+        levels.set(signals.wait().await);
+    }
 }
 
 /// Waits for the end of a start that was asked to end. Where the start succeeds all the same, stops the server.
@@ -214,9 +224,20 @@ impl Running {
             outbox,
             inbox,
         )?;
-        let (metrics, writes, instance) = (engine.metrics(), store.clone(), config.instance.clone());
         let (stopping, stopped) = watch::channel(false);
         let access = Arc::new(access);
+        let ingest = Arc::new(IngestMetrics::default());
+        let sources = Arc::new(Sources {
+            engine: engine.metrics(),
+            store: store.clone(),
+            ingest: Arc::clone(&ingest),
+            access: Arc::clone(&access),
+            memory: memory.clone(),
+            workers: config.workers,
+            instance: config.instance.clone(),
+            started: clock::wall(),
+            asking: Arc::new(Semaphore::new(1)),
+        });
         let origins = OriginPolicy { public: config.public_url.clone(), allowed_origins: config.cors_origins };
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
         let account_rate = Arc::new(RateLimiter::new(config.account_rate));
@@ -242,7 +263,11 @@ impl Running {
             account_rate,
             test_sender: engine.tester(),
             engine: engine.watcher(),
-            metrics: Arc::new(move || metrics::render(&metrics.read(), &writes.write_metrics(), instance.as_ref())),
+            ingest,
+            metrics: Arc::new(move || {
+                let sources = Arc::clone(&sources);
+                Box::pin(async move { sources.text().await })
+            }),
             instance: config.instance.clone(),
             clock: clock::wall,
         };

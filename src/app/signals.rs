@@ -1,7 +1,8 @@
-//! The signals that stop the server.
+//! The signals that stop the server, and those that change the levels of its log.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::logging::LevelChange;
 use crate::error::{Error, Result};
 
 /// Waits for SIGTERM, SIGINT and SIGHUP. SIGHUP does not count where it is ignored, as under `nohup`.
@@ -17,8 +18,6 @@ impl StopSignals {
     /// # Errors
     /// The system does not allow a handler.
     pub fn new() -> Result<Self> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Error::internal(format!("cannot listen for signals: {error}")));
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
@@ -34,6 +33,34 @@ impl StopSignals {
             Some(_) = async { self.hang_up.as_mut()?.recv().await } => "SIGHUP",
         }
     }
+}
+
+/// Waits for SIGUSR1 and SIGUSR2.
+pub struct LogSignals {
+    change: Signal,
+    usual: Signal,
+}
+
+impl LogSignals {
+    /// From now on these signals do not end the process.
+    ///
+    /// # Errors
+    /// The system does not allow a handler.
+    pub fn new() -> Result<Self> {
+        Ok(Self { change: listen(SignalKind::user_defined1())?, usual: listen(SignalKind::user_defined2())? })
+    }
+
+    /// Waits for the next signal, and returns what it asks for.
+    pub async fn wait(&mut self) -> LevelChange {
+        tokio::select! {
+            _ = self.change.recv() => LevelChange::Toggle,
+            _ = self.usual.recv() => LevelChange::Usual,
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|error| Error::internal(format!("cannot listen for signals: {error}")))
 }
 
 /// Whether the process was started with `signal` ignored.

@@ -3,20 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::delivery::standing::{STANDINGS, Standing};
 use crate::domain::delivery::{ErrorClass, Outcome};
-
-/// Upper bounds of the buckets for durations of attempts, in seconds. The last one is the default timeout.
-pub const BUCKETS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+use crate::domain::histogram::{ATTEMPT_MICROS, Histogram, HistogramSnapshot};
 
 /// Counters and gauges. Workers count attempts, and the scheduler sets the gauges.
-#[derive(Default)]
 pub struct EngineMetrics {
     succeeded: AtomicU64,
     failed: [AtomicU64; ErrorClass::ALL.len()],
-    buckets: [AtomicU64; BUCKETS.len()],
-    duration_micros: AtomicU64,
-    flying: AtomicU64,
-    lanes: AtomicU64,
+    exhausted: AtomicU64,
+    attempt_micros: Histogram,
+    busy_workers: AtomicU64,
+    destinations: [AtomicU64; STANDINGS.len()],
     in_hand: AtomicU64,
 }
 
@@ -27,56 +25,75 @@ pub struct EngineMetricsSnapshot {
     pub succeeded: u64,
     /// Attempts that failed, by class.
     pub failed: Vec<(ErrorClass, u64)>,
-    /// Attempts that took at most as long as each of [`BUCKETS`], cumulative.
-    pub buckets: Vec<u64>,
-    /// Sum of the durations of all attempts.
-    pub duration: Duration,
+    /// Deliveries that became exhausted.
+    pub exhausted: u64,
+    /// Durations of all attempts that sent a request, in microseconds.
+    pub attempt_micros: HistogramSnapshot,
     /// Workers that are busy. Each has at most one attempt in progress.
-    pub flying: u64,
-    /// Lanes, one for each destination.
-    pub lanes: u64,
+    pub busy_workers: u64,
+    /// Destinations by standing, as of the last sweep.
+    pub destinations: Vec<(Standing, u64)>,
     /// Deliveries in hand.
     pub in_hand: u64,
+}
+
+impl Default for EngineMetrics {
+    fn default() -> Self {
+        Self {
+            succeeded: AtomicU64::default(),
+            failed: Default::default(),
+            exhausted: AtomicU64::default(),
+            attempt_micros: Histogram::new(&ATTEMPT_MICROS),
+            busy_workers: AtomicU64::default(),
+            destinations: Default::default(),
+            in_hand: AtomicU64::default(),
+        }
+    }
 }
 
 impl EngineMetrics {
     /// Counts an attempt that has ended.
     pub fn attempt(&self, outcome: Outcome, took: Duration) {
+        self.not_sent(outcome);
+        self.attempt_micros.add_duration(took);
+    }
+
+    /// Counts an attempt whose request could not be made.
+    pub fn not_sent(&self, outcome: Outcome) {
         match outcome.error() {
             None => self.succeeded.fetch_add(1, Ordering::Relaxed),
             Some(class) => self.failed[class as usize].fetch_add(1, Ordering::Relaxed),
         };
-        self.duration_micros.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        if let Some(bucket) = BUCKETS.iter().position(|bound| took.as_secs_f64() <= *bound) {
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        }
     }
 
-    /// Sets the gauges.
-    pub fn set_gauges(&self, flying: usize, lanes: usize, in_hand: usize) {
-        self.flying.store(flying as u64, Ordering::Relaxed);
-        self.lanes.store(lanes as u64, Ordering::Relaxed);
+    /// Counts a delivery that became exhausted.
+    pub fn exhausted(&self) {
+        self.exhausted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sets the numbers of the moment.
+    pub fn set_gauges(&self, busy_workers: usize, in_hand: usize) {
+        self.busy_workers.store(busy_workers as u64, Ordering::Relaxed);
         self.in_hand.store(in_hand as u64, Ordering::Relaxed);
+    }
+
+    /// Sets how many destinations have each standing, in the order of [`STANDINGS`].
+    pub fn set_standings(&self, counts: [u64; STANDINGS.len()]) {
+        for (gauge, count) in self.destinations.iter().zip(counts) {
+            gauge.store(count, Ordering::Relaxed);
+        }
     }
 
     /// Reads all metrics.
     pub fn read(&self) -> EngineMetricsSnapshot {
         let load = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        let mut sum = 0;
         EngineMetricsSnapshot {
             succeeded: load(&self.succeeded),
             failed: ErrorClass::ALL.into_iter().map(|class| (class, load(&self.failed[class as usize]))).collect(),
-            buckets: self
-                .buckets
-                .iter()
-                .map(|bucket| {
-                    sum += load(bucket);
-                    sum
-                })
-                .collect(),
-            duration: Duration::from_micros(load(&self.duration_micros)),
-            flying: load(&self.flying),
-            lanes: load(&self.lanes),
+            exhausted: load(&self.exhausted),
+            attempt_micros: self.attempt_micros.read(),
+            busy_workers: load(&self.busy_workers),
+            destinations: STANDINGS.into_iter().zip(self.destinations.iter().map(load)).collect(),
             in_hand: load(&self.in_hand),
         }
     }

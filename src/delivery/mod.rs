@@ -11,10 +11,11 @@ mod metrics;
 mod options;
 mod scheduler;
 mod sending;
+mod standing;
 mod workers;
 
 pub use engine::Engine;
-pub use metrics::{BUCKETS, EngineMetricsSnapshot};
+pub use metrics::{EngineMetrics, EngineMetricsSnapshot};
 pub use options::EngineOptions;
 pub use scheduler::message::{EngineHandle, EngineReceiver, channel};
 pub use sending::client::{HttpClient, HttpRequest, HttpResponse};

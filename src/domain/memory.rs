@@ -39,6 +39,16 @@ impl MemoryBudget {
         Self { bytes: bytes.max(longest.saturating_mul(MIN_LONGEST_BODIES)), taken: Arc::default() }
     }
 
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Size of the budget in bytes.
+    pub fn limit(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether `bytes` bytes fit now. Nothing is reserved, so a client that only announces a long body takes no memory
     /// from others.
     pub fn fits(&self, bytes: usize) -> bool {

@@ -12,6 +12,7 @@ pub mod event_type;
 pub mod export;
 pub mod filter;
 pub mod headers;
+pub mod histogram;
 pub mod ids;
 pub mod instance;
 pub mod json;

@@ -30,6 +30,7 @@ pub use open::StoreOptions;
 pub use operations::accept::{AcceptedEvent, MadeDeliveries};
 pub use operations::delivery_walk::DeliveryFilter;
 pub use operations::due::{DueDeliveries, DueDelivery};
+pub use operations::figures::StorageFigures;
 pub use operations::follow::{ChangedDeliveries, Subscription, SubscriptionFilter};
 pub use operations::follow_counts::CountSubscription;
 pub use operations::maintenance::removal::Removal;

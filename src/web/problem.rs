@@ -31,6 +31,20 @@ pub struct Problem {
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<Vec<FieldFault>>,
+    /// Each thing that keeps the server from being ready; only from `/readyz`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<Reason>>,
+}
+
+/// One thing that keeps the server from being ready.
+#[derive(Debug, Clone, Object, Serialize)]
+#[oai(example)]
+pub struct Reason {
+    /// Stable word for programs, in snake_case.
+    pub code: String,
+    /// What is wrong, and what to do.
+    pub detail: String,
 }
 
 /// One thing that is wrong with a body.
@@ -52,6 +66,15 @@ impl Example for Problem {
 impl Example for FieldFault {
     fn example() -> Self {
         FieldError::new("email", "must be an e-mail address such as ada@example.com").into()
+    }
+}
+
+impl Example for Reason {
+    fn example() -> Self {
+        Self {
+            code: "storage_full".to_owned(),
+            detail: "The disk is full; send it again when there is room.".to_owned(),
+        }
     }
 }
 
@@ -83,6 +106,7 @@ impl ApiError {
                 detail: detail.into(),
                 code: code.to_owned(),
                 errors: None,
+                reasons: None,
             }),
             headers: Box::default(),
         }
@@ -111,6 +135,14 @@ impl ApiError {
     /// The same error with another title.
     pub fn titled(mut self, title: &str) -> Self {
         title.clone_into(&mut self.problem.title);
+        self
+    }
+
+    /// The same error with everything that keeps the server from being ready. Details of bugs stay inside.
+    pub fn with_reasons(mut self, reasons: Vec<Error>) -> Self {
+        let shown = reasons.into_iter().filter(|reason| reason.kind() != Kind::Internal);
+        let reason = |error: Error| Reason { code: error.code().to_owned(), detail: error.detail().to_owned() };
+        self.problem.reasons = Some(shown.map(reason).collect());
         self
     }
 

@@ -42,6 +42,7 @@ mod many_bodies;
 mod mapping;
 mod memory;
 mod misbehaving;
+mod monitoring;
 mod notices;
 mod open_files;
 mod output;

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use poem::http::header::RETRY_AFTER;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -28,6 +28,8 @@ use crate::domain::event_type::EventType;
 use crate::domain::ids::AccountKey;
 use crate::domain::json;
 use crate::domain::memory::{NoMemory, Reservation};
+use crate::domain::secret::TokenDigest;
+use crate::domain::time::Timestamp;
 use crate::error::Kind;
 use crate::store::{AcceptedEvent, MadeDeliveries};
 use crate::web::body::media_type::{self, Accepts};
@@ -118,7 +120,8 @@ impl SendEventApi {
     )]
     async fn send(&self, token: AccountToken, arrival: IncomingRequest<'_>) -> ApiResult<Receipt> {
         // Boxed here, where the future is created: each layer that a large future passes copies it.
-        Box::pin(self.take(token, arrival)).await.map_err(with_contract_title)
+        let taken = Box::pin(self.take(token, arrival)).await;
+        taken.inspect_err(|error| self.refused(error)).map_err(with_contract_title)
     }
 }
 
@@ -132,6 +135,11 @@ impl SendEventApi {
     /// take as much time as accepting an event, and do nothing for an event.
     pub fn in_front_of<E>(self, endpoint: E) -> FastPath<E> {
         FastPath { incoming: self, endpoint }
+    }
+
+    fn refused(&self, error: &ApiError) {
+        tracing::debug!(code = error.problem.code, "an event was refused");
+        self.0.ingest.refused(&error.problem.code);
     }
 
     /// Checks a request and accepts the event. Clients may rely on the order of the checks.
@@ -149,6 +157,7 @@ impl SendEventApi {
         };
         let (bytes, memory) = body::read(body, headers, &self.0.bodies).await?;
         let malformed = |detail| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail);
+        let arrived = Instant::now();
         json::check(&bytes).map_err(malformed)?;
         let event = IncomingEvent {
             account,
@@ -163,8 +172,15 @@ impl SendEventApi {
             Kind::NotFound => ApiError::from(NoToken::Unknown),
             _ => error.into(),
         })?;
+        if accepted.duplicate {
+            self.0.ingest.duplicate();
+        }
         match wait {
-            None => Ok(Receipt::Accepted(self.receipt(&accepted, false).await?, None)),
+            None => {
+                let receipt = self.receipt(&accepted, false).await?;
+                self.0.ingest.answered(arrived.elapsed());
+                Ok(Receipt::Accepted(receipt, None))
+            }
             Some(wait) => self.attempted(accepted, wait).await,
         }
     }
@@ -172,10 +188,20 @@ impl SendEventApi {
     /// The checks before the body is read: whose token it is, whether the account sends too fast, and whether the
     /// headers say JSON.
     fn admit(&self, token: &AccountToken, headers: &HeaderMap) -> ApiResult<AccountKey> {
-        let account = self.0.store.account_by_token(&token.0?, (self.0.clock)()).ok_or(NoToken::Unknown)?;
+        let (digest, now) = (token.0?, (self.0.clock)());
+        let account = self.0.store.account_by_token(&digest, now).ok_or_else(|| self.no_token(&digest, now))?;
         self.0.account_rate.admit(account)?;
         media_type::check(headers, Accepts::AnyJson)?;
         Ok(account)
+    }
+
+    /// Why no account has a token.
+    fn no_token(&self, digest: &TokenDigest, now: Timestamp) -> NoToken {
+        if !self.0.store.token_is_expired(digest, now) {
+            return NoToken::Unknown;
+        }
+        self.0.ingest.expired_token();
+        NoToken::Expired
     }
 
     /// Waits for the first attempts, then responds with the present state of the deliveries.

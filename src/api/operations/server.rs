@@ -19,7 +19,6 @@ use crate::api::tags::Tag;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::stats::StatsRequest;
 use crate::domain::time::Timestamp;
-use crate::error::{Error, Unavailable};
 use crate::web::problem::{ApiError, ApiResult};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -49,12 +48,15 @@ impl OperationsApi {
 
     /// Check that the server is ready
     ///
-    /// Responds with 200 if events can be written to disk now, and with 503 if not. No token is needed.
+    /// Responds with 200 if events can be written to disk now, and with 503 if not. Then `reasons` lists everything that
+    /// is wrong; `code` and `detail` are those of the first. No token is needed.
     #[oai(path = "/readyz", method = "get", operation_id = "getReadiness")]
     async fn readiness(&self) -> ApiResult<OkJson<Health>> {
-        let late = |_| Error::unavailable(Unavailable::Io, "The database does not answer in time.");
-        tokio::time::timeout(READY_WITHIN, self.0.store.probe()).await.map_err(late)??;
-        Ok(OkJson(Health::ok()))
+        let reasons = self.0.store.unready(READY_WITHIN).await;
+        match reasons.first() {
+            None => Ok(OkJson(Health::ok())),
+            Some(first) => Err(ApiError::from(first.clone()).with_reasons(reasons)),
+        }
     }
 
     /// Read statistics
@@ -91,7 +93,7 @@ impl OperationsApi {
     /// Returns all metrics of the server in the Prometheus text format.
     #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
     async fn metrics(&self, _admin: Admin) -> MetricsText {
-        MetricsText((self.0.metrics)())
+        MetricsText((self.0.metrics)().await)
     }
 }
 

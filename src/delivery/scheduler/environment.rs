@@ -9,6 +9,7 @@ use super::message::{EngineHandle, Message, Test};
 use super::refill::{ReadRequest, Refills};
 use crate::delivery::clock::Clock;
 use crate::delivery::sending::attempt::Client;
+use crate::delivery::standing::STANDINGS;
 use crate::delivery::workers::batch::AssignedRun;
 use crate::delivery::workers::context::WorkerContext;
 use crate::delivery::workers::deliver;
@@ -44,7 +45,10 @@ pub trait Environment: Send {
     fn sweep(&mut self);
 
     /// Shows numbers of the moment in the metrics.
-    fn show(&self, busy_workers: usize, lanes: usize, in_hand: usize);
+    fn show(&self, busy_workers: usize, in_hand: usize);
+
+    /// Shows in the metrics how many destinations have each standing.
+    fn show_standings(&self, counts: [u64; STANDINGS.len()]);
 
     /// Ends without waiting for workers that still send.
     fn stop(&mut self);
@@ -115,8 +119,12 @@ impl Environment for Outside {
         self.context.connections.sweep(Instant::now());
     }
 
-    fn show(&self, busy_workers: usize, lanes: usize, in_hand: usize) {
-        self.context.metrics.set_gauges(busy_workers, lanes, in_hand);
+    fn show(&self, busy_workers: usize, in_hand: usize) {
+        self.context.metrics.set_gauges(busy_workers, in_hand);
+    }
+
+    fn show_standings(&self, counts: [u64; STANDINGS.len()]) {
+        self.context.metrics.set_standings(counts);
     }
 
     fn stop(&mut self) {

@@ -5,6 +5,7 @@ pub mod file_order;
 mod order;
 mod rate;
 pub mod slowness;
+mod standing;
 pub mod suspicion;
 
 use std::collections::{HashMap, HashSet, VecDeque};

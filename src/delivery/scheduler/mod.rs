@@ -209,7 +209,7 @@ impl Scheduler {
             self.dispatch(now);
             self.sweep(now);
         }
-        self.environment.show(self.busy_workers, self.lanes.len(), self.in_hand);
+        self.environment.show(self.busy_workers, self.in_hand);
     }
 
     fn now(&self) -> Timestamp {

@@ -7,6 +7,7 @@ use super::lane::{Health, JobState, Lane};
 use super::pools::{Entry, may_hang};
 use super::refill::ReadRequest;
 use crate::delivery::limits::{CLIENT_IDLE, DOCUMENT_BYTES, FLOOR, SHARED_WINDOW, TICK};
+use crate::delivery::standing::STANDINGS;
 use crate::delivery::workers::job::Job;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::time::Timestamp;
@@ -139,7 +140,9 @@ impl Scheduler {
         self.account_turns.prune();
         self.environment.sweep();
         let mut waiting = Vec::new();
+        let mut standings = [0; STANDINGS.len()];
         for (key, lane) in &mut self.lanes {
+            standings[lane.standing(now) as usize] += 1;
             if lane.in_flight == 0 && lane.client.is_some() && now.since(lane.last_used) > CLIENT_IDLE {
                 lane.client = None;
             }
@@ -149,6 +152,7 @@ impl Scheduler {
                 waiting.push(*key);
             }
         }
+        self.environment.show_standings(standings);
         waiting.into_iter().for_each(|key| self.reschedule(key));
     }
 }

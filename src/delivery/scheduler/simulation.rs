@@ -482,7 +482,9 @@ impl Environment for Shared {
 
     fn sweep(&mut self) {}
 
-    fn show(&self, _: usize, _: usize, _: usize) {}
+    fn show(&self, _: usize, _: usize) {}
+
+    fn show_standings(&self, _: [u64; crate::delivery::standing::STANDINGS.len()]) {}
 
     fn stop(&mut self) {}
 }

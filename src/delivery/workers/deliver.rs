@@ -96,6 +96,7 @@ fn deliver(context: &WorkerContext, session: &Session<'_>, job: &Job, run: &Run)
         Err(NotShaped::Failed(failure)) => {
             let attempt = template_failed(failure);
             let (outcome, detail) = (attempt.outcome, attempt.detail.clone());
+            context.metrics.not_sent(outcome);
             return conclude(context, destination, job, run, step, Ended { attempt: Some(attempt), outcome, detail });
         }
     };
@@ -134,6 +135,7 @@ fn send(context: &WorkerContext, session: &Session<'_>, event: &OutgoingEvent<'_
             Some(Ended { attempt: Some(attempt), outcome, detail: None })
         }
         Err(RequestNotSent(why)) => {
+            context.metrics.not_sent(Outcome::NoAnswer(ErrorClass::UrlTooLong));
             Some(Ended { attempt: None, outcome: Outcome::NoAnswer(ErrorClass::UrlTooLong), detail: Some(why) })
         }
     }
@@ -159,7 +161,18 @@ fn conclude(
     let now = context.clock.now();
     let schedule = destination.fields.retry_schedule.as_ref().unwrap_or(&context.retry_schedule);
     let verdict = delivery::transition(step, outcome, schedule, now, Jitter::from_unit(fastrand::f64()));
+    tracing::debug!(
+        delivery.id = %job.delivery,
+        event.id = %job.event,
+        destination.id = %destination.id,
+        error = outcome.error().map(ErrorClass::as_str),
+        status = outcome.status(),
+        took_millis = attempt.as_ref().map(|attempt| attempt.duration.as_millis() as u64),
+        next = ?verdict.next,
+        "attempt ended"
+    );
     if verdict.next == Next::Exhausted {
+        context.metrics.exhausted();
         tracing::warn!(
             delivery.id = %job.delivery,
             event.id = %job.event,

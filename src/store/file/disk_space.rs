@@ -26,10 +26,28 @@ pub enum FreeSpace {
     Low,
 }
 
+/// Sizes of a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Free for this process.
+    pub free: u64,
+    /// Kept free of new events.
+    pub reserve: u64,
+}
+
+/// Measures the file system of `path`. `None` if it gives no answer.
+pub fn measure(path: &Path) -> Option<DiskSpace> {
+    sizes(path).map(|(free, total)| DiskSpace { free, reserve: reserve(total) })
+}
+
+fn reserve(total: u64) -> u64 {
+    RESERVE.min(total / 16)
+}
+
 impl FreeSpace {
     fn of(free: u64, total: u64) -> Self {
         match free {
-            _ if free <= RESERVE.min(total / 16) => Self::Low,
+            _ if free <= reserve(total) => Self::Low,
             _ if free <= AMPLE => Self::Little,
             _ => Self::Ample,
         }

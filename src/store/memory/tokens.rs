@@ -43,6 +43,12 @@ impl Tokens {
         owners.get(digest).filter(|owner| owner.until.is_none_or(|until| now < until)).map(|owner| owner.account)
     }
 
+    /// Whether a token worked until its grace after a rotation ended, before `now`.
+    pub fn is_expired(&self, digest: &TokenDigest, now: Timestamp) -> bool {
+        let owners = self.owners.read().unwrap_or_else(PoisonError::into_inner);
+        owners.get(digest).is_some_and(|owner| owner.until.is_some_and(|until| now >= until))
+    }
+
     /// Replaces the map: only these tokens work from now on.
     pub fn replace(&self, tokens: Vec<TokenChange>) {
         let fresh = Self::default();

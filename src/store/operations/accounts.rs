@@ -209,6 +209,11 @@ impl Store {
     pub fn account_by_token(&self, token: &TokenDigest, now: Timestamp) -> Option<AccountKey> {
         self.memory.tokens.owner(token, now)
     }
+
+    /// Whether a token was rotated and its grace has ended.
+    pub fn token_is_expired(&self, token: &TokenDigest, now: Timestamp) -> bool {
+        self.memory.tokens.is_expired(token, now)
+    }
 }
 
 /// Returns the tokens of all accounts that are not deleted. A previous token is included even if its grace is over:

@@ -10,6 +10,7 @@ pub mod delivery_walk;
 pub mod destinations;
 pub mod due;
 pub mod events;
+pub mod figures;
 #[cfg(test)]
 pub mod fixture;
 pub mod follow;

@@ -74,7 +74,7 @@ impl Store {
     /// Unavailable if the file cannot be read.
     pub async fn backlog(&self) -> Result<Backlog> {
         let oldest = self.readers.read(oldest_pending).await?;
-        Ok(Backlog { pending: u64::try_from(self.write_metrics().pending).unwrap_or(0), oldest })
+        Ok(Backlog { pending: u64::try_from(self.memory.metrics.pending_now()).unwrap_or(0), oldest })
     }
 
     /// Returns how long attempts take, of all deliveries, of an account's, or of those for a destination. The figures

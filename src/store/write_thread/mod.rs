@@ -169,14 +169,19 @@ impl Thread {
             return;
         }
         let started = Instant::now();
+        self.memory.metrics.begin(started);
         let result = self.transaction(requests, receiver);
         self.note_lock(result.as_ref().is_err_and(|error| error.is_unavailable(Unavailable::Locked)));
         let took = started.elapsed().saturating_sub(receiver.lingered());
-        self.memory.metrics.commit(took, requests.len() + self.pending_outcomes.len(), result.is_ok());
+        let writes = requests.len() + self.pending_outcomes.len();
+        self.memory.metrics.end(took, writes, &result);
         match result {
             Ok(changes) => {
+                tracing::debug!(writes, took_micros = took.as_micros() as u64, "committed");
                 self.pending_outcomes.clear();
-                if changes.iter().any(|change| matches!(change, Change::Accepted(_))) {
+                let accepted = changes.iter().filter(|change| matches!(change, Change::Accepted(_))).count();
+                if accepted > 0 {
+                    self.memory.metrics.accepted(accepted as u64);
                     self.memory.read_throttle.accepted(Instant::now());
                 }
                 if !requests.is_empty() {

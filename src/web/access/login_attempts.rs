@@ -1,6 +1,7 @@
 //! Slows down clients that guess tokens. The right token is never slowed down, so a client that guesses cannot lock out
 //! the token's owner.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use poem::http::header::{CONNECTION, RETRY_AFTER};
@@ -16,20 +17,24 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// that they hold neither memory nor connections.
 const WAITING: usize = 64;
 
-/// Permits to wait, one for each request with a wrong token.
+/// Permits to wait, one for each request with a wrong token, and the number of all such requests.
 #[derive(Debug)]
-pub struct FailedLoginLimiter(Semaphore);
+pub struct FailedLoginLimiter {
+    places: Semaphore,
+    count: AtomicU64,
+}
 
 impl Default for FailedLoginLimiter {
     fn default() -> Self {
-        Self(Semaphore::new(WAITING))
+        Self { places: Semaphore::new(WAITING), count: AtomicU64::default() }
     }
 }
 
 impl FailedLoginLimiter {
     /// Returns the response to a wrong token: `refused` after the pause, or 429 where too many requests wait.
     pub async fn refuse(&self, refused: ApiError) -> ApiError {
-        let Ok(_place) = self.0.try_acquire() else {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let Ok(_place) = self.places.try_acquire() else {
             let detail = "Too many wrong tokens are given at the moment.";
             return ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_tokens", detail)
                 .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -37,6 +42,11 @@ impl FailedLoginLimiter {
         };
         tokio::time::sleep(PAUSE).await;
         refused
+    }
+
+    /// How many requests had a wrong token.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 }
 
@@ -69,7 +79,7 @@ mod tests {
                 (status, _) => assert_eq!(status, 429),
             }
         }
-        assert_eq!(waited, WAITING);
+        assert_eq!((waited, tries.count()), (WAITING, WAITING as u64 + 10));
         assert_eq!(tries.refuse(ApiError::internal()).await.problem.status, 500);
     }
 }

@@ -81,6 +81,16 @@ pub struct AdminAuth {
     cookie: Cookie,
 }
 
+impl AdminAccess {
+    /// How many requests had a wrong admin token, login link or code. 0 under `--dev`.
+    pub fn failed_logins(&self) -> u64 {
+        match self {
+            Self::Dev => 0,
+            Self::Token(auth) => auth.failed_logins.count(),
+        }
+    }
+}
+
 impl AdminAuth {
     /// Accepts `token`, and login codes that `codes` has signed.
     pub fn new(token: AdminToken, codes: LoginKey, cookie: Cookie) -> Self {

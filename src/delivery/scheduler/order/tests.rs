@@ -61,7 +61,9 @@ impl Environment for Played {
 
     fn sweep(&mut self) {}
 
-    fn show(&self, _: usize, _: usize, _: usize) {}
+    fn show(&self, _: usize, _: usize) {}
+
+    fn show_standings(&self, _: [u64; crate::delivery::standing::STANDINGS.len()]) {}
 
     fn stop(&mut self) {}
 }
