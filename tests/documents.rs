@@ -155,7 +155,7 @@ fn codes_are_found_however_a_call_is_written() {
 }
 
 /// The pages for people who use the program. Those for its authors are checked by reading.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "docs/backups.md",
     "docs/dashboard.md",
@@ -163,7 +163,9 @@ const PAGES: [&str; 10] = [
     "docs/receiving.md",
     "docs/shaping.md",
     "docs/configuration.md",
+    "docs/installing.md",
     "docs/operating.md",
+    "docs/monitoring.md",
     "docs/troubleshooting.md",
     "docs/clients.md",
     "docs/command-line.md",
