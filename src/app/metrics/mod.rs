@@ -6,7 +6,7 @@ mod page;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::api::{IngestMetrics, IngestMetricsSnapshot};
 use crate::delivery::{EngineMetrics, EngineMetricsSnapshot, clock};
@@ -63,10 +63,8 @@ struct Readings {
 impl Sources {
     /// All metrics as text. Metrics that could not be read in time have no value.
     pub async fn text(&self) -> String {
-        let (storage, backlog) = match Arc::clone(&self.asking).try_acquire_owned() {
-            Ok(permit) => self.ask_file(permit).await,
-            Err(_) => (None, None),
-        };
+        let asked = tokio::time::timeout(FILE_WITHIN, self.ask_file()).await;
+        let (storage, backlog) = asked.unwrap_or_default();
         self.render(&Readings {
             engine: self.engine.read(),
             writes: self.store.write_metrics(),
@@ -77,7 +75,8 @@ impl Sources {
         })
     }
 
-    async fn ask_file(&self, permit: OwnedSemaphorePermit) -> (Option<StorageFigures>, Option<Backlog>) {
+    async fn ask_file(&self) -> (Option<StorageFigures>, Option<Backlog>) {
+        let Ok(permit) = Arc::clone(&self.asking).acquire_owned().await else { return (None, None) };
         let store = self.store.clone();
         // A task of its own keeps the permit until both have ended, however long that takes.
         let asked = tokio::spawn(async move {
@@ -85,10 +84,7 @@ impl Sources {
             let (storage, backlog) = tokio::join!(store.storage_figures(), store.backlog());
             (storage.ok(), backlog.ok())
         });
-        match tokio::time::timeout(FILE_WITHIN, asked).await {
-            Ok(Ok(read)) => read,
-            Ok(Err(_)) | Err(_) => (None, None),
-        }
+        asked.await.unwrap_or_default()
     }
 
     fn render(&self, read: &Readings) -> String {

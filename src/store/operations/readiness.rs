@@ -1,6 +1,7 @@
 //! Checks whether events can be written to disk now. Only a write can show this: a transaction that changes nothing
 //! succeeds even if the disk accepts nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Unavailable};
@@ -13,10 +14,17 @@ impl Store {
     /// Returns each thing that keeps events from being written to disk now, the one to mend first in front. Nothing means
     /// ready. The write thread has to answer `within` this time.
     pub async fn unready(&self, within: Duration) -> Vec<Error> {
-        let mut reasons: Vec<Error> = self.held.check().err().into_iter().collect();
-        if disk_space::is_low(self.path()) {
-            reasons.push(disk_low());
-        }
+        let held = Arc::clone(&self.held);
+        // On a disk that hangs, even a look at the file does not end.
+        let look = tokio::task::spawn_blocking(move || {
+            let low = disk_space::is_low(held.path()).then(disk_low);
+            held.check().err().into_iter().chain(low).collect::<Vec<_>>()
+        });
+        let mut reasons = match tokio::time::timeout(within, look).await {
+            Ok(Ok(reasons)) => reasons,
+            Ok(Err(error)) => vec![Error::internal(error.to_string())],
+            Err(_) => vec![stuck(within)],
+        };
         if reasons.is_empty() {
             let probed = tokio::time::timeout(within, self.probe()).await;
             reasons.extend(probed.unwrap_or_else(|_| Err(self.late(within))).err());
@@ -29,9 +37,7 @@ impl Store {
         let running = self.memory.metrics.running(Instant::now());
         // A transaction that takes the time alone is not a matter of how much arrives.
         if running >= within / 2 {
-            let detail =
-                format!("Writing to the disk has not ended for {} s; look at the disk.", running.as_secs().max(1));
-            return Error::unavailable(Unavailable::Stuck, detail);
+            return stuck(running);
         }
         let detail = "More arrives than the disk takes: what waits for it takes too long. Send more slowly.";
         Error::unavailable(Unavailable::Behind, detail)
@@ -44,7 +50,6 @@ impl Store {
     /// # Errors
     /// Unavailable, with the reason.
     pub async fn probe(&self) -> Result<()> {
-        self.held.check()?;
         let failed = self.memory.metrics.failed_commits();
         let proven = self.memory.last_probe.is_valid(Instant::now(), failed);
         self.writer
@@ -64,6 +69,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The disk has not answered for `time`.
+fn stuck(time: Duration) -> Error {
+    let detail = format!("The disk has not answered for {} s; look at the disk.", time.as_secs().max(1));
+    Error::unavailable(Unavailable::Stuck, detail)
 }
 
 #[cfg(test)]
