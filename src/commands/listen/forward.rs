@@ -89,14 +89,14 @@ fn end_to_end(headers: &HeaderMap, is_request: bool) -> HeaderMap {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
         .collect();
-    let stays = |name: &HeaderName| {
-        !HOP_BY_HOP.contains(name)
-            && !["keep-alive", "proxy-connection"].contains(&name.as_str())
-            && !(is_request && *name == HOST)
-            && !listed.iter().any(|listed| listed == name.as_str())
+    let goes = |name: &HeaderName| {
+        HOP_BY_HOP.contains(name)
+            || ["keep-alive", "proxy-connection"].contains(&name.as_str())
+            || (is_request && *name == HOST)
+            || listed.iter().any(|listed| listed == name.as_str())
     };
     let mut kept = HeaderMap::new();
-    for (name, value) in headers.iter().filter(|(name, _)| stays(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| !goes(name)) {
         kept.append(name.clone(), value.clone());
     }
     kept

@@ -19,6 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two tries, unless the server asks for more.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
+/// Least time between two messages that the run waits. A rate limit makes it wait again and again.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
+
 /// A document that is to be sent.
 pub struct Pending {
     /// Where it was.
@@ -60,12 +63,16 @@ struct State {
     /// No request begins before this time, because the server cannot take any.
     held_until: Instant,
     trouble: Option<Trouble>,
+    /// When the last message said that the run waits.
+    said: Option<Instant>,
 }
 
 /// The server does not answer, or asks to come again.
 struct Trouble {
     since: Instant,
     pause: Duration,
+    /// Whether a message said so.
+    said: bool,
 }
 
 impl Run {
@@ -80,6 +87,7 @@ impl Run {
             next: now,
             held_until: now,
             trouble: None,
+            said: None,
         };
         Self {
             state: Mutex::new(state),
@@ -161,31 +169,33 @@ impl Run {
         }
     }
 
-    /// The server took or refused a document, so it is well.
+    /// The server took or refused a document, so it is well. Returns whether a message should say so.
     pub fn well(&self) -> bool {
-        self.state().trouble.take().is_some()
+        self.state().trouble.take().is_some_and(|trouble| trouble.said)
     }
 
     /// The server did not answer, or asked to come again, maybe after `wait`. All requests wait now. `why` is the one
-    /// line for an end of the run, which comes after a long time of nothing else. Returns whether this is new, and how
-    /// long the wait is.
-    pub fn trouble(&self, wait: Option<Duration>, why: &str) -> (bool, Duration) {
+    /// line for an end of the run, which comes after a long time of nothing else. Returns whether a message should say
+    /// that the run waits.
+    pub fn trouble(&self, wait: Option<Duration>, why: &str) -> bool {
         let (mut state, now) = (self.state(), Instant::now());
-        let is_new = state.trouble.is_none();
         // Requests that failed together are one failure.
         let is_held = state.held_until > now;
-        let trouble = state.trouble.get_or_insert(Trouble { since: now, pause: FIRST_PAUSE });
+        let says = state.trouble.is_none() && state.said.is_none_or(|at| now.duration_since(at) >= SAY_AGAIN);
+        if says {
+            state.said = Some(now);
+        }
+        let trouble = state.trouble.get_or_insert(Trouble { since: now, pause: FIRST_PAUSE, said: says });
         let pause = wait.unwrap_or(trouble.pause);
         if !is_held {
             trouble.pause = (trouble.pause * 2).min(MAX_PAUSE);
         }
-        let since = trouble.since;
-        if now.duration_since(since) >= self.give_up_after {
+        if now.duration_since(trouble.since) >= self.give_up_after {
             state.end.get_or_insert_with(|| End::Failed(why.to_owned()));
         }
         state.held_until = state.held_until.max(now + pause);
         self.changed.notify_all();
-        (is_new, pause)
+        says
     }
 
     /// Ends the run. The first reason counts.
@@ -252,12 +262,19 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_and_an_answer_ends_the_trouble() {
+    fn a_message_says_that_the_run_waits_and_goes_on_but_not_again_and_again() {
         let run = run(LONG);
-        assert_eq!(run.trouble(None, "gone"), (true, FIRST_PAUSE));
-        assert_eq!(run.trouble(Some(Duration::ZERO), "busy"), (false, Duration::ZERO));
+        assert!(run.trouble(None, "gone") && !run.trouble(Some(Duration::ZERO), "busy"));
         assert!(run.well() && !run.well());
-        assert!(run.trouble(None, "gone").0);
+        assert!(!run.trouble(None, "gone") && !run.well());
+    }
+
+    #[test]
+    fn a_wait_that_the_server_asks_for_holds_all_requests() {
+        let (run, wait) = (run(LONG), Duration::from_millis(30));
+        let began = Instant::now();
+        run.trouble(Some(wait), "busy");
+        assert!(run.begin() && began.elapsed() >= wait);
     }
 
     #[test]

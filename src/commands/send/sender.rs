@@ -152,8 +152,7 @@ impl Sender {
     }
 
     fn trouble(&self, run: &Run, wait: Option<Duration>, why: &str, say: Say<'_>) {
-        let (is_new, _) = run.trouble(wait, &format!("{why}; the rest was not sent"));
-        if is_new {
+        if run.trouble(wait, &format!("{why}; the rest was not sent")) {
             say(&format!("waiting: {why}"));
         }
     }
