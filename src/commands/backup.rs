@@ -15,11 +15,10 @@ use crate::process::interrupt;
 use crate::store::upkeep::backup::{BackupOptions, Copied, back_up};
 
 /// Text at the end of the help.
-pub const EXIT_CODES: &str = "The copy needs no other file beside it. Until it is whole and checked, it is called
+pub const EXIT_CODES: &str = "The copy needs no other file beside it. Until it is whole and checked, it is called \
 OUT.partial-TIME; such a file that a kill left can be removed.
 
-Exit codes: 0 the copy is there, whole and checked; 1 it is not, and one line says
-why; 2 a flag is wrong.";
+Exit codes: 0 the copy is there, whole and checked; 1 it is not, and one line says why; 2 a flag is wrong.";
 
 /// The flags.
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ use crate::process::interrupt;
 use crate::store::upkeep::check::{Report, check};
 
 /// Text at the end of the help.
-pub const EXIT_CODES: &str = "Each fault is one line on standard output: a code, what is wrong, and what to do.
+pub const EXIT_CODES: &str = "Each fault is one line on standard output: a code, what is wrong, and what to do. \
 Notes go to standard error.
 
 Exit codes: 0 the file is whole; 1 it has faults, or cannot be read; 2 a flag is wrong.";

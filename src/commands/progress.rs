@@ -1,5 +1,7 @@
 //! Shows how far long work on a file has come: a bar on a terminal, and nothing elsewhere.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::terminal;
@@ -7,6 +9,9 @@ use crate::store::upkeep::Step;
 
 /// Times a second that the bar is drawn.
 const DRAWN_PER_SECOND: u8 = 10;
+
+/// Time between two looks at the clock while nothing says how far the work is.
+const TICK: Duration = Duration::from_millis(200);
 
 /// A bar on standard error. It is removed when this value is dropped.
 #[derive(Debug)]
@@ -20,7 +25,9 @@ impl Bar {
         } else {
             ProgressDrawTarget::stderr_with_hz(DRAWN_PER_SECOND)
         };
-        Self(ProgressBar::with_draw_target(None, target))
+        let bar = Self(ProgressBar::with_draw_target(None, target));
+        bar.style("{msg}");
+        bar
     }
 
     /// Shows a step of the work.
@@ -34,12 +41,10 @@ impl Bar {
                 self.0.set_position(done);
             }
             Step::Checking(what) => {
-                if self.0.length().is_some() {
-                    self.0.unset_length();
-                }
+                self.0.unset_length();
                 self.style("checking {msg}, {elapsed}");
                 self.0.set_message(what);
-                self.0.tick();
+                self.0.enable_steady_tick(TICK);
             }
         }
     }

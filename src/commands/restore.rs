@@ -14,11 +14,10 @@ use crate::process::interrupt;
 use crate::store::upkeep::restore::{RestoreOptions, restore};
 
 /// Text at the end of the help.
-pub const EXIT_CODES: &str = "IN is copied and checked first, and stays as it is. The file that stood at FILE is
+pub const EXIT_CODES: &str = "IN is copied and checked first, and stays as it is. The file that stood at FILE is \
 kept as FILE.before-restore-TIME. The admin token in FILE.admin-token stays.
 
-Exit codes: 0 it is restored; 1 it is not, what stood there still does, and one line
-says why; 2 a flag is wrong.";
+Exit codes: 0 it is restored; 1 it is not, what stood there still does, and one line says why; 2 a flag is wrong.";
 
 /// The flags.
 #[derive(Debug, Args)]

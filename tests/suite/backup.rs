@@ -291,6 +291,7 @@ fn a_place_that_is_taken_is_refused_in_one_line_and_replaced_only_by_force() {
         ("old.db", &[][..], "--force"),
         ("folder", &[], "it is a folder"),
         ("folder", &["--force"], "it is a folder"),
+        ("new/", &[], "it is a folder"),
         ("test.db", &["--force"], "the database itself"),
         ("link.db", &["--force"], "the database itself"),
         ("dangling.db", &[], "dangling.db"),
@@ -321,6 +322,18 @@ fn a_place_that_is_taken_is_refused_in_one_line_and_replaced_only_by_force() {
     std::fs::write(case.database(), "").unwrap();
     let line = refused(&case.back_up("x.db", &[]));
     assert!(line.contains("it is empty"), "{line}");
+}
+
+#[test]
+fn a_file_that_was_written_over_while_its_server_runs_is_not_taken_for_the_server_s() {
+    let case = Case::new();
+    case.push(0..20);
+    succeeded(&case.back_up("old.db", &[]));
+    case.push(20..40);
+    std::fs::copy(case.path("old.db"), case.database()).unwrap();
+    let line = refused(&case.back_up("copy.db", &[]));
+    assert!(line.contains("wrote over it"), "{line}");
+    assert!(!case.path("copy.db").exists());
 }
 
 #[test]

@@ -198,6 +198,19 @@ fn a_kill_at_any_point_leaves_the_old_state_or_the_new_one_and_the_next_try_succ
 }
 
 #[test]
+fn a_file_that_root_restores_belongs_to_the_user_of_the_old_one() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let mut case = Case::new();
+    case.server.terminate();
+    // Only root can give a file away; other users keep theirs.
+    let given = std::os::unix::fs::chown(case.path("test.db"), Some(12_345), None).is_ok();
+    succeeded(&case.restore("old.db"));
+    let meta = case.path("test.db").metadata().unwrap();
+    assert_eq!(meta.uid() == 12_345, given);
+    assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn where_two_files_cannot_change_places_the_old_one_is_copied() {
     let mut case = Case::new();
     case.server.terminate();

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::process::critical::kill_point;
 use crate::process::interrupt;
+use crate::process::priority::{self, Rank};
 use crate::store::file::companions::{move_to_new_name, sibling_path, sync_folder};
 use crate::store::file::held::lock;
 use crate::store::file::shell_word::word;
@@ -79,6 +81,8 @@ pub fn back_up(options: &BackupOptions, now: Timestamp, progress: Progress<'_>) 
 pub fn checked_copy(source: &Source, partial: &Partial, now: Timestamp, progress: Progress<'_>) -> Result<Copied> {
     let version = copy::copy(source, partial, progress)?;
     kill_point("copied");
+    // The copy was made as fast as possible, for the sake of the server's log. Now the server comes first.
+    priority::lower(Rank::Reading);
     let report = check::check(partial.path(), now, progress)?;
     if let Some(first) = report.faults.first() {
         return Err(not_whole(source.path(), &first.text, report.faults.len() + report.more_faults));
@@ -99,8 +103,9 @@ fn exists(place: &Path) -> crate::error::Error {
 fn place(options: &BackupOptions, source: &Source) -> Result<PathBuf> {
     let to = &options.to;
     let failed = |error: std::io::Error| cannot_copy(to, error);
-    let Some(name) = to.file_name() else {
-        return Err(cannot_copy(to, "this names no file"));
+    let names_folder = to.as_os_str().as_bytes().ends_with(b"/");
+    let Some(name) = to.file_name().filter(|_| !names_folder) else {
+        return Err(cannot_copy(to, "it is a folder; name a file in it"));
     };
     let place = match to.symlink_metadata() {
         Ok(_) => {

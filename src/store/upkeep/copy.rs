@@ -10,14 +10,16 @@ use std::os::unix::fs::FileExt as _;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{cannot_copy, unreadable, unwritable};
+use super::error::{cannot_copy, cannot_read, unreadable, unwritable};
 use super::partial::Partial;
 use super::progress::{Progress, Step};
 use super::source::Source;
 use crate::error::Result;
 use crate::process::critical::kill_point;
 use crate::store::file::disk_space;
+use crate::store::file::identity::mark::Mark;
 use crate::store::file::identity::marker;
+use crate::store::file::schema::MARKED_SINCE;
 
 /// Pages that are copied between two looks at what may end the copy (2 MiB).
 const PAGES_PER_STEP: i32 = 512;
@@ -25,6 +27,8 @@ const PAGES_PER_STEP: i32 = 512;
 /// Bytes that are copied between two syncs of the copy. One sync at the end would send everything to the disk at once,
 /// and a server's commits would wait for that.
 const SYNC_EACH: u64 = 16 << 20;
+
+const MIB: u64 = 1 << 20;
 
 /// Cache of the connection that writes the copy, in KiB. Each page is written once.
 const CACHE_KIB: i64 = 2 * 1024;
@@ -64,8 +68,10 @@ fn copy_pages(source: &Source, to: &Partial, progress: Progress<'_>) -> Result<i
     if let Some(free) = disk_space::free(to.path())
         && free < total
     {
-        return Err(cannot_copy(to.path(), format!("it needs {total} bytes, and {free} are free there")));
+        let (total, free) = (total.div_ceil(MIB), free / MIB);
+        return Err(cannot_copy(to.path(), format!("it needs {total} MiB, and {free} MiB are free there")));
     }
+    check_mark(source, from, version)?;
     let mut copy = open(to).map_err(sql)?;
     let backup = Backup::new(from, &mut copy).map_err(sql)?;
     let mut limits = source.limits();
@@ -93,6 +99,29 @@ fn copy_pages(source: &Source, to: &Partial, progress: Progress<'_>) -> Result<i
         }
     }
     Ok(version)
+}
+
+/// Refuses a file that somebody wrote over while a server uses it: SQLite would read a mixture of both. The file's mark
+/// may be one step ahead of the transaction, or behind.
+fn check_mark(source: &Source, from: &Connection, version: i64) -> Result<()> {
+    if !source.is_served() || version < MARKED_SINCE {
+        return Ok(());
+    }
+    let sql = |error: rusqlite::Error| unreadable(source.path(), &error);
+    let bytes: Vec<u8> = from.query_row("SELECT mark FROM log_mark", [], |row| row.get(0)).map_err(sql)?;
+    let in_file = source.raw().header().ok().flatten().and_then(|header| source.raw().mark(header.page_size).ok()?);
+    let fits = match (Mark::parse(&bytes), in_file) {
+        (Some(read), Some((found, _))) => read.is(&found) || found.before == read.own || read.before == found.own,
+        _ => false,
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(cannot_read(
+            source.path(),
+            "somebody wrote over it while a server uses it; stop the server, then restore a backup",
+        ))
+    }
 }
 
 /// Opens the copy. It needs no journal: one that is not whole is removed.

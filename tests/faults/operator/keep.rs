@@ -107,6 +107,14 @@ pub fn back_up(from: &Path, to: &Path) {
     }
 }
 
+/// `data-pusher backup`.
+#[track_caller]
+pub fn back_up_by_command(from: &Path, to: &Path) {
+    let paths = [from, to].map(|path| path.display().to_string());
+    let ended = crate::harness::server::run_binary(&["backup", "--database", &paths[0], &paths[1]]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
 /// Whether a log holds frames since its last restart. If so, its first frame has the salts of its header
 /// (<https://sqlite.org/fileformat2.html>, section 4.1).
 pub fn holds_frames(log: &Path) -> bool {

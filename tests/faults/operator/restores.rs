@@ -29,6 +29,7 @@ enum Backup {
     FileAndLogAfterKill,
     VacuumInto,
     ByTheShell,
+    ByTheCommand,
     UpgradesCopy,
 }
 
@@ -58,8 +59,14 @@ const STOPS: [Stop; 5] = [
     Stop::KillIdle,
     Stop::KillUnderLoad,
 ];
-const BACKUPS: [Backup; 5] =
-    [Backup::CopyAfterStop, Backup::FileAndLogAfterKill, Backup::VacuumInto, Backup::ByTheShell, Backup::UpgradesCopy];
+const BACKUPS: [Backup; 6] = [
+    Backup::CopyAfterStop,
+    Backup::FileAndLogAfterKill,
+    Backup::VacuumInto,
+    Backup::ByTheShell,
+    Backup::ByTheCommand,
+    Backup::UpgradesCopy,
+];
 const WAYS: [Way; 4] = [Way::Cp, Way::Mv, Way::CpBesideTheOld, Way::AnotherName];
 const OLD_LOGS: [OldLog; 2] = [OldLog::Left, OldLog::MovedAway];
 
@@ -130,6 +137,7 @@ impl Case {
             }
             Backup::VacuumInto => keep::vacuum_into(&database, &copy),
             Backup::ByTheShell => keep::back_up(&database, &copy),
+            Backup::ByTheCommand => keep::back_up_by_command(&database, &copy),
             Backup::UpgradesCopy => {
                 cp(&keep::upgrades_copy(&database), &copy);
                 held = old;

@@ -177,7 +177,8 @@ pub fn mark_copy(copy: &Connection) -> rusqlite::Result<()> {
     // A damaged mark is left for the check.
     let Some(of_original) = bytes.and_then(|bytes| Mark::parse(&bytes)) else { return Ok(()) };
     let cookie = new_cookie();
-    let mark = Mark { before: of_original.own, own: random(), cookie, cookie_before: of_original.cookie, open: false };
+    // No mark comes before it, so it follows none of the original's.
+    let mark = Mark { before: random(), own: random(), cookie, cookie_before: of_original.cookie, open: false };
     copy.execute_batch("BEGIN IMMEDIATE")?;
     copy.pragma_update(None, "schema_version", cookie)?;
     copy.execute("UPDATE log_mark SET mark = ?1", [mark.bytes()])?;
