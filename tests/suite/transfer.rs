@@ -276,6 +276,22 @@ fn a_file_that_a_crash_left_is_read_with_its_log_and_starts_afterwards() {
 }
 
 #[test]
+fn several_exports_at_once_are_the_same_and_leave_nothing_behind() {
+    let setup = setup();
+    let mut server = setup.start();
+    server.client().create_account("ada");
+    server.terminate();
+    let database = setup.database_path();
+    let all: Vec<String> = std::thread::scope(|scope| {
+        let exports: Vec<_> = (0..8).map(|_| scope.spawn(|| done(export(database, &[])))).collect();
+        exports.into_iter().map(|export| export.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|document| *document == all[0] && document.contains("ada@example.com")), "{all:#?}");
+    stands_alone(database);
+    server.start_again();
+}
+
+#[test]
 fn only_who_reads_the_login_file_has_a_running_server_import() {
     let server = setup().start();
     let client = server.client();

@@ -8,10 +8,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
+use super::companions::sibling_path;
 use super::error::{IN_USE, cannot_start, explain};
 use super::held::HeldFile;
 use super::held::lock::lock;
@@ -25,6 +27,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-')
 
 /// Cache of the connection, in KiB.
 const CACHE_KIB: u32 = 2_048;
+
+/// How long another command may hold the lock, or a server may start or stop.
+const PASSES_WITHIN: Duration = Duration::from_secs(5);
 
 /// A connection that only reads. What is read in one call of [`Snapshot::read`] belongs together.
 pub struct Snapshot {
@@ -41,12 +46,8 @@ impl Snapshot {
     /// Says in one line why the file cannot be read.
     pub fn open(database: &Path) -> Result<Self> {
         let path = database.canonicalize().map_err(|error| cannot_start(database, error))?;
-        let held = match opening::hold(&path) {
-            Ok(held) => Some(held),
-            Err(error) if error.code() == IN_USE => None,
-            Err(error) => return Err(error),
-        };
-        let stands_alone = held.as_ref().is_some_and(|held| !has_log(held));
+        let held = hold(&path)?;
+        let stands_alone = held.is_some() && !has_log(&path);
         let (name, kind) = if stands_alone {
             (immutable_uri(&path), OpenFlags::SQLITE_OPEN_URI)
         } else {
@@ -84,8 +85,23 @@ pub fn is_in_use(database: &Path) -> Result<bool> {
     }
 }
 
-fn has_log(held: &HeldFile) -> bool {
-    held.log_path().metadata().is_ok_and(|log| log.len() > 0)
+/// Keeps servers off the file; `None` if one runs on it. Who holds the lock and has no log is another command, or a
+/// server that starts or stops.
+fn hold(path: &Path) -> Result<Option<HeldFile>> {
+    let end = Instant::now() + PASSES_WITHIN;
+    loop {
+        match opening::hold(path) {
+            Ok(held) => return Ok(Some(held)),
+            Err(error) if error.code() == IN_USE && has_log(path) => return Ok(None),
+            // Trying again takes a while by itself.
+            Err(error) if error.code() == IN_USE && Instant::now() < end => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    sibling_path(path, "-wal").metadata().is_ok_and(|log| log.len() > 0)
 }
 
 /// A URI of SQLite for a file that nobody changes.
