@@ -155,7 +155,7 @@ fn codes_are_found_however_a_call_is_written() {
 }
 
 /// The pages for people who use the program. Those for its authors are checked by reading.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "docs/backups.md",
     "docs/dashboard.md",
@@ -165,6 +165,7 @@ const PAGES: [&str; 13] = [
     "docs/configuration.md",
     "docs/installing.md",
     "docs/operating.md",
+    "docs/replication.md",
     "docs/monitoring.md",
     "docs/troubleshooting.md",
     "docs/clients.md",

@@ -77,7 +77,7 @@ impl EngineMetrics {
         self.in_hand.store(in_hand as u64, Ordering::Relaxed);
     }
 
-    /// Sets how many destinations have each standing, in the order of [`STANDINGS`].
+    /// Sets how many destinations have each standing, in the order of `Standing`.
     pub fn set_standings(&self, counts: [u64; STANDINGS.len()]) {
         for (gauge, count) in self.destinations.iter().zip(counts) {
             gauge.store(count, Ordering::Relaxed);
