@@ -14,6 +14,7 @@ mod send;
 mod serve;
 mod server_url;
 mod terminal;
+mod token_flags;
 mod values;
 
 use std::ffi::OsString;

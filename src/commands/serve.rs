@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
+use super::token_flags::{self, Way};
 use super::values::{
     account_id, boolean, checkpoints, count, file, listen, max_body, memory, network, origin, retention, schedule,
     timeout,
@@ -137,24 +137,12 @@ pub struct Serve {
 impl Serve {
     /// Of the two ways to give an admin token: a flag wins over the other way's variable, as it does over its own.
     pub fn choose_token(&mut self, matches: &ArgMatches) -> Result<(), String> {
-        use ValueSource::{CommandLine, EnvVariable};
-        match (matches.value_source("admin_token"), matches.value_source("admin_token_file")) {
-            (Some(CommandLine), Some(CommandLine)) => {
-                Err("--admin-token and --admin-token-file are both given; give one of them".to_owned())
-            }
-            (Some(EnvVariable), Some(EnvVariable)) => {
-                Err("DATA_PUSHER_ADMIN_TOKEN and DATA_PUSHER_ADMIN_TOKEN_FILE are both set; set one of them".to_owned())
-            }
-            (Some(CommandLine), _) => {
-                self.admin_token_file = None;
-                Ok(())
-            }
-            (_, Some(CommandLine)) => {
-                self.admin_token = None;
-                Ok(())
-            }
-            _ => Ok(()),
+        match token_flags::way(matches, "admin_token", "admin_token_file")? {
+            Way::Token => self.admin_token_file = None,
+            Way::File => self.admin_token = None,
+            Way::Any => {}
         }
+        Ok(())
     }
 
     /// The settings of the server.

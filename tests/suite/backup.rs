@@ -78,22 +78,9 @@ fn numbers(path: &Path) -> BTreeSet<u64> {
 }
 
 #[track_caller]
-fn succeeded(ended: &Ended) {
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
-}
-
-/// The only line of a command that failed.
-#[track_caller]
-fn refused(ended: &Ended) -> String {
-    assert!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:#?}");
-    assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
-    ended.stderr.clone()
-}
-
-#[track_caller]
 fn is_whole(path: &Path) {
     let checked = run_binary(&["check", "--database", &path.display().to_string()]);
-    succeeded(&checked);
+    checked.succeeded();
 }
 
 #[test]
@@ -128,7 +115,7 @@ fn under_full_load_each_copy_holds_all_that_was_acknowledged_before_it() {
         copies
     });
     for (copy, before, ended) in copies {
-        succeeded(&ended);
+        ended.succeeded();
         let held = numbers(&copy);
         assert!(before.is_subset(&held), "missing: {:?}", before.difference(&held));
         is_whole(&copy);
@@ -153,7 +140,7 @@ fn two_backups_at_once_are_both_whole_and_one_of_two_for_the_same_place_is_refus
         ["a.db", "b.db", "same.db", "same.db"].map(run).map(|thread| thread.join().unwrap())
     });
     let (different, same) = ended.split_at(2);
-    different.iter().for_each(succeeded);
+    different.iter().for_each(Ended::succeeded);
     let codes: BTreeSet<_> = same.iter().map(|ended| ended.code).collect();
     assert_eq!(codes, [Some(0), Some(1)].into(), "{same:#?}");
     for name in ["a.db", "b.db", "same.db"] {
@@ -170,7 +157,7 @@ fn a_checkpoint_in_the_middle_changes_nothing_in_the_copy_and_holds_up_nobody() 
     let halted = case.halted("copy.db");
     // In debug builds a checkpoint begins at 200 pages of the log.
     case.push(100..700);
-    succeeded(&halted.go_on());
+    halted.go_on().succeeded();
     assert_eq!(numbers(&case.path("copy.db")), (0..100).collect());
     is_whole(&case.path("copy.db"));
     // Nothing keeps the log from starting again, which changes its salt.
@@ -190,7 +177,7 @@ fn a_server_that_stops_in_the_middle_leaves_one_file_once_the_backup_has_ended()
     case.push(50..80);
     case.server.terminate();
     assert!(case.files().contains("test.db-wal"), "it is being read");
-    succeeded(&halted.go_on());
+    halted.go_on().succeeded();
     assert_eq!(numbers(&case.path("copy.db")), (0..50).collect());
     let left = case.files();
     assert!(!left.contains("test.db-wal") && !left.contains("test.db-shm"), "{left:?}");
@@ -207,13 +194,13 @@ fn a_server_can_be_stopped_and_started_in_the_middle() {
     case.server.terminate();
     case.server.start_again();
     case.push(20..40);
-    succeeded(&halted.go_on());
+    halted.go_on().succeeded();
     assert_eq!(numbers(&case.path("copy.db")), (0..20).collect());
     case.push(40..41);
     // A kill leaves the log to the next start.
     let halted = case.halted("copy-2.db");
     case.server.kill();
-    succeeded(&halted.go_on());
+    halted.go_on().succeeded();
     assert_eq!(numbers(&case.path("copy-2.db")), (0..41).collect());
     case.server.start_again();
     assert_eq!(case.server.client().all(&format!("/v1/accounts/{}/events", case.account.id)).len(), 41);
@@ -230,12 +217,12 @@ fn a_backup_that_is_killed_leaves_nothing_at_its_place_and_one_that_is_interrupt
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let halted = case.halted("copy.db");
         halted.signal(signal);
-        let line = refused(&halted.go_on());
+        let line = halted.go_on().refused();
         assert!(line.contains("interrupted"), "{line}");
         assert!(!case.files().iter().any(|name| name.starts_with("copy.db")), "{:?}", case.files());
     }
     case.push(10..11);
-    succeeded(&case.back_up("copy.db", &[]));
+    case.back_up("copy.db", &[]).succeeded();
 }
 
 #[test]
@@ -244,7 +231,7 @@ fn a_stopped_server_s_file_is_copied_and_left_alone_and_a_server_can_start_meanw
     case.push(0..10);
     case.server.terminate();
     let (before, bytes) = (case.files(), std::fs::read(case.database()).unwrap());
-    succeeded(&case.back_up("copy.db", &[]));
+    case.back_up("copy.db", &[]).succeeded();
     let mut after = case.files();
     after.remove("copy.db");
     assert_eq!(after, before);
@@ -253,7 +240,7 @@ fn a_stopped_server_s_file_is_copied_and_left_alone_and_a_server_can_start_meanw
     let halted = case.halted("copy-2.db");
     case.server.start_again();
     case.push(10..30);
-    succeeded(&halted.go_on());
+    halted.go_on().succeeded();
     assert_eq!(numbers(&case.path("copy-2.db")).len(), 10);
     case.push(30..31);
 }
@@ -265,13 +252,13 @@ fn what_a_crash_left_in_the_log_is_in_the_copy_and_file_and_log_stay_as_they_are
     case.server.kill();
     let read = || ["test.db", "test.db-wal"].map(|name| std::fs::read(case.path(name)).unwrap());
     let before = read();
-    succeeded(&case.back_up("copy.db", &[]));
+    case.back_up("copy.db", &[]).succeeded();
     assert!(read() == before);
     assert_eq!(numbers(&case.path("copy.db")), (0..20).collect());
     // A log that is not there is not left out in silence.
     let log = std::fs::read(case.path("test.db-wal")).unwrap();
     std::fs::remove_file(case.path("test.db-wal")).unwrap();
-    let line = refused(&case.back_up("copy-2.db", &[]));
+    let line = case.back_up("copy-2.db", &[]).refused();
     assert!(line.contains("move the log there"), "{line}");
     std::fs::write(case.path("test.db-wal"), log).unwrap();
     case.server.start_again();
@@ -302,25 +289,25 @@ fn a_place_that_is_taken_is_refused_in_one_line_and_replaced_only_by_force() {
         ("logged.db", &[], "logged.db-wal"),
         ("/dev/null", &["--force"], "no ordinary file"),
     ] {
-        let line = refused(&case.back_up(name, flags));
+        let line = case.back_up(name, flags).refused();
         assert!(line.contains(about), "{name}: {line}");
     }
     assert_eq!(std::fs::read(path("old.db")).unwrap(), b"old");
-    succeeded(&case.back_up("old.db", &["--force"]));
+    case.back_up("old.db", &["--force"]).succeeded();
     assert_eq!(numbers(&path("old.db")).len(), 3);
     // Another server's file is not replaced.
     let other = Setup::dev().database(&path("old.db")).start();
-    let line = refused(&case.back_up("old.db", &["--force"]));
+    let line = case.back_up("old.db", &["--force"]).refused();
     assert!(line.contains("a data-pusher server is using it"), "{line}");
     drop(other);
     for (database, about) in [("none.db", "no such file"), ("folder", "no ordinary file")] {
         let database = path(database).display().to_string();
-        let line = refused(&run_binary(&["backup", "--database", &database, &path("x.db").display().to_string()]));
+        let line = run_binary(&["backup", "--database", &database, &path("x.db").display().to_string()]).refused();
         assert!(line.contains(about), "{line}");
     }
     case.server.terminate();
     std::fs::write(case.database(), "").unwrap();
-    let line = refused(&case.back_up("x.db", &[]));
+    let line = case.back_up("x.db", &[]).refused();
     assert!(line.contains("it is empty"), "{line}");
 }
 
@@ -328,10 +315,10 @@ fn a_place_that_is_taken_is_refused_in_one_line_and_replaced_only_by_force() {
 fn a_file_that_was_written_over_while_its_server_runs_is_not_taken_for_the_server_s() {
     let case = Case::new();
     case.push(0..20);
-    succeeded(&case.back_up("old.db", &[]));
+    case.back_up("old.db", &[]).succeeded();
     case.push(20..40);
     std::fs::copy(case.path("old.db"), case.database()).unwrap();
-    let line = refused(&case.back_up("copy.db", &[]));
+    let line = case.back_up("copy.db", &[]).refused();
     assert!(line.contains("wrote over it"), "{line}");
     assert!(!case.path("copy.db").exists());
 }
@@ -360,14 +347,14 @@ fn the_copy_is_for_its_owner_only_and_what_is_said_fits_people_programs_and_cron
     let case = Case::new();
     case.push(0..7);
     let said = case.back_up("people.db", &[]);
-    succeeded(&said);
+    said.succeeded();
     assert!(said.stdout.is_empty() && said.stderr.lines().count() == 1, "{said:#?}");
     assert!(said.stderr.contains("people.db") && said.stderr.contains("7 events"), "{said:#?}");
     let said = case.back_up("cron.db", &["--quiet"]);
-    succeeded(&said);
+    said.succeeded();
     assert!(said.stdout.is_empty() && said.stderr.is_empty(), "{said:#?}");
     let said = case.back_up("program.db", &["--json"]);
-    succeeded(&said);
+    said.succeeded();
     let printed: Value = serde_json::from_str(&said.stdout).unwrap();
     let path = case.path("program.db");
     assert_eq!(printed["path"], path.display().to_string());

@@ -92,18 +92,6 @@ fn numbers(path: &Path) -> Vec<u64> {
     events.filter_map(|number| number.unwrap().parse().ok()).collect()
 }
 
-#[track_caller]
-fn succeeded(ended: &Ended) {
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
-}
-
-#[track_caller]
-fn refused(ended: &Ended) -> String {
-    assert!(ended.code == Some(1) && ended.stdout.is_empty(), "{ended:#?}");
-    assert_eq!(ended.stderr.lines().count(), 1, "{ended:#?}");
-    ended.stderr.clone()
-}
-
 #[test]
 fn a_backup_is_restored_and_what_stood_there_is_kept_whole() {
     for crashed in [false, true] {
@@ -115,16 +103,16 @@ fn a_backup_is_restored_and_what_stood_there_is_kept_whole() {
             case.server.terminate();
         }
         let said = case.restore("old.db");
-        succeeded(&said);
+        said.succeeded();
         assert!(said.stderr.contains("3 events") && said.stderr.contains("before-restore-"), "{said:#?}");
         // One file, as after a clean stop.
         let [kept] = case.kept().try_into().unwrap();
-        succeeded(&run_binary(&["check", "--database", &kept.display().to_string()]));
+        run_binary(&["check", "--database", &kept.display().to_string()]).succeeded();
         assert_eq!(case.served(), OLD);
         assert_eq!(case.server.admin_token(), token);
         assert_eq!(numbers(&kept), ALL);
         // And back again.
-        succeeded(&case.restore(kept.file_name().unwrap().to_str().unwrap()));
+        case.restore(kept.file_name().unwrap().to_str().unwrap()).succeeded();
         assert_eq!(case.served(), ALL);
         assert_eq!(case.kept().len(), 2);
     }
@@ -133,7 +121,7 @@ fn a_backup_is_restored_and_what_stood_there_is_kept_whole() {
 #[test]
 fn a_file_in_use_is_refused_and_left_alone() {
     let mut case = Case::new();
-    let line = refused(&case.restore("old.db"));
+    let line = case.restore("old.db").refused();
     assert!(line.contains("another data-pusher server is using it"), "{line}");
     case.push(&[5]);
     case.server.terminate();
@@ -142,7 +130,7 @@ fn a_file_in_use_is_refused_and_left_alone() {
     case.server.kill();
     let reader = Connection::open(case.path("test.db")).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM event").unwrap();
-    let line = refused(&case.restore("old.db"));
+    let line = case.restore("old.db").refused();
     assert!(line.contains("another program is using it"), "{line}");
     drop(reader);
     assert!(case.kept().is_empty());
@@ -176,7 +164,7 @@ fn a_kill_at_any_point_leaves_the_old_state_or_the_new_one_and_the_next_try_succ
             assert_eq!(killed.code, Some(137), "{point}: {killed:#?}");
             assert_eq!(case.served(), expected, "{point}, crashed {crashed}");
             let again = case.restore("old.db");
-            succeeded(&again);
+            again.succeeded();
             assert_eq!(case.served(), OLD, "{point}, crashed {crashed}");
             // What stood there before the kill is still there, under one name or another.
             let entries = std::fs::read_dir(case.server.setup().folder()).unwrap();
@@ -204,7 +192,7 @@ fn a_file_that_root_restores_belongs_to_the_user_of_the_old_one() {
     case.server.terminate();
     // Only root can give a file away; other users keep theirs.
     let given = std::os::unix::fs::chown(case.path("test.db"), Some(12_345), None).is_ok();
-    succeeded(&case.restore("old.db"));
+    case.restore("old.db").succeeded();
     let meta = case.path("test.db").metadata().unwrap();
     assert_eq!(meta.uid() == 12_345, given);
     assert_eq!(meta.permissions().mode() & 0o777, 0o600);
@@ -216,7 +204,7 @@ fn where_two_files_cannot_change_places_the_old_one_is_copied() {
     case.server.terminate();
     let (database, from) = (case.database(), case.text("old.db"));
     let variables = [("DATA_PUSHER_TEST_NO_EXCHANGE", "1")];
-    succeeded(&run_binary_with(&variables, &["restore", "--database", &database, &from]));
+    run_binary_with(&variables, &["restore", "--database", &database, &from]).succeeded();
     assert_eq!(case.served(), OLD);
     let [kept] = case.kept().try_into().unwrap();
     assert_eq!(numbers(&kept), ALL);
@@ -257,7 +245,7 @@ fn what_is_not_ours_damaged_or_newer_is_refused_and_nothing_changes() {
         ("test.db", "the very file"),
         (".", "no ordinary file"),
     ] {
-        let line = refused(&case.restore(name));
+        let line = case.restore(name).refused();
         assert!(line.contains(about), "{name}: {line}");
     }
     assert!(std::fs::read(path("test.db")).unwrap() == before);
@@ -274,7 +262,7 @@ fn a_log_that_was_left_never_touches_the_restored_file() {
     let mut case = Case::new();
     case.server.kill();
     std::fs::remove_file(case.path("test.db")).unwrap();
-    succeeded(&case.restore("old.db"));
+    case.restore("old.db").succeeded();
     let [kept] = case.kept().try_into().unwrap();
     assert!(kept.display().to_string().ends_with("-wal"), "{kept:?}");
     assert_eq!(case.served(), OLD);
@@ -283,7 +271,7 @@ fn a_log_that_was_left_never_touches_the_restored_file() {
     let mut case = Case::new();
     case.server.kill();
     std::fs::write(case.path("test.db"), "not a database any more").unwrap();
-    succeeded(&case.restore("old.db"));
+    case.restore("old.db").succeeded();
     let kept = case.kept();
     assert!(kept.len() == 2 && std::fs::read(&kept[0]).unwrap() == b"not a database any more", "{kept:?}");
     assert_eq!(kept[1].display().to_string(), format!("{}-wal", kept[0].display()));
@@ -295,17 +283,17 @@ fn a_copy_that_was_made_after_a_crash_is_restored_with_its_log_or_refused_withou
     let mut case = Case::new();
     case.server.kill();
     std::fs::copy(case.path("test.db"), case.path("copy.db")).unwrap();
-    let line = refused(&case.restore("copy.db"));
+    let line = case.restore("copy.db").refused();
     assert!(line.contains("move the log there"), "{line}");
     std::fs::copy(case.path("test.db-wal"), case.path("copy.db-wal")).unwrap();
     std::fs::remove_file(case.path("test.db")).unwrap();
     std::fs::remove_file(case.path("test.db-wal")).unwrap();
-    succeeded(&case.restore("copy.db"));
+    case.restore("copy.db").succeeded();
     assert_eq!(case.served(), ALL);
     // The log of another file is not included.
     std::fs::copy(case.path("old.db"), case.path("mixed.db")).unwrap();
     std::fs::copy(case.path("copy.db-wal"), case.path("mixed.db-wal")).unwrap();
-    let line = refused(&case.restore("mixed.db"));
+    let line = case.restore("mixed.db").refused();
     assert!(line.contains("belongs to another file"), "{line}");
 }
 
@@ -316,7 +304,7 @@ fn a_restore_says_for_programs_what_it_did() {
     std::fs::write(case.path("test.db.restoring-20200101T000000.000Z"), "").unwrap();
     let (database, from) = (case.database(), case.text("old.db"));
     let said = run_binary(&["restore", "--json", "--database", &database, &from]);
-    succeeded(&said);
+    said.succeeded();
     let printed: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!((&printed["path"], &printed["events"]), (&json!(database), &json!(3)));
     assert_eq!(printed["before"], case.kept()[0].display().to_string());

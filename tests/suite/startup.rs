@@ -7,11 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::harness::client::text;
+use crate::harness::old_file;
 use crate::harness::server::Ended;
 use crate::harness::{Receiver, Setup};
-
-/// Application id of a data-pusher file: "DPsh".
-const APPLICATION_ID: i64 = 0x4450_7368;
 
 /// Checks for this exit code and exactly one line about `about`.
 #[track_caller]
@@ -117,35 +115,10 @@ fn a_file_of_a_later_version_is_refused_and_left_alone() {
     assert!(std::fs::read(setup.database_path()).unwrap() == before);
 }
 
-/// A file as the first version left it. One delivery succeeded at once, one failed and is pending.
-fn first_version(path: &Path, url: &str) {
-    let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
-    let (old, young) = (hour_ago << 21, (hour_ago << 21) + 2);
-    let file = rusqlite::Connection::open(path).unwrap();
-    file.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").unwrap();
-    file.execute_batch(include_str!("../schemas/1.sql")).unwrap();
-    file.execute_batch(&format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
-         INSERT INTO account (account_id, email, email_folded, name, token_digest, token_hint, created_at, updated_at)
-         VALUES ('acc_old', 'ada@example.com', 'ada@example.com', 'Ada', zeroblob(32), 'aaaa', 0, 0);
-         INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at, updated_at)
-         VALUES ('dst_old', 1, '{url}', 'POST', '{{}}', zeroblob(32), 0, 0);
-         INSERT INTO event (id, account_key, received_at, payload)
-         VALUES ({old}, 1, {hour_ago}, CAST('1' AS BLOB)), ({young}, 1, {hour_ago}, CAST('2' AS BLOB));
-         INSERT INTO delivery (id, event_id, destination_key, state, step, attempt_count, next_attempt_at,
-         last_attempt_at, status_code, error)
-         VALUES ({old} + 1, {old}, 1, 1, 0, 1, 0, 1000, 201, NULL), ({young} + 1, {young}, 1, 0, 1, 1, 2000, 1500, 500, 'status');
-         INSERT INTO attempt (delivery_id, number, at, duration_ms, status_code, error, body, body_truncated)
-         VALUES ({old} + 1, 1, 1000, 7, 201, NULL, CAST('taken' AS BLOB), 0),
-         ({young} + 1, 1, 1500, 8, 500, 'status', CAST('no' AS BLOB), 0)"
-    ))
-    .unwrap();
-}
-
 #[test]
 fn a_file_of_an_earlier_version_is_copied_aside_and_goes_on_with_all_its_attempts() {
     let (setup, receiver) = (Setup::dev(), Receiver::start());
-    first_version(setup.database_path(), &receiver.url("/in"));
+    old_file::create(1, setup.database_path(), &receiver.url("/in"));
     let server = setup.start();
     let client = server.client();
     let deliveries = client.all("/v1/deliveries");

@@ -15,7 +15,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use self::input::{Input, KeyChoice};
@@ -23,6 +22,7 @@ use self::report::{Lines, Report};
 use self::run::{End, Run};
 use self::sender::Sender;
 use super::server_url::ServerUrl;
+use super::token_flags::{self, Way};
 use super::values::{count, file};
 use crate::api::PATH_OF_EVENTS;
 use crate::app::StopSignals;
@@ -125,20 +125,12 @@ pub struct SendConfig {
 impl SendCommand {
     /// Of the two ways to give the token: a flag wins over the other way's variable, as it does over its own.
     pub fn choose_token(&mut self, matches: &ArgMatches) -> Result<(), String> {
-        use ValueSource::{CommandLine, EnvVariable};
-        match (matches.value_source("token"), matches.value_source("token_file")) {
-            (Some(CommandLine), Some(CommandLine)) => {
-                Err("--token and --token-file are both given; give one of them".to_owned())
-            }
-            (Some(EnvVariable), Some(EnvVariable)) => {
-                Err("DATA_PUSHER_TOKEN and DATA_PUSHER_TOKEN_FILE are both set; set one of them".to_owned())
-            }
-            (_, Some(CommandLine)) => {
-                self.token = None;
-                Ok(())
-            }
-            _ => Ok(()),
+        match token_flags::way(matches, "token", "token_file")? {
+            Way::Token => self.token_file = None,
+            Way::File => self.token = None,
+            Way::Any => {}
         }
+        Ok(())
     }
 
     /// The settings of the run.

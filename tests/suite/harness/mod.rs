@@ -1,6 +1,7 @@
 //! What every test uses: the real binary, a client, and a receiver that can misbehave.
 
 pub mod client;
+pub mod old_file;
 pub mod order;
 pub mod played;
 pub mod program;

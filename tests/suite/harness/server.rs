@@ -40,6 +40,22 @@ pub struct Ended {
     pub stderr: String,
 }
 
+impl Ended {
+    /// The command did what it was to do.
+    #[track_caller]
+    pub fn succeeded(&self) {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+    }
+
+    /// The only line of a command that failed.
+    #[track_caller]
+    pub fn refused(&self) -> String {
+        assert!(self.code == Some(1) && self.stdout.is_empty(), "{self:#?}");
+        assert_eq!(self.stderr.lines().count(), 1, "{self:#?}");
+        self.stderr.clone()
+    }
+}
+
 /// Every line of both output streams, as it comes.
 #[derive(Default)]
 pub struct Log {
