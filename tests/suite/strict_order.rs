@@ -180,6 +180,23 @@ fn a_retry_by_hand_of_the_next_one_ignores_a_hold_and_of_another_keeps_its_place
 }
 
 #[test]
+fn the_page_of_a_delivery_sends_it_out_of_order_where_a_person_asks_for_that() {
+    let case = Case::new("", &json!({}));
+    case.receiver.script("/in", vec![Behaviour::status(500), Behaviour::status(200)]);
+    let deliveries = case.push(0..2);
+    case.until_nothing_is_pending();
+    let path = format!("/deliveries/{}", deliveries[0]);
+    let page = case.client.get(&path).expect(200).text();
+    assert!(page.contains("Send out of order"), "{page}");
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
+    case.client.send("POST", &format!("{path}/retry"), &form, Some(b"")).expect(409);
+    case.client.send("POST", &format!("{path}/retry"), &form, Some(b"out_of_order=1")).expect(303);
+    case.client.wait_for_state(&deliveries[0], "succeeded");
+    case.client.patch(&case.path, &json!({"ordering": "none"})).expect(200);
+    assert!(!case.client.get(&path).expect(200).text().contains("Send out of order"));
+}
+
+#[test]
 fn what_was_overtaken_is_refused_unless_that_is_asked_for_and_then_goes_next() {
     let case = Case::new("", &json!({}));
     case.receiver.script("/in", vec![Behaviour::status(500), Behaviour::status(200)]);

@@ -15,7 +15,7 @@ use crate::dashboard::view::payload::{self, Shown};
 use crate::dashboard::view::time::{self, At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
 use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState, LoggedAttempt};
-use crate::domain::destination::Destination;
+use crate::domain::destination::{DeliveryOrder, Destination};
 use crate::domain::document::Document;
 use crate::domain::ids::DeliveryId;
 use crate::domain::preview::{Preview, PreviewedEvent, preview};
@@ -55,6 +55,8 @@ struct DeliveryPage {
     id: String,
     state: Badge,
     is_pending: bool,
+    /// Whether the destination's deliveries keep their order, which a person may break.
+    is_strict: bool,
     destination_id: String,
     label: String,
     health: Badge,
@@ -105,6 +107,7 @@ impl DeliveryPages {
             id: delivery.id.to_string(),
             state: words::state(delivery.state),
             is_pending: delivery.state == DeliveryState::Pending,
+            is_strict: destination.fields.ordering == DeliveryOrder::Strict,
             destination_id: destination.id.to_string(),
             label: words::label(&destination.fields),
             health: words::health(&destination, now),
