@@ -50,7 +50,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Where the server on a database is reached from this machine, and a code that it accepts once.
-pub struct Door {
+pub struct RunningServer {
     /// Where the server listens.
     pub address: SocketAddr,
     /// The code.
@@ -104,9 +104,9 @@ pub fn new_link(database: &Path) -> Result<String> {
 ///
 /// # Errors
 /// One line that says why it is not found.
-pub fn door(database: &Path) -> Result<Option<Door>> {
+pub fn running_server(database: &Path) -> Result<Option<RunningServer>> {
     let read = read(database)?;
-    Ok(read.map(|(note, key)| Door { address: note.address, code: key.code(clock::wall()) }))
+    Ok(read.map(|(note, key)| RunningServer { address: note.address, code: key.code(clock::wall()) }))
 }
 
 /// Reads the file of a server that answers. `None` if there is no such file.

@@ -35,7 +35,7 @@ struct Fault {
 /// # Errors
 /// Says why nothing was imported.
 pub fn import(database: &Path, document: &[u8], skip_existing: bool) -> Result<ImportReport> {
-    let door = login_file::door(database)
+    let server = login_file::running_server(database)
         .map_err(|error| {
             failed(format!("a server uses the database, and cannot be asked to import: {}", error.detail()))
         })?
@@ -53,14 +53,17 @@ pub fn import(database: &Path, document: &[u8], skip_existing: bool) -> Result<I
         .build();
     let mut request = config
         .new_agent()
-        .post(format!("http://{}{IMPORT_PATH}", door.address))
-        .header(AUTHORIZATION, format!("Login {}", door.code.reveal()))
+        .post(format!("http://{}{IMPORT_PATH}", server.address))
+        .header(AUTHORIZATION, format!("Login {}", server.code.reveal()))
         .header(CONTENT_TYPE, "application/json");
     if skip_existing {
         request = request.header(SKIP_EXISTING, "yes");
     }
     let unanswered = |error: ureq::Error| {
-        failed(format!("the server at {} gave no answer: {error}; look there whether the accounts exist", door.address))
+        failed(format!(
+            "the server at {} gave no answer: {error}; look there whether the accounts exist",
+            server.address
+        ))
     };
     let mut response = request.send(document).map_err(unanswered)?;
     let body = response.body_mut().read_to_vec().map_err(unanswered)?;

@@ -1,4 +1,4 @@
-//! Two instances behind a proxy: who is lost with one of them, and how an account moves to the other. Needs nginx and
+//! Two instances behind a proxy: what a failure of one means for the other, and how an account moves. Needs nginx and
 //! HAProxy, so `.ci/run` runs these tests by name.
 
 mod programs;
@@ -47,7 +47,7 @@ fn figures(mut times: Vec<Duration>) -> String {
     format!("median {:.2} ms, p99 {:.2} ms", at(0.5), at(0.99))
 }
 
-fn a_killed_instance_takes_nobody_with_it(kind: Kind) {
+fn a_killed_instance_does_not_disturb_the_other(kind: Kind) {
     let receiver = Receiver::start();
     let (mut eu, us) = (instance("eu", &[]), instance("us", &[]));
     let proxy = Proxy::start(kind, &eu, &us);
@@ -234,7 +234,7 @@ macro_rules! with_both {
 }
 
 with_both!(
-    a_killed_instance_takes_nobody_with_it,
+    a_killed_instance_does_not_disturb_the_other,
     an_account_moves_and_each_event_succeeds_once,
     hosts_lead_to_their_instances_and_tokens_by_either_header
 );
