@@ -140,10 +140,13 @@ fn the_same_holds_for_standard_input_and_kills_at_any_moment() {
         wait_until("some of it is taken", || (events() >= most).then_some(()));
         program.kill();
     }
-    let before = events();
     let mut program = Program::start(&flags, &[]);
     program.write(&content());
-    assert_summary(&program.end(), LINES - before, before);
+    let ended = program.end();
+    // The server may have been about to store what the last kill interrupted, so only the sum is known.
+    let counts: Vec<usize> = ended.stderr.split(' ').filter_map(|word| word.parse().ok()).take(3).collect();
+    assert_eq!((ended.code, counts[0] + counts[1], counts[2]), (Some(0), LINES, 0), "{ended:#?}");
+    assert!(counts[1] >= 900, "{ended:#?}");
     assert!(stored(&client, &account) == expected());
 }
 

@@ -2,11 +2,13 @@
 //! summary at the end.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, ErrorKind, Write as _};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::documents::Place;
 use super::json_line::json_line;
@@ -16,7 +18,7 @@ use crate::commands::terminal::{harmless, is_rich};
 use crate::domain::duration;
 use crate::process::output;
 
-/// How often the bar's text is made.
+/// How often the bar is drawn, at least.
 const REFRESH: Duration = Duration::from_millis(200);
 
 /// What standard output gets.
@@ -51,14 +53,21 @@ pub struct Report {
     /// Documents are lines of a file, so lines are named.
     by_line: bool,
     bar: Option<ProgressBar>,
+    shown: Arc<Shown>,
     began: Instant,
     state: Mutex<State>,
+}
+
+/// What the bar shows besides its length.
+#[derive(Default)]
+struct Shown {
+    sent: AtomicU64,
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     counts: Counts,
-    refreshed: Option<Instant>,
     /// Nobody reads standard output any more, or it cannot be written.
     mute: bool,
     failure: Option<String>,
@@ -67,17 +76,9 @@ struct State {
 impl Report {
     /// A report. `length` of the input in bytes, where that is known.
     pub fn new(lines: Lines, by_line: bool, length: Option<u64>) -> Self {
-        let bar = (by_line && is_rich(&io::stderr())).then(|| {
-            let template = match length {
-                Some(_) => "{bar:30} {percent:>3} % {msg}, {eta} left",
-                None => "{spinner} {msg}",
-            };
-            let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(REFRESH);
-            bar
-        });
-        Self { lines, by_line, bar, began: Instant::now(), state: Mutex::default() }
+        let (shown, began) = (Arc::new(Shown::default()), Instant::now());
+        let bar = (by_line && is_rich(&io::stderr())).then(|| bar(length, Arc::clone(&shown), began));
+        Self { lines, by_line, bar, shown, began, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -86,7 +87,10 @@ impl Report {
 
     /// Says a line to people, beside the bar.
     pub fn say(&self, line: &str) {
-        let write = || output::log_line(format!("{line}\n").as_bytes());
+        self.beside_the_bar(|| output::log_line(format!("{line}\n").as_bytes()));
+    }
+
+    fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
@@ -104,7 +108,7 @@ impl Report {
         }
         let line = if state.mute { String::new() } else { self.line(place, fate) };
         if !line.is_empty()
-            && let Err(error) = write(&line)
+            && let Err(error) = self.beside_the_bar(|| write(&line))
         {
             // The documents matter more than who reads about them, so the run goes on.
             state.mute = true;
@@ -112,8 +116,13 @@ impl Report {
                 state.failure = Some(format!("cannot write to standard output: {error}"));
             }
         }
-        self.refresh(&mut state, place);
         drop(state);
+        self.shown.sent.fetch_add(u64::from(*fate != Fate::NotSent), Ordering::Relaxed);
+        let is_refused = matches!(fate, Fate::Refused { .. } | Fate::TooLong);
+        self.shown.refused.fetch_add(u64::from(is_refused), Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.inc(place.bytes);
+        }
         match fate {
             Fate::Refused { why, .. } => self.say(&format!("{} refused: {why}", self.name(place))),
             Fate::TooLong => {
@@ -125,21 +134,6 @@ impl Report {
 
     fn name(&self, place: Place) -> Cow<'static, str> {
         if self.by_line { format!("line {}", place.line).into() } else { "the document was".into() }
-    }
-
-    fn refresh(&self, state: &mut State, place: Place) {
-        let Some(bar) = &self.bar else { return };
-        bar.inc(place.bytes);
-        if state.refreshed.is_some_and(|at| at.elapsed() < REFRESH) {
-            return;
-        }
-        state.refreshed = Some(Instant::now());
-        let Counts { taken, repeated, refused, .. } = state.counts;
-        let sent = taken + repeated + refused;
-        #[expect(clippy::cast_precision_loss, reason = "shown with one figure or none behind the point")]
-        let rate = sent as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-        bar.set_message(format!("{sent} documents{refused}, {rate:.0}/s"));
     }
 
     fn line(&self, place: Place, fate: &Fate) -> String {
@@ -187,12 +181,7 @@ impl Report {
         let (counts, failure) = (state.counts, state.failure.clone());
         drop(state);
         let Counts { taken, repeated, refused, .. } = counts;
-        let took = Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let took = if took < Duration::from_secs(10) {
-            duration::format(took)
-        } else {
-            duration::format(Duration::from_secs(took.as_secs()))
-        };
+        let took = time(self.began.elapsed());
         let rest = if end.is_none() { "" } else { "; the rest was not sent" };
         self.say(&format!("{taken} taken, {repeated} repeated, {refused} refused in {took}{rest}"));
         if repeated > 0 {
@@ -208,6 +197,35 @@ impl Report {
             );
         }
         (counts, failure)
+    }
+}
+
+/// A bar of the input's bytes. Without a length, only counts.
+fn bar(length: Option<u64>, shown: Arc<Shown>, began: Instant) -> ProgressBar {
+    let template = match length {
+        Some(_) => "{bar:30} {percent:>3} % {counts}, {eta} left",
+        None => "{spinner} {counts}",
+    };
+    let counts = move |_: &ProgressState, out: &mut dyn fmt::Write| {
+        let (sent, refused) = (shown.sent.load(Ordering::Relaxed), shown.refused.load(Ordering::Relaxed));
+        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+        #[expect(clippy::cast_precision_loss, reason = "shown without a figure behind the point")]
+        let rate = sent as f64 / began.elapsed().as_secs_f64().max(0.001);
+        let _ = write!(out, "{sent} documents{refused}, {rate:.0}/s");
+    };
+    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.with_key("counts", counts));
+    bar.enable_steady_tick(REFRESH);
+    bar
+}
+
+/// A time for people.
+fn time(took: Duration) -> String {
+    match took.as_secs() {
+        0 => format!("{}ms", took.as_millis()),
+        1..60 => format!("{:.1}s", took.as_secs_f64()),
+        seconds => duration::format(Duration::from_secs(seconds)),
     }
 }
 
@@ -233,6 +251,13 @@ mod tests {
         let skipped = vec![json!({"destination_id": "dst_3", "reason": "filter"})];
         let receipt = Receipt { event_id: "evt_1".to_owned(), duplicate: false, deliveries, skipped };
         Fate::Taken { status: 202, receipt }
+    }
+
+    #[test]
+    fn times_are_short() {
+        let millis = [31, 999, 3_273, 59_949, 60_000, 90_500];
+        let times = millis.map(|millis| time(Duration::from_millis(millis)));
+        assert_eq!(times, ["31ms", "999ms", "3.3s", "59.9s", "1m", "90s"]);
     }
 
     #[test]
