@@ -41,7 +41,7 @@ use crate::web::rate_limit::RateLimiter;
 use crate::web::server::{self, Bound, HttpServer};
 pub use config::{Config, LogFormat};
 use greeting::Greeting;
-use logging::{LogLevels, LogStyle};
+use logging::LogStyle;
 use login_file::LoginFile;
 use metrics::Sources;
 use signals::LogSignals;
@@ -69,7 +69,7 @@ pub fn serve(config: Config) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut stop = StopSignals::new()?;
-        tokio::spawn(follow_levels(LogSignals::new()?, levels));
+        tokio::spawn(LogSignals::new()?.follow(levels));
         // The start may wait for the file's lock or migrate an older file. Neither may delay a stop.
         let mut starting = tokio::task::spawn_blocking(move || Running::start(config, style));
         let started = tokio::select! {
@@ -99,13 +99,6 @@ pub fn serve(config: Config) -> Result<()> {
         running.stop().await;
         Ok(())
     })
-}
-
-/// Changes the levels of the log as signals ask.
-async fn follow_levels(mut signals: LogSignals, mut levels: LogLevels) {
-    loop {
-        levels.set(signals.wait().await);
-    }
 }
 
 /// Waits for the end of a start that was asked to end. Where the start succeeds all the same, stops the server.

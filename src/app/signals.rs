@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::logging::LevelChange;
+use super::logging::{LevelChange, LogLevels};
 use crate::error::{Error, Result};
 
 /// Waits for SIGTERM, SIGINT and SIGHUP. SIGHUP does not count where it is ignored, as under `nohup`.
@@ -50,11 +50,13 @@ impl LogSignals {
         Ok(Self { change: listen(SignalKind::user_defined1())?, usual: listen(SignalKind::user_defined2())? })
     }
 
-    /// Waits for the next signal, and returns what it asks for.
-    pub async fn wait(&mut self) -> LevelChange {
-        tokio::select! {
-            _ = self.change.recv() => LevelChange::Toggle,
-            _ = self.usual.recv() => LevelChange::Usual,
+    /// Changes the levels of the log as the signals ask.
+    pub async fn follow(mut self, mut levels: LogLevels) {
+        loop {
+            levels.set(tokio::select! {
+                _ = self.change.recv() => LevelChange::Toggle,
+                _ = self.usual.recv() => LevelChange::Usual,
+            });
         }
     }
 }

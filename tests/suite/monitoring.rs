@@ -114,8 +114,8 @@ fn readiness_lists_what_is_wrong_and_metrics_say_it_too() {
     assert_eq!((&reasons[0]["code"], &reasons[0]["detail"]), (&refused["code"], &refused["detail"]));
     assert!(text(&reasons[0], "detail").contains("moved, replaced or removed"), "{refused}");
     std::fs::rename(&away, database).unwrap();
-    wait_until("it is ready again", || (client.get("/readyz").status == 200).then_some(()));
     wait_for_metric(&client, problem, 0.0);
+    wait_until("it is ready again", || (client.get("/readyz").status == 200).then_some(()));
 }
 
 /// Messages of the log lines at debug level.

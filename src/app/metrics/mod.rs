@@ -81,6 +81,10 @@ impl Sources {
         // A task of its own keeps the permit until both have ended, however long that takes.
         let asked = tokio::spawn(async move {
             let _permit = permit;
+            if store.write_metrics().failure.is_some() {
+                // Only a write tells whether writes still fail, and there may be no other.
+                let _ = store.probe().await;
+            }
             let (storage, backlog) = tokio::join!(store.storage_figures(), store.backlog());
             (storage.ok(), backlog.ok())
         });
@@ -182,7 +186,7 @@ fn problems(read: &Readings) -> [(&'static str, u64); 6] {
     let low = |figures: StorageFigures| figures.space.is_some_and(|space| space.free <= space.reserve);
     let failed = |code| read.writes.failure == Some(code);
     [
-        ("storage_moved", read.storage.is_some_and(|figures| figures.is_lost) || failed("storage_moved")),
+        ("storage_moved", read.storage.is_some_and(|figures| figures.is_lost)),
         ("storage_low", read.storage.is_some_and(low)),
         ("storage_full", failed("storage_full")),
         ("storage_locked", failed("storage_locked")),
