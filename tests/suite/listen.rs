@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::harness::client::text;
+use crate::harness::program::refused_url;
 use crate::harness::server::{command, run_binary};
 use crate::harness::{Answer, Behaviour, Client, Program, Receiver, Reply, Setup, wait_until, wire};
 
@@ -210,9 +211,7 @@ fn a_signed_delivery_stays_valid_behind_two_listeners() {
 
 #[test]
 fn a_target_that_does_not_answer_is_a_502_and_a_clear_line() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let (_taken, url) = refused_url();
     let listener = listen(&["--forward-to", &url]);
     let answer = listener.send("POST", "/", b"{}").expect(502);
     assert!(answer.text().starts_with(&format!("{url} does not answer: ")), "{}", answer.text());

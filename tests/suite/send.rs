@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::client::{INCOMING, text};
+use crate::harness::program::refused_url;
 use crate::harness::server::{Ended, run_binary};
 use crate::harness::tls::Authority;
 use crate::harness::{Behaviour, Gate, Program, Receiver, Reply, Setup, wait_until};
@@ -152,9 +153,7 @@ fn a_run_goes_on_when_the_server_was_restarted() {
 
 #[test]
 fn a_server_that_never_answers_ends_the_run_after_the_time_that_was_given() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let (_taken, url) = refused_url();
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "a.ndjson", &numbered(100));
     let ended = send(&url, &["--give-up-after", "300ms", &path]);

@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::Arc;
 
+use tokio::net::TcpSocket;
+
 use super::server::{Ended, Log, command, wait};
 
 /// A command that runs. It is killed on drop.
@@ -82,4 +84,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A URL at which nobody listens. Its port is taken, so that nobody else gets it, as long as the socket lives.
+pub fn refused_url() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let url = format!("http://{}", socket.local_addr().expect("an address"));
+    (socket, url)
 }
