@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::server::hears_of_hang_ups;
+use crate::harness::server::hears_signals;
 use crate::harness::{Client, DEADLINE, wait_until};
 
 /// The program.
@@ -86,7 +86,7 @@ impl Start {
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null());
         streams(&mut command);
-        hears_of_hang_ups(&mut command);
+        hears_signals(&mut command);
         command.spawn().expect("a shell starts")
     }
 

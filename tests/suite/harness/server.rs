@@ -132,7 +132,6 @@ impl Setup {
         words.extend(self.flags.iter().cloned());
         let mut command = command(&words);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        hears_of_hang_ups(&mut command);
         command
     }
 
@@ -221,12 +220,14 @@ impl Halted {
     }
 }
 
-/// Lets a child be ended by SIGHUP, also where the tests run under `nohup`, whose children would ignore the signal.
-pub fn hears_of_hang_ups(command: &mut Command) {
-    // SAFETY: between fork and exec only one system call is made, with plain numbers.
+/// Lets a child hear SIGHUP and SIGINT, also where the tests run under `nohup` or in the background of a shell, whose
+/// children would ignore them.
+pub fn hears_signals(command: &mut Command) {
+    // SAFETY: between fork and exec only system calls are made, with plain numbers.
     unsafe {
         command.pre_exec(|| {
             libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
             Ok(())
         });
     }
@@ -242,6 +243,7 @@ pub fn command(words: &[String]) -> Command {
             command.env_remove(&*name);
         }
     }
+    hears_signals(&mut command);
     command
 }
 
