@@ -51,6 +51,8 @@ impl World {
         // A delivery with two attempts, and one that was cancelled.
         let failed = client.all("/v1/deliveries?state=pending");
         let [first, second] = [0, 1].map(|at| failed[at]["delivery_id"].as_str().unwrap().to_owned());
+        // A retry during an attempt is that attempt.
+        client.wait_for_attempts(&first, 1);
         client.send("POST", &format!("/v1/deliveries/{first}/retry"), &[], None).expect(202);
         client.wait_for_attempts(&first, 2);
         client.send("POST", &format!("/v1/deliveries/{second}/cancel"), &[], None);
