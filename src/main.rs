@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use data_pusher::commands::{self, Command, Exit, Finished};
 use data_pusher::error::Error;
-use data_pusher::process::{memory, output};
+use data_pusher::process::{file_size, memory, output};
 use data_pusher::{api, app};
 
 /// How long the end of the program waits at most for its last log line, where nobody reads it.
@@ -16,6 +16,7 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     memory::give_large_blocks_back();
+    file_size::ignore_file_size_signal();
     match commands::parse(std::env::args_os()) {
         Ok(Command::Serve(config)) => ended(app::serve(*config)),
         Ok(Command::Export(config)) => ended(app::export(&config)),

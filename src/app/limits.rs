@@ -1,16 +1,10 @@
-//! Limits that the operating system sets for the process: number of open files, and size of a file.
+//! The number of open files that the operating system allows the process.
 
 /// The limit of open files is raised at most to this, where the system allows so many.
 const MAX_OPEN_FILES: libc::rlim_t = 1_048_576;
 
 /// Limit of open files that is assumed where the system does not report its limit.
 const DEFAULT_OPEN_FILES: libc::rlim_t = 1_024;
-
-/// Makes a write past the limit of file sizes fail like a write to a full disk. By default the signal ends the process.
-pub fn ignore_file_size_signal() {
-    // SAFETY: ignoring a signal installs no handler, so no code can run at a wrong moment.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
-}
 
 /// Raises the limit of open files, and returns the limit that is then in force. Connections to each host are kept, so a
 /// thousand hosts would reach the usual soft limit of 1,024.

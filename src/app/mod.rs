@@ -147,7 +147,6 @@ impl Running {
         // Bind the port first: where the port is in use, nothing else is changed. Clients can connect only once they
         // can get a response.
         let bound = server::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
-        limits::ignore_file_size_signal();
         let clock = Clock::start();
         let memory = MemoryBudget::new(config.memory, config.max_body);
         let (outbox, inbox) = delivery::channel();

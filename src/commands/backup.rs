@@ -18,7 +18,8 @@ use crate::store::upkeep::backup::{BackupOptions, Copied, back_up};
 pub const EXIT_CODES: &str = "The copy needs no other file beside it. Until it is whole and checked, it is called \
 OUT.partial-TIME; such a file that a kill left can be removed.
 
-Exit codes: 0 the copy is there, whole and checked; 1 it is not, and one line says why; 2 a flag is wrong.";
+Exit codes: 0 the copy is there, whole and checked; 1 it is not, or it has the wrong rows that the database has, or the \
+output could not be written, and one line says which; 2 a flag is wrong.";
 
 /// The flags.
 #[derive(Debug, Args)]
@@ -92,10 +93,14 @@ impl Backup {
         let copied = back_up(&options, clock::wall(), &|step| bar.show(step))?;
         drop(bar);
         let data = if self.json { format!("{}\n", json(&copied, began)) } else { String::new() };
+        let is_right = copied.fault.is_none();
+        let wrong = copied.remark().map(|remark| format!("error: {remark}\n")).unwrap_or_default();
         let notes = match self.quiet || self.json {
-            true => String::new(),
-            false => format!("copied to {} ({}), and checked\n", copied.path.display(), describe(&copied, began)),
+            true => wrong,
+            false => {
+                format!("copied to {} ({}), and checked\n{wrong}", copied.path.display(), describe(&copied, began))
+            }
         };
-        Ok(Finished { data, notes, is_right: true })
+        Ok(Finished { data, notes, is_right })
     }
 }

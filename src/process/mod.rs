@@ -2,6 +2,7 @@
 //! about events, accounts or HTTP belongs here.
 
 pub mod critical;
+pub mod file_size;
 pub mod interrupt;
 pub mod memory;
 pub mod output;

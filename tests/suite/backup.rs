@@ -312,6 +312,34 @@ fn a_place_that_is_taken_is_refused_in_one_line_and_replaced_only_by_force() {
 }
 
 #[test]
+fn a_copy_with_a_wrong_row_is_kept_and_said_and_can_be_restored() {
+    let mut case = Case::new();
+    case.push(0..5);
+    case.server.terminate();
+    let change = "UPDATE account SET email_folded = 'other'";
+    Connection::open(case.database()).unwrap().execute_batch(change).unwrap();
+    let ended = case.back_up("copy.db", &["--quiet"]);
+    assert!(ended.code == Some(1) && ended.stderr.contains("one is wrong, in the original too"), "{ended:#?}");
+    assert_eq!(numbers(&case.path("copy.db")).len(), 5);
+    let to = case.path("restored.db");
+    let restored = run_binary(&["restore", "--database", to.to_str().unwrap(), case.path("copy.db").to_str().unwrap()]);
+    restored.succeeded();
+    assert!(restored.stderr.contains("one is wrong"), "{restored:#?}");
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_a_line_and_leaves_nothing() {
+    let case = Case::new();
+    case.push(0..200);
+    let words = ["backup", "--database", &case.database(), case.path("copy.db").to_str().unwrap()].map(str::to_owned);
+    let limited = format!("ulimit -f 20; exec {} \"$@\"", env!("CARGO_BIN_EXE_data-pusher"));
+    let output = std::process::Command::new("sh").arg("-c").arg(limited).arg("sh").args(words).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("ulimit -f"), "{output:?}");
+    assert!(!case.files().iter().any(|name| name.starts_with("copy.db")), "{:?}", case.files());
+}
+
+#[test]
 fn a_file_that_was_written_over_while_its_server_runs_is_not_taken_for_the_server_s() {
     let case = Case::new();
     case.push(0..20);

@@ -1,6 +1,6 @@
 //! Accounts that are taken from one file to another by `export` and `import`, whether or not a server uses the files.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -224,6 +224,17 @@ fn what_a_document_may_not_have_is_named_and_no_file_is_made() {
             "accounts[0].destinations[2].created_at",
         ],
     );
+    case(
+        &|all| all["accounts"][0]["old_token_digest"] = all["accounts"][0]["token_digest"].clone(),
+        &["accounts[0].old_token_digest must be another one"],
+    );
+    case(
+        &|all| {
+            let twice = all["accounts"][0]["destinations"][0]["destination_id"].clone();
+            all["accounts"][0]["destinations"][1]["destination_id"] = twice;
+        },
+        &["accounts[0].destinations[1].destination_id is given twice"],
+    );
     for (text, found) in [("{\"format\":\n1,}", "line 2"), ("", "The document is empty"), ("[]", "format must be")] {
         let ended = import(target.database_path(), target.folder(), text, &[]);
         assert!(refused(&ended)[0].contains(found), "{ended:#?}");
@@ -250,6 +261,22 @@ fn an_export_is_for_its_owner_only_and_replaces_nothing() {
     assert_eq!(std::fs::read(&file).unwrap(), first);
     done(export(database, &[&flags[..], &["--force"]].concat()));
     assert!(std::fs::read(&file).unwrap().len() > first.len());
+    // Neither a database, its log nor a device is ever replaced.
+    let log = setup.folder().join("test.db-wal");
+    let before = log.metadata().unwrap().ino();
+    let onto_log = export(database, &["--force", "--output", log.to_str().unwrap()]);
+    assert!(refused(&onto_log)[0].contains("belongs to the database"), "{onto_log:?}");
+    assert_eq!(log.metadata().unwrap().ino(), before);
+    let foreign = setup.folder().join("foreign.db");
+    rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    let onto_foreign = export(database, &["--force", "--output", foreign.to_str().unwrap()]);
+    assert!(refused(&onto_foreign)[0].contains("SQLite database"), "{onto_foreign:?}");
+    let onto_device = export(database, &["--force", "--output", "/dev/null"]);
+    assert!(refused(&onto_device)[0].contains("no ordinary file"), "{onto_device:?}");
+    let part = setup.folder().join("x.json.part");
+    std::fs::write(&part, "another's").unwrap();
+    done(export(database, &["--output", setup.folder().join("x.json").to_str().unwrap()]));
+    assert_eq!(std::fs::read(&part).unwrap(), b"another's");
     let onto_itself = export(database, &["--force", "--output", database.to_str().unwrap()]);
     assert!(refused(&onto_itself)[0].contains("the database itself"));
     server.client().get("/readyz").expect(200);

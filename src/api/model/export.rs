@@ -1,6 +1,8 @@
 //! The document that moves accounts from one database to another: written by `data-pusher export`, read by
 //! `data-pusher import`. It holds secrets. Fields of accounts and destinations are read as those of request bodies are.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::accounts::account_fields;
@@ -167,10 +169,24 @@ fn account(fields: &mut Fields, network: &NetworkPolicy) -> Option<ExportedAccou
     let current = fields.required("token_digest", parsed::<TokenDigest>);
     let hint = fields.required("token_hint", parsed);
     let previous = pair(fields, "old_token_digest", "old_token_until");
+    if let (Some(current), Some(Some((digest, _)))) = (&current, &previous)
+        && digest == current
+    {
+        fields.add_error("old_token_digest", "must be another one than token_digest");
+    }
     let created_at = fields.required("created_at", parsed);
     let updated_at = fields.required("updated_at", parsed);
     let destinations = fields.required("destinations", |value| {
         let all = objects(value, "destinations", |fields| destination(fields, network))?;
+        let mut seen = HashSet::new();
+        let twice = all.iter().enumerate().filter(|(_, destination)| !seen.insert(destination.id.as_str()));
+        let twice = twice.map(|(place, _)| {
+            FieldError::new(format!("destinations[{place}].destination_id"), "is given twice in this account")
+        });
+        let faults: Vec<FieldError> = twice.collect();
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
         let fits = all.len() <= MAX_PER_ACCOUNT;
         fits.then_some(all).ok_or_else(|| format!("must be at most {MAX_PER_ACCOUNT}").into())
     });

@@ -27,7 +27,7 @@ pub const PATHS: [Undocumented; 1] = [(PATH, &["POST"])];
 pub const SKIP_EXISTING: &str = "Skip-Existing";
 
 /// Longest document, in bytes: about 20,000 destinations. While they are written, events wait.
-const MAX_BYTES: usize = 16 << 20;
+pub const MAX_BYTES: usize = 16 << 20;
 
 /// Takes in accounts.
 pub struct ImportApi(pub Arc<ApiContext>);

@@ -15,7 +15,7 @@ use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
 use crate::error::{Error, FieldError, Kind, Result};
 use crate::process::output;
-use crate::store::{self, Checkpoints, Snapshot, Store, StoreOptions};
+use crate::store::{Store, StoreOptions, upkeep};
 
 /// What `data-pusher export` is to do.
 #[derive(Debug, Clone)]
@@ -54,15 +54,9 @@ fn failed(why: impl Into<String>) -> Error {
 /// # Errors
 /// One line that says why nothing, or not everything, was written.
 pub fn export(config: &ExportConfig) -> Result<()> {
-    if let Some(file) = config.output.as_ref().filter(|file| file.exists() && !config.force) {
-        return Err(failed(format!("{} exists; name another file, or give --force", file.display())));
-    }
+    let (database, now) = (&config.database, clock::wall());
     // The file is closed before anything is written: a slow reader must not keep the log of a running server long.
-    let accounts = {
-        let snapshot = Snapshot::open(&config.database)?;
-        store::export(&snapshot, config.account.as_ref(), clock::wall())?
-    };
-    let text = api::write_export(accounts)?;
+    let text = api::write_export(upkeep::export(database, config.account.as_ref(), now)?)?;
     let Some(file) = &config.output else {
         if std::io::stdout().is_terminal() {
             output::log_line(
@@ -71,11 +65,7 @@ pub fn export(config: &ExportConfig) -> Result<()> {
         }
         return output::print(&text).map_err(|error| failed(format!("cannot write to standard output: {error}")));
     };
-    if config.database.canonicalize().ok() == file.canonicalize().ok() {
-        return Err(failed(format!("{} is the database itself; name another file", file.display())));
-    }
-    store::write_whole(file, text.as_bytes())
-        .map_err(|error| failed(format!("cannot write {}: {error}", file.display())))
+    upkeep::write_export(database, file, config.force, &text, now)
 }
 
 /// Adds the accounts of a document to a file, all or none, and prints what was done.
@@ -84,7 +74,7 @@ pub fn export(config: &ExportConfig) -> Result<()> {
 /// Says why nothing was added: one line for each error.
 pub fn import(config: &ImportConfig) -> Result<()> {
     let document = read(config.input.as_deref())?;
-    let report = if store::is_in_use(&config.database)? {
+    let report = if upkeep::is_in_use(&config.database)? {
         if !config.allow_network.is_empty() {
             return Err(failed(
                 "a server uses the database, and its own --allow-network holds; leave out --allow-network here",
@@ -128,10 +118,11 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
         .map_err(|error| failed(format!("cannot start the runtime: {error}")))?;
     let options = StoreOptions {
         path: config.database.clone(),
-        checkpoints: Checkpoints::Own,
+        checkpoints: upkeep::checkpoints_of(&config.database),
         now: Clock::start().now(),
         memory: MemoryBudget::default(),
     };
+    let is_new = !config.database.exists();
     // No engine runs, so nobody needs to be told what changes.
     let store = Store::open(&options, Box::new(|_| {}))?;
     let imported = runtime.block_on(async {
@@ -139,6 +130,9 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
         store.close().await;
         imported
     });
+    if is_new && let Some(remark) = upkeep::owner_remark(&config.database) {
+        output::log_line(format!("note: {remark}\n").as_bytes());
+    }
     Ok(imported?.into())
 }
 

@@ -9,7 +9,7 @@ use ureq::http::StatusCode;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
 
 use super::failed;
-use crate::api::{IMPORT_PATH, ImportReport, SKIP_EXISTING};
+use crate::api::{IMPORT_MAX_BYTES, IMPORT_PATH, ImportReport, SKIP_EXISTING};
 use crate::app::login_file;
 use crate::error::{Error, FieldError, Result};
 
@@ -45,6 +45,13 @@ pub fn import(database: &Path, document: &[u8], skip_existing: bool) -> Result<I
                  it, or try again",
             )
         })?;
+    if document.len() > IMPORT_MAX_BYTES {
+        let most = IMPORT_MAX_BYTES >> 20;
+        return Err(failed(format!(
+            "a running server takes at most {most} MiB; export with --account and import one account after the other, or \
+             stop the server"
+        )));
+    }
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)

@@ -188,7 +188,8 @@ fn token_in(path: &Path) -> Result<AppToken, String> {
 pub fn run(config: SendConfig) -> ExitCode {
     let SendConfig { input, by_line, lines, sender, event_type, keys, rate, workers, give_up_after } = config;
     let run = Arc::new(Run::new(workers.into(), rate, give_up_after));
-    let report = Arc::new(Report::new(lines, by_line, input.length()));
+    let has_fresh_keys = matches!(keys, KeyChoice::Fresh);
+    let report = Arc::new(Report::new(lines, by_line, input.length()).with_fresh_keys(has_fresh_keys));
     if input.is_terminal() {
         report.say("reading from the terminal; Ctrl-D ends the input");
     }

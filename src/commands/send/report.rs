@@ -52,6 +52,8 @@ pub struct Report {
     lines: Lines,
     /// Documents are lines of a file, so lines are named.
     by_line: bool,
+    /// A further run would have other keys, and send everything again.
+    has_fresh_keys: bool,
     bar: Option<ProgressBar>,
     shown: Arc<Shown>,
     began: Instant,
@@ -78,7 +80,12 @@ impl Report {
     pub fn new(lines: Lines, by_line: bool, length: Option<u64>) -> Self {
         let (shown, began) = (Arc::new(Shown::default()), Instant::now());
         let bar = (by_line && is_rich(&io::stderr())).then(|| bar(length, Arc::clone(&shown), began));
-        Self { lines, by_line, bar, shown, began, state: Mutex::default() }
+        Self { lines, by_line, has_fresh_keys: false, bar, shown, began, state: Mutex::default() }
+    }
+
+    /// The same for a run whose keys are new each time.
+    pub fn with_fresh_keys(self, has_fresh_keys: bool) -> Self {
+        Self { has_fresh_keys, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -189,7 +196,11 @@ impl Report {
         }
         // Where nothing was taken, the reason must be put right first.
         if end.is_some() && (taken + repeated > 0 || end == Some(&End::Interrupted)) {
-            self.say("run the same command again to send the rest; nothing is taken twice within 24 hours");
+            self.say(if self.has_fresh_keys {
+                "with --again, the same command would send all of it again; send the rest from a file of its own"
+            } else {
+                "run the same command again to send the rest; nothing is taken twice within 24 hours"
+            });
         } else if end.is_none() && refused > 0 && self.by_line {
             self.say(
                 "to send the refused lines, correct them in a file of their own; a changed file is new, and all of it \

@@ -14,6 +14,5 @@ pub mod opening;
 pub mod readers;
 pub mod schema;
 pub mod shell_word;
-pub mod snapshot;
 pub mod start;
 pub mod wal;

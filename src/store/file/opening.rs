@@ -37,6 +37,7 @@ fn warn_if_open_to_others(path: &Path) {
 ///
 /// # Errors
 /// As there.
+#[cfg(test)]
 pub fn hold(database: &Path) -> Result<HeldFile> {
     hold_with(database, Checkpoints::Own)
 }

@@ -46,6 +46,19 @@ pub struct Copied {
     pub version: i64,
     /// What it holds.
     pub counts: Option<Counts>,
+    /// The first fault of its rows, and how many there are. The original has them too.
+    pub fault: Option<(String, usize)>,
+}
+
+impl Copied {
+    /// Says that the rows have faults, if they have.
+    pub fn remark(&self) -> Option<String> {
+        let (first, count) = self.fault.as_ref()?;
+        let more = if *count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        Some(format!(
+            "every row is there, but one is wrong, in the original too: {first}{more}; data-pusher check says what to do"
+        ))
+    }
 }
 
 /// Copies a database file, whether a server uses it or not, and checks the copy. `now` goes into the name that the copy
@@ -58,20 +71,25 @@ pub fn back_up(options: &BackupOptions, now: Timestamp, progress: Progress<'_>) 
     if let Some(refusal) = source.refusal() {
         return Err(refusal.clone());
     }
-    let place = place(options, &source)?;
+    let place = place(&options.to, options.replace, &source)?;
     let partial = Partial::create(&place, "partial", now)?;
     let mut copied = checked_copy(&source, &partial, now, progress)?;
     kill_point("backup-checked");
-    let moved = partial.move_by(|from| match options.replace {
-        true => std::fs::rename(from, &place).and_then(|()| sync_folder(&place)),
-        false => move_to_new_name(from, &place),
-    });
-    moved.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => exists(&place),
-        _ => cannot_copy(&place, error),
-    })?;
+    move_to(partial, &place, options.replace)?;
     copied.path = place;
     Ok(copied)
+}
+
+/// Moves a whole file to its place.
+pub(super) fn move_to(partial: Partial, place: &Path, replace: bool) -> Result<()> {
+    let moved = partial.move_by(|from| match replace {
+        true => std::fs::rename(from, place).and_then(|()| sync_folder(place)),
+        false => move_to_new_name(from, place),
+    });
+    moved.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => exists(place),
+        _ => cannot_copy(place, error),
+    })
 }
 
 /// Copies `source` into `partial` and checks the copy.
@@ -84,15 +102,22 @@ pub fn checked_copy(source: &Source, partial: &Partial, now: Timestamp, progress
     // The copy was made as fast as possible, for the sake of the server's log. Now the server comes first.
     priority::lower(Rank::Reading);
     let report = check::check(partial.path(), now, progress)?;
-    if let Some(first) = report.faults.first() {
-        return Err(not_whole(source.path(), &first.text, report.faults.len() + report.more_faults));
+    let count = report.faults.len() + report.more_faults;
+    if let Some(first) = report.faults.first().filter(|_| !report.is_sound) {
+        return Err(not_whole(source.path(), &first.text, count));
     }
     // A short file is copied and checked in one go.
     if interrupt::is_asked() {
         return Err(interrupted());
     }
     let meta = partial.file.metadata().map_err(|error| cannot_copy(partial.path(), error))?;
-    Ok(Copied { path: partial.path().to_owned(), bytes: meta.len(), version, counts: report.counts })
+    Ok(Copied {
+        path: partial.path().to_owned(),
+        bytes: meta.len(),
+        version,
+        counts: report.counts,
+        fault: report.faults.into_iter().next().map(|first| (first.text, count)),
+    })
 }
 
 fn exists(place: &Path) -> crate::error::Error {
@@ -100,8 +125,7 @@ fn exists(place: &Path) -> crate::error::Error {
 }
 
 /// Where the copy will stand, or why it must not stand there.
-fn place(options: &BackupOptions, source: &Source) -> Result<PathBuf> {
-    let to = &options.to;
+pub(super) fn place(to: &Path, replace: bool, source: &Source) -> Result<PathBuf> {
     let failed = |error: std::io::Error| cannot_copy(to, error);
     let names_folder = to.as_os_str().as_bytes().ends_with(b"/");
     let Some(name) = to.file_name().filter(|_| !names_folder) else {
@@ -111,7 +135,7 @@ fn place(options: &BackupOptions, source: &Source) -> Result<PathBuf> {
         Ok(_) => {
             // The target of a link is what is replaced.
             let real = to.canonicalize().map_err(failed)?;
-            check_existing(&real, source, options.replace)?;
+            check_existing(&real, source, replace)?;
             real
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {

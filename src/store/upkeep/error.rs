@@ -12,6 +12,9 @@ fn failed(line: String) -> Error {
     Error::new(Kind::Internal, "upkeep_failed", line)
 }
 
+/// Code of an error that says nothing about the file: it is another user's, or another program has locked it.
+pub const NO_ACCESS: &str = "upkeep_no_access";
+
 /// A file cannot be read.
 pub fn cannot_read(path: &Path, why: impl Display) -> Error {
     failed(format!("cannot read the database {}: {why}", word(path)))
@@ -47,12 +50,16 @@ pub fn unreadable(path: &Path, error: &rusqlite::Error) -> Error {
         Some(ErrorCode::DatabaseCorrupt) => {
             cannot_read(path, "it is damaged; data-pusher check says where; restore a backup")
         }
-        Some(ErrorCode::DatabaseBusy) => cannot_read(path, "another program holds its lock"),
+        Some(ErrorCode::DatabaseBusy) => no_access(path, "another program holds its lock"),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            cannot_read(path, format!("{error}; run this as the user that the server runs as"))
+            no_access(path, &format!("{error}; run this as the user that the server runs as"))
         }
         _ => cannot_read(path, error),
     }
+}
+
+fn no_access(path: &Path, why: &str) -> Error {
+    Error::new(Kind::Internal, NO_ACCESS, cannot_read(path, why).detail())
 }
 
 /// Why SQLite cannot write the copy at `to`, or read its original.

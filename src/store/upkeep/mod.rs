@@ -1,13 +1,16 @@
-//! Work on whole database files beside the server: copies, checks, restoring. It reads files that a server uses, and
+//! Work on whole database files beside the server: copies, checks, restoring, exports. It reads files that a server uses, and
 //! never writes to those. What the server itself does to its file is in `store/file`.
 
 pub mod backup;
 pub mod check;
 mod copy;
 mod error;
+mod export;
 mod partial;
 mod progress;
 pub mod restore;
 mod source;
 
+pub use export::{export, write_export};
 pub use progress::{Progress, Step};
+pub use source::{checkpoints_of, is_in_use, owner_remark};

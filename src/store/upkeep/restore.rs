@@ -61,6 +61,7 @@ pub fn restore(options: &RestoreOptions, now: Timestamp, progress: Progress<'_>)
     let mut remarks = leftovers(&place);
     let partial = Partial::create(&place, "restoring", now)?;
     let mut file = checked_copy(&source, &partial, now, progress)?;
+    remarks.extend(file.remark());
     remarks.extend(give_to_owner(&partial, &place));
     if let Some(held) = &held {
         fold_log(held)?;
@@ -137,7 +138,7 @@ fn fold_log(held: &HeldFile) -> Result<()> {
         cannot_restore(path, format!("the log of the file that stands there cannot be moved into it: {error}"))
     };
     if !has("-wal") && !has("-shm")
-        || inspect::inspect(held.raw(), Checkpoints::Own).is_err()
+        || inspect::inspect(held.raw(), held.raw().checkpoints()).is_err()
         || held.raw().length().unwrap_or(0) == 0
     {
         return Ok(());

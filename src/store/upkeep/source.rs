@@ -9,7 +9,9 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -25,6 +27,11 @@ use crate::store::file::start::LOCKED_AT_START;
 
 /// Cache of the connection that reads, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
+
+/// How long the end of a reader tries to remove the log that lies beside the file because of readers.
+const REMOVED_WITHIN: Duration = Duration::from_millis(500);
+/// Time between two tries.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// A file that can be read.
 #[derive(Debug)]
@@ -42,6 +49,39 @@ pub struct Reading<'a> {
     connection: Option<Connection>,
     /// Whether a log may lie beside the file because of this reader.
     may_leave_log: bool,
+}
+
+/// Whether a server, or another program that needs the file for itself, uses it. A file that does not exist is not used.
+///
+/// # Errors
+/// Says in one line why the file cannot be looked at.
+pub fn is_in_use(database: &Path) -> Result<bool> {
+    let Ok(path) = database.canonicalize() else { return Ok(false) };
+    let file = File::open(&path).map_err(|error| cannot_read(&path, error))?;
+    lock::is_taken(&file, &path)
+}
+
+/// Says whose a new file is, where its folder is another user's: that user's server could not open the file.
+pub fn owner_remark(database: &Path) -> Option<String> {
+    let folder = database.canonicalize().ok()?.parent()?.metadata().ok()?;
+    let own = database.metadata().ok()?;
+    let differs = (own.uid(), own.gid()) != (folder.uid(), folder.gid());
+    differs.then(|| {
+        format!(
+            "{} belongs to user {}, and its folder to user {}; if the server runs as that user, run chown",
+            database.display(),
+            own.uid(),
+            folder.uid()
+        )
+    })
+}
+
+/// Who copies the WAL of a file, as far as the file tells. That of a new file is this program.
+pub fn checkpoints_of(database: &Path) -> Checkpoints {
+    let Ok((path, file)) = database.canonicalize().and_then(|path| File::open(&path).map(|file| (path, file))) else {
+        return Checkpoints::Own;
+    };
+    RawFile { path: &path, file: &file }.checkpoints()
 }
 
 impl Source {
@@ -63,7 +103,7 @@ impl Source {
         let mut served = lock::is_taken(&file, &path)?;
         let raw = RawFile { path: &path, file: &file };
         // A server that runs has inspected its file, and changes the log meanwhile.
-        let mut refusal = if served { None } else { inspect::inspect(raw, Checkpoints::Own).err() };
+        let mut refusal = if served { None } else { inspect::inspect(raw, raw.checkpoints()).err() };
         if refusal.is_none() && raw.length().map_err(failed)? == 0 {
             refusal = Some(cannot_read(&path, "it is empty; restore a backup, or remove it to begin anew"));
         }
@@ -136,8 +176,22 @@ impl Source {
 
     /// Removes the log and its index, if no server uses the file and the file needs no log.
     fn remove_log(&self) {
-        let needs_log =
-            || self.raw().needs_log().unwrap_or(true) || inspect::inspect(self.raw(), Checkpoints::Own).is_err();
+        let end = Instant::now() + REMOVED_WITHIN;
+        self.try_to_remove_log();
+        // Of two commands that try this at one moment, neither is the last on the file.
+        while self.raw().log_path().exists()
+            && Instant::now() < end
+            && !lock::is_taken(&self.file, &self.path).unwrap_or(true)
+        {
+            std::thread::sleep(TRY_AGAIN);
+            self.try_to_remove_log();
+        }
+    }
+
+    fn try_to_remove_log(&self) {
+        let needs_log = || {
+            self.raw().needs_log().unwrap_or(true) || inspect::inspect(self.raw(), self.raw().checkpoints()).is_err()
+        };
         if !self.raw().log_path().exists() || lock::is_taken(&self.file, &self.path).unwrap_or(true) || needs_log() {
             return;
         }

@@ -8,29 +8,26 @@ use crate::domain::ids::{AccountId, AccountKey};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::file::snapshot::Snapshot;
 use crate::store::operations::{accounts, destinations, rows};
 
-/// Reads the accounts of a snapshot with all that is taken along, oldest first; with `only` this account alone.
-/// Overlaps of rotations that are over by `now` are left out.
+/// Reads accounts with all that is taken along, oldest first; with `only` this account alone. Overlaps of rotations that
+/// are over by `now` are left out. The connection is to be in a transaction.
 ///
 /// # Errors
 /// Not found if there is no account `only`. Those of the file.
-pub fn export(snapshot: &Snapshot, only: Option<&AccountId>, now: Timestamp) -> Result<Vec<ExportedAccount>> {
-    snapshot.read(|connection| {
-        let only = only.map(|id| accounts::require(connection, id)).transpose()?.map(|account| account.key);
-        let query = format!(
-            "SELECT {}, token_digest, old_token_digest, old_token_until FROM account
-             WHERE deleted_at IS NULL AND (?1 IS NULL OR key = ?1) ORDER BY key",
-            rows::ACCOUNT
-        );
-        let found = rows::all(connection, &query, [only.map(|key| key.0)], account)?;
-        let exported = found.into_iter().map(|(key, account)| {
-            let account = ExportedAccount { destinations: destinations_of(connection, key)?, ..account };
-            Ok(without_ended_overlaps(account, now))
-        });
-        exported.collect()
-    })
+pub fn exported(connection: &Connection, only: Option<&AccountId>, now: Timestamp) -> Result<Vec<ExportedAccount>> {
+    let only = only.map(|id| accounts::require(connection, id)).transpose()?.map(|account| account.key);
+    let query = format!(
+        "SELECT {}, token_digest, old_token_digest, old_token_until FROM account
+         WHERE deleted_at IS NULL AND (?1 IS NULL OR key = ?1) ORDER BY key",
+        rows::ACCOUNT
+    );
+    let found = rows::all(connection, &query, [only.map(|key| key.0)], account)?;
+    let exported = found.into_iter().map(|(key, account)| {
+        let account = ExportedAccount { destinations: destinations_of(connection, key)?, ..account };
+        Ok(without_ended_overlaps(account, now))
+    });
+    exported.collect()
 }
 
 fn account(row: &Row<'_>) -> rusqlite::Result<(AccountKey, ExportedAccount)> {

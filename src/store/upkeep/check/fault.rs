@@ -55,6 +55,11 @@ impl Faults {
         self.list.iter().any(|fault| fault.code == code)
     }
 
+    /// Whether there is no fault.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// The faults, and how many more there are.
     pub fn into_parts(self) -> (Vec<Fault>, usize) {
         (self.list, self.more)

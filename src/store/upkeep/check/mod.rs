@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode};
 
 pub use self::fault::{Fault, MAX_FAULTS};
 use self::fault::{Faults, RESTORE};
+use super::error::NO_ACCESS;
 use super::progress::{Limits, Progress, Step};
 use super::source::{Reading, Source};
 use crate::domain::time::Timestamp;
@@ -29,6 +30,8 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// Further faults that are not in `faults`.
     pub more_faults: usize,
+    /// Whether pages, indexes, references, schema and mark have no faults. Then only what rows say is wrong.
+    pub is_sound: bool,
     /// What is worth knowing and no fault.
     pub remarks: Vec<String>,
     /// What the file holds; `None` if that cannot be read.
@@ -55,17 +58,18 @@ pub struct Counts {
 pub fn check(database: &Path, now: Timestamp, progress: Progress<'_>) -> Result<Report> {
     let source = Source::find(database)?;
     let (mut faults, mut remarks) = (Faults::default(), Vec::new());
-    let (mut version, mut counts) = (None, None);
+    let (mut version, mut counts, mut is_sound) = (None, None, false);
     progress(Step::Checking("the file"));
     structure::raw(&source, &mut faults);
-    if let Some(reading) = open(&source, &mut faults) {
+    if let Some(reading) = open(&source, &mut faults)? {
         match reading.version() {
             Ok(known) => {
                 version = Some(known);
                 let limits = source.limits();
-                let mut checker = Checker { source: &source, reading: &reading, faults, limits, progress };
+                let mut checker =
+                    Checker { source: &source, reading: &reading, faults, is_sound: false, limits, progress };
                 counts = checker.all(known, now, &mut remarks)?;
-                faults = checker.faults;
+                (faults, is_sound) = (checker.faults, checker.is_sound);
             }
             Err(error) if source.refusal().is_none() => faults.add("wrong_file", error.detail(), ""),
             Err(_) => {}
@@ -73,19 +77,23 @@ pub fn check(database: &Path, now: Timestamp, progress: Progress<'_>) -> Result<
     }
     let path = source.path().to_owned();
     let (faults, more_faults) = faults.into_parts();
-    Ok(Report { path, version, faults, more_faults, remarks, counts })
+    Ok(Report { path, version, faults, more_faults, is_sound, remarks, counts })
 }
 
 /// Opens the file. One that a server would refuse is read without the log beside it.
-fn open<'a>(source: &'a Source, faults: &mut Faults) -> Option<Reading<'a>> {
+///
+/// # Errors
+/// This process may not read the file. That says nothing about the file.
+fn open<'a>(source: &'a Source, faults: &mut Faults) -> Result<Option<Reading<'a>>> {
     let opened = if source.refusal().is_some() { source.read_alone() } else { source.read() };
     match opened {
-        Ok(reading) => Some(reading),
+        Ok(reading) => Ok(Some(reading)),
+        Err(error) if error.code() == NO_ACCESS => Err(error),
         Err(error) => {
             if source.refusal().is_none() {
                 faults.add("unreadable", error.detail(), RESTORE);
             }
-            None
+            Ok(None)
         }
     }
 }
@@ -94,6 +102,7 @@ struct Checker<'a> {
     source: &'a Source,
     reading: &'a Reading<'a>,
     faults: Faults,
+    is_sound: bool,
     limits: Limits,
     progress: Progress<'a>,
 }
@@ -104,6 +113,7 @@ impl Checker<'_> {
         self.part("pages and indexes", structure::integrity)?;
         self.part("references", structure::references)?;
         if version < VERSION {
+            self.is_sound = self.faults.is_empty();
             remarks.push(format!("its schema has version {version}; the next start brings it to version {VERSION}"));
         } else {
             let path = self.source.path().to_owned();
@@ -112,6 +122,7 @@ impl Checker<'_> {
             let alone = !self.source.is_served() && self.source.refusal().is_none();
             let file = alone.then(|| self.source.raw());
             self.part("marks", |connection, faults| structure::mark(connection, file, faults))?;
+            self.is_sound = self.faults.is_empty();
             // Without all tables and columns, these would only say so again.
             if has_schema {
                 for rule in rules::ALL {

@@ -1,0 +1,59 @@
+//! Reads the accounts of a file, whether a server uses it or not. What is read is in `operations/transfer`.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use super::backup;
+use super::error::{cannot_copy, cannot_read};
+use super::partial::Partial;
+use super::source::Source;
+use crate::domain::export::ExportedAccount;
+use crate::domain::ids::AccountId;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::error::sql;
+use crate::store::file::schema::VERSION;
+use crate::store::operations::transfer::export::exported;
+
+/// The first bytes of a SQLite database.
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
+
+/// The accounts of the file with all that is taken along, oldest first; with `only` this account alone. They are those of
+/// one moment.
+///
+/// # Errors
+/// Says in one line why the file cannot be read, or that there is no account `only`.
+pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp) -> Result<Vec<ExportedAccount>> {
+    let source = Source::find(database)?;
+    let reading = source.read()?;
+    let version = reading.version()?;
+    if version < VERSION {
+        let why =
+            format!("its schema has version {version}, and this program reads {VERSION}; start the server on it once");
+        return Err(cannot_read(source.path(), why));
+    }
+    let transaction = reading.connection().unchecked_transaction().map_err(sql)?;
+    exported(&transaction, only, now)
+}
+
+/// Writes what was exported from `database` to `to`, readable by its owner only: whole, or not at all. `now` goes into
+/// the name that the file has until then.
+///
+/// # Errors
+/// Says in one line why nothing was written: another file stands there and is not to be replaced, or is a database.
+pub fn write_export(database: &Path, to: &Path, replace: bool, text: &str, now: Timestamp) -> Result<()> {
+    let source = Source::find(database)?;
+    let place = backup::place(to, replace, &source)?;
+    let is_database = File::open(&place).and_then(|mut file| {
+        let mut begin = [0; SQLITE.len()];
+        file.read_exact(&mut begin).map(|()| begin == *SQLITE)
+    });
+    if is_database.unwrap_or(false) {
+        return Err(cannot_copy(&place, "it is a SQLite database; name another file"));
+    }
+    let mut partial = Partial::create(&place, "partial", now)?;
+    partial.file.write_all(text.as_bytes()).map_err(|error| cannot_copy(partial.path(), error))?;
+    partial.sync()?;
+    backup::move_to(partial, &place, replace)
+}
