@@ -48,7 +48,8 @@ fn bodies_on_many_connections_fill_no_more_memory_than_is_set_aside_for_them() {
         !answer.is_empty() && parsed(&answer).status == 202
     });
     let accepted = accepted.filter(|accepted| *accepted).count();
-    assert!((40..=48).contains(&accepted), "{accepted} were let in");
+    // 48 at one time. Those whose head the server read only after others had ended may come in besides.
+    assert!((40..CROWD / 2).contains(&accepted), "{accepted} were let in");
     push().expect(202);
     let stored = client.all(&format!("/v1/accounts/{}/events", account.id)).len();
     assert_eq!(stored, 3 + accepted, "each that was acknowledged, and no other");
