@@ -162,7 +162,7 @@ fn hosts_lead_to_their_instances_and_tokens_by_either_header(kind: Kind) {
         let host = format!("{name}.push.example.com");
         let token = server.admin_token();
         let metrics = client.with_admin_token(token.as_deref()).send("GET", "/metrics", &[("host", &host)], None);
-        assert!(metrics.expect(200).text().contains(&format!("instance=\"{name}\"")));
+        assert!(metrics.expect(200).text().contains(&format!("data_pusher_instance{{name=\"{name}\"}}")));
     }
     let bob = us.client().create_account("bob");
     let host = ("host", "push.example.com");
