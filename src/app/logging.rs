@@ -84,12 +84,7 @@ pub fn start(format: LogFormat) -> Result<(LogStyle, LogLevels)> {
         None => (DEFAULT_FILTER.to_owned(), None),
     };
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&usual));
-    let terminal = std::io::stderr().is_terminal();
-    // https://no-color.org: set and not empty. A dumb terminal shows escape sequences as they are.
-    let is_set =
-        |name, wanted: fn(&std::ffi::OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
-    let colours =
-        terminal && !is_set("NO_COLOR", |value| !value.is_empty()) && !is_set("TERM", |value| value == "dumb");
+    let (terminal, colours) = (std::io::stderr().is_terminal(), output::is_rich(&std::io::stderr()));
     let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines).log_internal_errors(false);
     let as_json = format == LogFormat::Json || (format == LogFormat::Auto && !terminal);
     let lines = if as_json {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::terminal;
+use crate::process::output;
 use crate::store::upkeep::Step;
 
 /// Times a second that the bar is drawn.
@@ -20,7 +20,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar, if it is not `hidden` and standard error is a terminal that can show one.
     pub fn new(hidden: bool) -> Self {
-        let target = if hidden || !terminal::is_rich(&std::io::stderr()) {
+        let target = if hidden || !output::is_rich(&std::io::stderr()) {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr_with_hz(DRAWN_PER_SECOND)

@@ -1,14 +1,4 @@
-//! What terminals can show: colours and progress, and text that comes from elsewhere.
-
-use std::io::IsTerminal;
-
-/// Whether colours and progress may go to `stream`: only to a terminal that can show them, and not with `NO_COLOR`.
-pub fn is_rich(stream: &impl IsTerminal) -> bool {
-    // https://no-color.org: set and not empty. A dumb terminal shows escape sequences as they are.
-    let is_set =
-        |name, wanted: fn(&std::ffi::OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
-    stream.is_terminal() && !is_set("NO_COLOR", |value| !value.is_empty()) && !is_set("TERM", |value| value == "dumb")
-}
+//! Text for terminals: its colours, and what comes from elsewhere.
 
 /// A colour or weight of text, by its number in the escape sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,13 +3,21 @@
 //! written are dropped.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd as _;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::critical::panic_point;
+
+/// Whether colours and progress may go to `stream`: only to a terminal that can show them, and not with `NO_COLOR`.
+pub fn is_rich(stream: &impl IsTerminal) -> bool {
+    // https://no-color.org: set and not empty. A dumb terminal shows escape sequences as they are.
+    let is_set =
+        |name, wanted: fn(&std::ffi::OsStr) -> bool| std::env::var_os(name).is_some_and(|value| wanted(&value));
+    stream.is_terminal() && !is_set("NO_COLOR", |value| !value.is_empty()) && !is_set("TERM", |value| value == "dumb")
+}
 
 /// Most bytes of log lines that may wait to be written. Further lines are dropped and counted.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;

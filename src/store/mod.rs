@@ -2,8 +2,8 @@
 //! commit, the pools of read-only connections, and the business steps. A function that changes something returns only
 //! after the fsync of its commit.
 //!
-//! Imports go down only: {`open`, `upkeep`} → `write_thread` → `operations` → `handle` → `commit` → `memory` → `file` → {`change`,
-//! `outcome`, `error`}. This file only lists what other floors may use; no code belongs here.
+//! Imports go down only: {`open`, `upkeep`} → `write_thread` → `operations` → `handle` → `commit` → `memory` → `file` →
+//! {`change`, `outcome`, `error`}. This file only lists what other floors may use; no code belongs here.
 
 mod change;
 mod commit;

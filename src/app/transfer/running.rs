@@ -4,14 +4,18 @@
 use std::path::Path;
 use std::time::Duration;
 
+use poem::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
-use ureq::http::StatusCode;
-use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
 
 use super::failed;
 use crate::api::{IMPORT_MAX_BYTES, IMPORT_PATH, ImportReport, SKIP_EXISTING};
-use crate::app::login_file;
+use crate::app::login_file::{self, RunningServer};
+use crate::delivery::{HttpClient, HttpRequest, HttpResponse, Trust};
 use crate::error::{Error, FieldError, Result};
+
+/// Longest response that is read, in bytes: it names every account that was left out.
+const MAX_RESPONSE_BYTES: u64 = 10 << 20;
 
 /// How long the server may take.
 const WITHIN: Duration = Duration::from_secs(120);
@@ -52,29 +56,15 @@ pub fn import(database: &Path, document: &[u8], skip_existing: bool) -> Result<I
              stop the server"
         )));
     }
-    let config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .proxy(None)
-        .timeout_global(Some(WITHIN))
-        .build();
-    let mut request = config
-        .new_agent()
-        .post(format!("http://{}{IMPORT_PATH}", server.address))
-        .header(AUTHORIZATION, format!("Login {}", server.code.reveal()))
-        .header(CONTENT_TYPE, "application/json");
-    if skip_existing {
-        request = request.header(SKIP_EXISTING, "yes");
-    }
-    let unanswered = |error: ureq::Error| {
+    let unanswered = |error: String| {
         failed(format!(
             "the server at {} gave no answer: {error}; look there whether the accounts exist",
             server.address
         ))
     };
-    let mut response = request.send(document).map_err(unanswered)?;
-    let body = response.body_mut().read_to_vec().map_err(unanswered)?;
-    if response.status() == StatusCode::OK {
+    let response = ask(&server, document, skip_existing).map_err(unanswered)?;
+    let body = response.body;
+    if response.status == StatusCode::OK {
         return serde_json::from_slice(&body)
             .map_err(|error| failed(format!("the server's answer is unknown: {error}")));
     }
@@ -84,6 +74,20 @@ pub fn import(database: &Path, document: &[u8], skip_existing: bool) -> Result<I
             Err(Error::invalid(faults.collect()))
         }
         Ok(problem) => Err(failed(format!("the server refuses the import: {}", problem.detail))),
-        Err(_) => Err(failed(format!("the server refuses the import with status {}", response.status()))),
+        Err(_) => Err(failed(format!("the server refuses the import with status {}", response.status))),
     }
+}
+
+fn ask(server: &RunningServer, document: &[u8], skip_existing: bool) -> std::result::Result<HttpResponse, String> {
+    let mut headers = HeaderMap::new();
+    let code = HeaderValue::try_from(format!("Login {}", server.code.reveal())).map_err(|error| error.to_string())?;
+    headers.insert(AUTHORIZATION, code);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if skip_existing {
+        let name = HeaderName::try_from(SKIP_EXISTING).map_err(|error| error.to_string())?;
+        headers.insert(name, HeaderValue::from_static("yes"));
+    }
+    let uri = format!("http://{}{IMPORT_PATH}", server.address).parse::<Uri>().map_err(|error| error.to_string())?;
+    let client = HttpClient::new(false, &Trust::load(&[])?, 0, WITHIN);
+    client.send(&HttpRequest { method: Method::POST, uri, headers, body: Some(document) }, MAX_RESPONSE_BYTES)
 }

@@ -19,14 +19,13 @@ use self::folded::Bounds;
 use self::forward::Forward;
 use self::receiver::{Ended, Receiver, Rules};
 use super::server_url::ServerUrl;
-use super::terminal::is_rich;
 use super::values::{file, share, status};
 use crate::app::StopSignals;
 use crate::delivery::Trust;
 use crate::domain::duration;
 use crate::domain::secret::SigningSecret;
 use crate::error::{Error, Kind, Result};
-use crate::process::output;
+use crate::process::output::{self, is_rich};
 use crate::web::server::{self, HttpServer};
 
 /// Most connections at once. The most that a server makes to one destination are 256.

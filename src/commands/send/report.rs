@@ -14,9 +14,9 @@ use super::documents::Place;
 use super::json_line::json_line;
 use super::run::End;
 use super::sender::{Fate, Receipt};
-use crate::commands::terminal::{harmless, is_rich};
+use crate::commands::terminal::harmless;
 use crate::domain::duration;
-use crate::process::output;
+use crate::process::output::{self, is_rich};
 
 /// How often the bar is drawn, at least.
 const REFRESH: Duration = Duration::from_millis(200);

@@ -231,7 +231,8 @@ impl Store {
     /// is no longer pending. Blocks until there is memory, if the document is not in memory yet.
     ///
     /// # Errors
-    /// Unavailable if the file cannot be read; [`Unavailable::NoMemory`](crate::error::Unavailable::NoMemory) if there was no memory in time.
+    /// Unavailable if the file cannot be read;
+    /// [`Unavailable::NoMemory`](crate::error::Unavailable::NoMemory) if there was no memory in time.
     pub fn document(&self, delivery: DeliveryId, event: EventId) -> Result<Option<(Document, u32)>> {
         let documents = &self.memory.documents;
         let looked = self.readers.read_for_engine(|connection| {
