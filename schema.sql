@@ -167,3 +167,21 @@ CREATE TABLE tally_recent (
     id               INTEGER PRIMARY KEY,
     counts           BLOB    NOT NULL                   -- layout: src/store/operations/tally.rs
 ) STRICT;
+
+-- Tokens with a role for the API and the dashboard. The admin token of the command line is not here.
+CREATE TABLE access_token (
+    key              INTEGER PRIMARY KEY,
+    token_id         TEXT    NOT NULL,
+    name             TEXT    NOT NULL,
+    role             TEXT    NOT NULL,                  -- viewer, operator or admin
+    account_key      INTEGER REFERENCES account (key) ON DELETE CASCADE, -- the one account it reaches; NULL: all
+    token_digest     BLOB    NOT NULL,                  -- SHA-256 of the token
+    token_hint       TEXT    NOT NULL,                  -- its last four characters
+    created_at       INTEGER NOT NULL,
+    expires_at       INTEGER,                           -- NULL: never
+    last_used_at     INTEGER                            -- to the minute; NULL: not yet
+) STRICT;
+
+CREATE UNIQUE INDEX access_token_by_id     ON access_token (token_id);
+CREATE UNIQUE INDEX access_token_by_digest ON access_token (token_digest);
+CREATE INDEX access_token_by_account       ON access_token (account_key) WHERE account_key IS NOT NULL;

@@ -10,10 +10,11 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::context::ApiContext;
 use super::paths::Paths;
+use crate::domain::access::Rights;
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
+use crate::web::access::AdminAccess;
 use crate::web::access::sessions::SessionLifetime;
-use crate::web::access::{AdminAccess, AuthMethod};
 use crate::web::browser::same_origin::Caller;
 use crate::web::problem::{ApiError, ApiResult};
 
@@ -33,6 +34,8 @@ pub const TOKEN_HEADER_ALIAS: &str = "CL-X-TOKEN";
 /// check.
 #[derive(Debug)]
 pub struct Admin {
+    /// What the caller may do.
+    pub rights: Rights,
     /// The session that let the caller in, and the time of that check. `None` with the admin token and under `--dev`.
     session: Option<(SessionLifetime, Timestamp)>,
 }
@@ -40,19 +43,20 @@ pub struct Admin {
 impl Admin {
     async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
         let now = (context.clock)();
-        let (caller, session) = match &*context.access {
-            AdminAccess::Dev => (Some(Caller::Anyone), None),
-            AdminAccess::Token(auth) => match auth.authenticate(request.headers(), now).await? {
-                AuthMethod::Token => (None, None),
-                AuthMethod::Session(life) => (Some(Caller::Browser), Some((life, now))),
-            },
+        let (caller, rights, session) = match &*context.access {
+            AdminAccess::Dev => (Some(Caller::Anyone), Rights::OWNER, None),
+            AdminAccess::Token(auth) => {
+                let caller = auth.authenticate(request.headers(), now).await?;
+                let browser = caller.session.is_some().then_some(Caller::Browser);
+                (browser, caller.rights, caller.session.map(|life| (life, now)))
+            }
         };
         if let Some(caller) = caller {
             context.origins.check(caller, request.method(), request.headers())?;
         }
         let paths = request.data::<Arc<Paths>>().ok_or_else(ApiError::internal)?;
         paths.check_query(request.method(), request.original_uri())?;
-        Ok(Self { session })
+        Ok(Self { rights, session })
     }
 
     /// Resolves when the caller may no longer use the admin API, so that a long response can end then. Without a

@@ -7,6 +7,7 @@ use poem::http::StatusCode;
 
 use super::respond::{PageError, PageResult};
 use super::view::frame::Frame;
+use crate::domain::access::Rights;
 use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
@@ -46,6 +47,8 @@ pub struct DashboardContext {
 
 /// Somebody who may see the pages.
 pub struct Visitor {
+    /// What the visitor may see and do: those of the token that the session was opened with.
+    pub rights: Rights,
     /// The session, and the time of its check. `None` under `--dev`.
     session: Option<(SessionLifetime, Timestamp)>,
     /// When the request came.
@@ -60,14 +63,16 @@ impl DashboardContext {
     pub fn enter(&self, request: &Request) -> PageResult<Visitor> {
         let now = (self.clock)();
         self.check_origin(request)?;
-        let session = match &*self.access {
-            AdminAccess::Dev => None,
+        let (rights, session) = match &*self.access {
+            AdminAccess::Dev => (Rights::OWNER, None),
             AdminAccess::Token(auth) => {
                 let session = auth.session(request.headers(), now);
-                Some((session.ok_or_else(|| PageError::login(None, wanted(request), StatusCode::UNAUTHORIZED))?, now))
+                let session =
+                    session.ok_or_else(|| PageError::login(None, wanted(request), StatusCode::UNAUTHORIZED))?;
+                (session.rights, Some((session.life, now)))
             }
         };
-        Ok(Visitor { session, now })
+        Ok(Visitor { rights, session, now })
     }
 
     /// Checks that a request comes from this server's own pages, or only reads.

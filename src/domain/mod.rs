@@ -1,6 +1,7 @@
 //! Pure types and rules, without HTTP, SQL and a clock: time is always an argument. A domain value that exists is
 //! valid.
 
+pub mod access;
 pub mod account;
 pub mod conditions;
 pub mod delivery;

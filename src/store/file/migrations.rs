@@ -72,6 +72,22 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
          truncated INTEGER NOT NULL,
          PRIMARY KEY (delivery_id, number)
      ) STRICT, WITHOUT ROWID;",
+    // Tokens with a role.
+    "CREATE TABLE access_token (
+         key INTEGER PRIMARY KEY,
+         token_id TEXT NOT NULL,
+         name TEXT NOT NULL,
+         role TEXT NOT NULL,
+         account_key INTEGER REFERENCES account (key) ON DELETE CASCADE,
+         token_digest BLOB NOT NULL,
+         token_hint TEXT NOT NULL,
+         created_at INTEGER NOT NULL,
+         expires_at INTEGER,
+         last_used_at INTEGER
+     ) STRICT;
+     CREATE UNIQUE INDEX access_token_by_id ON access_token (token_id);
+     CREATE UNIQUE INDEX access_token_by_digest ON access_token (token_digest);
+     CREATE INDEX access_token_by_account ON access_token (account_key) WHERE account_key IS NOT NULL;",
 ];
 
 /// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`. A file

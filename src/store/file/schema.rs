@@ -5,7 +5,7 @@
 pub const SCHEMA: &str = include_str!("../../../schema.sql");
 
 /// Version of [`SCHEMA`], kept in `PRAGMA user_version`.
-pub const VERSION: i64 = 6;
+pub const VERSION: i64 = 7;
 
 /// First version whose files have a mark.
 pub const MARKED_SINCE: i64 = 4;

@@ -9,6 +9,7 @@ use poem::http::header::AUTHORIZATION;
 use poem::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::problem::{ApiError, ApiResult};
+use crate::domain::access::Rights;
 use crate::domain::login::LoginKey;
 use crate::domain::secret::AdminToken;
 use crate::domain::time::Timestamp;
@@ -34,14 +35,23 @@ pub enum Credential<'a> {
     Token(&'a str),
 }
 
-/// How a request was authenticated.
+/// A caller that was let in.
 #[derive(Debug)]
-pub enum AuthMethod {
-    /// The admin token, which no browser sends by itself.
-    Token,
-    /// A session, whose cookie browsers send with every request that a page makes. So the caller must check the origin
-    /// too.
-    Session(SessionLifetime),
+pub struct Authenticated {
+    /// What it may do.
+    pub rights: Rights,
+    /// The session that let it in. `None` for a token in the request, which no browser sends by itself. The cookie of a
+    /// session is sent with every request that a page makes, so the origin must be checked too.
+    pub session: Option<SessionLifetime>,
+}
+
+/// An open session.
+#[derive(Debug)]
+pub struct OpenSession {
+    /// Those of the token that the session was opened with.
+    pub rights: Rights,
+    /// How long it lasts.
+    pub life: SessionLifetime,
 }
 
 /// Who may use the admin API.
@@ -101,15 +111,17 @@ impl AdminAuth {
     ///
     /// # Errors
     /// 401, after a pause where the token is wrong. 429 where too many requests with a wrong token wait already.
-    pub async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<AuthMethod> {
+    pub async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<Authenticated> {
         let refused = |detail| ApiError::unauthorized("Bearer", "unauthorized", detail);
         match bearer(headers) {
-            Some(given) if self.token.matches(given) => return Ok(AuthMethod::Token),
+            Some(given) if self.token.matches(given) => {
+                return Ok(Authenticated { rights: Rights::OWNER, session: None });
+            }
             Some(_) => return Err(self.failed_logins.refuse(refused(WRONG)).await),
             None => {}
         }
         match self.session(headers, now) {
-            Some(session) => Ok(AuthMethod::Session(session)),
+            Some(OpenSession { rights, life }) => Ok(Authenticated { rights, session: Some(life) }),
             None if headers.contains_key(AUTHORIZATION) => Err(refused(NO_BEARER)),
             None => Err(refused(UNAUTHORIZED)),
         }
@@ -131,8 +143,9 @@ impl AdminAuth {
     }
 
     /// The open session whose cookie the request has.
-    pub fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<SessionLifetime> {
-        self.cookie.values(headers).find_map(|token| self.sessions.find(token, now))
+    pub fn session(&self, headers: &HeaderMap, now: Timestamp) -> Option<OpenSession> {
+        let life = self.cookie.values(headers).find_map(|token| self.sessions.find(token, now))?;
+        Some(OpenSession { rights: Rights::OWNER, life })
     }
 
     /// Opens a session and returns the value of `Set-Cookie`.
@@ -242,10 +255,7 @@ mod tests {
         assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "login_refused"));
         let second = auth.log_in(Credential::Token(TOKEN), now()).await.unwrap();
         for cookie in [kept(&first), kept(&second)] {
-            assert!(matches!(
-                auth.authenticate(&headers(&[("cookie", &cookie)]), now()).await,
-                Ok(AuthMethod::Session(_))
-            ));
+            assert!(auth.authenticate(&headers(&[("cookie", &cookie)]), now()).await.unwrap().session.is_some());
         }
         let late = now().plus(CODE_LIFETIME);
         assert!(auth.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
@@ -272,8 +282,9 @@ mod tests {
         let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
         let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
         assert!(auth.authenticate(&with("Bearer wrong"), now()).await.is_err());
-        assert!(matches!(auth.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await, Ok(AuthMethod::Token)));
+        let good = auth.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await.unwrap();
+        assert!(good.session.is_none() && good.rights == Rights::OWNER);
         // A proxy in front of the server may ask for a password of its own.
-        assert!(matches!(auth.authenticate(&with("Basic YTpi"), now()).await, Ok(AuthMethod::Session(_))));
+        assert!(auth.authenticate(&with("Basic YTpi"), now()).await.unwrap().session.is_some());
     }
 }

@@ -8,12 +8,13 @@ use rusqlite::Connection;
 pub const APPLICATION_ID: i64 = 0x4450_7368;
 
 /// Schemas of earlier versions.
-const SCHEMAS: [&str; 5] = [
+const SCHEMAS: [&str; 6] = [
     include_str!("../../schemas/1.sql"),
     include_str!("../../schemas/2.sql"),
     include_str!("../../schemas/3.sql"),
     include_str!("../../schemas/4.sql"),
     include_str!("../../schemas/5.sql"),
+    include_str!("../../schemas/6.sql"),
 ];
 
 /// Number of earlier versions.
