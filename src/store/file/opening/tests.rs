@@ -82,6 +82,7 @@ const EARLIER: [&str; VERSION as usize - 1] = [
     include_str!("../../../../tests/schemas/3.sql"),
     include_str!("../../../../tests/schemas/4.sql"),
     include_str!("../../../../tests/schemas/5.sql"),
+    include_str!("../../../../tests/schemas/6.sql"),
 ];
 
 fn earlier(path: &Path, version: usize) -> Connection {
