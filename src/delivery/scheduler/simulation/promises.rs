@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Row;
+use super::world::Row;
 use crate::domain::destination::{DeliveryOrder, Destination};
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::rate::Rate;
