@@ -10,6 +10,9 @@ use super::time::Timestamp;
 /// clock.
 const SEQUENCE_BITS: u32 = 21;
 
+/// Lowest bits of an event's id, which tell the files of several instances apart; see [`IdSlot`].
+const SLOT_BITS: u32 = 10;
+
 /// Crockford's base 32 in lower case. Texts sort like their numbers, and no digit can be misread.
 const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -143,21 +146,61 @@ pub fn sequence_time(id: i64) -> Timestamp {
     Timestamp::from_millis(id >> SEQUENCE_BITS)
 }
 
+/// The lowest bits of all ids that a database gives to events from now on: 1 to 1,023. Receivers know an event by its
+/// id (`webhook-id`), and two instances may send to one receiver, above all while an account moves from one to the other.
+/// Databases with different slots never give the same id to different events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdSlot(u16);
+
+impl IdSlot {
+    /// The slot of a new database.
+    pub fn random() -> Self {
+        Self(fastrand::u16(1..1 << SLOT_BITS))
+    }
+
+    /// A slot from a database or a document.
+    pub fn new(number: i64) -> Option<Self> {
+        u16::try_from(number).ok().filter(|slot| (1..1 << SLOT_BITS).contains(slot)).map(Self)
+    }
+
+    /// The number.
+    pub fn number(self) -> i64 {
+        self.0.into()
+    }
+
+    /// Another slot than this one.
+    pub fn other(self) -> Self {
+        // One less than there are slots; those from this one on move up by one.
+        let other = fastrand::u16(1..(1 << SLOT_BITS) - 1);
+        Self(if other < self.0 { other } else { other + 1 })
+    }
+}
+
 /// Issues sequence ids. No id is issued twice, and ids only increase, whatever the clock does.
 #[derive(Debug)]
 pub struct SequenceIds {
     next: i64,
+    slot: IdSlot,
 }
 
 impl SequenceIds {
     /// Continues after `last`, the highest id in the file.
-    pub fn after(last: i64) -> Self {
-        Self { next: last.saturating_add(1) }
+    pub fn after(last: i64, slot: IdSlot) -> Self {
+        Self { next: last.saturating_add(1), slot }
     }
 
-    /// Issues `count` consecutive ids, and returns the first.
+    /// Events get ids of this slot from now on.
+    pub fn set_slot(&mut self, slot: IdSlot) {
+        self.slot = slot;
+    }
+
+    /// Issues `count` consecutive ids, and returns the first, which has the slot. The first is for an event.
     pub fn take(&mut self, count: i64, now: Timestamp) -> i64 {
-        let first = self.next.max(sequence_id(now));
+        let lowest = sequence_id(now);
+        // A millisecond begins anywhere in its first half: so even databases of one slot rarely give the same id.
+        let begin = || lowest + fastrand::i64(0..1 << (SEQUENCE_BITS - 1));
+        let from = if self.next > lowest { self.next } else { begin() };
+        let first = from + (self.slot.number() - from).rem_euclid(1 << SLOT_BITS);
         self.next = first + count;
         first
     }
@@ -170,11 +213,19 @@ mod tests {
 
     #[test]
     fn ids_never_go_backwards_though_the_clock_does() {
-        let mut ids = SequenceIds::after(0);
+        let mut ids = SequenceIds::after(0, IdSlot::random());
         let first = ids.take(3, Timestamp::from_millis(5_000));
         let second = ids.take(1, Timestamp::from_millis(1_000));
-        assert_eq!(second, first + 3);
+        assert!(second >= first + 3 && second <= first + 3 + 1024);
         assert_eq!(sequence_time(second), Timestamp::from_millis(5_000));
+    }
+
+    #[test]
+    fn another_slot_is_another_one_and_any() {
+        let seen: std::collections::HashSet<_> = (0..20_000).map(|_| IdSlot(2).other().number()).collect();
+        assert!(!seen.contains(&2) && seen.iter().all(|number| IdSlot::new(*number).is_some()));
+        assert!(seen.contains(&1) && seen.contains(&1_023) && seen.len() > 1_000);
+        assert_eq!([-1, 0, 1_024, 65_537].map(IdSlot::new), [None; 4]);
     }
 
     #[test]
@@ -212,6 +263,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn databases_of_different_slots_never_give_events_the_same_id(
+            slot in 1..1_024i64,
+            takes in proptest::collection::vec((any::<bool>(), 1..1_002i64, 0..40i64), 1..400),
+        ) {
+            let slot = IdSlot::new(slot).unwrap();
+            let mut both = [SequenceIds::after(0, slot), SequenceIds::after(0, slot.other())];
+            let (mut given, mut last) = (std::collections::HashSet::new(), [0; 2]);
+            for (which, count, millis) in takes {
+                let which = usize::from(which);
+                let first = both[which].take(count, Timestamp::from_millis(1_000_000 + millis));
+                prop_assert!(given.insert(first), "the same id");
+                prop_assert!(first > last[which], "ids increase");
+                last[which] = first + count - 1;
+            }
+        }
+
         #[test]
         fn a_shown_id_reads_back_the_same(number in 0..=i64::MAX) {
             prop_assert_eq!(EventId(number).to_string().parse(), Ok(EventId(number)));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, Params, Row};
 
-use crate::domain::ids::{DestinationKey, SequenceIds};
+use crate::domain::ids::{DestinationKey, IdSlot, SequenceIds};
 use crate::domain::stats::{CountKey, Counts, bucket_start};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -92,7 +92,12 @@ impl<'a> Transaction<'a> {
         self.connection.last_insert_rowid()
     }
 
-    /// Reserves `count` consecutive sequence ids, and returns the first.
+    /// Ids of events have another slot from now on.
+    pub fn set_id_slot(&mut self, slot: IdSlot) {
+        self.ids.set_slot(slot);
+    }
+
+    /// Reserves `count` consecutive sequence ids, and returns the first, which is for an event.
     pub fn take_ids(&mut self, count: usize, now: Timestamp) -> i64 {
         self.ids.take(i64::try_from(count).unwrap_or(i64::MAX), now)
     }

@@ -72,8 +72,13 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
          truncated INTEGER NOT NULL,
          PRIMARY KEY (delivery_id, number)
      ) STRICT, WITHOUT ROWID;",
-    // Tokens with a role.
-    "CREATE TABLE access_token (
+    // Tokens with a role, and a slot for the ids of events.
+    "CREATE TABLE id_slot (
+         id INTEGER PRIMARY KEY CHECK (id = 1),
+         slot INTEGER NOT NULL,
+         place INTEGER NOT NULL
+     ) STRICT;
+     CREATE TABLE access_token (
          key INTEGER PRIMARY KEY,
          token_id TEXT NOT NULL,
          name TEXT NOT NULL,

@@ -15,6 +15,7 @@ pub mod figures;
 pub mod fixture;
 pub mod follow;
 pub mod follow_counts;
+pub mod id_slot;
 pub mod maintenance;
 pub mod manual_actions;
 pub mod notices;

@@ -23,7 +23,7 @@ use super::file::identity::marker::Marker;
 use super::file::{lock_wait, wal};
 use super::memory::Memory;
 use super::memory::destination_cache::DestinationCache;
-use super::operations::{outcomes, tally};
+use super::operations::{id_slot, outcomes, tally};
 use super::outcome::FinishedAttempt;
 use crate::domain::ids::SequenceIds;
 use crate::error::{Error, Kind, Result, Unavailable};
@@ -75,6 +75,7 @@ pub fn start(
     receiver: QueueReceiver,
 ) -> Result<JoinHandle<()>> {
     let Opened { held, connection, marker } = opened;
+    let slot = id_slot::at_start(&connection, held.place().map_err(|error| Error::internal(error.to_string()))?)?;
     let last: i64 = connection
         .query_row(
             "SELECT max(coalesce((SELECT max(id) FROM event), 0), coalesce((SELECT max(id) FROM delivery), 0),
@@ -90,7 +91,7 @@ pub fn start(
         marker,
         memory,
         observer,
-        ids: SequenceIds::after(last),
+        ids: SequenceIds::after(last, slot),
         destinations: DestinationCache::default(),
         pending_outcomes: VecDeque::new(),
         locked: false,

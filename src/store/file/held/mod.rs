@@ -113,6 +113,19 @@ impl HeldFile {
         Ok(held)
     }
 
+    /// A number that copies of the file do not share: made of its number in the file system and of when it was created
+    /// there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn place(&self) -> std::io::Result<i64> {
+        let meta = self.file.metadata()?;
+        // Not every file system says when.
+        let created = meta.created().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let nanos = created.map_or(0, |at| at.as_nanos() as i64);
+        Ok((meta.ino() as i64).rotate_left(40) ^ nanos)
+    }
+
     /// Gives up a file that is not to be used. If this process created the file, removes it.
     pub fn refuse(self) {
         if self.made {
