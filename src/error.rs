@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Kind {
     /// Well formed but not valid (HTTP 422). [`Error::field_errors`] names each field.
     Invalid,
+    /// The caller may not do this (HTTP 403).
+    Forbidden,
     /// The object does not exist, or does not exist any more (HTTP 404).
     NotFound,
     /// The request conflicts with the current state (HTTP 409).
@@ -116,6 +118,11 @@ impl Error {
     /// The error for an id that does not exist, or does not exist any more.
     pub fn not_found(what: &'static str) -> Self {
         Self::new(Kind::NotFound, "not_found", format!("There is no {what} with this id."))
+    }
+
+    /// The error for what the caller may not do. `detail` says why.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, "forbidden", detail)
     }
 
     /// A bug or a damaged file.

@@ -1,25 +1,13 @@
-//! Who may call the API: the extractors of the admin token and of an account's token, with their security schemes.
-//! Checking the admin token and sessions is in `web/access`. Account tokens are looked up in `store`.
-
-use std::sync::Arc;
+//! Who may send events: the extractor of an account's token, with its security scheme. Account tokens are looked up in
+//! `store`. Who may call the other operations is in `admitted`.
 
 use poem::http::HeaderMap;
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use super::context::ApiContext;
-use super::paths::Paths;
-use crate::domain::access::Rights;
 use crate::domain::secret::TokenDigest;
-use crate::domain::time::Timestamp;
-use crate::web::access::AdminAccess;
-use crate::web::access::sessions::SessionLifetime;
-use crate::web::browser::same_origin::Caller;
-use crate::web::problem::{ApiError, ApiResult};
-
-/// Name of the admin token's security scheme in the OpenAPI document.
-pub const ADMIN_SCHEME: &str = "adminToken";
+use crate::web::problem::ApiError;
 
 /// Name of the account token's security scheme in the OpenAPI document.
 pub const APP_SCHEME: &str = "appToken";
@@ -29,73 +17,6 @@ pub const TOKEN_HEADER: &str = "CL-XTOKEN";
 
 /// Second name of [`TOKEN_HEADER`]. Some existing implementations use this name, so it is accepted too.
 pub const TOKEN_HEADER_ALIAS: &str = "CL-X-TOKEN";
-
-/// Proof that the caller may use the admin API. If this is an operation's first argument, nothing is read before the
-/// check.
-#[derive(Debug)]
-pub struct Admin {
-    /// What the caller may do.
-    pub rights: Rights,
-    /// The session that let the caller in, and the time of that check. `None` with the admin token and under `--dev`.
-    session: Option<(SessionLifetime, Timestamp)>,
-}
-
-impl Admin {
-    async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
-        let now = (context.clock)();
-        let (caller, rights, session) = match &*context.access {
-            AdminAccess::Dev => (Some(Caller::Anyone), Rights::OWNER, None),
-            AdminAccess::Token(auth) => {
-                let caller = auth.authenticate(request.headers(), now).await?;
-                let browser = caller.session.is_some().then_some(Caller::Browser);
-                (browser, caller.rights, caller.session.map(|life| (life, now)))
-            }
-        };
-        if let Some(caller) = caller {
-            context.origins.check(caller, request.method(), request.headers())?;
-        }
-        let paths = request.data::<Arc<Paths>>().ok_or_else(ApiError::internal)?;
-        paths.check_query(request.method(), request.original_uri())?;
-        Ok(Self { rights, session })
-    }
-
-    /// Resolves when the caller may no longer use the admin API, so that a long response can end then. Without a
-    /// session this never resolves.
-    pub async fn over(self) {
-        match self.session {
-            Some((life, since)) => life.over(since).await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl<'a> ApiExtractor<'a> for Admin {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        let description = "The admin token of the server, sent as `Authorization: Bearer TOKEN`. In Swagger UI \
-                           enter the token alone, without `Bearer`. If you gave the server no admin token, it \
-                           created one in the file `DATABASE.admin-token`, such as `data-pusher.db.admin-token`. \
-                           Under `--dev`, and in a browser that has logged in at `/login`, no token is needed.";
-        registry.create_security_scheme(ADMIN_SCHEME, scheme("http", description, None, Some("bearer")));
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![ADMIN_SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _: &mut RequestBody,
-        _: ExtractParamOptions<Self::ParamType>,
-    ) -> poem::Result<Self> {
-        let context = request.data::<Arc<ApiContext>>().ok_or_else(ApiError::internal)?;
-        Ok(Self::check(request, context).await?)
-    }
-}
 
 /// Digest of the account token in the request, if exactly one token was sent. The handler asks the store which account
 /// the token belongs to.
@@ -179,7 +100,8 @@ impl<'a> ApiExtractor<'a> for AccountToken {
     }
 }
 
-fn scheme(
+/// A security scheme of the OpenAPI document.
+pub fn scheme(
     ty: &'static str,
     description: &'static str,
     header: Option<&'static str>,

@@ -15,6 +15,8 @@ pub enum Tag {
     Deliveries,
     /// The JSON documents that were accepted, with their deliveries.
     Events,
+    /// Tokens with a role, for programs and people that need not do everything or see every account.
+    Tokens,
     /// Health, statistics and metrics of the server.
     Operations,
 }

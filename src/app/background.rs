@@ -46,6 +46,11 @@ pub async fn upkeep(store: Store, clock: Clock, retention: Duration) {
         },
         async {
             loop {
+                until_next(store.write_token_uses().await).await;
+            }
+        },
+        async {
+            loop {
                 until_next(store.vacuum(&mut space).await).await;
             }
         },

@@ -25,6 +25,7 @@ use crate::api::{self, ApiContext, IngestMetrics, Pages};
 use crate::dashboard::{self, DashboardContext};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
+use crate::domain::access::Scope;
 use crate::domain::instance::InstanceName;
 use crate::domain::login::LoginKey;
 use crate::domain::memory::MemoryBudget;
@@ -196,7 +197,10 @@ impl Running {
                 tracing::warn!(%error, "data-pusher login-link will not work");
                 login_file::remove_old(store.path());
             });
-            (AdminAccess::Token(AdminAuth::new(token, login_key.clone(), cookie)), posted.ok())
+            (
+                AdminAccess::Token(AdminAuth::new(token, store.tokens_with_roles(), login_key.clone(), cookie)),
+                posted.ok(),
+            )
         };
         store.load_pending()?;
         let engine = Engine::start(
@@ -234,7 +238,7 @@ impl Running {
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
         let account_rate = Arc::new(RateLimiter::new(config.account_rate));
         let dashboard = Arc::new(DashboardContext {
-            store: store.clone(),
+            store: store.within(&Scope::All),
             access: Arc::clone(&access),
             origins: origins.clone(),
             network: Arc::clone(&network),

@@ -12,8 +12,8 @@ use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
 use crate::domain::time::Timestamp;
-use crate::store::Store;
-use crate::web::access::{AdminAccess, AdminAuth, SessionLifetime};
+use crate::store::ScopedStore;
+use crate::web::access::{AdminAccess, AdminAuth, Lifetime};
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
 use crate::web::problem::{ApiError, ApiResult};
@@ -21,8 +21,8 @@ use crate::web::rate_limit::RateLimiter;
 
 /// What pages need. `app` makes the one instance.
 pub struct DashboardContext {
-    /// The database.
-    pub store: Store,
+    /// The whole database. What a visitor reaches of it is [`Visitor::store`].
+    pub store: ScopedStore,
     /// Who may see the pages.
     pub access: Arc<AdminAccess>,
     /// Which origins belong to this server.
@@ -49,8 +49,10 @@ pub struct DashboardContext {
 pub struct Visitor {
     /// What the visitor may see and do: those of the token that the session was opened with.
     pub rights: Rights,
+    /// The database as far as the visitor reaches it.
+    pub store: ScopedStore,
     /// The session, and the time of its check. `None` under `--dev`.
-    session: Option<(SessionLifetime, Timestamp)>,
+    session: Option<(Lifetime, Timestamp)>,
     /// When the request came.
     pub now: Timestamp,
 }
@@ -72,7 +74,8 @@ impl DashboardContext {
                 (session.rights, Some((session.life, now)))
             }
         };
-        Ok(Visitor { rights, session, now })
+        let store = self.store.within(&rights.scope);
+        Ok(Visitor { rights, store, session, now })
     }
 
     /// Checks that a request comes from this server's own pages, or only reads.

@@ -15,7 +15,7 @@ use crate::domain::page::PageRequest;
 use crate::domain::stats::{Counts, StatsRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::{DeliveryFilter, Store};
+use crate::store::{DeliveryFilter, ScopedStore};
 
 /// Figures are kept for so many times what reading them took. So they cost at most a hundredth of one processor, and a
 /// small server shows them fresh.
@@ -61,7 +61,7 @@ fn age(window: Window, took: Duration) -> Duration {
     (took * AGE_FACTOR).min(window.bucket / BUCKET_PART).min(MAX_AGE)
 }
 
-async fn has_exhausted(store: &Store, destination_id: Option<DestinationId>) -> Result<bool> {
+async fn has_exhausted(store: &ScopedStore, destination_id: Option<DestinationId>) -> Result<bool> {
     if destination_id.is_none() {
         return Ok(false);
     }
@@ -77,7 +77,7 @@ impl FigureCache {
     /// Unavailable if the file cannot be read.
     pub async fn figures(
         &self,
-        store: &Store,
+        store: &ScopedStore,
         of: Option<&Destination>,
         window: Window,
         now: Timestamp,

@@ -98,6 +98,7 @@ mod tests {
     use super::*;
     use crate::delivery::scheduler::message::channel;
     use crate::delivery::sending::tls::trust::Trust;
+    use crate::domain::access::Scope;
     use crate::domain::account::{AccountFields, AccountName, Email};
     use crate::domain::destination::DestinationFields;
     use crate::domain::event::IncomingEvent;
@@ -146,9 +147,10 @@ mod tests {
                 website: None,
             };
             let digest = TokenDigest::of(b"token");
-            let account = store.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
+            let everything = store.within(&Scope::All);
+            let account = everything.create_account(None, fields, digest, "oken".to_owned(), now).await.unwrap();
             let fields = DestinationFields::example(&url);
-            store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await.unwrap();
+            everything.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await.unwrap();
             let event = IncomingEvent {
                 account: account.key,
                 payload: Document::from(b"{}".as_slice()),

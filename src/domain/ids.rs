@@ -73,6 +73,7 @@ macro_rules! text_id {
 
 text_id!(AccountId, "an account", "acc_");
 text_id!(DestinationId, "a destination", "dst_");
+text_id!(TokenId, "a token with a role", "tok_");
 
 impl AccountId {
     /// Checks an id that a client chooses. `.` and `..` are refused: most clients remove them from a path (RFC 3986,

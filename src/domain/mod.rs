@@ -2,6 +2,7 @@
 //! valid.
 
 pub mod access;
+pub mod access_token;
 pub mod account;
 pub mod conditions;
 pub mod delivery;

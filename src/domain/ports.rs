@@ -1,11 +1,15 @@
 //! Traits by which floors that must not know each other call each other. `app` connects them.
 
+use std::fmt::Debug;
+use std::pin::Pin;
 use std::time::Duration;
 
+use super::access::Rights;
 use super::delivery::Attempt;
 use super::destination::Destination;
 use super::document::Document;
 use super::ids::DestinationKey;
+use super::secret::TokenDigest;
 use super::time::Timestamp;
 
 /// What `api` needs of the engine: sending one request to a destination at once. The request does not wait for the
@@ -54,4 +58,24 @@ pub trait WatchEngine: Send + Sync {
     /// `reply` is called as that of [`WatchEngine::slow_destinations`] is. The question costs a look-up for each
     /// destination.
     fn next_sends(&self, destinations: Vec<DestinationKey>, reply: NextSendsReply);
+}
+
+/// What is known of a token that somebody sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenLookup {
+    /// It works, and gives these rights.
+    Works(Rights),
+    /// It worked until its expiry.
+    Expired,
+    /// No token has this digest. It never existed, or was revoked, or its account was deleted.
+    Unknown,
+}
+
+/// What `web` needs of the store: which tokens with a role there are. All of it is answered from memory.
+pub trait FindTokens: Debug + Send + Sync {
+    /// Looks a token up, and notes its use if it works at `now`.
+    fn look_up(&self, token: &TokenDigest, now: Timestamp) -> TokenLookup;
+
+    /// Resolves when the token does not work any more, for work that must end with it. `now` is the current time.
+    fn over(&self, token: &TokenDigest, now: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

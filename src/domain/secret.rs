@@ -48,6 +48,32 @@ impl AppToken {
     }
 }
 
+/// A token with a role, as it is sent. The server keeps only its [`TokenDigest`].
+#[derive(Clone)]
+pub struct RoleToken(String);
+
+impl RoleToken {
+    /// A new token: 40 characters of a 64-character alphabet, 240 bits.
+    pub fn generate() -> Self {
+        Self(format!("dpt_{}", nanoid::nanoid!(40)))
+    }
+
+    /// The text, for the one response that shows it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The digest, which the file stores and by which the token is found.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest::of(self.0.as_bytes())
+    }
+
+    /// The last four characters, by which people can distinguish tokens.
+    pub fn hint(&self) -> String {
+        self.0[self.0.len() - 4..].to_owned()
+    }
+}
+
 /// SHA-256 of a token. Tokens are random with over 192 bits, so no salt or slow hash is needed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest(pub [u8; 32]);
@@ -187,7 +213,7 @@ macro_rules! hidden {
 
 pub(super) use hidden;
 
-hidden!(AppToken, TokenDigest, SigningSecret, AdminToken);
+hidden!(AppToken, RoleToken, TokenDigest, SigningSecret, AdminToken);
 
 #[cfg(test)]
 mod tests {
@@ -198,13 +224,16 @@ mod tests {
         let token = AppToken::generate(None);
         let all =
             format!("{token:?} {:?} {:?} {:?}", token.digest(), SigningSecret::generate(), AdminToken::generate());
-        assert_eq!(all, "*** *** *** ***");
+        assert_eq!(all + &format!(" {:?}", RoleToken::generate()), "*** *** *** *** ***");
     }
 
     #[test]
     fn a_token_has_over_192_bits_and_a_hint_of_four() {
         let token = AppToken::generate(None);
         assert_eq!(token.reveal().len(), 43);
+        assert!(token.reveal().ends_with(&token.hint()) && token.hint().len() == 4);
+        let token = RoleToken::generate();
+        assert!(token.reveal().starts_with("dpt_") && token.reveal().len() == 44);
         assert!(token.reveal().ends_with(&token.hint()) && token.hint().len() == 4);
     }
 

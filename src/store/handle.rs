@@ -1,5 +1,6 @@
 //! The handle by which the rest of the program uses the database. Business steps are in `operations`, not here.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,6 +12,8 @@ use super::file::held::HeldFile;
 use super::file::readers::Readers;
 use super::memory::Memory;
 use super::memory::write_metrics::WriteMetricsSnapshot;
+use crate::domain::access::Scope;
+use crate::domain::ports::FindTokens;
 use crate::error::Result;
 
 /// The database. Clones share one write thread and the same connections.
@@ -24,7 +27,42 @@ pub struct Store {
     pub(super) held: Arc<HeldFile>,
 }
 
+/// The database as far as a caller reaches it. Whatever is read or changed for a caller by an id, or listed, is a
+/// function of this type and not of [`Store`], so no handler can leave out the scope. What lies outside of the scope
+/// does not exist here: the error is the same as for an id that nothing has.
+#[derive(Clone)]
+pub struct ScopedStore {
+    store: Store,
+    pub(super) scope: Scope,
+}
+
+// What needs no scope is reached through it too.
+impl Deref for ScopedStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl ScopedStore {
+    /// What is reached.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
 impl Store {
+    /// The database for a caller that reaches `scope`.
+    pub fn within(&self, scope: &Scope) -> ScopedStore {
+        ScopedStore { store: self.clone(), scope: scope.clone() }
+    }
+
+    /// The table of tokens with a role.
+    pub fn tokens_with_roles(&self) -> Arc<dyn FindTokens> {
+        Arc::clone(&self.memory.access_tokens) as Arc<dyn FindTokens>
+    }
+
     /// Waits for the right to make one long answer. Few callers have that right at a time, since no budget counts what
     /// they hold. The caller keeps the permit until the answer is made.
     ///

@@ -22,7 +22,7 @@ pub use file::checkpoints::Checkpoints;
 pub use file::companions::{sibling_path, write_whole};
 pub use file::schema::SCHEMA;
 pub use file::start::end as end_start;
-pub use handle::Store;
+pub use handle::{ScopedStore, Store};
 pub use memory::change_counts::ChangedCounts;
 pub use memory::write_metrics::WriteMetricsSnapshot;
 pub use open::StoreOptions;

@@ -11,7 +11,7 @@ use super::file::readers::Readers;
 use super::file::{opening, wal};
 use super::handle::Store;
 use super::memory::Memory;
-use super::operations::{accounts, outcomes};
+use super::operations::{access_tokens, accounts, outcomes};
 use super::write_thread;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
@@ -45,6 +45,7 @@ impl Store {
         outcomes::reset_future_times(&connection, options.now)?;
         let memory = Arc::new(Memory::new(options.memory.clone()));
         memory.tokens.replace(accounts::tokens(&connection)?);
+        memory.access_tokens.replace(access_tokens::all(&connection)?);
         let readers = Readers::new(&held, &memory.read_gate, &memory.read_throttle);
         let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
         let (queue, receiver) = queue::queue();
@@ -57,6 +58,12 @@ impl Store {
     pub async fn close(&self) {
         if let Err(error) = self.fold_all_recent().await {
             tracing::warn!(error = error.detail(), "recent counts are added to the tallies after the next start");
+        }
+        if let Err(error) = self.write_token_uses().await {
+            tracing::warn!(
+                error = error.detail(),
+                "when tokens were used last is known less exactly after the next start"
+            );
         }
         let readers = self.readers.clone();
         // A read that does not end in time is already in a log line.

@@ -11,11 +11,12 @@ use crate::web::problem::{ApiError, FieldFault, MEDIA_TYPE};
 use poem::http::StatusCode;
 
 /// Operations that can conflict with existing data, with the `code` and `detail` of the example.
-const CLASHES: [(&str, &str, &str); 6] = [
+const CLASHES: [(&str, &str, &str); 7] = [
     ("createAccount", "email_taken", "Another account has this e-mail address."),
     ("replaceAccount", "email_taken", "Another account has this e-mail address."),
     ("updateAccount", "email_taken", "Another account has this e-mail address."),
     ("createDestination", "too_many_destinations", "An account may have at most 1000 destinations."),
+    ("createToken", "too_many_tokens", "There are 1000 tokens that reach all accounts already; revoke one first."),
     ("cancelDelivery", "not_pending", "Only a pending delivery can be cancelled."),
     (
         "retryDelivery",
@@ -54,7 +55,9 @@ pub fn add(path: &str, operation: &mut Map<String, Value>) {
                            header. In Swagger UI: Authorize, appToken.";
         error(401, description, "invalid_token", NoToken::Missing.detail());
     } else if is_secured {
-        error(401, "The admin token is missing or wrong.", "unauthorized", access::UNAUTHORIZED);
+        error(401, "The token is missing or wrong.", "unauthorized", access::UNAUTHORIZED);
+        let detail = "This needs a token with the role admin; yours has the role viewer.";
+        error(403, "The token may not do this.", "forbidden", detail);
     }
     if path.contains('{') {
         let what = path.split('{').nth(1).and_then(|rest| rest.split_once("_id}")).map_or("thing", |(what, _)| what);

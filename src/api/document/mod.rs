@@ -4,6 +4,7 @@
 pub mod callback;
 pub mod errors;
 pub mod normalise;
+pub mod roles;
 pub mod schemas;
 pub mod yaml;
 
@@ -44,8 +45,13 @@ Each accepted document is an **event**. An event creates one **delivery** for ea
 delivery the server makes one or more **attempts**; each attempt is one HTTP request. Delivery is at least once, and the
 order is not promised. If an event arrives twice, both requests have the same `webhook-id`.
 
-Operations under `/v1`, and `/metrics`, need the admin token. In Swagger UI: **Authorize**, **adminToken**; or
-[log in](/login). Under `--dev` no admin token is needed.
+Operations under `/v1`, and `/metrics`, need the admin token or a token with a role. In Swagger UI: **Authorize**,
+**adminToken**; or [log in](/login). Under `--dev` no token is needed.
+
+Each of these operations says which role it needs, also as `x-required-role`. `viewer` reads everything but secrets,
+`operator` may also steer deliveries, and `admin` may do everything. The admin token may always do everything.
+[Create a token](#/Tokens/createToken) with less for whoever needs less. A token can be for one account; then nothing
+else exists for it: other ids get 404, and no list shows them.
 
 An account's app secret token is sent in the header `CL-XTOKEN`. It is good for `POST /server/incoming_data` only.
 

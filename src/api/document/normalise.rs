@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{callback, errors, schemas};
+use super::{callback, errors, roles, schemas};
 
 /// Groups of operations, in the order in which a newcomer needs them.
-const TAGS: [&str; 6] = ["Accounts", "Destinations", "Data", "Deliveries", "Events", "Operations"];
+const TAGS: [&str; 7] = ["Accounts", "Destinations", "Data", "Deliveries", "Events", "Tokens", "Operations"];
 
 /// Header names in their usual spelling; poem-openapi writes them in capitals.
 const HEADERS: [&str; 5] = ["Idempotency-Key", "Event-Type", "Prefer", "Location", "Preference-Applied"];
@@ -30,6 +30,7 @@ pub fn normalise(document: &mut Value) {
 }
 
 fn normalise_operation(path: &str, operation: &mut Map<String, Value>, components: &Value) {
+    roles::normalise(operation);
     operation.entry("security").or_insert_with(|| json!([]));
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         normalise_parameter(parameter);

@@ -10,4 +10,5 @@ pub mod export;
 pub mod import_report;
 pub mod preview;
 pub mod server;
+pub mod tokens;
 pub mod values;

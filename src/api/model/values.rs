@@ -12,6 +12,8 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::domain::access::Role;
+use crate::domain::access_token::TokenName;
 use crate::domain::account::{AccountName, Email, Website};
 use crate::domain::conditions::SkipReason;
 use crate::domain::delivery::DeliveryState;
@@ -19,7 +21,7 @@ use crate::domain::destination::{DeliveryOrder, HttpMethod, OnExhausted};
 use crate::domain::duration;
 use crate::domain::event::IdempotencyKey;
 use crate::domain::event_type::{self, EventType};
-use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, TokenId};
 use crate::domain::manual_action::ManualActionKind;
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, MAX_LIMIT};
 use crate::domain::rate::Rate;
@@ -113,6 +115,7 @@ text!(AccountId, "account_id", string("acc_V1StGXR8_Z5jdHi6B-myT"));
 text!(DestinationId, "destination_id", string("dst_kq3nB7vXcT0pL9sYw2RfE"));
 text!(EventId, "event_id", string("evt_36vsdqb000000"));
 text!(DeliveryId, "delivery_id", string("dlv_36vsdqb000001"));
+text!(TokenId, "token_id", string("tok_9fK2mVxQ7bTzR4sLwN8pC"));
 text!(Timestamp, "time", string_of("date-time", "2026-01-31T12:00:00.000Z"));
 text!(Cursor, "cursor", string("c1-00000000000003e8"));
 text!(Email, "email", MetaSchema { max_length: Some(254), ..string_of("email", "ada@example.com") });
@@ -121,6 +124,7 @@ text!(
     "account_name",
     MetaSchema { min_length: Some(1), max_length: Some(200), ..string("Ada's workshop") }
 );
+text!(TokenName, "name", MetaSchema { min_length: Some(1), max_length: Some(100), ..string("Status page") });
 // Not `format: uri`: Java's generated client would use `java.net.URI`. That class refuses what every browser accepts,
 // such as `|` in a path, and the client could then not read the account at all.
 text!(
@@ -188,6 +192,13 @@ words!(
     DeliveryState::ALL,
     // Swagger UI would take it for the value of the optional filter, and hide every delivery that was sent.
     None
+);
+words!(
+    Role,
+    "Role",
+    "What a token may do. `viewer`: read everything but secrets. `operator`: also pause, resume, test, preview, retry, \
+     cancel and replay. `admin`: everything.",
+    Role::ALL
 );
 words!(
     ManualActionKind,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::OpenApi;
 
-use crate::api::auth::Admin;
+use crate::api::admitted::{Administrator, ServerAdministrator, Viewer};
 use crate::api::context::ApiContext;
 use crate::api::model::accounts::{
     Account, AccountCreate, AccountPage, AccountReplace, AccountUpdate, AccountWithToken, TokenRotation,
@@ -31,10 +31,14 @@ impl AccountsApi {
     /// again: the server keeps only a digest. Clients send this token in the CL-XTOKEN header of
     /// `POST /server/incoming_data`.
     #[oai(path = "/v1/accounts", method = "post", operation_id = "createAccount")]
-    async fn create(&self, _admin: Admin, body: Body<AccountCreate>) -> ApiResult<Created<AccountWithToken>> {
+    async fn create(
+        &self,
+        admin: ServerAdministrator,
+        body: Body<AccountCreate>,
+    ) -> ApiResult<Created<AccountWithToken>> {
         let token = AppToken::generate(self.0.instance.as_ref());
         let now = (self.0.clock)();
-        let account = self.0.store.create_account(body.0.id, body.0.fields, token.digest(), token.hint(), now).await?;
+        let account = admin.store.create_account(body.0.id, body.0.fields, token.digest(), token.hint(), now).await?;
         let location = format!("/v1/accounts/{}", account.id);
         Ok(Created { body: AccountWithToken::new(account, &token), location })
     }
@@ -45,7 +49,7 @@ impl AccountsApi {
     #[oai(path = "/v1/accounts", method = "get", operation_id = "listAccounts")]
     async fn list(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Maximum number of items in the page, from 1 to 200. The default is 50.
         limit: Query<Limit>,
         /// `next_cursor` of the previous page; leave this parameter out for the first page.
@@ -53,7 +57,7 @@ impl AccountsApi {
         /// Only the account with this e-mail address (not case-sensitive).
         email: Query<Email>,
     ) -> ApiResult<Long<AccountPage>> {
-        let store = &self.0.store;
+        let store = &viewer.store;
         Long::made(store, store.accounts(page(limit, cursor), email.0), |found| found.into()).await
     }
 
@@ -63,11 +67,11 @@ impl AccountsApi {
     #[oai(path = "/v1/accounts/:account_id", method = "get", operation_id = "getAccount")]
     async fn get(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Id of the account.
         account_id: Path<AccountId>,
     ) -> ApiResult<OkJson<Account>> {
-        Ok(OkJson(self.0.store.account(account_id.0).await?.into()))
+        Ok(OkJson(viewer.store.account(account_id.0).await?.into()))
     }
 
     /// Replace an account
@@ -77,12 +81,12 @@ impl AccountsApi {
     #[oai(path = "/v1/accounts/:account_id", method = "put", operation_id = "replaceAccount")]
     async fn replace(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<AccountReplace>,
     ) -> ApiResult<OkJson<Account>> {
-        Ok(OkJson(self.0.store.replace_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
+        Ok(OkJson(admin.store.replace_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Change an account
@@ -92,12 +96,12 @@ impl AccountsApi {
     #[oai(path = "/v1/accounts/:account_id", method = "patch", operation_id = "updateAccount")]
     async fn update(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<AccountUpdate>,
     ) -> ApiResult<OkJson<Account>> {
-        Ok(OkJson(self.0.store.patch_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
+        Ok(OkJson(admin.store.patch_account(account_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Delete an account
@@ -107,11 +111,11 @@ impl AccountsApi {
     #[oai(path = "/v1/accounts/:account_id", method = "delete", operation_id = "deleteAccount")]
     async fn delete(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the account.
         account_id: Path<AccountId>,
     ) -> ApiResult<NoContent> {
-        self.0.store.delete_account(account_id.0, (self.0.clock)()).await?;
+        admin.store.delete_account(account_id.0, (self.0.clock)()).await?;
         Ok(NoContent)
     }
 
@@ -123,14 +127,14 @@ impl AccountsApi {
     #[oai(path = "/v1/accounts/:account_id/rotate-token", method = "post", operation_id = "rotateToken")]
     async fn rotate_token(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<TokenRotation>,
     ) -> ApiResult<OkJson<AccountWithToken>> {
         let token = AppToken::generate(self.0.instance.as_ref());
         let now = (self.0.clock)();
-        let account = self.0.store.rotate_token(account_id.0, token.digest(), token.hint(), body.0, now).await?;
+        let account = admin.store.rotate_token(account_id.0, token.digest(), token.hint(), body.0, now).await?;
         Ok(OkJson(AccountWithToken::new(account, &token)))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::OpenApi;
 
-use crate::api::auth::Admin;
+use crate::api::admitted::{Operator, Viewer};
 use crate::api::context::ApiContext;
 use crate::api::model::deliveries::{Delivery, DeliveryDetail, DeliveryPage, DeliveryRetry};
 use crate::api::model::values::{Limit, StatusFilter};
@@ -33,7 +33,7 @@ impl DeliveriesApi {
     #[oai(path = "/v1/deliveries", method = "get", operation_id = "listDeliveries")]
     async fn list(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Maximum number of items in the page, from 1 to 200. The default is 50.
         limit: Query<Limit>,
         /// `next_cursor` of the previous page; leave this parameter out for the first page.
@@ -66,7 +66,7 @@ impl DeliveriesApi {
             since: since.0,
             until: until.0,
         };
-        let store = &self.0.store;
+        let store = &viewer.store;
         Long::made(store, store.deliveries(filter, page(limit, cursor)), |found| found.into()).await
     }
 
@@ -76,11 +76,11 @@ impl DeliveriesApi {
     #[oai(path = "/v1/deliveries/:delivery_id", method = "get", operation_id = "getDelivery")]
     async fn get(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
     ) -> ApiResult<OkJson<DeliveryDetail>> {
-        Ok(OkJson(self.0.store.delivery(delivery_id.0).await?.into()))
+        Ok(OkJson(viewer.store.delivery(delivery_id.0).await?.into()))
     }
 
     /// Retry a delivery
@@ -96,12 +96,12 @@ impl DeliveriesApi {
     #[oai(path = "/v1/deliveries/:delivery_id/retry", method = "post", operation_id = "retryDelivery")]
     async fn retry(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
         body: Body<DeliveryRetry>,
     ) -> ApiResult<AcceptedJson<Delivery>> {
-        Ok(AcceptedJson(self.0.store.retry_delivery(delivery_id.0, body.0, (self.0.clock)()).await?.into()))
+        Ok(AcceptedJson(operator.store.retry_delivery(delivery_id.0, body.0, (self.0.clock)()).await?.into()))
     }
 
     /// Cancel a delivery
@@ -111,10 +111,10 @@ impl DeliveriesApi {
     #[oai(path = "/v1/deliveries/:delivery_id/cancel", method = "post", operation_id = "cancelDelivery")]
     async fn cancel(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the delivery.
         delivery_id: Path<DeliveryId>,
     ) -> ApiResult<AcceptedJson<Delivery>> {
-        Ok(AcceptedJson(self.0.store.cancel_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
+        Ok(AcceptedJson(operator.store.cancel_delivery(delivery_id.0, (self.0.clock)()).await?.into()))
     }
 }

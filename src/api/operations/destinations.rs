@@ -9,7 +9,7 @@ use poem_openapi::registry::{MetaResponses, Registry};
 use poem_openapi::types::Type as _;
 use poem_openapi::{ApiResponse, OpenApi};
 
-use crate::api::auth::Admin;
+use crate::api::admitted::{Administrator, Operator, Viewer};
 use crate::api::context::ApiContext;
 use crate::api::model::deliveries::{Attempt, ReplayCount};
 use crate::api::model::destination_bodies::{
@@ -22,6 +22,7 @@ use crate::api::request::params::{Path, Query, page};
 use crate::api::responses::{self, Created, Long, NoContent, OkJson};
 use crate::api::tags::Tag;
 use crate::domain;
+use crate::domain::access::Rights;
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::domain::page::Cursor;
 use crate::domain::secret::SigningSecret;
@@ -49,15 +50,15 @@ impl DestinationsApi {
     #[oai(path = "/v1/accounts/:account_id/destinations", method = "post", operation_id = "createDestination")]
     async fn create(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the account.
         account_id: Path<AccountId>,
         body: Body<DestinationCreate>,
     ) -> ApiResult<Created<Destination>> {
         let (secret, now) = (SigningSecret::generate(), (self.0.clock)());
-        let destination = self.0.store.create_destination(account_id.0, body.0, secret, now).await?;
+        let destination = admin.store.create_destination(account_id.0, body.0, secret, now).await?;
         let location = format!("/v1/destinations/{}", destination.id);
-        Ok(Created { body: self.shown(destination).await, location })
+        Ok(Created { body: self.shown(&admin.rights, destination).await, location })
     }
 
     /// List an account's destinations
@@ -67,7 +68,7 @@ impl DestinationsApi {
     #[oai(path = "/v1/accounts/:account_id/destinations", method = "get", operation_id = "listDestinations")]
     async fn list(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Id of the account.
         account_id: Path<AccountId>,
         /// Maximum number of items in the page, from 1 to 200. The default is 50.
@@ -75,7 +76,7 @@ impl DestinationsApi {
         /// `next_cursor` of the previous page; leave this parameter out for the first page.
         cursor: Query<Cursor>,
     ) -> ApiResult<Long<DestinationPage>> {
-        let store = &self.0.store;
+        let store = &viewer.store;
         let read = async {
             let page = store.destinations(account_id.0, page(limit, cursor)).await?;
             let next_sends = self.0.next_sends(&page.items).await;
@@ -86,16 +87,17 @@ impl DestinationsApi {
 
     /// Read a destination
     ///
-    /// Returns one destination. Its header values are shown as they are sent, including secrets.
+    /// Returns one destination. A token with the role `admin` is shown its header values as they are sent, including
+    /// secrets. For other roles, values that contain secrets are masked as `********`.
     #[oai(path = "/v1/destinations/:destination_id", method = "get", operation_id = "getDestination")]
     async fn get(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Destination>> {
-        let destination = self.0.store.destination(destination_id.0).await?;
-        Ok(OkJson(self.shown(destination).await))
+        let destination = viewer.store.destination(destination_id.0).await?;
+        Ok(OkJson(self.shown(&viewer.rights, destination).await))
     }
 
     /// Replace a destination
@@ -105,13 +107,13 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id", method = "put", operation_id = "replaceDestination")]
     async fn replace(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
         body: Body<DestinationReplace>,
     ) -> ApiResult<OkJson<Destination>> {
-        let destination = self.0.store.replace_destination(destination_id.0, body.0, (self.0.clock)()).await?;
-        Ok(OkJson(self.shown(destination).await))
+        let destination = admin.store.replace_destination(destination_id.0, body.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(&admin.rights, destination).await))
     }
 
     /// Change a destination
@@ -123,13 +125,13 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id", method = "patch", operation_id = "updateDestination")]
     async fn update(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
         body: Body<DestinationUpdate>,
     ) -> ApiResult<OkJson<Destination>> {
-        let destination = self.0.store.patch_destination(destination_id.0, body.0, (self.0.clock)()).await?;
-        Ok(OkJson(self.shown(destination).await))
+        let destination = admin.store.patch_destination(destination_id.0, body.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(&admin.rights, destination).await))
     }
 
     /// Delete a destination
@@ -138,11 +140,11 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id", method = "delete", operation_id = "deleteDestination")]
     async fn delete(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<NoContent> {
-        self.0.store.delete_destination(destination_id.0, (self.0.clock)()).await?;
+        admin.store.delete_destination(destination_id.0, (self.0.clock)()).await?;
         Ok(NoContent)
     }
 
@@ -153,12 +155,12 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id/pause", method = "post", operation_id = "pauseDestination")]
     async fn pause(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Destination>> {
-        let destination = self.0.store.pause_destination(destination_id.0, (self.0.clock)()).await?;
-        Ok(OkJson(self.shown(destination).await))
+        let destination = operator.store.pause_destination(destination_id.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(&operator.rights, destination).await))
     }
 
     /// Resume a destination
@@ -168,12 +170,12 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id/resume", method = "post", operation_id = "resumeDestination")]
     async fn resume(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Destination>> {
-        let destination = self.0.store.resume_destination(destination_id.0, (self.0.clock)()).await?;
-        Ok(OkJson(self.shown(destination).await))
+        let destination = operator.store.resume_destination(destination_id.0, (self.0.clock)()).await?;
+        Ok(OkJson(self.shown(&operator.rights, destination).await))
     }
 
     /// Test a destination
@@ -184,11 +186,11 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id/test", method = "post", operation_id = "testDestination")]
     async fn test(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<Attempt>> {
-        let attempt = self.0.store.test_destination(destination_id.0, &*self.0.test_sender).await?;
+        let attempt = operator.store.test_destination(destination_id.0, &*self.0.test_sender).await?;
         Ok(OkJson(attempt.into()))
     }
 
@@ -202,13 +204,13 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id/replay", method = "post", operation_id = "replayDestination")]
     async fn replay(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
         body: Body<DestinationReplay>,
     ) -> ApiResult<Replay> {
         let dry_run = body.0.dry_run;
-        let count = self.0.store.replay_destination(destination_id.0, body.0, (self.0.clock)()).await?;
+        let count = operator.store.replay_destination(destination_id.0, body.0, (self.0.clock)()).await?;
         let count = ReplayCount { count };
         Ok(if dry_run { Replay::Counted(count) } else { Replay::Started(count) })
     }
@@ -220,11 +222,11 @@ impl DestinationsApi {
     #[oai(path = "/v1/destinations/:destination_id/signing-secret", method = "get", operation_id = "getSigningSecret")]
     async fn signing_secret(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<SigningSecretAnswer>> {
-        let destination = self.0.store.destination(destination_id.0).await?;
+        let destination = admin.store.destination(destination_id.0).await?;
         Ok(OkJson((&destination.secrets.current).into()))
     }
 
@@ -239,21 +241,25 @@ impl DestinationsApi {
     )]
     async fn rotate_signing_secret(
         &self,
-        _admin: Admin,
+        admin: Administrator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<SigningSecretAnswer>> {
         let (secret, now) = (SigningSecret::generate(), (self.0.clock)());
-        let destination = self.0.store.rotate_signing_secret(destination_id.0, secret, now).await?;
+        let destination = admin.store.rotate_signing_secret(destination_id.0, secret, now).await?;
         Ok(OkJson((&destination.secrets.current).into()))
     }
 }
 
 impl DestinationsApi {
-    /// The answer about one destination.
-    async fn shown(&self, destination: domain::destination::Destination) -> Destination {
-        let next = self.0.next_sends(std::slice::from_ref(&destination)).await;
-        Destination::whole(destination, next.into_iter().flatten().next())
+    /// The answer about one destination. Only who may see secrets gets the values of all headers.
+    async fn shown(&self, rights: &Rights, destination: domain::destination::Destination) -> Destination {
+        let next = self.0.next_sends(std::slice::from_ref(&destination)).await.into_iter().flatten().next();
+        if rights.show_secrets() {
+            Destination::whole(destination, next)
+        } else {
+            Destination::masked(destination, next)
+        }
     }
 }
 

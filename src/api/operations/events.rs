@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::OpenApi;
 
-use crate::api::auth::Admin;
+use crate::api::admitted::{Operator, Viewer};
 use crate::api::context::ApiContext;
 use crate::api::model::deliveries::ReplayCount;
 use crate::api::model::events::{EventDetail, EventPage};
@@ -30,7 +30,7 @@ impl EventsApi {
     #[oai(path = "/v1/accounts/:account_id/events", method = "get", operation_id = "listEvents")]
     async fn list(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Id of the account.
         account_id: Path<AccountId>,
         /// Maximum number of items in the page, from 1 to 200. The default is 50.
@@ -40,7 +40,7 @@ impl EventsApi {
         /// Only events of this type.
         event_type: Query<EventType>,
     ) -> ApiResult<Long<EventPage>> {
-        let store = &self.0.store;
+        let store = &viewer.store;
         Long::made(store, store.events(account_id.0, event_type.0, page(limit, cursor)), |found| found.into()).await
     }
 
@@ -50,11 +50,11 @@ impl EventsApi {
     #[oai(path = "/v1/events/:event_id", method = "get", operation_id = "getEvent")]
     async fn get(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Id of the event.
         event_id: Path<EventId>,
     ) -> ApiResult<OkJson<EventDetail>> {
-        let (event, payload) = self.0.store.event(event_id.0).await?;
+        let (event, payload) = viewer.store.event(event_id.0).await?;
         Ok(OkJson(EventDetail::new(event, payload)?))
     }
 
@@ -65,11 +65,11 @@ impl EventsApi {
     #[oai(path = "/v1/events/:event_id/replay", method = "post", operation_id = "replayEvent")]
     async fn replay(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the event.
         event_id: Path<EventId>,
     ) -> ApiResult<AcceptedJson<ReplayCount>> {
-        let count = self.0.store.replay_event(event_id.0, (self.0.clock)()).await?;
+        let count = operator.store.replay_event(event_id.0, (self.0.clock)()).await?;
         Ok(AcceptedJson(ReplayCount { count }))
     }
 }

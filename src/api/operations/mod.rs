@@ -10,6 +10,7 @@ pub mod preview;
 pub mod send_event;
 pub mod server;
 pub mod stream;
+pub mod tokens;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub type Operations = (
     deliveries::DeliveriesApi,
     stream::StreamApi,
     events::EventsApi,
+    tokens::TokensApi,
     server::OperationsApi,
 );
 
@@ -37,8 +39,9 @@ pub fn operations(context: &Arc<ApiContext>, incoming: SendEventApi) -> Operatio
         preview::PreviewApi(context()),
         incoming,
         deliveries::DeliveriesApi(context()),
-        stream::StreamApi(context()),
+        stream::StreamApi,
         events::EventsApi(context()),
+        tokens::TokensApi(context()),
         server::OperationsApi(context()),
     )
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use poem_openapi::OpenApi;
 
-use crate::api::auth::Admin;
+use crate::api::admitted::Operator;
 use crate::api::context::ApiContext;
 use crate::api::model::preview::{DestinationPreview, Preview, PreviewOf};
 use crate::api::request::body::Body;
@@ -37,13 +37,13 @@ impl PreviewApi {
     #[oai(path = "/v1/destinations/:destination_id/preview", method = "post", operation_id = "previewDestination")]
     async fn preview(
         &self,
-        _admin: Admin,
+        operator: Operator,
         /// Id of the destination.
         destination_id: Path<DestinationId>,
         body: Body<DestinationPreview>,
     ) -> ApiResult<OkJson<Preview>> {
         let (of, settings) = body.0;
-        let (store, now, max_bytes) = (&self.0.store, (self.0.clock)(), self.0.bodies.bytes);
+        let (store, now, max_bytes) = (&operator.store, (self.0.clock)(), self.0.bodies.bytes);
         let mut destination = store.destination(destination_id.0).await?;
         settings.apply(&mut destination.fields);
         let event = match of {

@@ -9,7 +9,7 @@ use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::{ApiResponse, OpenApi};
 
-use crate::api::auth::Admin;
+use crate::api::admitted::{ServerViewer, Viewer};
 use crate::api::context::ApiContext;
 use crate::api::model::server::{Health, Stats};
 use crate::api::model::values::DurationText;
@@ -67,7 +67,7 @@ impl OperationsApi {
     #[oai(path = "/v1/stats", method = "get", operation_id = "getStats")]
     async fn stats(
         &self,
-        _admin: Admin,
+        viewer: Viewer,
         /// Only counts of this account.
         account_id: Query<AccountId>,
         /// Only counts of this destination.
@@ -84,7 +84,7 @@ impl OperationsApi {
         let bucket = bucket.0.map_or(HOUR, |bucket| bucket.0);
         let request =
             StatsRequest::new(account_id.0, destination_id.0, since, until, bucket).map_err(ApiError::bad_parameter)?;
-        let store = &self.0.store;
+        let store = &viewer.store;
         Long::made(store, store.stats(request.clone()), move |buckets| Stats::new(&request, buckets)).await
     }
 
@@ -92,7 +92,7 @@ impl OperationsApi {
     ///
     /// Returns all metrics of the server in the Prometheus text format.
     #[oai(path = "/metrics", method = "get", operation_id = "getMetrics")]
-    async fn metrics(&self, _admin: Admin) -> MetricsText {
+    async fn metrics(&self, _viewer: ServerViewer) -> MetricsText {
         MetricsText((self.0.metrics)().await)
     }
 }

@@ -1,7 +1,6 @@
 //! The stream of deliveries as they change, as server-sent events (WHATWG HTML, "Server-sent events"). Which changes
 //! are noted for a stream is decided in `store`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
@@ -11,8 +10,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registr
 use poem_openapi::{ApiResponse, OpenApi};
 use serde_json::json;
 
-use crate::api::auth::Admin;
-use crate::api::context::ApiContext;
+use crate::api::admitted::Viewer;
 use crate::api::model::deliveries::Delivery;
 use crate::api::request::params::Query;
 use crate::api::responses::text_schema;
@@ -31,12 +29,12 @@ const PACE: Duration = Duration::from_millis(100);
 const EXAMPLE: &str = "retry: 2000\n\nevent: skipped\ndata: {\"count\":12}\n\n";
 
 /// The operation that streams deliveries.
-pub struct StreamApi(pub Arc<ApiContext>);
+pub struct StreamApi;
 
 /// A response of server-sent events, until the client or the server ends it, or the client loses its access.
 pub struct DeliveryStream {
     follow: Subscription,
-    admin: Admin,
+    viewer: Viewer,
 }
 
 #[OpenApi(tag = "Tag::Deliveries")]
@@ -58,7 +56,7 @@ impl StreamApi {
     #[oai(path = "/v1/deliveries/stream", method = "get", operation_id = "streamDeliveries")]
     async fn stream(
         &self,
-        admin: Admin,
+        viewer: Viewer,
         /// Only deliveries of this account.
         account_id: Query<AccountId>,
         /// Only deliveries to this destination.
@@ -74,7 +72,7 @@ impl StreamApi {
             state: state.0,
             event_type: event_type.0,
         };
-        Ok(DeliveryStream { follow: self.0.store.follow(filter).await?, admin })
+        Ok(DeliveryStream { follow: viewer.store.follow(filter).await?, viewer })
     }
 }
 
@@ -114,7 +112,7 @@ fn written(changed: ChangedDeliveries) -> Vec<Event> {
 
 impl IntoResponse for DeliveryStream {
     fn into_response(self) -> Response {
-        event_stream::respond(events(self.follow).take_until(Box::pin(self.admin.over())))
+        event_stream::respond(events(self.follow).take_until(Box::pin(self.viewer.over())))
     }
 }
 

@@ -9,7 +9,7 @@ use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use crate::api::model::values::Limit;
-use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, TokenId};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, PageRequest};
 use crate::error::Error;
 use crate::web::problem::ApiError;
@@ -34,6 +34,10 @@ impl PathId for EventId {
 
 impl PathId for DeliveryId {
     const WHAT: &'static str = "delivery";
+}
+
+impl PathId for TokenId {
+    const WHAT: &'static str = "token";
 }
 
 /// Extracts an id from the path. A malformed id belongs to nothing, so the response is 404.

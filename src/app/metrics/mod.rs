@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::{IngestMetrics, IngestMetricsSnapshot};
 use crate::delivery::{EngineMetrics, EngineMetricsSnapshot, clock};
+use crate::domain::access::Scope;
 use crate::domain::instance::InstanceName;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::overview::Backlog;
@@ -85,7 +86,8 @@ impl Sources {
                 // Only a write tells whether writes still fail, and there may be no other.
                 let _ = store.probe().await;
             }
-            let (storage, backlog) = tokio::join!(store.storage_figures(), store.backlog());
+            let everything = store.within(&Scope::All);
+            let (storage, backlog) = tokio::join!(store.storage_figures(), everything.backlog());
             (storage.ok(), backlog.ok())
         });
         asked.await.unwrap_or_default()

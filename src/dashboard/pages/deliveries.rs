@@ -18,7 +18,7 @@ use crate::dashboard::view::time::At;
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, Page, PageRequest};
 use crate::error::Result;
-use crate::store::{DeliveryFilter, Store};
+use crate::store::{DeliveryFilter, ScopedStore};
 
 /// Most readings of the store for one page. Each looks at a bounded number of deliveries.
 const MAX_READS: usize = 4;
@@ -99,7 +99,7 @@ fn with_cursor(pairs: &[(&'static str, &str)], cursor: &str) -> String {
 }
 
 /// Reads until the page is full, there is no more, or enough was looked at.
-async fn full_page(store: &Store, filter: &DeliveryFilter, mut cursor: Option<Cursor>) -> Result<Page<Delivery>> {
+async fn full_page(store: &ScopedStore, filter: &DeliveryFilter, mut cursor: Option<Cursor>) -> Result<Page<Delivery>> {
     let mut items = Vec::new();
     for _ in 0..MAX_READS {
         let left = usize::from(DEFAULT_LIMIT) - items.len();

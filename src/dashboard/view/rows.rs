@@ -4,7 +4,7 @@ use super::time::{At, CountDown};
 use super::words::{self, Badge};
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::error::Result;
-use crate::store::Store;
+use crate::store::ScopedStore;
 
 /// One delivery in a list.
 pub struct DeliveryRow {
@@ -45,7 +45,7 @@ pub fn result(delivery: &Delivery) -> String {
 ///
 /// # Errors
 /// Unavailable if the file cannot be read.
-pub async fn rows(store: &Store, deliveries: Vec<Delivery>) -> Result<Vec<DeliveryRow>> {
+pub async fn rows(store: &ScopedStore, deliveries: Vec<Delivery>) -> Result<Vec<DeliveryRow>> {
     let accounts = store.account_names(deliveries.iter().map(|one| one.account_id.clone()).collect()).await?;
     let labels = deliveries.iter().map(|one| one.destination_id.clone()).collect();
     let destinations = store.destination_labels(labels).await?;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::store::change::Change;
 use crate::store::error::sql;
 use crate::store::memory::Memory;
+use crate::store::memory::access_tokens::AccessTokenChange;
 use crate::store::memory::destination_cache::DestinationCache;
 use crate::store::memory::documents::Documents;
 use crate::store::memory::first_attempts::Wait;
@@ -26,6 +27,7 @@ pub struct Transaction<'a> {
     accepts_events: bool,
     changes: Vec<Change>,
     tokens: Vec<TokenChange>,
+    access_tokens: Vec<AccessTokenChange>,
     waits: Vec<Wait>,
     tallies: HashMap<CountKey, Counts>,
     pending: i64,
@@ -47,6 +49,7 @@ impl<'a> Transaction<'a> {
             accepts_events,
             changes: Vec::new(),
             tokens: Vec::new(),
+            access_tokens: Vec::new(),
             waits: Vec::new(),
             tallies: HashMap::new(),
             pending: 0,
@@ -123,6 +126,11 @@ impl<'a> Transaction<'a> {
         self.tokens.push(change);
     }
 
+    /// Adds a change of the table of tokens with a role, which is applied after the commit.
+    pub fn publish_access_token(&mut self, change: AccessTokenChange) {
+        self.access_tokens.push(change);
+    }
+
     /// Adds a caller's wait for first attempts.
     pub fn add_wait(&mut self, wait: Wait) {
         self.waits.push(wait);
@@ -148,6 +156,7 @@ impl<'a> Transaction<'a> {
     pub fn with_savepoint(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let (changes, tokens, waits) = (self.changes.len(), self.tokens.len(), self.waits.len());
         let (tallies, pending) = (self.tallies.clone(), self.pending);
+        let access_tokens = self.access_tokens.len();
         self.run("SAVEPOINT step", [])?;
         if let Err(error) = step(self) {
             // A full disk or an I/O error may have ended the whole transaction.
@@ -157,6 +166,7 @@ impl<'a> Transaction<'a> {
             self.destinations.clear();
             self.changes.truncate(changes);
             self.tokens.truncate(tokens);
+            self.access_tokens.truncate(access_tokens);
             self.waits.truncate(waits);
             (self.tallies, self.pending) = (tallies, pending);
             self.run("ROLLBACK TO step", [])?;
@@ -168,6 +178,7 @@ impl<'a> Transaction<'a> {
     /// Updates the memory after the commit, and returns the changes for the engine.
     pub fn committed(self) -> Vec<Change> {
         self.memory.tokens.apply(self.tokens);
+        self.memory.access_tokens.apply(self.access_tokens);
         self.memory.metrics.pending(self.pending);
         self.memory.first_attempts.after_commit(self.waits, &self.changes);
         self.memory.subscribers.after_commit(&self.changes);

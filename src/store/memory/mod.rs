@@ -1,5 +1,6 @@
 //! What the store keeps in memory beside the file. What callers can see of it changes only after a commit.
 
+pub mod access_tokens;
 pub mod change_counts;
 pub mod conditions;
 pub mod destination_cache;
@@ -19,6 +20,7 @@ use super::file::readers::gate::ReadGate;
 use super::file::readers::throttle::ReadThrottle;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::time::Timestamp;
+use access_tokens::AccessTokens;
 use change_counts::CountSubscribers;
 use conditions::ConditionHints;
 use documents::Documents;
@@ -33,6 +35,8 @@ use tokens::Tokens;
 pub struct Memory {
     /// Which account a token belongs to.
     pub tokens: Tokens,
+    /// Which rights a token with a role has.
+    pub access_tokens: Arc<AccessTokens>,
     /// Callers that wait for first attempts.
     pub first_attempts: FirstAttempts,
     /// Subscribers that follow deliveries as they change.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::rows;
+use super::{reach, rows};
+use crate::domain::access::Scope;
 use crate::domain::account::{Account, AccountFields, AccountPatch, Email, Website};
 use crate::domain::ids::{AccountId, AccountKey, DestinationKey};
 use crate::domain::page::{Cursor, Page, PageRequest};
@@ -15,14 +16,16 @@ use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
 use crate::store::commit::transaction::Transaction;
 use crate::store::error::sql;
-use crate::store::handle::Store;
+use crate::store::handle::{ScopedStore, Store};
+use crate::store::memory::access_tokens::AccessTokenChange;
 use crate::store::memory::tokens::TokenChange;
 
-impl Store {
+impl ScopedStore {
     /// Creates an account. If `id` is `None`, an id is generated.
     ///
     /// # Errors
-    /// Conflict if another account has the id or the e-mail address.
+    /// Forbidden for a caller that reaches one account only. Conflict if another account has the id or the e-mail
+    /// address.
     pub async fn create_account(
         &self,
         id: Option<AccountId>,
@@ -31,6 +34,9 @@ impl Store {
         hint: String,
         now: Timestamp,
     ) -> Result<Account> {
+        if self.scope.account().is_some() {
+            return Err(Error::forbidden("A token for one account cannot create accounts."));
+        }
         self.writer
             .submit_with_savepoint(move |tx| {
                 let id = id.unwrap_or_else(AccountId::generate);
@@ -55,7 +61,7 @@ impl Store {
                 )?;
                 let account = AccountKey(tx.last_key());
                 tx.publish_token(TokenChange::Works { digest: token, account, until: None });
-                require(tx.connection(), &id)
+                require(tx.connection(), &Scope::All, &id)
             })
             .await
     }
@@ -66,16 +72,19 @@ impl Store {
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn accounts(&self, page: PageRequest, email: Option<Email>) -> Result<Page<Account>> {
+        let only = self.scope.account().map(|(_, key)| key.0);
         self.readers
             .read_yielding(move |connection| {
+                // Other accounts are not walked over, so they do not even cost time.
+                let reached = if only.is_some() { "key = ?4" } else { "?4 IS NULL" };
                 let items = rows::all(
                     connection,
                     &format!(
-                        "SELECT {} FROM account WHERE key > ?1 AND deleted_at IS NULL
+                        "SELECT {} FROM account WHERE key > ?1 AND deleted_at IS NULL AND {reached}
                          AND (?2 IS NULL OR email_folded = ?2) ORDER BY key LIMIT ?3",
                         rows::ACCOUNT
                     ),
-                    (page_start(page.cursor), email.as_ref().map(Email::folded), page.limit + 1),
+                    (page_start(page.cursor), email.as_ref().map(Email::folded), page.limit + 1, only),
                     rows::account,
                 )?;
                 Ok(paginate(items, page.limit, |account| account.key.0))
@@ -88,7 +97,8 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn account(&self, id: AccountId) -> Result<Account> {
-        self.readers.read(move |connection| require(connection, &id)).await
+        let scope = self.scope.clone();
+        self.readers.read(move |connection| require(connection, &scope, &id)).await
     }
 
     /// Replaces all fields that a client may set.
@@ -113,10 +123,17 @@ impl Store {
         change: impl FnOnce(&Account) -> AccountFields + Send + 'static,
         now: Timestamp,
     ) -> Result<Account> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let account = require(tx.connection(), &id)?;
+                let account = require(tx.connection(), &scope, &id)?;
                 let fields = change(&account);
+                if scope.account().is_some() && fields.email.folded() != account.email.folded() {
+                    // A refusal of a taken address would tell that another account has it.
+                    let detail = "E-mail addresses are unique among all accounts, so a token for one account cannot \
+                                  change one.";
+                    return Err(Error::forbidden(detail));
+                }
                 email_is_free(tx, &fields, Some(account.key))?;
                 tx.run(
                     "UPDATE account SET email = ?2, email_folded = ?3, name = ?4, website = ?5, updated_at = ?6 WHERE key = ?1",
@@ -129,21 +146,22 @@ impl Store {
                         now.millis(),
                     ),
                 )?;
-                require(tx.connection(), &id)
+                require(tx.connection(), &scope, &id)
             })
             .await
     }
 
     /// Hides an account and its destinations. The account's e-mail address, id and token can be used again at once, and
-    /// nothing more is sent to the destinations. [`Removal`](super::maintenance::removal::Removal) deletes the rows in
+    /// nothing more is sent to the destinations. The account's tokens with a role end. [`Removal`](super::maintenance::removal::Removal) deletes the rows in
     /// the background.
     ///
     /// # Errors
     /// Not found.
     pub async fn delete_account(&self, id: AccountId, now: Timestamp) -> Result<()> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let account = require(tx.connection(), &id)?;
+                let account = require(tx.connection(), &scope, &id)?;
                 tx.run("UPDATE account SET deleted_at = ?2 WHERE key = ?1", (account.key.0, now.millis()))?;
                 let gone = rows::all(
                     tx.connection(),
@@ -156,6 +174,9 @@ impl Store {
                     (account.key.0, now.millis()),
                 )?;
                 tx.publish_token(TokenChange::Forget(account.key));
+                // They are few, so they go at once.
+                tx.run("DELETE FROM access_token WHERE account_key = ?1", [account.key.0])?;
+                tx.publish_access_token(AccessTokenChange::AccountDeleted(account.key));
                 gone.into_iter().for_each(|key| tx.publish(Change::DestinationDeleted(key)));
                 tx.publish(Change::AccountDeleted(account.key));
                 Ok(())
@@ -176,9 +197,10 @@ impl Store {
         grace: Duration,
         now: Timestamp,
     ) -> Result<Account> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let account = require(tx.connection(), &id)?;
+                let account = require(tx.connection(), &scope, &id)?;
                 let until = (!grace.is_zero()).then(|| now.plus(grace));
                 let old: [u8; 32] = tx
                     .row("SELECT token_digest FROM account WHERE key = ?1", [account.key.0], |row| row.get(0))?
@@ -200,11 +222,13 @@ impl Store {
                 if until.is_some() {
                     tx.publish_token(TokenChange::Works { digest: TokenDigest(old), account: account.key, until });
                 }
-                require(tx.connection(), &id)
+                require(tx.connection(), &scope, &id)
             })
             .await
     }
+}
 
+impl Store {
     /// Returns the account whose token is valid at `now`. Reads only memory, since every event that is sent asks this.
     pub fn account_by_token(&self, token: &TokenDigest, now: Timestamp) -> Option<AccountKey> {
         self.memory.tokens.owner(token, now)
@@ -241,9 +265,11 @@ fn find(connection: &Connection, id: &AccountId) -> Result<Option<Account>> {
     rows::first(connection, &query, [id.as_str()], rows::account)
 }
 
-/// Returns an account that is not deleted, or the error "not found".
-pub fn require(connection: &Connection, id: &AccountId) -> Result<Account> {
-    find(connection, id)?.ok_or_else(|| Error::not_found("account"))
+/// Returns an account that is reached and not deleted, or the error "not found".
+pub fn require(connection: &Connection, scope: &Scope, id: &AccountId) -> Result<Account> {
+    reach::account(scope, id)?;
+    let is_reached = |account: &Account| scope.account().is_none_or(|(_, key)| key == account.key);
+    find(connection, id)?.filter(is_reached).ok_or_else(|| Error::not_found("account"))
 }
 
 fn email_is_free(tx: &Transaction<'_>, fields: &AccountFields, but: Option<AccountKey>) -> Result<()> {

@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use super::delivery_walk::filter::Wanted;
 use super::delivery_walk::{self, DeliveryFilter, MAX_WALK_ROWS, Only};
-use super::{attempts, destinations, manual_actions, rows};
+use super::{attempts, destinations, manual_actions, reach, rows};
+use crate::domain::access::Scope;
 use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState};
 use crate::domain::ids::DeliveryId;
 use crate::domain::manual_action::{ManualAction, ManualActionKind};
@@ -18,19 +19,19 @@ use crate::domain::page::{Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 use crate::store::memory::Memory;
 
-impl Store {
+impl ScopedStore {
     /// Returns a page of deliveries, newest first. The page can have fewer items than its limit and still have a
     /// cursor. An unknown account, destination or event has no deliveries.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
-            .read_yielding(move |connection| match delivery_walk::resolve(connection, &filter)? {
+            .read_yielding(move |connection| match delivery_walk::resolve(connection, &scope, &filter)? {
                 Some(wanted) => list(connection, &wanted, page, &memory),
                 None => Ok(Page { items: Vec::new(), next: None }),
             })
@@ -42,10 +43,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn delivery(&self, id: DeliveryId) -> Result<DeliveryDetail> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
             .read(move |connection| {
-                let delivery = require(connection, id, &memory)?;
+                let delivery = require(connection, &scope, id, &memory)?;
                 let (attempts, manual_actions) = (attempts::of(connection, id)?, manual_actions::of(connection, id)?);
                 Ok(DeliveryDetail { delivery, attempts, manual_actions })
             })
@@ -57,10 +58,10 @@ impl Store {
     /// # Errors
     /// Not found; conflict if the delivery is not pending.
     pub async fn cancel_delivery(&self, id: DeliveryId, now: Timestamp) -> Result<Delivery> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.writer
             .submit_with_savepoint(move |tx| {
-                let delivery = require(tx.connection(), id, &memory)?;
+                let delivery = require(tx.connection(), &scope, id, &memory)?;
                 if delivery.state != DeliveryState::Pending {
                     return Err(Error::new(
                         Kind::Conflict,
@@ -68,19 +69,20 @@ impl Store {
                         format!("The delivery is {}; only a pending one can be cancelled.", delivery.state),
                     ));
                 }
-                let destination = destinations::require(tx.connection(), &delivery.destination_id)?.key;
+                let destination = destinations::require(tx.connection(), &scope, &delivery.destination_id)?.key;
                 tx.run("UPDATE delivery SET state = 3, next_attempt_at = 0 WHERE id = ?1", [id.0])?;
                 manual_actions::note(tx, id, ManualAction { at: now, action: ManualActionKind::Cancel })?;
                 tx.add_pending(-1);
                 tx.publish(Change::Cancelled { destination, delivery: id });
-                require(tx.connection(), id, &memory)
+                require(tx.connection(), &scope, id, &memory)
             })
             .await
     }
 }
 
-/// Returns a delivery whose account and destination are not deleted, or the error "not found".
-pub fn require(connection: &Connection, id: DeliveryId, memory: &Memory) -> Result<Delivery> {
+/// Returns a delivery that is reached, and whose account and destination are not deleted, or the error "not found".
+pub fn require(connection: &Connection, scope: &Scope, id: DeliveryId, memory: &Memory) -> Result<Delivery> {
+    reach::delivery(connection, scope, id)?;
     let query = format!("SELECT {} FROM {} WHERE v.id = ?1", rows::DELIVERY, rows::DELIVERY_TABLES);
     rows::first(connection, &query, [id.0], |row| rows::delivery(row, memory))?
         .ok_or_else(|| Error::not_found("delivery"))

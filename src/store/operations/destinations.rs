@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::{accounts, rows};
+use super::{accounts, reach, rows};
+use crate::domain::access::Scope;
 use crate::domain::destination::{
     Destination, DestinationFields, DestinationPatch, MAX_PER_ACCOUNT, PausedReason, ROTATION_OVERLAP,
 };
@@ -19,12 +20,12 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::store::change::Change;
 use crate::store::commit::transaction::Transaction;
-use crate::store::handle::Store;
+use crate::store::handle::{ScopedStore, Store};
 
 const TABLES: &str =
     "destination d JOIN account a ON a.key = d.account_key AND a.deleted_at IS NULL WHERE d.deleted_at IS NULL";
 
-impl Store {
+impl ScopedStore {
     /// Creates a destination of an account. Events that are accepted from now on are sent to it too.
     ///
     /// # Errors
@@ -36,9 +37,10 @@ impl Store {
         secret: SigningSecret,
         now: Timestamp,
     ) -> Result<Destination> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let account = accounts::require(tx.connection(), &account)?;
+                let account = accounts::require(tx.connection(), &scope, &account)?;
                 let count: usize = tx
                     .row(
                         "SELECT count(*) FROM destination WHERE account_key = ?1 AND deleted_at IS NULL",
@@ -56,7 +58,7 @@ impl Store {
                 let id = DestinationId::generate();
                 let key = insert(tx, account.key, &id, &secret, now)?;
                 set_fields(tx, key, &fields, now)?;
-                publish_and_get(tx, &id)
+                publish_and_get(tx, &scope, &id)
             })
             .await
     }
@@ -66,9 +68,10 @@ impl Store {
     /// # Errors
     /// Not found if the account does not exist.
     pub async fn destinations(&self, account: AccountId, page: PageRequest) -> Result<Page<Destination>> {
+        let scope = self.scope.clone();
         self.readers
             .read_yielding(move |connection| {
-                let account = accounts::require(connection, &account)?;
+                let account = accounts::require(connection, &scope, &account)?;
                 let items = rows::all(
                     connection,
                     &format!(
@@ -88,15 +91,8 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn destination(&self, id: DestinationId) -> Result<Destination> {
-        self.readers.read(move |connection| require(connection, &id)).await
-    }
-
-    /// Returns every destination that is not deleted, for the start of the engine.
-    ///
-    /// # Errors
-    /// Unavailable if the file cannot be read.
-    pub fn all_destinations(&self) -> Result<Vec<Destination>> {
-        self.readers.read_for_engine(all)
+        let scope = self.scope.clone();
+        self.readers.read(move |connection| require(connection, &scope, &id)).await
     }
 
     /// Replaces all fields that a client may set, from the next attempt on.
@@ -135,9 +131,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn delete_destination(&self, id: DestinationId, now: Timestamp) -> Result<()> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let destination = require(tx.connection(), &id)?;
+                let destination = require(tx.connection(), &scope, &id)?;
                 tx.run("UPDATE destination SET deleted_at = ?2 WHERE key = ?1", (destination.key.0, now.millis()))?;
                 tx.publish(Change::DestinationDeleted(destination.key));
                 Ok(())
@@ -177,9 +174,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub(super) async fn lift_hold(&self, id: DestinationId, held: Timestamp) -> Result<()> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let destination = require(tx.connection(), &id)?;
+                let destination = require(tx.connection(), &scope, &id)?;
                 lift(tx, destination.key, held)
             })
             .await
@@ -212,13 +210,24 @@ impl Store {
         id: DestinationId,
         change: impl FnOnce(&mut Transaction<'_>, &Destination) -> Result<()> + Send + 'static,
     ) -> Result<Destination> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
-                let destination = require(tx.connection(), &id)?;
+                let destination = require(tx.connection(), &scope, &id)?;
                 change(tx, &destination)?;
-                publish_and_get(tx, &id)
+                publish_and_get(tx, &scope, &id)
             })
             .await
+    }
+}
+
+impl Store {
+    /// Returns every destination that is not deleted, for the start of the engine.
+    ///
+    /// # Errors
+    /// Unavailable if the file cannot be read.
+    pub fn all_destinations(&self) -> Result<Vec<Destination>> {
+        self.readers.read_for_engine(all)
     }
 }
 
@@ -270,8 +279,8 @@ pub fn publish(tx: &mut Transaction<'_>, key: DestinationKey) -> Result<()> {
 }
 
 /// Reads a destination after a change, publishes it to the engine, and returns it.
-fn publish_and_get(tx: &mut Transaction<'_>, id: &DestinationId) -> Result<Destination> {
-    let destination = require(tx.connection(), id)?;
+fn publish_and_get(tx: &mut Transaction<'_>, scope: &Scope, id: &DestinationId) -> Result<Destination> {
+    let destination = require(tx.connection(), scope, id)?;
     tx.publish(Change::DestinationChanged(Arc::new(destination.clone())));
     Ok(destination)
 }
@@ -331,8 +340,9 @@ pub fn set_fields(
     Ok(())
 }
 
-/// Returns a destination that is not deleted, or the error "not found".
-pub fn require(connection: &Connection, id: &DestinationId) -> Result<Destination> {
+/// Returns a destination that is reached and not deleted, or the error "not found".
+pub fn require(connection: &Connection, scope: &Scope, id: &DestinationId) -> Result<Destination> {
+    reach::destination(connection, scope, id)?;
     let query = format!("SELECT {} FROM {TABLES} AND d.destination_id = ?1", rows::DESTINATION);
     rows::first(connection, &query, [id.as_str()], rows::destination)?.ok_or_else(|| Error::not_found("destination"))
 }

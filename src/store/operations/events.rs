@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 use tokio::sync::oneshot;
 
 use super::delivery_walk::MAX_WALK_ROWS;
-use super::{accounts, rows};
+use super::{accounts, reach, rows};
 use crate::domain::account::Account;
 use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
@@ -16,7 +16,7 @@ use crate::domain::ids::{AccountId, DeliveryId, DestinationKey, EventId};
 use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::error::{Error, Result};
 use crate::store::error::sql;
-use crate::store::handle::Store;
+use crate::store::handle::{ScopedStore, Store};
 use crate::store::memory::Memory;
 use crate::store::memory::first_attempts::Wait;
 
@@ -45,7 +45,9 @@ impl Store {
         self.memory.first_attempts.keep_only(key, &left.into_iter().map(|(delivery, _)| delivery).collect());
         Ok(first_attempts)
     }
+}
 
+impl ScopedStore {
     /// Returns a page of an account's events, newest first; with `event_type` only those of this type. The page can have
     /// fewer items than its limit and still have a cursor.
     ///
@@ -57,11 +59,13 @@ impl Store {
         event_type: Option<EventType>,
         page: PageRequest,
     ) -> Result<Page<Event>> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
             .read_yielding(move |connection| {
-                let account = accounts::require(connection, &account)?;
-                list(connection, &account, event_type.as_ref(), page, &memory)
+                let account = accounts::require(connection, &scope, &account)?;
+                // Along the events of a type, a cursor would be the id of another account's event.
+                let along_type = event_type.as_ref().filter(|_| scope.account().is_none());
+                list(connection, &account, (event_type.as_ref(), along_type), page, &memory)
             })
             .await
     }
@@ -71,9 +75,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn event(&self, id: EventId) -> Result<(Event, Vec<u8>)> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
             .read(move |connection| {
+                reach::event(connection, &scope, id)?;
                 let found = rows::first(
                     connection,
                     "SELECT e.id, e.received_at, length(e.payload), t.name, a.account_id, e.payload FROM event e
@@ -130,18 +135,18 @@ const BY_TYPE: [&str; 2] = [
      WHERE t.name = ?1 AND t.event_id < ?2 ORDER BY t.event_id DESC",
 ];
 
-/// Lists events along the index whose next rows reach further back, so that a page is full if events of the account or
-/// events of the type are rare.
+/// Lists events of the first type. With the second, goes along the index whose next rows reach further back, so that a
+/// page is full if events of the account or events of the type are rare.
 fn list(
     connection: &Connection,
     account: &Account,
-    event_type: Option<&EventType>,
+    (event_type, along_type): (Option<&EventType>, Option<&EventType>),
     page: PageRequest,
     memory: &Memory,
 ) -> Result<Page<Event>> {
     let before = page.cursor.map_or(i64::MAX, |cursor| cursor.0);
     let by_account = Value::from(account.key.0);
-    let (lead, query) = match event_type {
+    let (lead, query) = match along_type {
         None => (by_account, BY_ACCOUNT[1]),
         Some(event_type) => {
             let by_type = Value::from(event_type.as_str().to_owned());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::types::FromSql;
 
+use crate::domain::access::Scope;
 use crate::domain::account::{Account, AccountFields, AccountName, Email};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::{Destination, DestinationFields};
@@ -17,7 +18,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
 use crate::store::file::checkpoints::Checkpoints;
-use crate::store::handle::Store;
+use crate::store::handle::{ScopedStore, Store};
 use crate::store::open::StoreOptions;
 
 /// The time that is `second` seconds after 1970.
@@ -27,7 +28,7 @@ pub fn at(second: u64) -> Timestamp {
 
 /// The store and its rows.
 pub struct Fixture {
-    pub store: Store,
+    pub store: ScopedStore,
     pub account: Account,
     pub destination: Destination,
     folder: tempfile::TempDir,
@@ -46,7 +47,8 @@ impl Fixture {
             },
             Box::new(drop),
         )
-        .unwrap();
+        .unwrap()
+        .within(&Scope::All);
         let fields = AccountFields {
             email: Email::from_stored("ada@example.com".to_owned()),
             name: AccountName::from_stored("Ada".to_owned()),
@@ -74,7 +76,8 @@ impl Fixture {
             &StoreOptions { path, checkpoints: Checkpoints::Own, now, memory: MemoryBudget::default() },
             Box::new(drop),
         )
-        .unwrap();
+        .unwrap()
+        .within(&Scope::All);
         Self { store, ..self }
     }
 

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use super::{accounts, destinations, rows};
+use crate::domain::access::Scope;
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey};
 use crate::error::Result;
-use crate::store::handle::Store;
+use crate::store::handle::{ScopedStore, Store};
 use crate::store::memory::followers::Subscriber;
 
 /// Which deliveries a subscriber gets. All conditions must be true.
@@ -42,7 +43,7 @@ pub struct Subscription {
     event_type: Option<EventType>,
 }
 
-impl Store {
+impl ScopedStore {
     /// Opens a subscription, which notes each delivery that is created, attempted, opened again one by one, or
     /// cancelled from now on. A delivery that [`Store::replay_destination`] opens again is noted only at its next
     /// change.
@@ -52,19 +53,21 @@ impl Store {
     /// server is stopping.
     pub async fn follow(&self, filter: SubscriptionFilter) -> Result<Subscription> {
         // Added before anything is read, so that no change is missed.
-        let narrow = filter.account_id.is_some() || filter.destination_id.is_some();
+        let narrow = self.scope.account().is_some() || filter.account_id.is_some() || filter.destination_id.is_some();
         let follower = self.memory.subscribers.add(narrow)?;
         let follow = Subscription {
-            store: self.clone(),
+            store: (**self).clone(),
             subscriber: follower,
             state: filter.state,
             event_type: filter.event_type.clone(),
         };
         if narrow {
             let (of, again) = (filter.clone(), filter);
+            let scope = self.scope.clone();
             let keys = move |connection: &rusqlite::Connection, of: &SubscriptionFilter| {
-                resolve(connection, of.account_id.as_ref(), of.destination_id.as_ref())
+                resolve(connection, &scope, of.account_id.as_ref(), of.destination_id.as_ref())
             };
+            let keys_again = keys.clone();
             let resolved = self.readers.read(move |connection| keys(connection, &of)).await?;
             {
                 let mut noted = follow.subscriber.pending();
@@ -73,7 +76,7 @@ impl Store {
             }
             // Until the account was set, a new destination of the account was not added, and a deletion did not end the
             // subscription. The second read finds the one and fails for the other.
-            let resolved = self.readers.read(move |connection| keys(connection, &again)).await?;
+            let resolved = self.readers.read(move |connection| keys_again(connection, &again)).await?;
             follow.subscriber.pending().only.get_or_insert_default().extend(resolved.keys);
         }
         Ok(follow)
@@ -90,18 +93,20 @@ pub struct Resolved {
     pub keys: Vec<DestinationKey>,
 }
 
-/// Replaces public ids by keys.
+/// Replaces public ids by keys. For a caller that reaches one account, that account stands for none.
 ///
 /// # Errors
 /// Not found if the account or destination does not exist.
 pub fn resolve(
     connection: &rusqlite::Connection,
+    scope: &Scope,
     account: Option<&AccountId>,
     destination: Option<&DestinationId>,
 ) -> Result<Resolved> {
-    let account = account.map(|id| accounts::require(connection, id)).transpose()?;
+    let account = account.or(scope.account().map(|(id, _)| id));
+    let account = account.map(|id| accounts::require(connection, scope, id)).transpose()?;
     if let Some(id) = destination {
-        let destination = destinations::require(connection, id)?;
+        let destination = destinations::require(connection, scope, id)?;
         let fits = account.is_none_or(|account| account.key == destination.account_key);
         let keys = if fits { vec![destination.key] } else { Vec::new() };
         return Ok(Resolved { account: None, destination: Some(destination.key), keys });

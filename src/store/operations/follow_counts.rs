@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::follow::{self, Resolved};
 use crate::domain::ids::{AccountId, DestinationId};
 use crate::error::Result;
-use crate::store::handle::Store;
+use crate::store::handle::{ScopedStore, Store};
 use crate::store::memory::change_counts::{ChangedCounts, CountSubscriber};
 
 /// An open subscription. The number of subscriptions is bounded; dropping one makes room for another.
@@ -15,7 +15,7 @@ pub struct CountSubscription {
     subscriber: Arc<CountSubscriber>,
 }
 
-impl Store {
+impl ScopedStore {
     /// Opens a subscription that counts changes from now on: all, or those of an account or a destination. A
     /// destination that begins to fail is not noted by itself, but its failed attempt is.
     ///
@@ -28,9 +28,9 @@ impl Store {
         destination_id: Option<DestinationId>,
     ) -> Result<CountSubscription> {
         // Added before anything is read, so that no change is missed.
-        let narrow = account_id.is_some() || destination_id.is_some();
+        let narrow = self.scope.account().is_some() || account_id.is_some() || destination_id.is_some();
         let subscriber = self.memory.count_subscribers.add(narrow)?;
-        let subscription = CountSubscription { store: self.clone(), subscriber };
+        let subscription = CountSubscription { store: (**self).clone(), subscriber };
         if narrow {
             let ids = (account_id, destination_id);
             let Resolved { account, destination, keys } = self.resolve(ids.clone()).await?;
@@ -48,7 +48,8 @@ impl Store {
     }
 
     async fn resolve(&self, ids: (Option<AccountId>, Option<DestinationId>)) -> Result<Resolved> {
-        self.readers.read(move |connection| follow::resolve(connection, ids.0.as_ref(), ids.1.as_ref())).await
+        let scope = self.scope.clone();
+        self.readers.read(move |connection| follow::resolve(connection, &scope, ids.0.as_ref(), ids.1.as_ref())).await
     }
 }
 

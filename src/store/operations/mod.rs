@@ -3,6 +3,7 @@
 //! into transactions belongs in `commit`.
 
 pub mod accept;
+pub mod access_tokens;
 pub mod accounts;
 pub mod attempts;
 pub mod deliveries;
@@ -25,6 +26,7 @@ pub mod overview;
 #[cfg(test)]
 mod page_times;
 pub mod preview;
+pub mod reach;
 pub mod readiness;
 pub mod replay;
 pub mod replay_matching;

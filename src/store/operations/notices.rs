@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::overview::with_account_names;
 use super::{accounts, rows, tally};
+use crate::domain::access::Scope;
 use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
 use crate::domain::event_type::EventType;
@@ -57,7 +58,7 @@ impl Store {
     /// # Errors
     /// Not found if the account does not exist. Unavailable if the storage cannot accept the event.
     pub async fn accept_notice(&self, account: AccountId, notice: &Notice, now: Timestamp) -> Result<()> {
-        let account = self.readers.read(move |connection| accounts::require(connection, &account)).await?;
+        let account = self.readers.read(move |connection| accounts::require(connection, &Scope::All, &account)).await?;
         let document = notice.document.to_string();
         let event = IncomingEvent {
             account: account.key,

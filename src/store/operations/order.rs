@@ -10,7 +10,7 @@ use crate::domain::destination::{DeliveryOrder, Destination};
 use crate::domain::ids::DeliveryId;
 use crate::domain::order::Later;
 use crate::error::{Error, Kind, Result};
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 
 /// Most events of the account that one step looks at. The last step is a part of the write request.
 const STEP_ROWS: usize = 1_000;
@@ -30,7 +30,7 @@ pub struct Found {
     was_paused: bool,
 }
 
-impl Store {
+impl ScopedStore {
     /// Looks for later deliveries before a delivery is sent again. `None` where their order does not matter.
     ///
     /// # Errors
@@ -38,10 +38,10 @@ impl Store {
     pub(super) async fn later_deliveries(&self, id: DeliveryId) -> Result<Option<Found>> {
         let mut found = None;
         for _ in 0..MAX_STEPS {
-            let (before, memory) = (found, std::sync::Arc::clone(&self.memory));
+            let (before, scope, memory) = (found, self.scope.clone(), std::sync::Arc::clone(&self.memory));
             let step = move |connection: &Connection| {
-                let delivery = deliveries::require(connection, id, &memory)?;
-                let destination = destinations::require(connection, &delivery.destination_id)?;
+                let delivery = deliveries::require(connection, &scope, id, &memory)?;
+                let destination = destinations::require(connection, &scope, &delivery.destination_id)?;
                 step(connection, &delivery, &destination, before)
             };
             found = self.readers.read_yielding(step).await?;

@@ -10,16 +10,17 @@ use rusqlite::Connection;
 
 use super::delivery_walk::{self, DeliveryFilter, Only};
 use super::{destinations, rows};
+use crate::domain::access::Scope;
 use crate::domain::account::AccountName;
 use crate::domain::destination::{Destination, HttpMethod};
-use crate::domain::ids::{AccountId, DestinationId, DestinationKey};
+use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
 use crate::domain::overview::{AtMost, Backlog, Contents, Latency};
 use crate::domain::page::MAX_LIMIT;
 use crate::domain::target_url::TargetUrl;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 
 /// Deliveries whose attempts make the figures of a latency.
 const MAX_LATENCY_DELIVERIES: usize = 2_000;
@@ -36,15 +37,19 @@ const MAX_OLDEST_ROWS: usize = 1_000;
 /// Most pending deliveries of a destination that are counted.
 const MAX_PENDING_COUNTED: u64 = 10_000;
 
-impl Store {
+impl ScopedStore {
     /// Returns what the server has so far. Of deliveries only the newest and the oldest 1,000 are looked at: the newest
     /// may all be waiting.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn contents(&self) -> Result<Contents> {
+        let only = self.scope.account().map(|(_, key)| key);
         self.readers
-            .read(|connection| {
+            .read(move |connection| {
+                if let Some(account) = only {
+                    return contents_of(connection, account);
+                }
                 let has = |query: &str| Ok(rows::first(connection, query, [], |row| row.get(0))?.unwrap_or(false));
                 let delivered = |order: &str| {
                     has(&format!(
@@ -73,6 +78,9 @@ impl Store {
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn backlog(&self) -> Result<Backlog> {
+        if let Some((_, account)) = self.scope.account() {
+            return self.readers.read_yielding(move |connection| backlog_of(connection, account)).await;
+        }
         let oldest = self.readers.read(oldest_pending).await?;
         Ok(Backlog { pending: u64::try_from(self.memory.metrics.pending_now()).unwrap_or(0), oldest })
     }
@@ -97,7 +105,10 @@ impl Store {
             since: Some(since),
             ..DeliveryFilter::default()
         };
-        self.readers.read_yielding(move |connection| Ok(Latency::of(newest_attempts(connection, &filter)?))).await
+        let scope = self.scope.clone();
+        self.readers
+            .read_yielding(move |connection| Ok(Latency::of(newest_attempts(connection, &scope, &filter)?)))
+            .await
     }
 
     /// Returns the destinations that need attention at `now`, those at `places` in their order, and how many there are in
@@ -113,9 +124,10 @@ impl Store {
         now: Timestamp,
         places: Range<usize>,
     ) -> Result<(Vec<(Destination, AccountName)>, u64)> {
+        let only = self.scope.account().map(|(_, key)| key);
         self.readers
             .read_yielding(move |connection| {
-                let mut all = needing_attention(connection, now)?;
+                let mut all = needing_attention(connection, only, now)?;
                 all.sort_unstable();
                 let wanted = all.iter().skip(places.start).take(places.len()).map(|(.., key)| *key);
                 Ok((with_account_names(connection, wanted)?, all.len() as u64))
@@ -130,7 +142,9 @@ impl Store {
     /// Unavailable if the file cannot be read.
     pub async fn destinations_by_key(&self, keys: Vec<DestinationKey>) -> Result<Vec<(Destination, AccountName)>> {
         let keys = keys.into_iter().take(MAX_LIMIT.into());
-        self.readers.read(move |connection| with_account_names(connection, keys)).await
+        let mut found = self.readers.read(move |connection| with_account_names(connection, keys)).await?;
+        found.retain(|(destination, _)| self.scope.reaches(&destination.account_id));
+        Ok(found)
     }
 
     /// Counts the pending deliveries of a destination, up to 10,000.
@@ -138,9 +152,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn pending_for(&self, destination: DestinationId) -> Result<AtMost> {
+        let scope = self.scope.clone();
         self.readers
             .read(move |connection| {
-                let key = destinations::require(connection, &destination)?.key;
+                let key = destinations::require(connection, &scope, &destination)?.key;
                 let query = "SELECT count(*) FROM (SELECT 1 FROM delivery INDEXED BY delivery_due
                      WHERE destination_key = ?1 AND state = 0 LIMIT ?2)";
                 let params = (key.0, MAX_PENDING_COUNTED + 1);
@@ -156,6 +171,7 @@ impl Store {
     /// Unavailable if the file cannot be read.
     pub async fn account_names(&self, ids: Vec<AccountId>) -> Result<HashMap<AccountId, AccountName>> {
         let query = "SELECT name FROM account WHERE account_id = ?1 AND deleted_at IS NULL";
+        let ids: Vec<AccountId> = ids.into_iter().filter(|id| self.scope.reaches(id)).collect();
         self.readers
             .read(move |connection| {
                 labels(ids, |id| {
@@ -174,11 +190,13 @@ impl Store {
         &self,
         ids: Vec<DestinationId>,
     ) -> Result<HashMap<DestinationId, (HttpMethod, TargetUrl)>> {
-        let query = "SELECT http_method, url FROM destination WHERE destination_id = ?1 AND deleted_at IS NULL";
+        let query = "SELECT http_method, url FROM destination
+             WHERE destination_id = ?1 AND deleted_at IS NULL AND (?2 IS NULL OR account_key = ?2)";
+        let only = self.scope.account().map(|(_, key)| key.0);
         self.readers
             .read(move |connection| {
                 labels(ids, |id| {
-                    rows::first(connection, query, [id.as_str()], |row| {
+                    rows::first(connection, query, (id.as_str(), only), |row| {
                         Ok((rows::method(row, 0)?, row.get(1).map(TargetUrl::from_stored)?))
                     })
                 })
@@ -203,6 +221,50 @@ where
     Ok(found)
 }
 
+/// What one account has. Of its events the newest and the oldest 1,000 are looked at.
+fn contents_of(connection: &Connection, account: AccountKey) -> Result<Contents> {
+    let has = |query: &str| Ok(rows::first(connection, query, [account.0], |row| row.get(0))?.unwrap_or(false));
+    let delivered = |order: &str| {
+        has(&format!(
+            "SELECT EXISTS (SELECT 1 FROM
+             (SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 ORDER BY id {order} LIMIT 1000) e
+             CROSS JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id
+             CROSS JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
+             WHERE v.state = 1)"
+        ))
+    };
+    Ok(Contents {
+        has_account: true,
+        has_destination: has(
+            "SELECT EXISTS (SELECT 1 FROM destination WHERE account_key = ?1 AND deleted_at IS NULL)",
+        )?,
+        has_delivered: delivered("DESC")? || delivered("ASC")?,
+    })
+}
+
+/// How many deliveries of one account are pending, and how old the oldest is. Of each destination, the 10,000 that are
+/// due first are looked at.
+fn backlog_of(connection: &Connection, account: AccountKey) -> Result<Backlog> {
+    let destinations = "SELECT key FROM destination WHERE account_key = ?1 AND deleted_at IS NULL";
+    let pending = "SELECT count(*), min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_due
+         WHERE destination_key = ?1 AND state = 0 ORDER BY next_attempt_at LIMIT ?2)";
+    let (mut sum, mut first) = (0, None);
+    for destination in rows::all(connection, destinations, [account.0], |row| row.get::<_, i64>(0))? {
+        let found = rows::first(connection, pending, (destination, MAX_PENDING_COUNTED), |row| {
+            Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?))
+        })?;
+        let (count, oldest) = found.unwrap_or_default();
+        sum += count;
+        first = [first, oldest].into_iter().flatten().min();
+    }
+    let received = "SELECT e.received_at FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1";
+    let oldest = match first {
+        Some(delivery) => rows::first(connection, received, [delivery], |row| rows::time(row, 0))?,
+        None => None,
+    };
+    Ok(Backlog { pending: sum, oldest })
+}
+
 /// When the event of the oldest pending delivery was received.
 fn oldest_pending(connection: &Connection) -> Result<Option<Timestamp>> {
     let query = format!(
@@ -222,9 +284,9 @@ fn oldest_pending(connection: &Connection) -> Result<Option<Timestamp>> {
 }
 
 /// The attempts of the newest deliveries that match: how long each took, and whether it failed.
-fn newest_attempts(connection: &Connection, filter: &DeliveryFilter) -> Result<Vec<(Duration, bool)>> {
+fn newest_attempts(connection: &Connection, scope: &Scope, filter: &DeliveryFilter) -> Result<Vec<(Duration, bool)>> {
     let mut attempts = Vec::new();
-    let Some(wanted) = delivery_walk::resolve(connection, filter)? else { return Ok(attempts) };
+    let Some(wanted) = delivery_walk::resolve(connection, scope, filter)? else { return Ok(attempts) };
     let logged = "SELECT duration_ms, error IS NOT NULL FROM attempt WHERE delivery_id = ?1";
     let mut deliveries = 0;
     delivery_walk::walk(connection, &wanted, Only::Attempted, i64::MAX, MAX_LATENCY_ROWS, |found| {
@@ -242,12 +304,24 @@ fn newest_attempts(connection: &Connection, filter: &DeliveryFilter) -> Result<V
     Ok(attempts)
 }
 
-/// The keys of all destinations that need attention, each behind its place in the order.
-fn needing_attention(connection: &Connection, now: Timestamp) -> Result<Vec<(u8, i64, DestinationKey)>> {
-    let query = "SELECT key, CASE WHEN paused_reason IS NOT NULL THEN paused_at END,
-         CASE WHEN held_until > ?1 THEN held_until END, failing_since FROM destination NOT INDEXED
-         WHERE (paused_reason IS NOT NULL OR failing_since IS NOT NULL OR held_until > ?1) AND deleted_at IS NULL";
-    rows::all(connection, query, [now.millis()], |row| {
+/// The keys of all destinations that need attention, each behind its place in the order. With `only`, those of that
+/// account.
+fn needing_attention(
+    connection: &Connection,
+    only: Option<AccountKey>,
+    now: Timestamp,
+) -> Result<Vec<(u8, i64, DestinationKey)>> {
+    let (by, reached) = match only {
+        Some(_) => ("INDEXED BY destination_by_account", "account_key = ?2"),
+        None => ("NOT INDEXED", "?2 IS NULL"),
+    };
+    let query = format!(
+        "SELECT key, CASE WHEN paused_reason IS NOT NULL THEN paused_at END,
+         CASE WHEN held_until > ?1 THEN held_until END, failing_since FROM destination {by}
+         WHERE (paused_reason IS NOT NULL OR failing_since IS NOT NULL OR held_until > ?1) AND deleted_at IS NULL
+         AND {reached}"
+    );
+    rows::all(connection, &query, (now.millis(), only.map(|key| key.0)), |row| {
         let (paused, held): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
         let (rank, time) = match (paused, held) {
             (Some(paused), _) => (0, paused),

@@ -5,24 +5,25 @@ use std::sync::Arc;
 
 use rusqlite::Row;
 
-use super::{accounts, rows};
+use super::{accounts, reach, rows};
 use crate::domain::ids::{AccountId, EventId};
 use crate::domain::memory::NoMemory;
 use crate::domain::preview::PreviewedEvent;
 use crate::error::{Error, Result};
 use crate::store::error::{no_memory, sql};
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 use crate::store::memory::documents::Documents;
 
-impl Store {
+impl ScopedStore {
     /// Returns an event and the account that it belongs to.
     ///
     /// # Errors
     /// Not found. Unavailable if there is no memory for the document now.
     pub async fn previewed_event(&self, id: EventId) -> Result<(AccountId, PreviewedEvent)> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
             .read(move |connection| {
+                reach::event(connection, &scope, id)?;
                 let query = "SELECT e.id, e.received_at, e.payload, t.name, a.account_id FROM event e
                      JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
                      LEFT JOIN event_type t ON t.event_id = e.id WHERE e.id = ?1";
@@ -47,10 +48,10 @@ impl Store {
         start: T,
         mut look: impl FnMut(&mut T, PreviewedEvent) -> ControlFlow<()> + Send + 'static,
     ) -> Result<T> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
             .read_yielding(move |connection| {
-                let account = accounts::require(connection, &account)?;
+                let account = accounts::require(connection, &scope, &account)?;
                 let mut prepared = connection
                     .prepare_cached(
                         "SELECT e.id, e.received_at, e.payload, t.name FROM event e INDEXED BY event_by_account

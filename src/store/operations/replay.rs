@@ -4,7 +4,8 @@
 
 use rusqlite::Connection;
 
-use super::{deliveries, destinations, manual_actions, order, rows};
+use super::{deliveries, destinations, manual_actions, order, reach, rows};
+use crate::domain::access::Scope;
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::ids::{DeliveryId, DestinationId, DestinationKey, EventId, sequence_id};
 use crate::domain::manual_action::{ManualAction, ManualActionKind};
@@ -12,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::change::Change;
 use crate::store::commit::transaction::Transaction;
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 
 /// Most events of the account that one read of a destination's replay looks at.
 const WALK_ROWS: usize = 1_000;
@@ -34,7 +35,7 @@ pub struct ReplayFilter {
     pub dry_run: bool,
 }
 
-impl Store {
+impl ScopedStore {
     /// Sends a delivery again at once, which is `now`, whatever its state. A pending delivery does not wait for its due
     /// time. In strict order a delivery keeps its place among what is pending.
     ///
@@ -42,18 +43,18 @@ impl Store {
     /// Not found; conflict if the destination asks for strict order and a later delivery was sent, unless
     /// `out_of_order`.
     pub async fn retry_delivery(&self, id: DeliveryId, out_of_order: bool, now: Timestamp) -> Result<Delivery> {
-        let memory = std::sync::Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), std::sync::Arc::clone(&self.memory));
         let later = if out_of_order { None } else { self.later_deliveries(id).await? };
         self.writer
             .submit_with_savepoint(move |tx| {
-                let delivery = deliveries::require(tx.connection(), id, &memory)?;
-                let destination = destinations::require(tx.connection(), &delivery.destination_id)?;
+                let delivery = deliveries::require(tx.connection(), &scope, id, &memory)?;
+                let destination = destinations::require(tx.connection(), &scope, &delivery.destination_id)?;
                 if !out_of_order {
                     order::check(tx.connection(), &delivery, &destination, later)?;
                 }
                 let retried = ManualAction { at: now, action: ManualActionKind::Retry };
                 reopen(tx, id, delivery.event_id, destination.key, delivery.state, retried)?;
-                deliveries::require(tx.connection(), id, &memory)
+                deliveries::require(tx.connection(), &scope, id, &memory)
             })
             .await
     }
@@ -63,8 +64,10 @@ impl Store {
     /// # Errors
     /// Not found.
     pub async fn replay_event(&self, id: EventId, now: Timestamp) -> Result<u64> {
+        let scope = self.scope.clone();
         self.writer
             .submit_with_savepoint(move |tx| {
+                reach::event(tx.connection(), &scope, id)?;
                 tx.row(
                     "SELECT 1 FROM event e JOIN account a ON a.key = e.account_key AND a.deleted_at IS NULL
                          WHERE e.id = ?1",
@@ -99,23 +102,23 @@ impl Store {
     pub async fn replay_destination(&self, id: DestinationId, mut filter: ReplayFilter, now: Timestamp) -> Result<u64> {
         // Events that arrive while the replay runs are not part of it.
         filter.until = Some(filter.until.map_or(now, |until| until.min(now)));
-        let whose = id.clone();
-        let last = self.readers.read(move |connection| newest_event(connection, &whose)).await?;
+        let (scope, whose) = (self.scope.clone(), id.clone());
+        let last = self.readers.read(move |connection| newest_event(connection, &scope, &whose)).await?;
         let mut from = Some(sequence_id(filter.since));
         let mut count = 0;
         while let Some(first) = from {
-            let (walked, filter_here) = (id.clone(), filter.clone());
+            let (scope, walked, filter_here) = (self.scope.clone(), id.clone(), filter.clone());
             let (found, next) = self
                 .readers
-                .read_yielding(move |connection| walk(connection, &walked, &filter_here, first, last))
+                .read_yielding(move |connection| walk(connection, (&scope, &walked), &filter_here, first, last))
                 .await?;
             if filter.dry_run {
                 count += found.len() as u64;
             } else {
                 for some in found.chunks(REOPENED_PER_STEP) {
-                    let (id, state, some) = (id.clone(), filter.state, some.to_vec());
+                    let (scope, id, state, some) = (self.scope.clone(), id.clone(), filter.state, some.to_vec());
                     let step = move |tx: &mut Transaction<'_>| {
-                        let destination = destinations::require(tx.connection(), &id)?.key;
+                        let destination = destinations::require(tx.connection(), &scope, &id)?.key;
                         open_all_again(tx, destination, Still { state, status: None }, &some, now)
                     };
                     count += self.writer.submit_with_savepoint(step).await?;
@@ -129,8 +132,8 @@ impl Store {
 
 /// Returns the id of the newest event of the destination's account. The walk ends at this event: events that arrive
 /// during the walk could make the walk endless.
-fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<i64> {
-    let destination = destinations::require(connection, destination)?;
+fn newest_event(connection: &Connection, scope: &Scope, destination: &DestinationId) -> Result<i64> {
+    let destination = destinations::require(connection, scope, destination)?;
     let newest = "SELECT max(id) FROM event INDEXED BY event_by_account WHERE account_key = ?1";
     let newest = rows::first(connection, newest, [destination.account_key.0], |row| row.get::<_, Option<i64>>(0))?;
     Ok(newest.flatten().unwrap_or(i64::MIN))
@@ -140,12 +143,12 @@ fn newest_event(connection: &Connection, destination: &DestinationId) -> Result<
 /// deliveries that match and are not pending, and the id to continue with.
 fn walk(
     connection: &Connection,
-    destination: &DestinationId,
+    (scope, destination): (&Scope, &DestinationId),
     filter: &ReplayFilter,
     from: i64,
     last: i64,
 ) -> Result<(Vec<DeliveryId>, Option<i64>)> {
-    let destination = destinations::require(connection, destination)?;
+    let destination = destinations::require(connection, scope, destination)?;
     let until = filter.until.map_or(i64::MAX, Timestamp::millis);
     let walked = rows::all(
         connection,

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::delivery_walk::{self, DeliveryFilter, Found, MAX_WALK_ROWS, Only};
 use super::replay::{self, REOPENED_PER_STEP, Still};
+use crate::domain::access::Scope;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::ids::{DeliveryId, DestinationKey};
 use crate::domain::overview::AtMost;
@@ -15,7 +16,7 @@ use crate::domain::page::Cursor;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::commit::transaction::Transaction;
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 
 /// Most deliveries that one call opens again. Fewer in tests, since each hundred is a commit.
 const MAX_REOPENED: u64 = if cfg!(test) { 1_000 } else { 100_000 };
@@ -30,7 +31,7 @@ const WALK_ROWS: usize = 1_000;
 /// Most reads of a dry run, each of up to [`MAX_WALK_ROWS`] rows. Somebody waits for the count.
 const MAX_DRY_READS: usize = 50;
 
-impl Store {
+impl ScopedStore {
     /// Sends again all deliveries that match `filter`, are not pending, and were received before `now`, newest first.
     /// Returns their number. At most 100,000 deliveries are opened again in one call. A dry run changes nothing, counts
     /// up to 10,000, and looks at no more than a million rows; behind these there may be more.
@@ -93,20 +94,21 @@ impl Store {
         rows: usize,
         most: u64,
     ) -> Result<(Vec<Found>, Option<Cursor>)> {
-        let filter = filter.clone();
-        self.readers.read_yielding(move |connection| settled(connection, &filter, before, rows, most)).await
+        let (scope, filter) = (self.scope.clone(), filter.clone());
+        let read = move |connection: &Connection| settled(connection, (&scope, &filter), before, rows, most);
+        self.readers.read_yielding(read).await
     }
 }
 
 fn settled(
     connection: &Connection,
-    filter: &DeliveryFilter,
+    (scope, filter): (&Scope, &DeliveryFilter),
     before: Cursor,
     rows: usize,
     most: u64,
 ) -> Result<(Vec<Found>, Option<Cursor>)> {
     let mut all = Vec::new();
-    let Some(wanted) = delivery_walk::resolve(connection, filter)? else { return Ok((all, None)) };
+    let Some(wanted) = delivery_walk::resolve(connection, scope, filter)? else { return Ok((all, None)) };
     let next = delivery_walk::walk(connection, &wanted, Only::Settled, before.0, rows, |found| {
         all.push(found);
         Ok(if all.len() as u64 >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

@@ -16,7 +16,7 @@ use crate::domain::page::{Cursor, Page, PageRequest};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::error::sql;
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 use crate::store::memory::Memory;
 
 /// Most accounts that one page looks at.
@@ -57,7 +57,7 @@ pub struct PayloadMatches {
     pub is_over: bool,
 }
 
-impl Store {
+impl ScopedStore {
     /// Returns a page of accounts whose id, name or e-mail address contains `text`, oldest first, each with the number
     /// of its destinations. Upper and lower case are the same. An empty text finds all accounts.
     ///
@@ -66,9 +66,10 @@ impl Store {
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn search_accounts(&self, text: String, page: PageRequest) -> Result<Page<(Account, u64)>> {
+        let only = self.scope.account().map(|(_, key)| key);
         self.readers
             .read_yielding(move |connection| {
-                let Page { items, next } = find_accounts(connection, &text.to_lowercase(), page)?;
+                let Page { items, next } = find_accounts(connection, &text.to_lowercase(), only, page)?;
                 let hidden = hidden_destinations(connection)?;
                 let with_count = |account: Account| {
                     let count = destinations_of(connection, account.key)?;
@@ -89,10 +90,11 @@ impl Store {
     /// # Errors
     /// Not found if the account does not exist.
     pub async fn search_payloads(&self, search: PayloadSearch, limit: u16) -> Result<PayloadMatches> {
-        let memory = Arc::clone(&self.memory);
+        let (scope, memory) = (self.scope.clone(), Arc::clone(&self.memory));
         self.readers
             .read_yielding(move |connection| {
-                let account = search.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
+                let account = search.account_id.as_ref().or(scope.account().map(|(id, _)| id));
+                let account = account.map(|id| accounts::require(connection, &scope, id)).transpose()?;
                 let text = Text::new(&search.text)?;
                 let account = account.map(|account| account.key);
                 PayloadWalk { connection, memory: &memory, account, limit: limit.into() }.find(&text, search.before)
@@ -101,12 +103,21 @@ impl Store {
     }
 }
 
-/// Looks through the accounts behind the cursor for `text`, which is in lower case.
-fn find_accounts(connection: &Connection, text: &str, page: PageRequest) -> Result<Page<Account>> {
-    let query =
-        format!("SELECT {}, deleted_at IS NULL AS exist FROM account WHERE key > ?1 ORDER BY key", rows::ACCOUNT);
+/// Looks through the accounts behind the cursor for `text`, which is in lower case. With `only`, looks at no other
+/// account.
+fn find_accounts(
+    connection: &Connection,
+    text: &str,
+    only: Option<AccountKey>,
+    page: PageRequest,
+) -> Result<Page<Account>> {
+    let reached = if only.is_some() { "key = ?2" } else { "?2 IS NULL" };
+    let query = format!(
+        "SELECT {}, deleted_at IS NULL AS exist FROM account WHERE key > ?1 AND {reached} ORDER BY key",
+        rows::ACCOUNT
+    );
     let mut prepared = connection.prepare_cached(&query).map_err(sql)?;
-    let mut found = prepared.query([accounts::page_start(page.cursor)]).map_err(sql)?;
+    let mut found = prepared.query((accounts::page_start(page.cursor), only.map(|key| key.0))).map_err(sql)?;
     let (mut items, mut looked_at, mut last) = (Vec::new(), 0, None);
     while let Some(row) = found.next().map_err(sql)? {
         if items.len() == usize::from(page.limit) || looked_at == MAX_SEARCHED_ACCOUNTS {

@@ -9,25 +9,27 @@ use crate::domain::ids::DestinationKey;
 use crate::domain::stats::{Counts, StatsRequest};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 
 const SUMS: &str =
     "SELECT start - start % ?3, sum(accepted), sum(succeeded), sum(failed), sum(exhausted), sum(events), sum(skipped)
      FROM tally";
 
-impl Store {
+impl ScopedStore {
     /// Returns counts by bucket, earliest bucket first. Buckets without any count are included.
     ///
     /// # Errors
     /// Not found if the account or the destination does not exist.
     pub async fn stats(&self, request: StatsRequest) -> Result<Vec<(Timestamp, Counts)>> {
+        let scope = self.scope.clone();
         self.readers
             .read_yielding(move |connection| {
                 let width = i64::try_from(request.bucket.as_millis()).unwrap_or(i64::MAX);
                 let (since, until) = (request.since.millis(), request.until.millis());
-                let account = request.account_id.as_ref().map(|id| accounts::require(connection, id)).transpose()?;
-                let one =
-                    request.destination_id.as_ref().map(|id| destinations::require(connection, id)).transpose()?;
+                let account = request.account_id.as_ref().or(scope.account().map(|(id, _)| id));
+                let account = account.map(|id| accounts::require(connection, &scope, id)).transpose()?;
+                let one = request.destination_id.as_ref();
+                let one = one.map(|id| destinations::require(connection, &scope, id)).transpose()?;
                 // Calculates with plain numbers: the last bucket may end after the latest time that a `Timestamp` can
                 // hold.
                 let starts = (0..).map(|n| since + n * width).take_while(|start| *start < until);

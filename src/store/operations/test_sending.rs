@@ -7,9 +7,9 @@ use crate::domain::event::SAMPLE;
 use crate::domain::ids::DestinationId;
 use crate::domain::ports::SendTest;
 use crate::error::{Error, Result, Unavailable};
-use crate::store::handle::Store;
+use crate::store::handle::ScopedStore;
 
-impl Store {
+impl ScopedStore {
     /// Sends a sample event to a destination by `sender`, and returns the attempt, successful or not. A success ends the
     /// destination's hold.
     ///

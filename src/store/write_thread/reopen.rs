@@ -10,7 +10,7 @@ use crate::store::error::sql;
 use crate::store::file::held::HeldFile;
 use crate::store::file::{opening, wal};
 use crate::store::memory::Memory;
-use crate::store::operations::{accounts, destinations, due};
+use crate::store::operations::{access_tokens, accounts, destinations, due};
 
 /// Opens the read-write connection again, and counts no frame of the WAL as copied.
 pub fn reopen(held: &HeldFile) -> Result<Connection> {
@@ -28,6 +28,7 @@ pub fn connect(held: &HeldFile, memory: &Memory) -> Result<(Connection, Change)>
     let destinations = destinations::all(&connection)?;
     let pending = due::count_pending(&connection)?;
     memory.tokens.replace(accounts::tokens(&connection)?);
+    memory.access_tokens.replace(access_tokens::all(&connection)?);
     memory.metrics.set_pending(pending);
     Ok((connection, Change::Reloaded(destinations)))
 }
@@ -37,6 +38,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::domain::access::Scope;
     use crate::domain::account::{AccountFields, AccountName, Email};
     use crate::domain::memory::MemoryBudget;
     use crate::domain::secret::TokenDigest;
@@ -77,7 +79,8 @@ mod tests {
             website: None,
         };
         let digest = TokenDigest::of(b"token");
-        store.create_account(None, fields, digest, "oken".to_owned(), Timestamp::EPOCH).await.unwrap();
+        let everything = store.within(&Scope::All);
+        everything.create_account(None, fields, digest, "oken".to_owned(), Timestamp::EPOCH).await.unwrap();
     }
 
     #[tokio::test]

@@ -2,12 +2,13 @@
 
 use rusqlite::Connection;
 
+use crate::domain::access::Scope;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::event_type::EventType;
 use crate::domain::ids::{AccountId, DestinationId, EventId};
 use crate::domain::time::Timestamp;
-use crate::error::{Kind, Result};
-use crate::store::operations::{accounts, rows};
+use crate::error::{Error, Kind, Result};
+use crate::store::operations::{accounts, reach, rows};
 
 /// Which deliveries are wanted. All conditions must be true.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +35,9 @@ pub struct DeliveryFilter {
 pub struct Wanted {
     /// Key of the account.
     pub account: Option<i64>,
+    /// Whether only rows of that account may be walked over. Its caller must learn nothing of the rows of others, and
+    /// the end of a walk, or where it goes on, would tell something of them.
+    pub account_alone: bool,
     /// The destination, which belongs to the account if there is one.
     pub destination: Option<ToDestination>,
     /// Id of the event.
@@ -61,11 +65,12 @@ pub struct ToDestination {
     pub first_id: i64,
 }
 
-/// Replaces public ids by keys. `None` if the account or destination does not exist or does not belong to the other, so
-/// that no delivery can match.
-pub fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Option<Wanted>> {
+/// Replaces public ids by keys. `None` if the account or destination does not exist, is not reached or does not belong
+/// to the other, so that no delivery can match. For a caller that reaches one account, that account stands for none.
+pub fn resolve(connection: &Connection, scope: &Scope, filter: &DeliveryFilter) -> Result<Option<Wanted>> {
     let mut wanted = Wanted {
         account: None,
+        account_alone: scope.account().is_some(),
         destination: None,
         event: filter.event_id.map(|id| id.0),
         event_type: filter.event_type.clone(),
@@ -74,14 +79,21 @@ pub fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Optio
         since: filter.since,
         until: filter.until,
     };
-    if let Some(id) = &filter.account_id {
-        match accounts::require(connection, id) {
-            Ok(account) => wanted.account = Some(account.key.0),
-            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+    if let Some(id) = filter.account_id.as_ref().or(scope.account().map(|(id, _)| id)) {
+        match found(accounts::require(connection, scope, id))? {
+            Some(account) => wanted.account = Some(account.key.0),
+            None => return Ok(None),
         }
     }
+    if let Some(id) = filter.event_id
+        && found(reach::event(connection, scope, id))?.is_none()
+    {
+        return Ok(None);
+    }
     if let Some(id) = &filter.destination_id {
+        if found(reach::destination(connection, scope, id))?.is_none() {
+            return Ok(None);
+        }
         let query =
             "SELECT key, account_key, first_id FROM destination WHERE destination_id = ?1 AND deleted_at IS NULL";
         let found = rows::first(connection, query, [id.as_str()], |row| {
@@ -95,4 +107,12 @@ pub fn resolve(connection: &Connection, filter: &DeliveryFilter) -> Result<Optio
         }
     }
     Ok(Some(wanted))
+}
+
+/// `None` in place of the error "not found".
+fn found<T>(result: Result<T, Error>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == Kind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }

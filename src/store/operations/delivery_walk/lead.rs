@@ -79,6 +79,9 @@ pub fn candidates(connection: &Connection, wanted: &Wanted) -> Result<Vec<Candid
         (None, Some(account)) => Some(by_account(connection, account)?),
         (None, None) => None,
     };
+    if wanted.account_alone {
+        return Ok(events.into_iter().collect());
+    }
     Ok([by_status(wanted), by_state(wanted), by_type(wanted), events].into_iter().flatten().collect())
 }
 

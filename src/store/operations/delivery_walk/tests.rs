@@ -1,5 +1,6 @@
 use super::lead::{alone, candidates, choose};
 use super::*;
+use crate::domain::access::Scope;
 use crate::domain::event_type::EventType;
 use crate::domain::time::Timestamp;
 use crate::store::operations::fixture::{Fixture, at};
@@ -13,6 +14,7 @@ fn every_wanted() -> Vec<Wanted> {
         for (state, status) in [(0, 500), (1, 200), (2, 404)] {
             all.push(Wanted {
                 account: on(0).then_some(1),
+                account_alone: false,
                 destination: on(1).then_some(ToDestination { key: 1, account: 1, first_id: 0 }),
                 event: on(2).then_some(1),
                 state: on(3).then_some(state),
@@ -123,7 +125,7 @@ async fn what_came_before_the_destination_is_not_walked_over() {
     let filter = DeliveryFilter { destination_id: Some(later.id), state, ..DeliveryFilter::default() };
     let next = fixture
         .step(move |tx| {
-            let wanted = resolve(tx.connection(), &filter)?.unwrap();
+            let wanted = resolve(tx.connection(), &Scope::All, &filter)?.unwrap();
             walk(tx.connection(), &wanted, Only::Any, i64::MAX, 10, |_| Ok(ControlFlow::Continue(())))
         })
         .await
@@ -150,7 +152,7 @@ async fn what_came_after_the_last_time_is_not_walked_over() {
     let passed = async |until| {
         let step = move |tx: &mut crate::store::commit::transaction::Transaction<'_>| {
             let filter = DeliveryFilter { until: Some(until), ..DeliveryFilter::default() };
-            let wanted = resolve(tx.connection(), &filter)?.unwrap();
+            let wanted = resolve(tx.connection(), &Scope::All, &filter)?.unwrap();
             walk(tx.connection(), &wanted, Only::Any, i64::MAX, 10, |_| Ok(ControlFlow::Continue(())))
         };
         fixture.step(step).await.unwrap()
@@ -191,6 +193,7 @@ async fn what_is_deleted_is_passed_over() {
     fixture.store.delete_destination(other.id, at(3)).await.unwrap();
     let of_all = |state, status| Wanted {
         account: None,
+        account_alone: false,
         destination: None,
         event: None,
         event_type: None,

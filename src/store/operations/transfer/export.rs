@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
+use crate::domain::access::Scope;
 use crate::domain::account::AccountFields;
 use crate::domain::export::{ExportedAccount, ExportedDestination, ExportedTokens, TokenHint, without_ended_overlaps};
 use crate::domain::ids::{AccountId, AccountKey};
@@ -16,7 +17,7 @@ use crate::store::operations::{accounts, destinations, rows};
 /// # Errors
 /// Not found if there is no account `only`. Those of the file.
 pub fn exported(connection: &Connection, only: Option<&AccountId>, now: Timestamp) -> Result<Vec<ExportedAccount>> {
-    let only = only.map(|id| accounts::require(connection, id)).transpose()?.map(|account| account.key);
+    let only = only.map(|id| accounts::require(connection, &Scope::All, id)).transpose()?.map(|account| account.key);
     let query = format!(
         "SELECT {}, token_digest, old_token_digest, old_token_until FROM account
          WHERE deleted_at IS NULL AND (?1 IS NULL OR key = ?1) ORDER BY key",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::domain::access::Scope;
 use crate::domain::account::Website;
 use crate::domain::export::{ExportedAccount, ExportedDestination};
 use crate::domain::ids::{AccountId, AccountKey};
@@ -173,7 +174,7 @@ fn insert_destination(
             destination.created_at.millis(),
         ),
     )?;
-    let changed = destinations::require(tx.connection(), &destination.id)?;
+    let changed = destinations::require(tx.connection(), &Scope::All, &destination.id)?;
     tx.publish(Change::DestinationChanged(changed.into()));
     Ok(())
 }

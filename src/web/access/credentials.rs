@@ -1,0 +1,41 @@
+//! Reads the `Authorization` header. Whether what it holds lets anybody in is decided in `mod.rs`.
+
+use poem::http::HeaderMap;
+use poem::http::header::AUTHORIZATION;
+
+/// The token of the `Authorization: Bearer` header. `None` where there is no such header, more than one, or an empty
+/// token. Other schemes are ignored: a proxy may use them.
+pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    of_scheme(headers, b"bearer ")
+}
+
+/// The code of the `Authorization: Login` header.
+pub fn login_code(headers: &HeaderMap) -> Option<&str> {
+    of_scheme(headers, b"login ").and_then(|code| std::str::from_utf8(code).ok())
+}
+
+/// What stands behind the scheme in the one `Authorization` header.
+fn of_scheme<'a>(headers: &'a HeaderMap, scheme: &[u8]) -> Option<&'a [u8]> {
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    let (line, None) = (lines.next()?.as_bytes(), lines.next()) else { return None };
+    let (given, token) = line.split_at_checked(scheme.len())?;
+    given.eq_ignore_ascii_case(scheme).then(|| token.trim_ascii()).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bearer_scheme_is_read_case_aside_and_only_once() {
+        let headers = |lines: &[&str]| {
+            let mut map = HeaderMap::new();
+            lines.iter().for_each(|line| drop(map.append(AUTHORIZATION, line.parse().unwrap())));
+            map
+        };
+        assert_eq!(bearer(&headers(&["bEaReR abc"])), Some(&b"abc"[..]));
+        assert_eq!(bearer(&headers(&["Basic abc"])), None);
+        assert_eq!(bearer(&headers(&["Bearer abc", "Bearer abd"])), None);
+        assert_eq!(bearer(&headers(&["Bear"])), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! Tests of who is let in.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::access::{Role, Scope};
+use crate::domain::login::CODE_LIFETIME;
+
+const TOKEN: &str = "0123456789abcdef";
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in lines {
+        map.append(*name, value.parse().unwrap());
+    }
+    map
+}
+
+fn auth() -> (AdminAuth, LoginKey) {
+    let codes = LoginKey::generate();
+    let (token, cookie) = (AdminToken::parse(TOKEN).unwrap(), Cookie::new(8080, false));
+    (AdminAuth::new(token, Arc::new(Played::default()), codes.clone(), cookie), codes)
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_767_225_600_000)
+}
+
+/// The cookie that a browser sends after it got `set_cookie`.
+fn kept(set_cookie: &HeaderValue) -> String {
+    set_cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_does_not_open_is_told_apart() {
+    let (auth, _) = auth();
+    let told = async |lines: &[(&'static str, &str)]| {
+        let error = auth.authenticate(&headers(lines), now()).await.unwrap_err();
+        assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "unauthorized"));
+        error.problem.detail
+    };
+    assert_eq!(told(&[]).await, UNAUTHORIZED);
+    assert_eq!(told(&[("cookie", "a=b")]).await, UNAUTHORIZED);
+    for value in ["Basic YTpi", "Bearer", "Bearer ", TOKEN, ""] {
+        assert_eq!(told(&[("authorization", value)]).await, NO_BEARER, "{value}");
+    }
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(told(&[("authorization", &bearer), ("authorization", &bearer)]).await, NO_BEARER);
+    assert_eq!(told(&[("authorization", "Bearer wrong")]).await, WRONG);
+}
+
+#[tokio::test]
+async fn a_code_opens_one_session_and_the_token_any_number() {
+    let (auth, codes) = auth();
+    let code = codes.code(now());
+    let first = auth.log_in(Credential::Code(code.reveal()), now()).await.unwrap();
+    let error = auth.log_in(Credential::Code(code.reveal()), now()).await.unwrap_err();
+    assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "login_refused"));
+    let second = auth.log_in(Credential::Token(TOKEN), now()).await.unwrap();
+    for cookie in [kept(&first), kept(&second)] {
+        assert!(auth.authenticate(&headers(&[("cookie", &cookie)]), now()).await.unwrap().by_session);
+    }
+    let late = now().plus(CODE_LIFETIME);
+    assert!(auth.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
+    assert!(auth.log_in(Credential::Code(LoginKey::generate().code(now()).reveal()), now()).await.is_err());
+    assert!(auth.log_in(Credential::Token("0123456789abcdeF"), now()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_logged_out_of_and_after_a_week() {
+    let (auth, _) = auth();
+    let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+    let request = headers(&[("cookie", &format!("theme=dark; {cookie}; x=y"))]);
+    assert!(auth.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600 - 1))));
+    assert!(!auth.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600))));
+    let other = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+    auth.log_out(&headers(&[("cookie", &other)]));
+    assert!(!auth.has_session(&headers(&[("cookie", &other)]), now()));
+    assert!(auth.has_session(&request, now()));
+}
+
+#[tokio::test]
+async fn a_wrong_bearer_token_is_not_mended_by_a_session() {
+    let (auth, _) = auth();
+    let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+    let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
+    assert!(auth.authenticate(&with("Bearer wrong"), now()).await.is_err());
+    let good = auth.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await.unwrap();
+    assert!(!good.by_session && good.rights == Rights::OWNER);
+    // A proxy in front of the server may ask for a password of its own.
+    assert!(auth.authenticate(&with("Basic YTpi"), now()).await.unwrap().by_session);
+}
+
+/// A table of tokens.
+#[derive(Debug, Default)]
+struct Played(Mutex<HashMap<TokenDigest, TokenLookup>>);
+
+impl FindTokens for Played {
+    fn look_up(&self, token: &TokenDigest, _: Timestamp) -> TokenLookup {
+        self.0.lock().unwrap().get(token).cloned().unwrap_or(TokenLookup::Unknown)
+    }
+
+    fn over(&self, token: &TokenDigest, now: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let is_over = self.look_up(token, now) == TokenLookup::Unknown;
+        Box::pin(async move {
+            if is_over {
+            } else {
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_a_role_gives_its_rights_to_its_sessions_and_ends_them() {
+    let tokens = Arc::new(Played::default());
+    let is = |lookup| drop(tokens.0.lock().unwrap().insert(TokenDigest::of(b"dpt_one"), lookup));
+    let viewer = Rights { role: Role::Viewer, scope: Scope::All };
+    is(TokenLookup::Works(viewer.clone()));
+    let (admin, cookie) = (AdminToken::parse(TOKEN).unwrap(), Cookie::new(8080, false));
+    let auth = AdminAuth::new(admin, Arc::clone(&tokens) as Arc<dyn FindTokens>, LoginKey::generate(), cookie);
+    let by_token = headers(&[("authorization", "Bearer dpt_one")]);
+    let shown = auth.authenticate(&by_token, now()).await.unwrap();
+    assert!(shown.rights == viewer && !shown.by_session);
+    let cookie = kept(&auth.log_in(Credential::Token("dpt_one"), now()).await.unwrap());
+    let by_session = headers(&[("cookie", &cookie)]);
+    let opened = auth.authenticate(&by_session, now()).await.unwrap();
+    assert!(opened.rights == viewer && opened.by_session);
+    is(TokenLookup::Expired);
+    assert_eq!(auth.authenticate(&by_token, now()).await.unwrap_err().problem.detail, EXPIRED);
+    assert!(auth.log_in(Credential::Token("dpt_one"), now()).await.unwrap_err().problem.detail.contains("expired"));
+    assert!(auth.authenticate(&by_session, now()).await.is_err());
+    is(TokenLookup::Unknown);
+    assert_eq!(auth.authenticate(&by_token, now()).await.unwrap_err().problem.detail, WRONG);
+    for life in [shown.life, opened.life] {
+        tokio::time::timeout(Duration::from_secs(20), life.over(now())).await.unwrap();
+    }
+    // What has ended does not come back.
+    is(TokenLookup::Works(viewer));
+    assert!(auth.authenticate(&by_session, now()).await.is_err());
+}
