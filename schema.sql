@@ -184,7 +184,7 @@ CREATE TABLE access_token (
 
 CREATE UNIQUE INDEX access_token_by_id     ON access_token (token_id);
 CREATE UNIQUE INDEX access_token_by_digest ON access_token (token_digest);
-CREATE INDEX access_token_by_account       ON access_token (account_key) WHERE account_key IS NOT NULL;
+CREATE INDEX access_token_by_account       ON access_token (account_key);
 
 -- The lowest bits of the ids of new events; see IdSlot in src/domain/ids.rs. A copy of the file gets another slot when a
 -- server starts on it.

@@ -10,7 +10,7 @@ use crate::domain::ids::AccountId;
 
 /// Exit codes, for the help.
 pub const EXIT_CODES: &str = "\
-Events and deliveries are not in the document. It holds secrets: digests of tokens, signing secrets, headers.
+Events, deliveries and tokens with a role are not in the document. It holds secrets: digests of tokens, signing secrets, headers.
 The server may run on the file or not. The file is not changed.
 
 Exit codes:

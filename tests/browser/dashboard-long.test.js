@@ -710,7 +710,7 @@ describe('all pages', () => {
         await look('login');
         await page.getByLabel('Admin token').fill('wrong');
         await page.getByRole('button', { name: 'Log in' }).click();
-        await page.getByText('This is not the admin token').waitFor();
+        await page.getByText('This token is wrong').waitFor();
         await look('login-wrong');
         await logIn(page, server);
         for (const [name, path] of Object.entries(data.pages)) {

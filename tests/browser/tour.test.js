@@ -97,7 +97,7 @@ test('the login form takes the token, refuses a wrong one, and logging out ends 
     assert.equal(await page.evaluate(() => document.activeElement.id), 'token');
     await page.getByLabel('Admin token').fill('wrong');
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByRole('status').filter({ hasText: 'This is not the admin token.' }).waitFor();
+    await page.getByRole('status').filter({ hasText: 'This token is wrong' }).waitFor();
     await picture(page, 'login-refused');
     await page.getByLabel('Admin token').fill(` ${server.token}\n`);
     await page.getByLabel('Admin token').press('Enter');

@@ -44,6 +44,7 @@ impl World {
             client.push_with(&ada.token, &[("event-type", "order.paid")], b"{\"a\":1}").expect(202);
             client.push_with(&bob.token, &[("event-type", "order.paid")], b"[1,2]").expect(202);
         }
+        client.post("/v1/tokens", &json!({"name": "ci", "role": "viewer", "account_id": ada.id})).expect(201);
         receiver.wait_for("/in", 5);
         receiver.wait_for("/fails", 5);
         receiver.wait_for("/shaped", 5);
@@ -139,6 +140,10 @@ const BY_SQL: &[(&str, &str)] = &[
     ("tally_recent", "INSERT INTO tally_recent (counts) VALUES (x'0102')"),
     ("token_of_two_accounts", "UPDATE account SET token_digest = (SELECT token_digest FROM account WHERE key = 1)"),
     ("token_digest", "UPDATE account SET token_digest = x'00' WHERE key = 1"),
+    ("access_token", "UPDATE access_token SET token_digest = x'00'"),
+    ("access_token", "UPDATE access_token SET role = 'king'"),
+    ("access_token_of_deleted_account", "UPDATE account SET deleted_at = 1"),
+    ("missing_parent", "UPDATE access_token SET account_key = 99"),
     ("email_folded", "UPDATE account SET email_folded = 'other@example.com' WHERE key = 1"),
     ("account_id", "UPDATE account SET account_id = 'a b' WHERE key = 1"),
     ("sequence", "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'account'"),

@@ -52,6 +52,7 @@ mod problems;
 mod proxy;
 mod restore;
 mod retries;
+mod roles;
 mod secrets;
 mod send;
 mod send_again;

@@ -162,7 +162,7 @@ fn the_login_form_takes_the_admin_token_and_nothing_else() {
     let answer = client.send("POST", "/login", &own, Some(form.as_bytes())).expect(303);
     accounts(&client, &cookie(&answer)).expect(200);
     let answer = client.send("POST", "/login", &own, Some(b"token=wrong")).expect(401);
-    assert!(answer.header("set-cookie").is_none() && answer.text().contains("This is not the admin token."));
+    assert!(answer.header("set-cookie").is_none() && answer.text().contains("This token is wrong"));
     client.send("POST", "/login", &[], None).problem(415);
 }
 

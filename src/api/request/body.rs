@@ -118,6 +118,7 @@ mod tests {
     use crate::api::model::destination_bodies::{
         DestinationCreate, DestinationReplace, DestinationReplay, DestinationUpdate,
     };
+    use crate::api::model::tokens::TokenCreate;
 
     /// Reads the documented example. Returns the fields that are read, and the fields that the document lists.
     fn read_and_documented<T: FromBody>() -> (Vec<String>, Vec<String>) {
@@ -154,6 +155,7 @@ mod tests {
             read_and_documented::<DestinationUpdate>(),
             read_and_documented::<DestinationReplay>(),
             read_and_documented::<DeliveryRetry>(),
+            read_and_documented::<TokenCreate>(),
         ] {
             assert_eq!(read, documented);
         }

@@ -92,7 +92,7 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
      ) STRICT;
      CREATE UNIQUE INDEX access_token_by_id ON access_token (token_id);
      CREATE UNIQUE INDEX access_token_by_digest ON access_token (token_digest);
-     CREATE INDEX access_token_by_account ON access_token (account_key) WHERE account_key IS NOT NULL;",
+     CREATE INDEX access_token_by_account ON access_token (account_key);",
 ];
 
 /// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`. A file

@@ -30,7 +30,9 @@ mod tests {
     fn the_bearer_scheme_is_read_case_aside_and_only_once() {
         let headers = |lines: &[&str]| {
             let mut map = HeaderMap::new();
-            lines.iter().for_each(|line| drop(map.append(AUTHORIZATION, line.parse().unwrap())));
+            for line in lines {
+                map.append(AUTHORIZATION, line.parse().unwrap());
+            }
             map
         };
         assert_eq!(bearer(&headers(&["bEaReR abc"])), Some(&b"abc"[..]));

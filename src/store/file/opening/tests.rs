@@ -287,7 +287,7 @@ fn every_cascading_child_key_has_an_index() {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(keys.len(), 5);
+    assert_eq!(keys.len(), 6);
     for (table, column, action) in keys {
         assert_eq!(action, "CASCADE", "{table}.{column}");
         let led: i64 = connection

@@ -248,6 +248,27 @@ pub const ALL: &[Rule] = &[
         )],
     },
     Rule {
+        name: "tokens with a role",
+        from: "access_token t",
+        id: "t.key",
+        shown: Shown::Number,
+        conditions: &[
+            condition(
+                "access_token",
+                "tokens with a role that cannot be read",
+                "length(t.token_digest) <> 32 OR t.role NOT IN ('viewer', 'operator', 'admin') OR t.name = ''
+                     OR t.token_id NOT GLOB 'tok_*'",
+                "set the server's tokens right: with sqlite3 delete these rows, and create the tokens again",
+            ),
+            condition(
+                "access_token_of_deleted_account",
+                "tokens with a role whose account is deleted",
+                "t.account_key IN (SELECT key FROM account WHERE deleted_at IS NOT NULL)",
+                HARMLESS,
+            ),
+        ],
+    },
+    Rule {
         name: "sequences",
         from: "sqlite_sequence q",
         id: "q.rowid",
