@@ -193,3 +193,11 @@ CREATE TABLE id_slot (
     slot             INTEGER NOT NULL,
     place            INTEGER NOT NULL                   -- of the file for which the slot was chosen
 ) STRICT;
+
+-- Whether secrets are sealed, and by which key. Empty: no secret of the file is sealed.
+CREATE TABLE sealing (
+    id               INTEGER PRIMARY KEY CHECK (id = 1),
+    key_check        BLOB    NOT NULL,                  -- opens only with the key that the file needs
+    old_key_check    BLOB,                              -- opens only with the key before; NULL once a rotation is complete
+    complete         INTEGER NOT NULL                   -- 1 once nothing is left that is plain or sealed by the key before
+) STRICT;

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Ok(Command::Backup(backup)) => finished(backup.run()),
         Ok(Command::Restore(restore)) => finished(restore.run()),
         Ok(Command::Check(check)) => finished(check.run()),
+        Ok(Command::Key(key)) => finished(key.run()),
         Err(Exit::Help(text)) => print(&text),
         Err(Exit::Usage(line)) => failed(&line, ExitCode::from(USAGE)),
     }

@@ -18,6 +18,7 @@ mod ceilings;
 mod https;
 mod parts;
 mod readers;
+mod sealing;
 mod sections;
 mod shapes;
 mod shaping;

@@ -68,6 +68,8 @@ pub struct Load {
     pub manner: Manner,
     /// Settings of each destination besides URL, method and headers: a JSON object.
     pub settings: &'static str,
+    /// Whether the server seals secrets.
+    pub sealed: bool,
 }
 
 impl Default for Load {
@@ -79,6 +81,7 @@ impl Default for Load {
             body: message::BODY,
             manner: Manner::Http,
             settings: "{}",
+            sealed: false,
         }
     }
 }
@@ -136,6 +139,11 @@ pub const ALL: &[Section] = &[
         name: "shaping",
         what: "taking and delivering with filters and with templates",
         measure: super::shaping::measure,
+    },
+    Section {
+        name: "sealing",
+        what: "taking and delivering with secrets sealed in the file",
+        measure: super::sealing::measure,
     },
     Section {
         name: "parts",
@@ -238,9 +246,12 @@ impl Run {
 
     /// Sends as many events as the server can accept and deliver, and measures.
     pub fn sustain(&mut self, name: &str, load: Load) -> Result<Sustained> {
-        let Load { accounts, destinations, connections, body, manner, settings } = load;
+        let Load { accounts, destinations, connections, body, manner, settings, sealed } = load;
         let mut receiver = Receiver::start_as(manner)?;
-        let flags = receiver.flags();
+        let (mut flags, folder) = (receiver.flags(), tempfile::tempdir()?);
+        if sealed {
+            flags.extend(super::sealing::flags(&self.options.binary, folder.path())?);
+        }
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let mut server = Server::start(&self.options.binary, &flags)?;
         server.settings = serde_json::from_str(settings)?;

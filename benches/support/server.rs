@@ -221,7 +221,7 @@ impl Server {
                     let mut body = settings.clone();
                     body.insert("url".to_owned(), url(number).into());
                     body.insert("http_method".to_owned(), "POST".into());
-                    body.insert("headers".to_owned(), json!({}));
+                    body.entry("headers").or_insert_with(|| json!({}));
                     let body = Value::Object(body);
                     let path = format!("/v1/accounts/{}/destinations", account.id);
                     created(&mut client, &path, &body).map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
+use crate::domain::sealing::key::SecretsKey;
 use crate::domain::secret::AdminToken;
 use crate::store::Checkpoints;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub database: PathBuf,
     /// Admin token that the operator gave. Without one, the token is kept in a file next to the database.
     pub admin_token: Option<AdminToken>,
+    /// The key that seals secrets in the database.
+    pub secrets_key: Option<SecretsKey>,
     /// No admin token is needed, and destinations on loopback are allowed.
     pub dev: bool,
     /// Where people reach the server, if not at its own address.

@@ -31,6 +31,7 @@ use crate::domain::login::LoginKey;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::origin::Origin;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::error::{Error, Kind, Result};
 use crate::process;
 use crate::store::{self, Store, StoreOptions};
@@ -158,6 +159,7 @@ impl Running {
                 checkpoints: config.checkpoints,
                 now: clock.now(),
                 memory: memory.clone(),
+                keys: SecretsKeys::new(config.secrets_key.clone()),
             },
             Box::new(move |changes| told.changes(changes)),
         )?;

@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::finished::Finished;
 use super::progress::Bar;
+use super::secrets_key;
 use crate::delivery::clock;
+use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::error::Result;
 use crate::process::interrupt;
 use crate::store::upkeep::check::{Report, check};
@@ -26,6 +28,10 @@ pub struct Check {
     #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
     database: PathBuf,
 
+    /// File with the key that the secrets are sealed with, to open each of them too
+    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    secrets_key_file: Option<SecretsKey>,
+
     /// Print one line of JSON with all faults
     #[arg(long)]
     json: bool,
@@ -40,7 +46,8 @@ impl Check {
         interrupt::listen();
         let began = Instant::now();
         let bar = Bar::new(false);
-        let report = check(&self.database, clock::wall(), &|step| bar.show(step))?;
+        let report =
+            check(&self.database, clock::wall(), &SecretsKeys::new(self.secrets_key_file), &|step| bar.show(step))?;
         drop(bar);
         let is_right = report.faults.is_empty();
         if self.json {

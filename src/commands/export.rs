@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::secrets_key;
 use super::values::account_id;
 use crate::app::ExportConfig;
 use crate::domain::ids::AccountId;
+use crate::domain::sealing::key::SecretsKey;
 
 /// Exit codes, for the help.
 pub const EXIT_CODES: &str = "\
 Events, deliveries and tokens with a role are not in the document. It holds secrets: digests of tokens, signing secrets, headers.
+With a key, signing secrets and headers are sealed, and an import needs the same key.
 The server may run on the file or not. The file is not changed.
 
 Exit codes:
@@ -32,6 +35,14 @@ pub struct Export {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// File with the key that the secrets of the database are sealed with; they are sealed in the document too
+    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    secrets_key_file: Option<SecretsKey>,
+
+    /// Write secrets plain, to import them where there is another key, or none
+    #[arg(long)]
+    plain: bool,
+
     /// Replace the file if it exists
     #[arg(long, requires = "output")]
     force: bool,
@@ -40,6 +51,13 @@ pub struct Export {
 impl Export {
     /// What is to be done.
     pub fn config(self) -> ExportConfig {
-        ExportConfig { database: self.database, account: self.account, output: self.output, force: self.force }
+        ExportConfig {
+            database: self.database,
+            account: self.account,
+            output: self.output,
+            force: self.force,
+            secrets_key: self.secrets_key_file,
+            plain: self.plain,
+        }
     }
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ipnet::IpNet;
 
+use super::secrets_key;
 use super::values::network;
 use crate::app::ImportConfig;
+use crate::domain::sealing::key::SecretsKey;
 
 /// Exit codes, for the help.
 pub const EXIT_CODES: &str = "\
@@ -32,6 +34,11 @@ pub struct Import {
     #[arg(long, value_delimiter = ',', value_name = "CIDR", value_parser = network)]
     allow_network: Vec<IpNet>,
 
+    /// File with the key that opens secrets of the document, and seals those of the database; for a file on which no
+    /// server runs, else the key of the server holds
+    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    secrets_key_file: Option<SecretsKey>,
+
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -51,6 +58,7 @@ impl Import {
             skip_existing: self.skip_existing,
             allow_network: self.allow_network,
             json: self.json,
+            secrets_key: self.secrets_key_file,
         }
     }
 }

@@ -6,10 +6,12 @@ mod export;
 mod finished;
 mod healthcheck;
 mod import;
+mod key;
 mod listen;
 mod manual;
 mod progress;
 mod restore;
+mod secrets_key;
 mod send;
 mod serve;
 mod server_url;
@@ -30,6 +32,7 @@ pub use self::finished::Finished;
 pub use self::healthcheck::run as healthcheck;
 use self::healthcheck::{Healthcheck, HealthcheckConfig};
 use self::import::Import;
+use self::key::Key;
 pub use self::listen::run as listen;
 use self::listen::{Listen, ListenConfig};
 use self::manual::{Completions, Man};
@@ -89,6 +92,8 @@ enum Commands {
     /// Check a database or a backup, also while its server runs; one line for each fault
     #[command(after_help = check::EXIT_CODES)]
     Check(Check),
+    /// Make the key that seals secrets, seal with another key, or open a sealed copy
+    Key(Key),
 }
 
 /// What is to be done.
@@ -122,6 +127,8 @@ pub enum Command {
     Restore(Restore),
     /// Check a database file.
     Check(Check),
+    /// Something with keys that seal secrets.
+    Key(Key),
 }
 
 /// Why nothing is to be done.
@@ -138,7 +145,7 @@ pub enum Exit {
 /// What to print instead, and whether it was asked for.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
     let args: Vec<OsString> = args.collect();
-    let command = Cli::command().mut_subcommands(|command| command.mut_args(without_empty_variable));
+    let command = Cli::command().mut_subcommands(without_empty_variables);
     let matches = command.try_get_matches_from(&args).map_err(|error| stop(&error, &args))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &args))?;
     match cli.command {
@@ -163,6 +170,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
         Commands::Backup(backup) => Ok(Command::Backup(backup)),
         Commands::Restore(restore) => Ok(Command::Restore(restore)),
         Commands::Check(check) => Ok(Command::Check(check)),
+        Commands::Key(key) => Ok(Command::Key(key)),
     }
 }
 
@@ -172,6 +180,10 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
 /// One line that says what cannot be written.
 pub fn write_man_pages(folder: &Path) -> Result<(), Error> {
     manual::write_pages(Cli::command(), folder)
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(without_empty_variable).mut_subcommands(without_empty_variables)
 }
 
 /// A variable that is empty is as if unset: that is how files of variables and Compose say that there is none.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
+use super::secrets_key;
 use super::token_flags::{self, Way};
 use super::values::{
     account_id, boolean, checkpoints, count, file, listen, max_body, memory, network, origin, retention, schedule,
@@ -20,6 +21,7 @@ use crate::domain::instance::InstanceName;
 use crate::domain::origin::Origin;
 use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
+use crate::domain::sealing::key::SecretsKey;
 use crate::domain::secret::AdminToken;
 use crate::store::Checkpoints;
 
@@ -46,6 +48,10 @@ pub struct Serve {
     /// File that holds the admin token
     #[arg(long, help_heading = "Access", env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: Option<PathBuf>,
+
+    /// File with the key that seals header values and signing secrets in the database, as `data-pusher key new` makes it
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    secrets_key_file: Option<SecretsKey>,
 
     /// For a laptop: no admin token, destinations may be on loopback, listens on loopback only
     #[arg(long, env = "DATA_PUSHER_DEV", value_parser = boolean)]
@@ -168,6 +174,7 @@ impl Serve {
             listen: self.listen,
             database: self.database,
             admin_token: given,
+            secrets_key: self.secrets_key_file,
             dev: self.dev,
             public_url: self.public_url,
             cors_origins: self.cors_origin,

@@ -108,6 +108,7 @@ mod tests {
     use crate::domain::retry::RetrySchedule;
     use crate::domain::secret::{SigningSecret, TokenDigest};
 
+    use crate::domain::sealing::key::SecretsKeys;
     use crate::store::{Change, Checkpoints, StoreOptions};
 
     #[test]
@@ -121,6 +122,7 @@ mod tests {
             checkpoints: Checkpoints::Own,
             now,
             memory: MemoryBudget::default(),
+            keys: SecretsKeys::default(),
         };
         // No change reaches the engine, as after a commit that failed.
         let store = Store::open(&options, Box::new(drop)).unwrap();

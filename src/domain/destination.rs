@@ -75,11 +75,15 @@ pub enum PausedReason {
     /// A delivery is exhausted, and the destination asks for a pause then and for strict order: later deliveries must
     /// not overtake the exhausted one.
     OrderBlocked,
+    /// A secret of the destination cannot be opened with the server's key. This is found when the destination is read,
+    /// and is never stored.
+    SecretsUnreadable,
 }
 
 impl PausedReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Manual, Self::Gone, Self::Failing, Self::Exhausted, Self::OrderBlocked];
+    pub const ALL: [Self; 6] =
+        [Self::Manual, Self::Gone, Self::Failing, Self::Exhausted, Self::OrderBlocked, Self::SecretsUnreadable];
 
     /// The word for this reason in the API and the database.
     pub fn as_str(self) -> &'static str {
@@ -89,6 +93,7 @@ impl PausedReason {
             Self::Failing => "failing",
             Self::Exhausted => "exhausted",
             Self::OrderBlocked => "order_blocked",
+            Self::SecretsUnreadable => "secrets_unreadable",
         }
     }
 }
@@ -323,6 +328,13 @@ pub struct Destination {
     pub created_at: Timestamp,
     /// When the destination was last changed.
     pub updated_at: Timestamp,
+}
+
+impl Destination {
+    /// Whether its secrets were read. Otherwise headers and signing secrets are not the destination's own.
+    pub fn has_secrets(&self) -> bool {
+        self.pause.is_none_or(|pause| pause.reason != PausedReason::SecretsUnreadable)
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub mod preview;
 pub mod query;
 pub mod rate;
 pub mod retry;
+pub mod sealing;
 pub mod secret;
 pub mod shaping;
 pub mod signature;

@@ -267,6 +267,10 @@ fn words(kind: NoticeKind, paused: Option<PausedReason>) -> (&'static str, &'sta
         (NoticeKind::Paused, Some(PausedReason::Failing)) => {
             ("All attempts failed for the time of --pause-after.", "Mend the receiver, then resume the destination.")
         }
+        (NoticeKind::Paused, Some(PausedReason::SecretsUnreadable)) => (
+            "Its secrets cannot be opened with the server's key.",
+            "Replace the destination by a PUT with all its headers, and rotate its signing secret.",
+        ),
         (NoticeKind::Paused, Some(PausedReason::Exhausted | PausedReason::OrderBlocked) | None) => (
             "A delivery is exhausted, and the destination pauses then.",
             "Mend the cause, retry or cancel the delivery, then resume the destination.",

@@ -14,6 +14,7 @@ use super::memory::Memory;
 use super::memory::write_metrics::WriteMetricsSnapshot;
 use crate::domain::access::Scope;
 use crate::domain::ports::FindTokens;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::error::Result;
 
 /// The database. Clones share one write thread and the same connections.
@@ -79,6 +80,11 @@ impl Store {
     /// Internal if `work` panicked.
     pub async fn run_yielding<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         self.readers.run_yielding(work).await
+    }
+
+    /// The keys that seal secrets in the file.
+    pub fn secrets_keys(&self) -> &SecretsKeys {
+        self.held.keys()
     }
 
     /// The canonical path of the file. Companion files lie beside that path.

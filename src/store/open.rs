@@ -3,17 +3,25 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rusqlite::Connection;
+
 use super::change::Observer;
 use super::commit::queue;
 use super::commit::writer::Writer;
 use super::file::checkpoints::Checkpoints;
+use super::file::error::cannot_start;
+use super::file::held::HeldFile;
+use super::file::identity::marker::Marker;
 use super::file::readers::Readers;
+use super::file::sealed::state::{self, Fit};
+use super::file::sealed::{copies, functions};
 use super::file::{opening, wal};
 use super::handle::Store;
 use super::memory::Memory;
-use super::operations::{access_tokens, accounts, outcomes};
+use super::operations::{access_tokens, accounts, outcomes, sealing};
 use super::write_thread;
 use crate::domain::memory::MemoryBudget;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 
@@ -29,19 +37,50 @@ pub struct StoreOptions {
     pub now: Timestamp,
     /// Budget for the documents of events that are in memory.
     pub memory: MemoryBudget,
+    /// The key that seals secrets in the file, if there is one.
+    pub keys: SecretsKeys,
+}
+
+/// Locks the file, and makes sure that the key is the right one. Nothing in the file is changed.
+fn hold(options: &StoreOptions) -> Result<Arc<HeldFile>> {
+    let keys = Arc::new(options.keys.clone());
+    let held = opening::hold_with(&options.path, options.checkpoints)?.with_keys(keys);
+    match state::fit_of_held(&held, held.keys()).map(Fit::refusal) {
+        Ok(None) => Ok(Arc::new(held)),
+        refused => {
+            let error = refused.map(|why| cannot_start(held.path(), why.unwrap_or_default()));
+            held.refuse();
+            Err(error.unwrap_or_else(|error| error))
+        }
+    }
+}
+
+/// Seals what is plain in the file and beside it, if there is a key.
+fn seal(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
+    let Some(key) = held.keys().current() else { return Ok(()) };
+    sealing::seal_file(held, connection, marker, || Ok(()))?;
+    copies::seal_all(held.path(), key);
+    Ok(())
 }
 
 impl Store {
-    /// Opens the file, creates or migrates its schema, and starts the write thread. That thread calls `observer` with
-    /// the changes of every commit.
+    /// Opens the file, creates or migrates its schema, seals its secrets if there is a key and they are plain, and starts
+    /// the write thread. That thread calls `observer` with the changes of every commit.
     ///
     /// # Errors
-    /// Says in one line why the file cannot be used: another server holds the file, or it is foreign, damaged or not
-    /// writable.
+    /// Says in one line why the file cannot be used: another server holds the file, it is foreign, damaged or not
+    /// writable, or its secrets are sealed with another key.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
-        let held = Arc::new(opening::hold_with(&options.path, options.checkpoints)?);
-        let (connection, marker) = opening::open(&held, options.now)?;
+        let held = hold(options)?;
+        let (connection, mut marker) = opening::open(&held, options.now)?;
         wal::install_hook(&connection);
+        functions::install(&connection, held.keys()).map_err(super::error::sql)?;
+        if let Err(error) = seal(&held, &connection, &mut marker) {
+            // An interrupt lasts until a statement has run.
+            let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+            write_thread::closing::close(&held, marker, Some(connection));
+            return Err(error);
+        }
         outcomes::reset_future_times(&connection, options.now)?;
         let memory = Arc::new(Memory::new(options.memory.clone()));
         memory.tokens.replace(accounts::tokens(&connection)?);

@@ -53,6 +53,7 @@ mod proxy;
 mod restore;
 mod retries;
 mod roles;
+mod sealing;
 mod secrets;
 mod send;
 mod send_again;

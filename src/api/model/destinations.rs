@@ -57,8 +57,8 @@ pub struct Destination {
     /// Whether deliveries to the destination are sent now.
     pub state: DestinationState,
     /// Why the destination is paused: `manual`, `gone` (a response with status 410), `failing` (only failures for the
-    /// time of `--pause-after`), or with `on_exhausted` `pause`: `order_blocked` (strict order) or `exhausted`. Null if
-    /// not paused.
+    /// time of `--pause-after`), with `on_exhausted` `pause`: `order_blocked` (strict order) or `exhausted`, or
+    /// `secrets_unreadable` (its secrets cannot be opened with the server's key). Null if not paused.
     pub paused_reason: Option<String>,
     /// Time when the destination was paused; null if not paused.
     pub paused_at: Option<Timestamp>,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::accounts::account_fields;
 use super::destination_bodies::destination_fields;
 use super::destinations::Destination;
+use super::sealed_export;
 use crate::api::request::fields::{FieldErrors, Fields, parsed, whole};
 use crate::api::request::json_tree::Json;
 use crate::domain;
@@ -15,6 +16,7 @@ use crate::domain::destination::{MAX_PER_ACCOUNT, Pause, PausedReason, SigningSe
 use crate::domain::export::{ExportedAccount, ExportedDestination, ExportedTokens};
 use crate::domain::ids::AccountKey;
 use crate::domain::network::NetworkPolicy;
+use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::time::Timestamp;
 use crate::domain::{ids, json};
@@ -23,8 +25,11 @@ use crate::error::{Error, FieldError, Result};
 /// What `format` says.
 const FORMAT: &str = "data-pusher-export";
 
-/// The version that this program writes, and the only one that it reads.
-const VERSION: u64 = 1;
+/// The version of a document with plain secrets.
+const PLAIN_VERSION: u64 = 1;
+
+/// The version of a document with sealed secrets. Both are read.
+const SEALED_VERSION: u64 = 2;
 
 #[derive(Serialize)]
 struct Document {
@@ -59,13 +64,18 @@ struct DestinationSecrets {
 /// Fields of a destination in responses that are not taken along: what attempts found out, and what other fields say.
 const LEFT_OUT: [&str; 5] = ["account_id", "state", "held_until", "next_send_at", "failing_since"];
 
-/// The document with these accounts, for people to read: a field a line.
+/// The document with these accounts, for people to read: a field a line. With a key the secrets of destinations are sealed.
 ///
 /// # Errors
 /// Internal if a value cannot be written, which never happens.
-pub fn write(accounts: Vec<ExportedAccount>) -> Result<String> {
-    let accounts = accounts.into_iter().map(Account::try_from).collect::<Result<_>>()?;
-    let document = Document { format: FORMAT, version: VERSION, accounts };
+pub fn write(accounts: Vec<ExportedAccount>, key: Option<&SecretsKey>) -> Result<String> {
+    let mut accounts = accounts.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
+    if let Some(key) = key {
+        let destinations = accounts.iter_mut().flat_map(|account| &mut account.destinations);
+        destinations.filter_map(serde_json::Value::as_object_mut).for_each(|one| sealed_export::seal(one, key));
+    }
+    let version = if key.is_some() { SEALED_VERSION } else { PLAIN_VERSION };
+    let document = Document { format: FORMAT, version, accounts };
     serde_json::to_string_pretty(&document).map(|text| text + "\n").map_err(unwritable)
 }
 
@@ -125,17 +135,18 @@ fn destination_json(account: &ids::AccountId, exported: ExportedDestination) -> 
     Ok(value)
 }
 
-/// Reads a document. `network` says at which addresses destinations may be.
+/// Reads a document. `network` says at which addresses destinations may be, and `keys` open secrets that are sealed.
 ///
 /// # Errors
 /// Invalid, with every error and its place, such as `accounts[0].destinations[2].url`.
-pub fn read(bytes: &[u8], network: &NetworkPolicy) -> Result<Vec<ExportedAccount>> {
+pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys) -> Result<Vec<ExportedAccount>> {
     // For bodies the message says what they are.
     let wrong =
         |message: String| Error::invalid(vec![FieldError::new("", message.replacen("The body", "The document", 1))]);
     json::check(bytes).map_err(wrong)?;
-    let document: Json = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    let mut document: Json = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     check_format(&document)?;
+    sealed_export::open(&mut document, keys).map_err(Error::invalid)?;
     let mut fields = Fields::of(document, Vec::new())?;
     fields.required("format", |_| Ok(()));
     fields.required("version", |_| Ok(()));
@@ -155,11 +166,12 @@ fn check_format(document: &Json) -> Result<()> {
     }
     let version = member("version").unwrap_or(Json::Null);
     match whole(1, u64::MAX)(version) {
-        Ok(VERSION) => Ok(()),
+        Ok(PLAIN_VERSION | SEALED_VERSION) => Ok(()),
         Ok(version) => {
-            Err(wrong("version", format!("is {version}, and this program reads {VERSION}; use that program's version")))
+            let known = format!("{PLAIN_VERSION} and {SEALED_VERSION}");
+            Err(wrong("version", format!("is {version}, and this program reads {known}; use that program's version")))
         }
-        Err(_) => Err(wrong("version", format!("must be {VERSION}"))),
+        Err(_) => Err(wrong("version", format!("must be {PLAIN_VERSION} or {SEALED_VERSION}"))),
     }
 }
 

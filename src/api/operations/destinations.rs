@@ -226,7 +226,7 @@ impl DestinationsApi {
         /// Id of the destination.
         destination_id: Path<DestinationId>,
     ) -> ApiResult<OkJson<SigningSecretAnswer>> {
-        let destination = admin.store.destination(destination_id.0).await?;
+        let destination = admin.store.destination_with_secrets(destination_id.0).await?;
         Ok(OkJson((&destination.secrets.current).into()))
     }
 

@@ -42,10 +42,10 @@ impl ImportApi {
         media_type::check(request.headers(), Accepts::Json)?;
         let limits = BodyLimits { bytes: MAX_BYTES, ..context.bodies.clone() };
         let (bytes, memory) = body::read(body, request.headers(), &limits).await?;
-        let network = Arc::clone(&context.network);
+        let (network, keys) = (Arc::clone(&context.network), context.store.secrets_keys().clone());
         let accounts = context.store.run_yielding(move || {
             let _memory = memory;
-            export::read(&bytes, &network)
+            export::read(&bytes, &network, &keys)
         });
         let accounts = accounts.await??;
         let skip_existing = request.headers().contains_key(SKIP_EXISTING);

@@ -13,6 +13,7 @@ use crate::delivery::clock::{self, Clock};
 use crate::domain::ids::AccountId;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
+use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::error::{Error, FieldError, Kind, Result};
 use crate::process::output;
 use crate::store::{Store, StoreOptions, upkeep};
@@ -28,6 +29,10 @@ pub struct ExportConfig {
     pub output: Option<PathBuf>,
     /// Whether an existing file may be replaced.
     pub force: bool,
+    /// The key that opens secrets of the file.
+    pub secrets_key: Option<SecretsKey>,
+    /// Whether secrets are written plain, though there is a key.
+    pub plain: bool,
 }
 
 /// What `data-pusher import` is to do.
@@ -43,6 +48,8 @@ pub struct ImportConfig {
     pub allow_network: Vec<IpNet>,
     /// Whether the result is printed as JSON.
     pub json: bool,
+    /// The key that opens secrets of the document, and seals secrets in a file that no server uses.
+    pub secrets_key: Option<SecretsKey>,
 }
 
 fn failed(why: impl Into<String>) -> Error {
@@ -56,9 +63,11 @@ fn failed(why: impl Into<String>) -> Error {
 pub fn export(config: &ExportConfig) -> Result<()> {
     let (database, now) = (&config.database, clock::wall());
     // The file is closed before anything is written: a slow reader must not keep the log of a running server long.
-    let text = api::write_export(upkeep::export(database, config.account.as_ref(), now)?)?;
+    let keys = SecretsKeys::new(config.secrets_key.clone());
+    let sealing = config.secrets_key.as_ref().filter(|_| !config.plain);
+    let text = api::write_export(upkeep::export(database, config.account.as_ref(), now, &keys)?, sealing)?;
     let Some(file) = &config.output else {
-        if std::io::stdout().is_terminal() {
+        if sealing.is_none() && std::io::stdout().is_terminal() {
             output::log_line(
                 b"warning: what follows holds secrets; --output FILE writes them to a file for you alone\n",
             );
@@ -111,7 +120,8 @@ fn read(input: Option<&Path>) -> Result<Vec<u8>> {
 
 /// Adds accounts to a file that no server uses.
 fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
-    let accounts = api::read_export(document, &NetworkPolicy::new(config.allow_network.clone()))?;
+    let keys = SecretsKeys::new(config.secrets_key.clone());
+    let accounts = api::read_export(document, &NetworkPolicy::new(config.allow_network.clone()), &keys)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -121,6 +131,7 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
         checkpoints: upkeep::checkpoints_of(&config.database),
         now: Clock::start().now(),
         memory: MemoryBudget::default(),
+        keys,
     };
     let is_new = !config.database.exists();
     // No engine runs, so nobody needs to be told what changes.

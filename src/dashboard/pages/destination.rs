@@ -176,7 +176,7 @@ impl DestinationPages {
     #[oai(path = "/destinations/:destination_id/signing-secret", method = "post", hidden)]
     async fn secret(&self, request: &Request) -> PageResult {
         let visitor = self.0.enter(request)?;
-        let destination = self.0.store.destination(id(request)?).await?;
+        let destination = self.0.store.destination_with_secrets(id(request)?).await?;
         let secret = Some(destination.secrets.current.reveal());
         show(&self.made(&visitor, request, Tried { secret, ..Tried::default() }).await?)
     }

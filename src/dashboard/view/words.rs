@@ -76,6 +76,9 @@ pub fn paused(reason: PausedReason) -> &'static str {
         PausedReason::OrderBlocked => {
             "Paused because a delivery is exhausted, and later ones must not overtake it. Retry or cancel it, then resume."
         }
+        PausedReason::SecretsUnreadable => {
+            "Paused because its secrets cannot be opened with the server's key. Set its headers again, and rotate its signing secret."
+        }
     }
 }
 

@@ -72,7 +72,7 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
          truncated INTEGER NOT NULL,
          PRIMARY KEY (delivery_id, number)
      ) STRICT, WITHOUT ROWID;",
-    // Tokens with a role, and a slot for the ids of events.
+    // Tokens with a role, a slot for the ids of events, and which key seals the secrets.
     "CREATE TABLE id_slot (
          id INTEGER PRIMARY KEY CHECK (id = 1),
          slot INTEGER NOT NULL,
@@ -92,7 +92,13 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
      ) STRICT;
      CREATE UNIQUE INDEX access_token_by_id ON access_token (token_id);
      CREATE UNIQUE INDEX access_token_by_digest ON access_token (token_digest);
-     CREATE INDEX access_token_by_account ON access_token (account_key);",
+     CREATE INDEX access_token_by_account ON access_token (account_key);
+     CREATE TABLE sealing (
+         id INTEGER PRIMARY KEY CHECK (id = 1),
+         key_check BLOB NOT NULL,
+         old_key_check BLOB,
+         complete INTEGER NOT NULL
+     ) STRICT;",
 ];
 
 /// Brings an older file to the current version, after a copy beside it. The name of the copy contains `now`. A file

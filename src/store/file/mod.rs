@@ -13,6 +13,7 @@ pub mod migrations;
 pub mod opening;
 pub mod readers;
 pub mod schema;
+pub mod sealed;
 pub mod shell_word;
 pub mod start;
 pub mod wal;

@@ -203,6 +203,13 @@ pub fn prepare_reader(connection: &Connection, cache_kib: u32) -> rusqlite::Resu
     Ok(())
 }
 
+/// The file as a URI for SQLite, which then takes it for unchangeable: it needs no lock, no log and no index.
+pub fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = percent_encoding::percent_encode(path.as_os_str().as_bytes(), percent_encoding::NON_ALPHANUMERIC);
+    format!("file:{}?immutable=1", path.to_string().replace("%2F", "/"))
+}
+
 fn prepare(held: &HeldFile, connection: &mut Connection, now: Timestamp) -> Result<Marker> {
     let path = held.path();
     let sql = |error: rusqlite::Error| explain(path, &error);

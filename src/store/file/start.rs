@@ -43,6 +43,11 @@ pub fn end() {
     }
 }
 
+/// Whether the start of this process's server was asked to end.
+pub fn is_ended() -> bool {
+    start().ended
+}
+
 /// While this value exists, [`end`] can interrupt what the connection does.
 pub struct Interruptible;
 

@@ -95,6 +95,15 @@ impl ScopedStore {
         self.readers.read(move |connection| require(connection, &scope, &id)).await
     }
 
+    /// Returns one destination, to use or to show its secrets.
+    ///
+    /// # Errors
+    /// Not found; conflict if its secrets cannot be opened.
+    pub async fn destination_with_secrets(&self, id: DestinationId) -> Result<Destination> {
+        let destination = self.destination(id).await?;
+        require_secrets(&destination).map(|()| destination)
+    }
+
     /// Replaces all fields that a client may set, from the next attempt on.
     ///
     /// # Errors
@@ -111,7 +120,7 @@ impl ScopedStore {
     /// Replaces only the fields that `patch` contains, from the next attempt on.
     ///
     /// # Errors
-    /// Not found; invalid if the patched headers are not valid together.
+    /// Not found; invalid if the patched headers are not valid together; conflict if its secrets cannot be opened.
     pub async fn patch_destination(
         &self,
         id: DestinationId,
@@ -119,6 +128,7 @@ impl ScopedStore {
         now: Timestamp,
     ) -> Result<Destination> {
         self.change(id, move |tx, destination| {
+            require_secrets(destination)?;
             let fields = patch.apply(&destination.fields).map_err(Error::invalid)?;
             change_fields(tx, destination, &fields, now)
         })
@@ -184,7 +194,7 @@ impl ScopedStore {
     }
 
     /// Gives a destination a new signing secret. For [`ROTATION_OVERLAP`] requests are signed with the previous secret
-    /// too.
+    /// too, if that can be opened.
     ///
     /// # Errors
     /// Not found.
@@ -195,10 +205,11 @@ impl ScopedStore {
         now: Timestamp,
     ) -> Result<Destination> {
         self.change(id, move |tx, destination| {
+            let previous = destination.has_secrets().then(|| *destination.secrets.current.as_bytes());
             tx.run(
-                "UPDATE destination SET old_secret = secret, old_secret_until = ?2, secret = ?3, updated_at = ?4
-                 WHERE key = ?1",
-                (destination.key.0, now.plus(ROTATION_OVERLAP).millis(), secret.as_bytes(), now.millis()),
+                "UPDATE destination SET old_secret = seal(?5, destination_id, 'old_secret'), old_secret_until = ?2,
+                 secret = seal(?3, destination_id, 'secret'), updated_at = ?4 WHERE key = ?1",
+                (destination.key.0, now.plus(ROTATION_OVERLAP).millis(), secret.as_bytes(), now.millis(), previous),
             )?;
             Ok(())
         })
@@ -253,7 +264,7 @@ pub fn insert(
     let first_id = tx.take_ids(1, now);
     tx.run(
         "INSERT INTO destination (destination_id, account_key, url, http_method, headers, secret, created_at,
-         updated_at, first_id) VALUES (?1, ?2, '', '', '', ?3, ?4, ?4, ?5)",
+         updated_at, first_id) VALUES (?1, ?2, '', '', '', seal(?3, ?1, 'secret'), ?4, ?4, ?5)",
         (id.as_str(), account.0, secret.as_bytes(), now.millis(), first_id),
     )?;
     Ok(DestinationKey(tx.last_key()))
@@ -316,9 +327,10 @@ pub fn set_fields(
     now: Timestamp,
 ) -> Result<()> {
     tx.run(
-        "UPDATE destination SET url = ?2, http_method = ?3, headers = ?4, retry_schedule = ?5, timeout_ms = ?6,
+        "UPDATE destination SET url = ?2, http_method = ?3, headers = seal(?4, destination_id, 'headers'), retry_schedule = ?5, timeout_ms = ?6,
          max_concurrency = ?7, updated_at = ?8, rate_limit = ?9, ordering = ?10, on_exhausted = ?11,
-         event_types = ?12, filter = ?13, body_template = ?14, header_templates = ?15 WHERE key = ?1",
+         event_types = ?12, filter = ?13, body_template = ?14,
+         header_templates = seal(?15, destination_id, 'header_templates') WHERE key = ?1",
         (
             key.0,
             fields.url.as_str(),
@@ -338,6 +350,18 @@ pub fn set_fields(
         ),
     )?;
     Ok(())
+}
+
+/// Refuses what needs the secrets of a destination while they cannot be opened.
+fn require_secrets(destination: &Destination) -> Result<()> {
+    if destination.has_secrets() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Conflict,
+        "secrets_unreadable",
+        "The secrets of this destination cannot be opened; replace it by a PUT, and rotate its signing secret.",
+    ))
 }
 
 /// Returns a destination that is reached and not deleted, or the error "not found".

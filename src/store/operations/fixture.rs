@@ -13,6 +13,7 @@ use crate::domain::document::Document;
 use crate::domain::event::IncomingEvent;
 use crate::domain::ids::{DeliveryId, EventId};
 use crate::domain::memory::MemoryBudget;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -44,6 +45,7 @@ impl Fixture {
                 checkpoints: Checkpoints::Own,
                 now,
                 memory: MemoryBudget::default(),
+                keys: SecretsKeys::default(),
             },
             Box::new(drop),
         )
@@ -73,7 +75,13 @@ impl Fixture {
         // Dropping the store releases the lock of the file.
         drop(self.store);
         let store = Store::open(
-            &StoreOptions { path, checkpoints: Checkpoints::Own, now, memory: MemoryBudget::default() },
+            &StoreOptions {
+                path,
+                checkpoints: Checkpoints::Own,
+                now,
+                memory: MemoryBudget::default(),
+                keys: SecretsKeys::default(),
+            },
             Box::new(drop),
         )
         .unwrap()

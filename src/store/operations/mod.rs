@@ -31,6 +31,7 @@ pub mod readiness;
 pub mod replay;
 pub mod replay_matching;
 pub mod rows;
+pub mod sealing;
 pub mod search;
 pub mod stats;
 pub mod tally;

@@ -10,13 +10,14 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 use crate::domain::account::{Account, AccountName, Email, Website};
 use crate::domain::conditions::Conditions;
 use crate::domain::delivery::{Delivery, DeliveryState, LoggedAttempt, LoggedBody};
-use crate::domain::destination::{Destination, DestinationFields, HttpMethod, Pause, SigningSecrets};
+use crate::domain::destination::{Destination, DestinationFields, HttpMethod, Pause, PausedReason, SigningSecrets};
 use crate::domain::event_type::{EventType, EventTypePatterns};
 use crate::domain::filter::Filter;
 use crate::domain::headers::Headers;
 use crate::domain::ids::{AccountId, AccountKey, DeliveryId, DestinationId, DestinationKey, EventId};
 use crate::domain::manual_action::{ManualAction, ManualActionKind};
 use crate::domain::retry::RetrySchedule;
+use crate::domain::sealing::value::TEXT_PREFIX;
 use crate::domain::secret::SigningSecret;
 use crate::domain::target_url::TargetUrl;
 use crate::domain::template::{Template, TemplateKind};
@@ -26,14 +27,19 @@ use crate::error::Result;
 use crate::store::error::sql;
 use crate::store::memory::Memory;
 
+/// Bytes of a signing secret.
+const SECRET_BYTES: usize = 32;
+
 /// Columns that [`account`] reads.
 pub const ACCOUNT: &str = "key, account_id, email, name, website, token_hint, created_at, updated_at";
 
-/// Columns that [`destination`] reads, of `destination d JOIN account a`.
-pub const DESTINATION: &str = "d.key, d.destination_id, a.key, a.account_id, d.url, d.http_method, d.headers,
-    d.retry_schedule, d.timeout_ms, d.max_concurrency, d.secret, d.old_secret, d.old_secret_until, d.paused_reason,
-    d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at, d.rate_limit,
-    d.ordering, d.on_exhausted, d.event_types, d.filter, d.body_template, d.header_templates";
+/// Columns that [`destination`] reads, of `destination d JOIN account a`. Secrets are opened where they are sealed.
+pub const DESTINATION: &str = "d.key, d.destination_id, a.key, a.account_id, d.url, d.http_method,
+    unseal(d.headers, d.destination_id, 'headers'), d.retry_schedule, d.timeout_ms, d.max_concurrency,
+    unseal(d.secret, d.destination_id, 'secret'), unseal(d.old_secret, d.destination_id, 'old_secret'),
+    d.old_secret_until, d.paused_reason, d.paused_at, d.held_until, d.failing_since, d.created_at, d.updated_at,
+    d.rate_limit, d.ordering, d.on_exhausted, d.event_types, d.filter, d.body_template,
+    unseal(d.header_templates, d.destination_id, 'header_templates')";
 
 /// Columns that [`delivery`] reads, of the tables in [`DELIVERY_TABLES`].
 pub const DELIVERY: &str = "v.id, v.event_id, d.destination_id, a.account_id, v.state, v.attempt_count, v.status_code,
@@ -116,10 +122,11 @@ pub fn conditions(row: &Row<'_>, first: usize) -> rusqlite::Result<Conditions> {
     Ok(Conditions { event_types, filter })
 }
 
-/// Reads two columns with a destination's templates. They are compiled when they are first used.
+/// Reads two columns with a destination's templates. They are compiled when they are first used. Templates of headers
+/// that did not open are left out.
 fn templates(row: &Row<'_>, first: usize) -> rusqlite::Result<Templates> {
     let body = row.get_ref(first)?.as_str_or_null()?;
-    let headers = row.get_ref(first + 1)?.as_str_or_null()?;
+    let headers = row.get_ref(first + 1)?.as_str_or_null().unwrap_or_default();
     Ok(Templates {
         body: body.map(|source| Template::from_stored(source, TemplateKind::Body)),
         headers: headers.map(HeaderTemplates::from_json).unwrap_or_default(),
@@ -145,17 +152,40 @@ pub fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-/// Reads a row of [`DESTINATION`].
+/// Whether a column of [`DESTINATION`] is a secret that did not open: sealed with another key, changed, or moved here.
+fn is_unopened(row: &Row<'_>, column: usize) -> rusqlite::Result<bool> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(text) => text.starts_with(TEXT_PREFIX.as_bytes()),
+        ValueRef::Blob(bytes) => bytes.len() != SECRET_BYTES,
+        _ => false,
+    })
+}
+
+/// Reads a column with a signing secret, or NULL. One that did not open becomes a random one, which signs nothing.
+fn secret(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SigningSecret>> {
+    if is_unopened(row, column)? {
+        return Ok(Some(SigningSecret::generate()));
+    }
+    Ok(row.get::<_, Option<[u8; SECRET_BYTES]>>(column)?.map(SigningSecret::from_bytes))
+}
+
+/// Reads a row of [`DESTINATION`]. One with a secret that did not open is paused, for as long as that is so: nothing may
+/// be sent without its headers, or with a wrong signature.
 pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
-    let headers: String = row.get(6)?;
+    let mut unopened = false;
+    for column in [6, 10, 11, 25] {
+        unopened |= is_unopened(row, column)?;
+    }
+    let headers = row.get_ref(6)?.as_str().unwrap_or_default();
     let schedule: Option<String> = row.get(7)?;
     let reason: Option<String> = row.get(13)?;
     let pause = match reason {
+        _ if unopened => Some(Pause { reason: PausedReason::SecretsUnreadable, at: time(row, 18)? }),
         Some(reason) => Some(Pause { reason: parsed(row, 13, reason.parse().ok())?, at: time(row, 14)? }),
         None => None,
     };
-    let previous = match row.get::<_, Option<[u8; 32]>>(11)? {
-        Some(secret) => Some((SigningSecret::from_bytes(secret), time(row, 12)?)),
+    let previous = match secret(row, 11)? {
+        Some(secret) => Some((secret, time(row, 12)?)),
         None => None,
     };
     Ok(Destination {
@@ -166,7 +196,7 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
         fields: DestinationFields {
             url: TargetUrl::from_stored(row.get(4)?),
             method: method(row, 5)?,
-            headers: Headers::from_json(&headers),
+            headers: Headers::from_json(headers),
             retry_schedule: match schedule {
                 Some(text) => Some(parsed(row, 7, RetrySchedule::parse(&text).ok())?),
                 None => None,
@@ -179,7 +209,7 @@ pub fn destination(row: &Row<'_>) -> rusqlite::Result<Destination> {
             conditions: conditions(row, 22)?,
             templates: templates(row, 24)?,
         },
-        secrets: SigningSecrets { current: SigningSecret::from_bytes(row.get(10)?), previous },
+        secrets: SigningSecrets { current: parsed(row, 10, secret(row, 10)?)?, previous },
         pause,
         held_until: time_or_null(row, 15)?,
         failing_since: time_or_null(row, 16)?,

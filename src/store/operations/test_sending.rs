@@ -14,9 +14,9 @@ impl ScopedStore {
     /// destination's hold.
     ///
     /// # Errors
-    /// Not found. Unavailable if `sender` takes no test now.
+    /// Not found; conflict if its secrets cannot be opened. Unavailable if `sender` takes no test now.
     pub async fn test_destination(&self, id: DestinationId, sender: &dyn SendTest) -> Result<Attempt> {
-        let destination = self.destination(id.clone()).await?;
+        let destination = self.destination_with_secrets(id.clone()).await?;
         let held = destination.held_until;
         let (done, attempt) = oneshot::channel();
         let done = Box::new(move |attempt| drop(done.send(attempt)));

@@ -12,6 +12,7 @@ use super::error::{cannot_copy, interrupted, not_whole};
 use super::partial::Partial;
 use super::progress::Progress;
 use super::source::Source;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::process::critical::kill_point;
@@ -101,7 +102,7 @@ pub fn checked_copy(source: &Source, partial: &Partial, now: Timestamp, progress
     kill_point("copied");
     // The copy was made as fast as possible, for the sake of the server's log. Now the server comes first.
     priority::lower(Rank::Reading);
-    let report = check::check(partial.path(), now, progress)?;
+    let report = check::check(partial.path(), now, &SecretsKeys::default(), progress)?;
     let count = report.faults.len() + report.more_faults;
     if let Some(first) = report.faults.first().filter(|_| !report.is_sound) {
         return Err(not_whole(source.path(), &first.text, count));

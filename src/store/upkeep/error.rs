@@ -30,6 +30,16 @@ pub fn cannot_restore(database: &Path, why: impl Display) -> Error {
     failed(format!("cannot restore the database {}: {why}", word(database)))
 }
 
+/// The rotation of the key cannot go on.
+pub fn cannot_rotate(database: &Path, why: impl Display) -> Error {
+    failed(format!("cannot rotate the key of the database {}: {why}", word(database)))
+}
+
+/// A sealed copy cannot be opened.
+pub fn cannot_open_copy(copy: &Path, why: impl Display) -> Error {
+    failed(format!("cannot open the sealed copy {}: {why}", word(copy)))
+}
+
 /// A signal asked for the end.
 pub fn interrupted() -> Error {
     failed("interrupted; nothing was changed".to_owned())

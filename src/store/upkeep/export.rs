@@ -10,6 +10,7 @@ use super::partial::Partial;
 use super::source::Source;
 use crate::domain::export::ExportedAccount;
 use crate::domain::ids::AccountId;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
@@ -20,11 +21,16 @@ use crate::store::operations::transfer::export::exported;
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
 /// The accounts of the file with all that is taken along, oldest first; with `only` this account alone. They are those of
-/// one moment.
+/// one moment. `keys` open secrets that are sealed.
 ///
 /// # Errors
-/// Says in one line why the file cannot be read, or that there is no account `only`.
-pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp) -> Result<Vec<ExportedAccount>> {
+/// Says in one line why the file cannot be read, that it is sealed with another key, or that there is no account `only`.
+pub fn export(
+    database: &Path,
+    only: Option<&AccountId>,
+    now: Timestamp,
+    keys: &SecretsKeys,
+) -> Result<Vec<ExportedAccount>> {
     let source = Source::find(database)?;
     let reading = source.read()?;
     let version = reading.version()?;
@@ -33,6 +39,7 @@ pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp) -> Resu
             format!("its schema has version {version}, and this program reads {VERSION}; start the server on it once");
         return Err(cannot_read(source.path(), why));
     }
+    reading.use_keys(keys)?;
     let transaction = reading.connection().unchecked_transaction().map_err(sql)?;
     exported(&transaction, only, now)
 }

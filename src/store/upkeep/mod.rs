@@ -1,4 +1,4 @@
-//! Work on whole database files beside the server: copies, checks, restoring, exports. It reads files that a server uses, and
+//! Work on whole database files beside the server: copies, checks, restoring, exports, rotation of the key. It reads files that a server uses, and
 //! never writes to those. What the server itself does to its file is in `store/file`.
 
 pub mod backup;
@@ -9,6 +9,7 @@ mod export;
 mod partial;
 mod progress;
 pub mod restore;
+pub mod rotate;
 mod source;
 
 pub use export::{export, write_export};

@@ -9,20 +9,25 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{cannot_read, unreadable};
 use super::progress::Limits;
+use crate::domain::sealing::file::{BEGIN as SEALED_BEGIN, sealed_by};
+use crate::domain::sealing::key::SecretsKeys;
 use crate::error::{Error, Result};
 use crate::store::file::checkpoints::Checkpoints;
 use crate::store::file::held::lock;
 use crate::store::file::identity::inspect;
 use crate::store::file::identity::raw_file::RawFile;
+use crate::store::file::opening::immutable_uri;
 use crate::store::file::schema::{APPLICATION_ID, VERSION};
+use crate::store::file::sealed::{functions, state};
 use crate::store::file::start::LOCKED_AT_START;
 
 /// Cache of the connection that reads, in KiB.
@@ -101,6 +106,9 @@ impl Source {
         }
         let file = File::open(&path).map_err(failed)?;
         let mut served = lock::is_taken(&file, &path)?;
+        if is_sealed_copy(&file) {
+            return Err(cannot_read(&path, "it is a sealed copy; open it first: data-pusher key open"));
+        }
         let raw = RawFile { path: &path, file: &file };
         // A server that runs has inspected its file, and changes the log meanwhile.
         let mut refusal = if served { None } else { inspect::inspect(raw, raw.checkpoints()).err() };
@@ -228,6 +236,19 @@ impl Reading<'_> {
         Ok(version)
     }
 
+    /// Lets the connection open secrets with `keys`.
+    ///
+    /// # Errors
+    /// The file's secrets are sealed, and not with the current key.
+    pub fn use_keys(&self, keys: &SecretsKeys) -> Result<()> {
+        let (path, connection) = (self.source.path(), self.connection());
+        let fit = state::fit(connection, keys).map_err(|error| unreadable(path, &error))?;
+        if let Some(why) = fit.refusal() {
+            return Err(cannot_read(path, why));
+        }
+        functions::install(connection, &Arc::new(keys.clone())).map_err(|error| unreadable(path, &error))
+    }
+
     /// The connection. It has no transaction.
     pub fn connection(&self) -> &Connection {
         // It is only taken away in `drop`.
@@ -244,6 +265,12 @@ impl Drop for Reading<'_> {
     }
 }
 
+/// Whether the file is a copy that was sealed as a whole.
+fn is_sealed_copy(file: &File) -> bool {
+    let mut begin = [0; SEALED_BEGIN];
+    file.read_exact_at(&mut begin, 0).is_ok() && sealed_by(&begin).is_some()
+}
+
 fn prepare(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(LOCKED_AT_START)?;
     connection.execute_batch("PRAGMA query_only = ON")?;
@@ -255,11 +282,4 @@ fn prepare(connection: Connection) -> rusqlite::Result<Connection> {
 
 fn is_unwritable(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-}
-
-/// The file as a URI for SQLite, which then takes it for unchangeable: it needs no lock, no log and no index.
-fn immutable_uri(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-    let path = percent_encoding::percent_encode(path.as_os_str().as_bytes(), percent_encoding::NON_ALPHANUMERIC);
-    format!("file:{}?immutable=1", path.to_string().replace("%2F", "/"))
 }

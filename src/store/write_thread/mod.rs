@@ -2,7 +2,7 @@
 //! answers all callers (group commit). So nobody in this process meets a locked database, and callers share the cost of
 //! an fsync. How much goes together is decided in `commit`, and business steps are in `operations`.
 
-mod closing;
+pub mod closing;
 pub mod reopen;
 
 use std::collections::VecDeque;

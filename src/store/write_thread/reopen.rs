@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::store::change::Change;
 use crate::store::error::sql;
 use crate::store::file::held::HeldFile;
+use crate::store::file::sealed::functions;
 use crate::store::file::{opening, wal};
 use crate::store::memory::Memory;
 use crate::store::operations::{access_tokens, accounts, destinations, due};
@@ -17,6 +18,7 @@ pub fn reopen(held: &HeldFile) -> Result<Connection> {
     let connection = opening::connect(held.path()).map_err(sql)?;
     opening::keep_log(&connection, true).map_err(sql)?;
     wal::install_hook(&connection);
+    functions::install(&connection, held.keys()).map_err(sql)?;
     wal::reset_backfill(&connection)?;
     Ok(connection)
 }
@@ -41,6 +43,7 @@ mod tests {
     use crate::domain::access::Scope;
     use crate::domain::account::{AccountFields, AccountName, Email};
     use crate::domain::memory::MemoryBudget;
+    use crate::domain::sealing::key::SecretsKeys;
     use crate::domain::secret::TokenDigest;
     use crate::domain::time::Timestamp;
     use crate::error::{Error, Unavailable};
@@ -63,6 +66,7 @@ mod tests {
             checkpoints: Checkpoints::Own,
             now: Timestamp::EPOCH,
             memory: MemoryBudget::default(),
+            keys: SecretsKeys::default(),
         };
         let store = Store::open(&options, Box::new(move |changes| keeps.lock().unwrap().extend(changes))).unwrap();
         Fixture { folder, store, told }

@@ -11,7 +11,7 @@ use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::checkpoints::Checkpoints;
 use super::companions::{owner_only, sibling_path};
@@ -20,6 +20,7 @@ use super::identity::header::Header;
 use super::identity::mark::Mark;
 use super::identity::raw_file::RawFile;
 use super::wal::Salt;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::error::{Error, Result, Unavailable};
 use lock::{CompanionLock, lock, options};
 
@@ -60,6 +61,8 @@ pub struct HeldFile {
     path: PathBuf,
     /// Who copies the WAL into the file.
     checkpoints: Checkpoints,
+    /// The keys that seal secrets in the file.
+    keys: Arc<SecretsKeys>,
     /// Whether this process created the file.
     made: bool,
     pub(super) file: File,
@@ -106,8 +109,8 @@ impl HeldFile {
             return Err(cannot_start(database, "it is no ordinary file"));
         }
         let lock = lock(&file, &path)?;
-        let (companions, state) = (OnceLock::new(), Mutex::default());
-        let held = Self { path, checkpoints, made, file, id: id(&meta), companions, state, _lock: lock };
+        let (keys, companions, state) = (Arc::default(), OnceLock::new(), Mutex::default());
+        let held = Self { path, checkpoints, keys, made, file, id: id(&meta), companions, state, _lock: lock };
         // Between opening and locking, somebody may have put another file at the path.
         held.check().map_err(|error| cannot_start(database, error))?;
         Ok(held)
@@ -141,6 +144,16 @@ impl HeldFile {
     /// Who copies the WAL into the file.
     pub fn checkpoints(&self) -> Checkpoints {
         self.checkpoints
+    }
+
+    /// Sets the keys that seal secrets in the file.
+    pub fn with_keys(self, keys: Arc<SecretsKeys>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// The keys that seal secrets in the file.
+    pub fn keys(&self) -> &Arc<SecretsKeys> {
+        &self.keys
     }
 
     /// The path of the write-ahead log.

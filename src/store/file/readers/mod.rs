@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::gate::ReadGate;
 use super::held::HeldFile;
 use super::opening;
+use super::sealed::functions;
 use crate::error::{Error, Result, Unavailable};
 use crate::process::priority::{self, Rank};
 use crate::store::error::sql;
@@ -69,9 +70,13 @@ impl Readers {
     pub fn new(held: &Arc<HeldFile>, gate: &Arc<ReadGate>, throttle: &Arc<ReadThrottle>) -> Self {
         let thread = housekeeping();
         let pool = |size, cache_kib| {
+            let keys = Arc::clone(held.keys());
             let manager = SqliteConnectionManager::file(held.path())
                 .with_flags(OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-                .with_init(move |connection| opening::prepare_reader(connection, cache_kib));
+                .with_init(move |connection| {
+                    opening::prepare_reader(connection, cache_kib)?;
+                    functions::install(connection, &keys)
+                });
             r2d2::Pool::builder()
                 .max_size(size)
                 .min_idle(Some(0))

@@ -8,7 +8,7 @@ use crate::domain::export::{ExportedAccount, ExportedDestination, ExportedTokens
 use crate::domain::ids::{AccountId, AccountKey};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::operations::{accounts, destinations, rows};
 
 /// Reads accounts with all that is taken along, oldest first; with `only` this account alone. Overlaps of rotations that
@@ -54,13 +54,22 @@ fn account(row: &Row<'_>) -> rusqlite::Result<(AccountKey, ExportedAccount)> {
 
 fn destinations_of(connection: &Connection, account: AccountKey) -> Result<Vec<ExportedDestination>> {
     let found = destinations::of_account(connection, account)?.into_iter();
-    let exported = found.map(|destination| ExportedDestination {
-        id: destination.id,
-        fields: destination.fields,
-        secrets: destination.secrets,
-        pause: destination.pause,
-        created_at: destination.created_at,
-        updated_at: destination.updated_at,
+    let exported = found.map(|destination| {
+        if !destination.has_secrets() {
+            let why = format!(
+                "the secrets of the destination {} cannot be opened; data-pusher check says which destinations have such secrets",
+                destination.id
+            );
+            return Err(Error::internal(why));
+        }
+        Ok(ExportedDestination {
+            id: destination.id,
+            fields: destination.fields,
+            secrets: destination.secrets,
+            pause: destination.pause,
+            created_at: destination.created_at,
+            updated_at: destination.updated_at,
+        })
     });
-    Ok(exported.collect())
+    exported.collect()
 }

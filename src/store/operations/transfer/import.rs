@@ -163,7 +163,7 @@ fn insert_destination(
     destinations::set_fields(tx, key, &destination.fields, destination.updated_at)?;
     let previous = destination.secrets.previous.as_ref();
     tx.run(
-        "UPDATE destination SET old_secret = ?2, old_secret_until = ?3, paused_reason = ?4, paused_at = ?5,
+        "UPDATE destination SET old_secret = seal(?2, destination_id, 'old_secret'), old_secret_until = ?3, paused_reason = ?4, paused_at = ?5,
          created_at = ?6 WHERE key = ?1",
         (
             key.0,

@@ -2,10 +2,12 @@
 
 mod fault;
 mod rules;
+mod secrets;
 mod structure;
 mod values;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -14,10 +16,12 @@ use self::fault::{Faults, RESTORE};
 use super::error::NO_ACCESS;
 use super::progress::{Limits, Progress, Step};
 use super::source::{Reading, Source};
+use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::process::critical::kill_point;
 use crate::store::file::schema::VERSION;
+use crate::store::file::sealed::functions;
 
 /// What a check found.
 #[derive(Debug)]
@@ -51,11 +55,13 @@ pub struct Counts {
     pub deliveries: u64,
 }
 
-/// Checks the file at `database`, whether a server uses it or not. `now` is the time of the wall clock.
+/// Checks the file at `database`, whether a server uses it or not. `now` is the time of the wall clock. With a key, secrets
+/// that are sealed are opened; otherwise only their form is looked at.
 ///
 /// # Errors
-/// Says in one line why the file cannot be checked. What is wrong with the file is no error.
-pub fn check(database: &Path, now: Timestamp, progress: Progress<'_>) -> Result<Report> {
+/// Says in one line why the file cannot be checked: among others, its secrets are sealed with another key. What is wrong
+/// with the file is no error.
+pub fn check(database: &Path, now: Timestamp, keys: &SecretsKeys, progress: Progress<'_>) -> Result<Report> {
     let source = Source::find(database)?;
     let (mut faults, mut remarks) = (Faults::default(), Vec::new());
     let (mut version, mut counts, mut is_sound) = (None, None, false);
@@ -65,6 +71,7 @@ pub fn check(database: &Path, now: Timestamp, progress: Progress<'_>) -> Result<
         match reading.version() {
             Ok(known) => {
                 version = Some(known);
+                prepare(&reading, keys)?;
                 let limits = source.limits();
                 let mut checker =
                     Checker { source: &source, reading: &reading, faults, is_sound: false, limits, progress };
@@ -78,6 +85,14 @@ pub fn check(database: &Path, now: Timestamp, progress: Progress<'_>) -> Result<
     let path = source.path().to_owned();
     let (faults, more_faults) = faults.into_parts();
     Ok(Report { path, version, faults, more_faults, is_sound, remarks, counts })
+}
+
+/// Lets the connection open secrets. Without a key, sealed ones stay sealed.
+fn prepare(reading: &Reading<'_>, keys: &SecretsKeys) -> Result<()> {
+    if keys.current().is_some() {
+        return reading.use_keys(keys);
+    }
+    functions::install(reading.connection(), &Arc::default()).map_err(crate::store::error::sql)
 }
 
 /// Opens the file. One that a server would refuse is read without the log beside it.
@@ -130,6 +145,7 @@ impl Checker<'_> {
                 }
                 self.part("accounts", values::accounts)?;
                 self.part("destinations", values::destinations)?;
+                self.part("sealed secrets", secrets::sealed)?;
                 self.part("documents", values::documents)?;
             }
         }

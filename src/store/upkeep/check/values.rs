@@ -15,6 +15,7 @@ use crate::domain::rate::Rate;
 use crate::domain::retry::RetrySchedule;
 use crate::domain::target_url::TargetUrl;
 use crate::domain::template::{Template, TemplateKind};
+use crate::store::operations::sealing::{COLUMNS as SECRETS, is_sealed};
 
 /// Length of digests and secrets, in bytes.
 const KEY_BYTES: usize = 32;
@@ -96,6 +97,19 @@ pub fn accounts(connection: &Connection, faults: &mut Faults) -> rusqlite::Resul
     Ok(())
 }
 
+/// A column as a query reads it: secrets are opened, if there is a key.
+fn opened(column: &str) -> String {
+    match SECRETS.contains(&column) {
+        true => format!("unseal({column}, destination_id, '{column}')"),
+        false => column.to_owned(),
+    }
+}
+
+/// Whether a secret is sealed, or did not open, of which `secrets.rs` says more.
+fn is_closed(row: &Row<'_>, column: usize) -> bool {
+    row.get_ref(column).is_ok_and(|value| is_sealed(value) || matches!(value, ValueRef::Blob([])))
+}
+
 /// A column of a destination, and whether its value can be read.
 type Column = (&'static str, fn(&Row<'_>, usize) -> bool);
 
@@ -104,24 +118,24 @@ const COLUMNS: [Column; 16] = [
     ("destination_id", |row, at| reads(row, at, |id| id.parse::<DestinationId>().is_ok())),
     ("url", |row, at| reads(row, at, TargetUrl::is_readable)),
     ("http_method", |row, at| reads(row, at, |word| word.parse::<HttpMethod>().is_ok())),
-    ("headers", |row, at| reads(row, at, is_object_of_strings)),
+    ("headers", |row, at| is_closed(row, at) || reads(row, at, is_object_of_strings)),
     ("retry_schedule", |row, at| reads_or_null(row, at, |text| RetrySchedule::parse(text).is_ok())),
     ("timeout_ms", |row, at| is_within(row, at, 1, i64::try_from(MAX_TIMEOUT.as_millis()).unwrap_or(i64::MAX))),
     ("max_concurrency", |row, at| is_within(row, at, 1, i64::from(MAX_CONCURRENCY))),
-    ("secret", is_key),
-    ("old_secret", |row, at| is_null(row, at) || is_key(row, at)),
+    ("secret", |row, at| is_closed(row, at) || is_key(row, at)),
+    ("old_secret", |row, at| is_closed(row, at) || is_null(row, at) || is_key(row, at)),
     ("paused_reason", |row, at| reads_or_null(row, at, |word| word.parse::<PausedReason>().is_ok())),
     ("event_types", |row, at| reads_or_null(row, at, |text| EventTypePatterns::from_json(text).is_some())),
     ("filter", |row, at| reads_or_null(row, at, |text| Filter::parse(text).is_ok())),
     ("body_template", |row, at| reads_or_null(row, at, |text| Template::parse(text, TemplateKind::Body).is_ok())),
-    ("header_templates", |row, at| reads_or_null(row, at, are_header_templates)),
+    ("header_templates", |row, at| is_closed(row, at) || reads_or_null(row, at, are_header_templates)),
     ("rate_limit", |row, at| reads_or_null(row, at, |text| Rate::parse(text).is_ok())),
     ("ordering", |row, at| reads(row, at, |word| word.parse::<DeliveryOrder>().is_ok())),
 ];
 
 /// Settings of destinations. A value is never shown, since it may hold a secret.
 pub fn destinations(connection: &Connection, faults: &mut Faults) -> rusqlite::Result<()> {
-    let names: Vec<&str> = COLUMNS.iter().map(|(name, _)| *name).collect();
+    let names: Vec<String> = COLUMNS.iter().map(|(name, _)| opened(name)).collect();
     let query = format!(
         "SELECT {}, on_exhausted, paused_reason IS NOT NULL AND paused_at IS NULL,
          old_secret IS NOT NULL AND old_secret_until IS NULL, key FROM destination",

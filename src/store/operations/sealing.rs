@@ -1,0 +1,310 @@
+//! Seals the secrets of a whole file: all at the first start with a key, and all anew when the key is rotated. Single values
+//! that are written later are sealed by the statements that write them. Copies beside the file are in
+//! `file/sealed/copies.rs`.
+//!
+//! Nobody uses the file meanwhile. Values are sealed some at a time, each time in a transaction of its own, and a row
+//! tells which key sealed it. So after a kill the work goes on where it was. Then the file is rewritten once: SQLite leaves
+//! earlier values in free pages, and in the unused parts of pages that are in use, where nothing else finds them. At last
+//! the WAL is cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::types::{Value, ValueRef};
+
+use crate::domain::sealing::key::{KeyId, SecretsKeys};
+use crate::domain::sealing::value::{self, Place, TEXT_PREFIX};
+use crate::error::Result;
+use crate::process::critical::kill_point;
+use crate::store::error::sql;
+use crate::store::file::error::{cannot_start, explain};
+use crate::store::file::held::HeldFile;
+use crate::store::file::identity::marker::Marker;
+use crate::store::file::sealed::state::{self, Fit};
+use crate::store::file::start::Interruptible;
+use crate::store::file::{disk_space, wal};
+
+/// Columns of a destination that hold secrets, in the order of [`SECRETS`].
+pub const COLUMNS: [&str; 4] = ["headers", "header_templates", "secret", "old_secret"];
+
+/// Reads the secrets of destinations after the key `?1`, deleted ones too.
+const SECRETS: &str = "SELECT key, destination_id, headers, header_templates, secret, old_secret FROM destination
+    WHERE key > ?1 ORDER BY key LIMIT ?2";
+
+/// Destinations of one transaction.
+const AT_ONCE: usize = if cfg!(debug_assertions) { 20 } else { 500 };
+
+/// Pages that the WAL may have before it is copied into the file.
+const MAX_LOG_PAGES: i32 = 8_000;
+
+/// Time between two log lines about how far the work is.
+const SAY_EACH: Duration = Duration::from_secs(5);
+
+/// How long the end waits for other programs that read the WAL.
+const READERS_WAIT: Duration = Duration::from_secs(10);
+
+/// What became of the work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// Values that were sealed now.
+    pub values: u64,
+    /// Destinations with a value that does not open.
+    pub unopened: u64,
+}
+
+/// A value that is to be sealed.
+enum Found {
+    /// It is as it should be: sealed with the current key, or NULL.
+    Right,
+    /// The value sealed with the current key.
+    Sealed(Value),
+    /// None of the keys opens it, so it stays as it is.
+    Unopened,
+}
+
+/// Seals all secrets of the file with the current key of `keys`, if that was not done yet. The previous key, if there is
+/// one, opens what it has sealed. `before_complete` runs when nothing else is left to be done; its failure is the failure
+/// of all.
+///
+/// # Errors
+/// Says in one line what failed. What is sealed stays sealed, and the next try goes on.
+pub fn seal_file(
+    held: &HeldFile,
+    connection: &Connection,
+    marker: &mut Marker,
+    before_complete: impl FnOnce() -> Result<()>,
+) -> Result<Sealed> {
+    let keys = Arc::clone(held.keys());
+    let Some(key) = keys.current() else { return Ok(Sealed::default()) };
+    let explained = |error: rusqlite::Error| explain(held.path(), &error);
+    let sealing = state::read(connection).map_err(explained)?;
+    let is_ours = state::fit(connection, &keys).map_err(explained)? == Fit::Sealed;
+    let (open, unopened) = survey(connection, &keys)?;
+    if sealing.is_some_and(|sealing| sealing.complete) && is_ours && open == 0 {
+        return Ok(Sealed { values: 0, unopened });
+    }
+    let has_remains = has_remains(connection).map_err(explained)?;
+    if has_remains && held.checkpoints().are_external() {
+        let why = "its secrets are to be sealed, and that starts its log again; stop the replicator, run the server once \
+                   without --checkpoints external, and begin a new replica";
+        return Err(cannot_start(held.path(), why));
+    }
+    let _end = Interruptible::new(connection)?;
+    in_transaction(held, connection, marker, || state::begin(connection, key, keys.previous()).map_err(sql))?;
+    kill_point("sealing-begun");
+    if open > 0 {
+        tracing::info!(values = open, "sealing the secrets of the database before it is used");
+    }
+    let values = seal_rows(held, connection, marker, &keys)?;
+    kill_point("sealing-rows");
+    if has_remains {
+        rewrite(held, connection, marker)?;
+        kill_point("sealing-rewritten");
+        cut_log(held, connection, marker)?;
+        kill_point("sealing-cut");
+    }
+    before_complete()?;
+    in_transaction(held, connection, marker, || state::complete(connection).map_err(sql))?;
+    tracing::info!(values, key = %key.id(), "all secrets of the database are sealed");
+    Ok(Sealed { values, unopened })
+}
+
+/// Counts the values that are to be sealed, and the destinations with a value that does not open. Logs the first of
+/// those.
+fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, u64)> {
+    let (mut open, mut unopened, mut first) = (0, 0, None);
+    each_batch(connection, |rows| {
+        for row in rows {
+            let found = row.values.iter().zip(COLUMNS).map(|(value, column)| look(keys, &row.id, column, value));
+            let found: Vec<Found> = found.collect();
+            open += found.iter().filter(|found| matches!(found, Found::Sealed(_))).count() as u64;
+            if found.iter().any(|found| matches!(found, Found::Unopened)) {
+                unopened += 1;
+                first.get_or_insert_with(|| row.id.clone());
+            }
+        }
+        Ok(())
+    })?;
+    if let Some(destination) = first {
+        tracing::warn!(
+            destinations = unopened,
+            first = destination,
+            "secrets of destinations cannot be opened, so nothing is sent there; data-pusher check --secrets-key-file says more"
+        );
+    }
+    Ok((open, unopened))
+}
+
+/// The secrets of a destination.
+struct Row {
+    key: i64,
+    id: String,
+    values: [Value; COLUMNS.len()],
+}
+
+fn batch(connection: &Connection, after: i64) -> Result<Vec<Row>> {
+    let mut rows = connection.prepare_cached(SECRETS).map_err(sql)?;
+    let read = rows.query_map((after, AT_ONCE), |row| {
+        let values = [row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+        Ok(Row { key: row.get(0)?, id: row.get(1)?, values })
+    });
+    read.and_then(Iterator::collect).map_err(sql)
+}
+
+/// Reads all destinations, some at a time.
+fn each_batch(connection: &Connection, mut act: impl FnMut(&[Row]) -> Result<()>) -> Result<()> {
+    let mut after = i64::MIN;
+    loop {
+        let rows = batch(connection, after)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.key;
+        act(&rows)?;
+    }
+}
+
+fn look(keys: &SecretsKeys, id: &str, column: &str, value: &Value) -> Found {
+    let Some(current) = keys.current() else { return Found::Right };
+    let place = Place { owner: id, column };
+    let is_right = |sealed_by: Option<KeyId>, opens: bool| match sealed_by {
+        Some(key) if key == current.id() && opens => Found::Right,
+        _ => Found::Unopened,
+    };
+    match value {
+        Value::Text(text) if text.starts_with(TEXT_PREFIX) => {
+            let (by, opened) = (value::text_key_id(text), value::open_text(keys, place, text));
+            match opened {
+                Some(plain) if by != Some(current.id()) => {
+                    Found::Sealed(Value::Text(value::seal_text(current, place, &plain)))
+                }
+                opened => is_right(by, opened.is_some()),
+            }
+        }
+        Value::Text(plain) => Found::Sealed(Value::Text(value::seal_text(current, place, plain))),
+        Value::Blob(bytes) => match value::key_id(bytes) {
+            None => Found::Sealed(Value::Blob(value::seal(current, place, bytes))),
+            by => match value::open(keys, place, bytes) {
+                Some(plain) if by != Some(current.id()) => {
+                    Found::Sealed(Value::Blob(value::seal(current, place, &plain)))
+                }
+                opened => is_right(by, opened.is_some()),
+            },
+        },
+        _ => Found::Right,
+    }
+}
+
+/// Seals the values of all destinations, some at a time. Returns how many were sealed.
+fn seal_rows(held: &HeldFile, connection: &Connection, marker: &mut Marker, keys: &SecretsKeys) -> Result<u64> {
+    let mut values = 0;
+    let mut said = std::time::Instant::now();
+    each_batch(connection, |rows| {
+        let mut updates = Vec::new();
+        for row in rows {
+            for (value, column) in row.values.iter().zip(COLUMNS) {
+                if let Found::Sealed(sealed) = look(keys, &row.id, column, value) {
+                    updates.push((row.key, column, sealed));
+                }
+            }
+        }
+        if updates.is_empty() {
+            return Ok(());
+        }
+        values += updates.len() as u64;
+        in_transaction(held, connection, marker, || {
+            for (key, column, sealed) in &updates {
+                let update = format!("UPDATE destination SET {column} = ?2 WHERE key = ?1");
+                let mut update = connection.prepare_cached(&update).map_err(sql)?;
+                update.execute((key, sealed)).map_err(sql)?;
+            }
+            Ok(())
+        })?;
+        kill_point("sealing-some");
+        if wal::pages() > MAX_LOG_PAGES {
+            wal::checkpoint(connection)?;
+        }
+        if said.elapsed() > SAY_EACH {
+            said = std::time::Instant::now();
+            tracing::info!(values, "sealing goes on");
+        }
+        Ok(())
+    })?;
+    Ok(values)
+}
+
+fn in_transaction(
+    held: &HeldFile,
+    connection: &Connection,
+    marker: &mut Marker,
+    act: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    marker.begin(connection, held)?;
+    let done = act().and_then(|()| connection.execute_batch("COMMIT").map_err(sql));
+    if done.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").map_err(sql)?;
+    }
+    done.map_err(|error| cannot_start(held.path(), error))
+}
+
+/// Whether earlier values may be left in unused parts of the file. A file that never had a destination has none.
+fn has_remains(connection: &Connection) -> rusqlite::Result<bool> {
+    let made = "SELECT count(*) FROM sqlite_sequence WHERE name = 'destination'";
+    connection.query_row(made, [], |row| row.get::<_, i64>(0)).map(|made| made > 0)
+}
+
+/// Rewrites the file from what its tables hold. In all parts that nothing uses, zeros or sealed values are left.
+fn rewrite(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
+    let explained = |error: rusqlite::Error| explain(held.path(), &error);
+    let number = |name: &str| {
+        let number = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0));
+        number.map_err(explained)
+    };
+    let bytes = number("page_count")? * number("page_size")?;
+    let mib = bytes.div_ceil(1 << 20);
+    if let Some(free) = disk_space::free(held.path())
+        && free < 2 * bytes
+    {
+        let (needed, free) = (2 * mib, free >> 20);
+        let why =
+            format!("sealing rewrites it once, which needs {needed} MiB, and {free} MiB are free there; make room");
+        return Err(cannot_start(held.path(), why));
+    }
+    tracing::info!(mib, "rewriting the database once, so that no plain secret is left in it; that may take a while");
+    // A temporary file gets all rows. Their secrets are sealed by now.
+    connection.execute_batch("PRAGMA temp_store = FILE").map_err(explained)?;
+    let rewritten = connection.execute_batch("VACUUM");
+    connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(explained)?;
+    rewritten.map_err(explained)?;
+    kill_point("sealing-vacuumed");
+    marker.schema_changed();
+    marker.commit(connection, held, true)
+}
+
+/// Moves all of the WAL into the file and cuts it, so that nothing of it is left. SQLite writes a WAL over from its
+/// beginning, and else keeps what lay behind.
+fn cut_log(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
+    wal::truncate(connection, READERS_WAIT, || marker.commit(connection, held, true))?;
+    let log = held.log_path().metadata().map_err(|error| cannot_start(held.path(), error))?;
+    let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(sql)?;
+    let used = u64::from(wal::state(connection)?.frames);
+    if used > MARK_FRAMES || log.len() > LOG_HEADER + used * (FRAME_HEADER + page) {
+        return Err(cannot_start(held.path(), "another program reads its log, which is to be cut; end that program"));
+    }
+    Ok(())
+}
+
+/// Frames of a WAL that holds nothing but a mark, at most.
+const MARK_FRAMES: u64 = 4;
+/// Bytes before the first frame of a WAL (<https://sqlite.org/fileformat2.html>, section 4.1).
+const LOG_HEADER: u64 = 32;
+/// Bytes before the page in a frame.
+const FRAME_HEADER: u64 = 24;
+
+/// Whether a value that was read from a column of secrets is sealed.
+pub fn is_sealed(value: ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Text(text) => text.starts_with(TEXT_PREFIX.as_bytes()),
+        ValueRef::Blob(bytes) => value::key_id(bytes).is_some(),
+        _ => false,
+    }
+}

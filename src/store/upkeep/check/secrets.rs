@@ -1,0 +1,45 @@
+//! Secrets of destinations in a file that says that they are sealed. Whether what they hold can be read is checked in
+//! `values.rs`.
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use super::fault::{Faults, Many};
+use crate::store::file::sealed::state;
+use crate::store::operations::sealing::{COLUMNS, is_sealed};
+
+/// What to do where a secret does not open.
+const REPLACE: &str =
+    "restore a backup, or replace these destinations by a PUT with all their headers and rotate their signing secrets";
+
+/// Every secret is sealed, and opens where it is. Without a key the latter is not known.
+pub fn sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result<()> {
+    let Some(sealing) = state::read(connection)? else { return Ok(()) };
+    for column in COLUMNS {
+        let (mut plain, mut unopened) = (Many::default(), Many::default());
+        let query =
+            format!("SELECT destination_id, {column}, unseal({column}, destination_id, '{column}') FROM destination");
+        let mut destinations = connection.prepare(&query)?;
+        let mut rows = destinations.query([])?;
+        while let Some(row) = rows.next()? {
+            let (stored, opened) = (row.get_ref(1)?, row.get_ref(2)?);
+            let name = || row.get::<_, String>(0).unwrap_or_default().escape_debug().to_string();
+            if matches!(opened, ValueRef::Blob([])) {
+                unopened.add(name);
+            } else if stored != ValueRef::Null && !is_sealed(stored) {
+                plain.add(name);
+            }
+        }
+        if sealing.complete {
+            let advice = "start the server once with --secrets-key-file";
+            faults.add_many("plain_secret", &format!("destinations whose {column} is not sealed"), &plain, advice);
+        }
+        let what = format!("destinations whose {column} does not open with this key");
+        faults.add_many("unopened_secret", &what, &unopened, REPLACE);
+    }
+    if !sealing.complete {
+        let text = "sealing, or the rotation of its key, is not complete";
+        faults.add("sealing", text, "start the server with the key, or run data-pusher key rotate again");
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! Seals the secrets of a file with another key. No server may use the file meanwhile.
+//!
+//! A kill at any moment leaves a file that says which two keys it needs, and the same command goes on. Each value tells which
+//! key sealed it, so none is ever without its key. The key before is needed until all is done, and copies beside the
+//! file are sealed anew too.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{cannot_read, cannot_rotate};
+use crate::domain::sealing::key::SecretsKeys;
+use crate::domain::time::Timestamp;
+use crate::error::Result;
+use crate::store::error::sql;
+use crate::store::file::checkpoints::Checkpoints;
+use crate::store::file::sealed::state::{self, Fit};
+use crate::store::file::sealed::{copies, functions};
+use crate::store::file::shell_word::word;
+use crate::store::file::{opening, wal};
+use crate::store::operations::sealing;
+use crate::store::write_thread::closing;
+
+/// What a rotation did.
+#[derive(Debug)]
+pub struct Rotated {
+    /// Canonical path of the file.
+    pub path: PathBuf,
+    /// Values that were sealed anew now.
+    pub values: u64,
+    /// Destinations with a value that neither key opens. It stays as it is.
+    pub unopened: u64,
+}
+
+/// Seals all secrets of the file, and of copies beside it, with the current key of `keys`. The previous key is not needed
+/// any more then.
+///
+/// # Errors
+/// Says in one line why not all was done. The same keys go on where it ended.
+pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rotated> {
+    if !database.exists() {
+        return Err(cannot_read(database, "there is no such file"));
+    }
+    let held = opening::hold_with(database, Checkpoints::Own)?.with_keys(Arc::new(keys.clone()));
+    match state::fit_of_held(&held, keys)? {
+        Fit::Sealed | Fit::Rotating | Fit::ToBeRotated => {}
+        Fit::Plain | Fit::ToBeSealed | Fit::NoKey => {
+            let why = "its secrets are not sealed; start the server with --secrets-key-file, which seals them";
+            return Err(cannot_rotate(held.path(), why));
+        }
+        Fit::OtherKey => {
+            return Err(cannot_rotate(held.path(), "its secrets are sealed with neither of the two keys"));
+        }
+        Fit::Unfinished => {
+            let why = "another rotation of its key is not complete; give the same two keys as then";
+            return Err(cannot_rotate(held.path(), why));
+        }
+    }
+    let (connection, mut marker) = opening::open(&held, now)?;
+    wal::install_hook(&connection);
+    let sealed = functions::install(&connection, held.keys()).map_err(sql).and_then(|()| {
+        sealing::seal_file(&held, &connection, &mut marker, || {
+            match copies::seal_all_anew(held.path(), keys).as_slice() {
+                [] => Ok(()),
+                [first, rest @ ..] => {
+                    let (first, more) = (word(first), rest.len());
+                    let why = format!(
+                        "the copy {first} beside it (and {more} more) cannot be sealed anew; make room, or move it away"
+                    );
+                    Err(cannot_rotate(held.path(), why))
+                }
+            }
+        })
+    });
+    closing::close(&held, marker, Some(connection));
+    let sealed = sealed?;
+    Ok(Rotated { path: held.path().to_owned(), values: sealed.values, unopened: sealed.unopened })
+}
+
+/// Opens a sealed copy into a new file, readable by its owner only.
+///
+/// # Errors
+/// Says in one line what failed. Then nothing is left at `to`.
+pub fn open_copy(copy: &Path, to: &Path, keys: &SecretsKeys) -> Result<()> {
+    copies::open_copy(copy, to, keys).map_err(|error| {
+        if to.exists() {
+            return super::error::cannot_copy(to, "there is a file already; name another one");
+        }
+        super::error::cannot_open_copy(copy, error)
+    })
+}
