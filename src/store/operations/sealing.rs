@@ -21,9 +21,10 @@ use crate::store::error::sql;
 use crate::store::file::error::{cannot_start, explain};
 use crate::store::file::held::HeldFile;
 use crate::store::file::identity::marker::Marker;
+use crate::store::file::sealed::remains;
 use crate::store::file::sealed::state::{self, Fit};
 use crate::store::file::start::Interruptible;
-use crate::store::file::{disk_space, wal};
+use crate::store::file::wal;
 
 /// Columns of a destination that hold secrets, in the order of [`SECRETS`].
 pub const COLUMNS: [&str; 4] = ["headers", "header_templates", "secret", "old_secret"];
@@ -31,6 +32,9 @@ pub const COLUMNS: [&str; 4] = ["headers", "header_templates", "secret", "old_se
 /// Reads the secrets of destinations after the key `?1`, deleted ones too.
 const SECRETS: &str = "SELECT key, destination_id, headers, header_templates, secret, old_secret FROM destination
     WHERE key > ?1 ORDER BY key LIMIT ?2";
+
+/// Bytes of a secret that is no text. Others are damaged, or sealed.
+const PLAIN_BYTES: usize = 32;
 
 /// Destinations of one transaction.
 const AT_ONCE: usize = if cfg!(debug_assertions) { 20 } else { 500 };
@@ -40,9 +44,6 @@ const MAX_LOG_PAGES: i32 = 8_000;
 
 /// Time between two log lines about how far the work is.
 const SAY_EACH: Duration = Duration::from_secs(5);
-
-/// How long the end waits for other programs that read the WAL.
-const READERS_WAIT: Duration = Duration::from_secs(10);
 
 /// What became of the work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,9 +100,9 @@ pub fn seal_file(
     let values = seal_rows(held, connection, marker, &keys)?;
     kill_point("sealing-rows");
     if has_remains {
-        rewrite(held, connection, marker)?;
+        remains::rewrite(held, connection, marker)?;
         kill_point("sealing-rewritten");
-        cut_log(held, connection, marker)?;
+        remains::cut_log(held, connection, marker)?;
         kill_point("sealing-cut");
     }
     before_complete()?;
@@ -182,6 +183,7 @@ fn look(keys: &SecretsKeys, id: &str, column: &str, value: &Value) -> Found {
         }
         Value::Text(plain) => Found::Sealed(Value::Text(value::seal_text(current, place, plain))),
         Value::Blob(bytes) => match value::key_id(bytes) {
+            None if bytes.len() != PLAIN_BYTES => Found::Unopened,
             None => Found::Sealed(Value::Blob(value::seal(current, place, bytes))),
             by => match value::open(keys, place, bytes) {
                 Some(plain) if by != Some(current.id()) => {
@@ -251,54 +253,6 @@ fn has_remains(connection: &Connection) -> rusqlite::Result<bool> {
     let made = "SELECT count(*) FROM sqlite_sequence WHERE name = 'destination'";
     connection.query_row(made, [], |row| row.get::<_, i64>(0)).map(|made| made > 0)
 }
-
-/// Rewrites the file from what its tables hold. In all parts that nothing uses, zeros or sealed values are left.
-fn rewrite(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
-    let explained = |error: rusqlite::Error| explain(held.path(), &error);
-    let number = |name: &str| {
-        let number = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0));
-        number.map_err(explained)
-    };
-    let bytes = number("page_count")? * number("page_size")?;
-    let mib = bytes.div_ceil(1 << 20);
-    if let Some(free) = disk_space::free(held.path())
-        && free < 2 * bytes
-    {
-        let (needed, free) = (2 * mib, free >> 20);
-        let why =
-            format!("sealing rewrites it once, which needs {needed} MiB, and {free} MiB are free there; make room");
-        return Err(cannot_start(held.path(), why));
-    }
-    tracing::info!(mib, "rewriting the database once, so that no plain secret is left in it; that may take a while");
-    // A temporary file gets all rows. Their secrets are sealed by now.
-    connection.execute_batch("PRAGMA temp_store = FILE").map_err(explained)?;
-    let rewritten = connection.execute_batch("VACUUM");
-    connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(explained)?;
-    rewritten.map_err(explained)?;
-    kill_point("sealing-vacuumed");
-    marker.schema_changed();
-    marker.commit(connection, held, true)
-}
-
-/// Moves all of the WAL into the file and cuts it, so that nothing of it is left. SQLite writes a WAL over from its
-/// beginning, and else keeps what lay behind.
-fn cut_log(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
-    wal::truncate(connection, READERS_WAIT, || marker.commit(connection, held, true))?;
-    let log = held.log_path().metadata().map_err(|error| cannot_start(held.path(), error))?;
-    let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(sql)?;
-    let used = u64::from(wal::state(connection)?.frames);
-    if used > MARK_FRAMES || log.len() > LOG_HEADER + used * (FRAME_HEADER + page) {
-        return Err(cannot_start(held.path(), "another program reads its log, which is to be cut; end that program"));
-    }
-    Ok(())
-}
-
-/// Frames of a WAL that holds nothing but a mark, at most.
-const MARK_FRAMES: u64 = 4;
-/// Bytes before the first frame of a WAL (<https://sqlite.org/fileformat2.html>, section 4.1).
-const LOG_HEADER: u64 = 32;
-/// Bytes before the page in a frame.
-const FRAME_HEADER: u64 = 24;
 
 /// Whether a value that was read from a column of secrets is sealed.
 pub fn is_sealed(value: ValueRef<'_>) -> bool {

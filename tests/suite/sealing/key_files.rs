@@ -66,7 +66,7 @@ fn a_wrong_key_file_is_one_line_and_nothing_is_touched() {
         ("group", "chmod 600"),
         ("writable", "chmod 600"),
         ("empty", "empty"),
-        ("short", "base64"),
+        ("short", "30 bytes"),
         ("hex", "48 bytes"),
         ("text", "base64"),
         ("long", "too long"),

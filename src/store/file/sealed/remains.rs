@@ -1,0 +1,72 @@
+//! Removes what SQLite leaves of earlier values in parts of the file that nothing uses: free pages, the gap between the cells
+//! of a page, the end of an overflow page, and old frames of the WAL. `secure_delete` does not reach all of them: where
+//! SQLite builds a page anew because it splits or merges pages, stale copies of cells stay in the gap.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::error::Result;
+use crate::process::critical::kill_point;
+use crate::store::error::sql;
+use crate::store::file::error::{cannot_start, explain};
+use crate::store::file::held::HeldFile;
+use crate::store::file::identity::marker::Marker;
+use crate::store::file::{disk_space, wal};
+
+/// How long the end waits for other programs that read the WAL.
+const READERS_WAIT: Duration = Duration::from_secs(10);
+
+/// Frames of a WAL that holds nothing but a mark, at most.
+const MARK_FRAMES: u64 = 4;
+/// Bytes before the first frame of a WAL (<https://sqlite.org/fileformat2.html>, section 4.1).
+const LOG_HEADER: u64 = 32;
+/// Bytes before the page in a frame.
+const FRAME_HEADER: u64 = 24;
+
+/// Rewrites the file from what its tables hold. In all parts that nothing uses, zeros or sealed values are left.
+///
+/// # Errors
+/// Says in one line what failed. The file is then as it was.
+pub fn rewrite(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
+    let explained = |error: rusqlite::Error| explain(held.path(), &error);
+    let number = |name: &str| {
+        let number = connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, u64>(0));
+        number.map_err(explained)
+    };
+    let bytes = number("page_count")? * number("page_size")?;
+    let mib = bytes.div_ceil(1 << 20);
+    if let Some(free) = disk_space::free(held.path())
+        && free < 2 * bytes
+    {
+        let (needed, free) = (2 * mib, free >> 20);
+        let why =
+            format!("sealing rewrites it once, which needs {needed} MiB, and {free} MiB are free there; make room");
+        return Err(cannot_start(held.path(), why));
+    }
+    tracing::info!(mib, "rewriting the database once, so that no plain secret is left in it; that may take a while");
+    // A temporary file gets all rows. Their secrets are sealed by now.
+    connection.execute_batch("PRAGMA temp_store = FILE").map_err(explained)?;
+    let rewritten = connection.execute_batch("VACUUM");
+    connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(explained)?;
+    rewritten.map_err(explained)?;
+    kill_point("sealing-vacuumed");
+    marker.schema_changed();
+    marker.commit(connection, held, true)
+}
+
+/// Moves all of the WAL into the file and cuts it, so that nothing of it is left. SQLite writes a WAL over from its
+/// beginning, and else keeps what lay behind.
+///
+/// # Errors
+/// Another program reads the WAL, or those of the file.
+pub fn cut_log(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
+    wal::truncate(connection, READERS_WAIT, || marker.commit(connection, held, true))?;
+    let log = held.log_path().metadata().map_err(|error| cannot_start(held.path(), error))?;
+    let page: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(sql)?;
+    let used = u64::from(wal::state(connection)?.frames);
+    if used > MARK_FRAMES || log.len() > LOG_HEADER + used * (FRAME_HEADER + page) {
+        return Err(cannot_start(held.path(), "another program reads its log, which is to be cut; end that program"));
+    }
+    Ok(())
+}
