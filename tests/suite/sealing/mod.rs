@@ -8,6 +8,7 @@ mod nothing_plain;
 mod planted;
 mod rotation;
 mod taken_along;
+mod under_load;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 //! of a page, the end of an overflow page, and old frames of the WAL. `secure_delete` does not reach all of them: where
 //! SQLite builds a page anew because it splits or merges pages, stale copies of cells stay in the gap.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -44,15 +44,21 @@ pub fn rewrite(held: &HeldFile, connection: &Connection, marker: &mut Marker) ->
             format!("sealing rewrites it once, which needs {needed} MiB, and {free} MiB are free there; make room");
         return Err(cannot_start(held.path(), why));
     }
+    let began = Instant::now();
     tracing::info!(mib, "rewriting the database once, so that no plain secret is left in it; that may take a while");
-    // A temporary file gets all rows. Their secrets are sealed by now.
-    connection.execute_batch("PRAGMA temp_store = FILE").map_err(explained)?;
+    // A temporary file gets all rows. Their secrets are sealed by now. It lies, without a name, where the room is.
+    let folder = held.path().parent().and_then(|folder| folder.to_str()).unwrap_or_default().replace('\'', "''");
+    let begin = format!("PRAGMA temp_store = FILE; PRAGMA temp_store_directory = '{folder}'");
+    connection.execute_batch(&begin).map_err(explained)?;
     let rewritten = connection.execute_batch("VACUUM");
-    connection.execute_batch("PRAGMA temp_store = MEMORY").map_err(explained)?;
+    let end = "PRAGMA temp_store = MEMORY; PRAGMA temp_store_directory = ''";
+    connection.execute_batch(end).map_err(explained)?;
     rewritten.map_err(explained)?;
     kill_point("sealing-vacuumed");
     marker.schema_changed();
-    marker.commit(connection, held, true)
+    marker.commit(connection, held, true)?;
+    tracing::info!(took_ms = began.elapsed().as_millis() as u64, "the database is rewritten");
+    Ok(())
 }
 
 /// Moves all of the WAL into the file and cuts it, so that nothing of it is left. SQLite writes a WAL over from its
