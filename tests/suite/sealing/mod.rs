@@ -5,6 +5,7 @@ mod key_files;
 mod killed;
 mod moved;
 mod nothing_plain;
+mod others;
 mod planted;
 mod rotation;
 mod taken_along;

@@ -14,8 +14,9 @@ use crate::store::file::held::HeldFile;
 use crate::store::file::identity::marker::Marker;
 use crate::store::file::{disk_space, wal};
 
-/// How long the end waits for other programs that read the WAL.
-const READERS_WAIT: Duration = Duration::from_secs(10);
+/// How long the end waits for other programs that read the WAL. Debug builds wait less, so that a test sees the end of it.
+const READERS_WAIT: Duration =
+    if cfg!(debug_assertions) { Duration::from_millis(500) } else { Duration::from_secs(60) };
 
 /// Frames of a WAL that holds nothing but a mark, at most.
 const MARK_FRAMES: u64 = 4;
