@@ -81,9 +81,8 @@ pub enum PausedReason {
 }
 
 impl PausedReason {
-    /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::Manual, Self::Gone, Self::Failing, Self::Exhausted, Self::OrderBlocked, Self::SecretsUnreadable];
+    /// Every reason that is stored.
+    pub const ALL: [Self; 5] = [Self::Manual, Self::Gone, Self::Failing, Self::Exhausted, Self::OrderBlocked];
 
     /// The word for this reason in the API and the database.
     pub fn as_str(self) -> &'static str {

@@ -198,7 +198,7 @@ fn what_a_document_may_not_have_is_named_and_no_file_is_made() {
         assert!(!target.database_path().exists());
     };
     case(&|all| all["format"] = json!("other"), &["format must be data-pusher-export"]);
-    case(&|all| all["version"] = json!(2), &["version is 2, and this program reads 1"]);
+    case(&|all| all["version"] = json!(3), &["version is 3, and this program reads 1 and 2"]);
     case(&|all| all["extra"] = json!(1), &["extra is not a field"]);
     case(&|all| all["accounts"] = json!({}), &["accounts must be an array"]);
     case(&|all| all["accounts"][0]["extra"] = json!(1), &["accounts[0].extra is not a field"]);
