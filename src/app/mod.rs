@@ -22,10 +22,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::{self, ApiContext, IngestMetrics, Pages};
-use crate::dashboard::{self, DashboardContext};
+use crate::dashboard::{self, DashboardContext, GuardedStore};
 use crate::delivery::clock::{self, Clock};
 use crate::delivery::{self, Engine, EngineOptions};
-use crate::domain::access::Scope;
 use crate::domain::instance::InstanceName;
 use crate::domain::login::LoginKey;
 use crate::domain::memory::MemoryBudget;
@@ -240,7 +239,7 @@ impl Running {
         let bodies = BodyLimits::new(config.max_body, config.request_timeout, memory, stopped);
         let account_rate = Arc::new(RateLimiter::new(config.account_rate));
         let dashboard = Arc::new(DashboardContext {
-            store: store.within(&Scope::All),
+            store: GuardedStore::new(store.clone()),
             access: Arc::clone(&access),
             origins: origins.clone(),
             network: Arc::clone(&network),

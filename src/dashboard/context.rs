@@ -7,22 +7,33 @@ use poem::http::StatusCode;
 
 use super::respond::{PageError, PageResult};
 use super::view::frame::Frame;
-use crate::domain::access::Rights;
+use crate::domain::access::{Rights, Role};
+use crate::domain::ids::AccountId;
 use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
 use crate::domain::time::Timestamp;
-use crate::store::ScopedStore;
+use crate::store::{ScopedStore, Store};
 use crate::web::access::{AdminAccess, AdminAuth, Lifetime};
 use crate::web::body::BodyLimits;
 use crate::web::browser::same_origin::OriginPolicy;
 use crate::web::problem::{ApiError, ApiResult};
 use crate::web::rate_limit::RateLimiter;
 
+/// The database before it is known who asks. Pages have it only as far as their [`Visitor`] reaches.
+pub struct GuardedStore(Store);
+
+impl GuardedStore {
+    /// Guards `store`.
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
+}
+
 /// What pages need. `app` makes the one instance.
 pub struct DashboardContext {
-    /// The whole database. What a visitor reaches of it is [`Visitor::store`].
-    pub store: ScopedStore,
+    /// The database. A [`Visitor`] has the part of it that may be seen.
+    pub store: GuardedStore,
     /// Who may see the pages.
     pub access: Arc<AdminAccess>,
     /// Which origins belong to this server.
@@ -47,10 +58,10 @@ pub struct DashboardContext {
 
 /// Somebody who may see the pages.
 pub struct Visitor {
-    /// What the visitor may see and do: those of the token that the session was opened with.
-    pub rights: Rights,
-    /// The database as far as the visitor reaches it.
+    /// The part of the database that the visitor reaches.
     pub store: ScopedStore,
+    /// What the visitor may do: the rights of the token that the session was opened with.
+    rights: Rights,
     /// The session, and the time of its check. `None` under `--dev`.
     session: Option<(Lifetime, Timestamp)>,
     /// When the request came.
@@ -58,11 +69,32 @@ pub struct Visitor {
 }
 
 impl DashboardContext {
-    /// Lets a request in, or gives the login form.
+    /// Lets a request in that may do what `role` may, or gives the login form. Every handler begins with this, before
+    /// anything of the request is read or looked up.
     ///
     /// # Errors
-    /// The login form with 401. 421 and 403 for pages of other origins.
-    pub fn enter(&self, request: &Request) -> PageResult<Visitor> {
+    /// The login form with 401. 403 for a session with another role, and for pages of other origins; 421.
+    pub fn enter(&self, request: &Request, role: Role) -> PageResult<Visitor> {
+        let visitor = self.visitor(request)?;
+        match visitor.may(role) {
+            true => Ok(visitor),
+            false => Err(PageError::forbidden(visitor.frame(""), role)),
+        }
+    }
+
+    /// As [`enter`](Self::enter), for what belongs to the server and not to one account.
+    ///
+    /// # Errors
+    /// As there. 403 also for a session that reaches one account only.
+    pub fn enter_server(&self, request: &Request, role: Role) -> PageResult<Visitor> {
+        let visitor = self.enter(request, role)?;
+        match visitor.account() {
+            None => Ok(visitor),
+            Some(_) => Err(PageError::one_account(visitor.frame(""))),
+        }
+    }
+
+    fn visitor(&self, request: &Request) -> PageResult<Visitor> {
         let now = (self.clock)();
         self.check_origin(request)?;
         let (rights, session) = match &*self.access {
@@ -74,8 +106,7 @@ impl DashboardContext {
                 (session.rights, Some((session.life, now)))
             }
         };
-        let store = self.store.within(&rights.scope);
-        Ok(Visitor { rights, store, session, now })
+        Ok(Visitor { store: self.store.0.within(&rights.scope), rights, session, now })
     }
 
     /// Checks that a request comes from this server's own pages, or only reads.
@@ -115,9 +146,25 @@ pub fn wanted(request: &Request) -> String {
 }
 
 impl Visitor {
+    /// Whether the visitor may do what `role` may.
+    pub fn may(&self, role: Role) -> bool {
+        self.rights.allow(role)
+    }
+
+    /// The one account that the visitor reaches, or `None` where all are.
+    pub fn account(&self) -> Option<&AccountId> {
+        self.rights.scope.account().map(|(id, _)| id)
+    }
+
+    /// Whether the visitor may do everything, also what belongs to the server and not to one account.
+    pub fn runs_server(&self) -> bool {
+        self.may(Role::Admin) && self.account().is_none()
+    }
+
     /// The parts that are the same on every page. `section` is the entry of the menu that is marked.
     pub fn frame(&self, section: &'static str) -> Frame {
-        Frame { section, can_log_out: self.session.is_some(), ..Frame::plain(self.now) }
+        let rights = Some(self.rights.clone());
+        Frame { section, rights, can_log_out: self.session.is_some(), ..Frame::plain(self.now) }
     }
 
     /// Resolves when the visitor may no longer see the pages. Without a session this never resolves.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::view::chart::Window;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::Destination;
-use crate::domain::ids::{DestinationId, DestinationKey};
+use crate::domain::ids::{AccountKey, DestinationId, DestinationKey};
 use crate::domain::overview::Latency;
 use crate::domain::page::PageRequest;
 use crate::domain::stats::{Counts, StatsRequest};
@@ -30,7 +30,7 @@ const MAX_AGE: Duration = Duration::from_secs(60);
 /// Most destinations and windows whose figures are kept. Bounds the memory.
 const MAX_SLOTS: usize = 64;
 
-/// The figures of all destinations, or of one, in a window.
+/// The figures of one destination, or of all that a visitor reaches, in a window.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Figures {
     /// Counts by the beginning of their bucket.
@@ -41,8 +41,16 @@ pub struct Figures {
     pub has_exhausted: bool,
 }
 
-/// What figures are of: one destination or all of them, and the key of a window.
-type Key = (Option<DestinationKey>, &'static str);
+/// What figures are of. Visitors share figures only if they ask for the same, and reach the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Of {
+    Server,
+    Account(AccountKey),
+    Destination(DestinationKey),
+}
+
+/// What figures are of, and the key of a window.
+type Key = (Of, &'static str);
 
 /// The figures of one key. Whoever reads them holds the lock, so that pages that ask at the same time share a reading.
 type Slot = tokio::sync::Mutex<Option<Kept>>;
@@ -70,19 +78,24 @@ async fn has_exhausted(store: &ScopedStore, destination_id: Option<DestinationId
 }
 
 impl FigureCache {
-    /// The figures of a window that ends at `now` or a moment before. If they are kept ones, also the time after which
-    /// they are read anew.
+    /// The figures of a window that ends at `now` or a moment before: of a destination that was read through `store`, or
+    /// of all that it reaches. If they are kept ones, also the time after which they are read anew.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn figures(
         &self,
         store: &ScopedStore,
-        of: Option<&Destination>,
+        destination: Option<&Destination>,
         window: Window,
         now: Timestamp,
     ) -> Result<(Arc<Figures>, Option<Duration>)> {
-        let id = of.map(|destination| destination.id.clone());
+        let id = destination.map(|destination| destination.id.clone());
+        let of = match (destination, store.scope().account()) {
+            (Some(destination), _) => Of::Destination(destination.key),
+            (None, Some((_, account))) => Of::Account(account),
+            (None, None) => Of::Server,
+        };
         let read = async {
             let since = now.minus(window.length);
             let request = StatsRequest::new(None, id.clone(), since, now, window.bucket).map_err(Error::internal)?;
@@ -90,7 +103,7 @@ impl FigureCache {
             let latency = store.latency(None, id.clone(), since).await?;
             Ok(Figures { buckets, latency, has_exhausted: has_exhausted(store, id).await? })
         };
-        self.get((of.map(|destination| destination.key), window.key), window, read).await
+        self.get((of, window.key), window, read).await
     }
 
     async fn get(
@@ -144,7 +157,8 @@ mod tests {
         let (cache, number) = (FigureCache::default(), AtomicU64::new(0));
         let took = Duration::from_millis(50);
         let ask = |key| cache.get((key, DAY.key), DAY, reading(&number, took));
-        let (one, other, elsewhere) = tokio::join!(ask(None), ask(None), ask(Some(DestinationKey(7))));
+        let (one, other, elsewhere) =
+            tokio::join!(ask(Of::Server), ask(Of::Server), ask(Of::Destination(DestinationKey(7))));
         let (one, other, elsewhere) = (one.unwrap(), other.unwrap(), elsewhere.unwrap());
         assert_eq!((one.1, number.load(Ordering::Relaxed)), (None, 2));
         assert_eq!(one.0, other.0);
@@ -153,9 +167,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_is_shown_figures_of_what_they_do_not_reach() {
+        let (cache, number) = (FigureCache::default(), AtomicU64::new(0));
+        let all = [
+            Of::Server,
+            Of::Account(AccountKey(1)),
+            Of::Account(AccountKey(2)),
+            Of::Destination(DestinationKey(1)),
+            Of::Destination(DestinationKey(2)),
+        ];
+        let mut shown = Vec::new();
+        for of in all {
+            let took = Duration::from_millis(50);
+            shown.push(cache.get((of, DAY.key), DAY, reading(&number, took)).await.unwrap().0.buckets[0].1.events);
+        }
+        assert_eq!(shown, [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
     async fn a_reading_that_fails_is_not_kept() {
         let (cache, number) = (FigureCache::default(), AtomicU64::new(0));
-        let key = (None, DAY.key);
+        let key = (Of::Server, DAY.key);
         assert!(cache.get(key, DAY, async { Err(Error::internal("on purpose")) }).await.is_err());
         assert_eq!(cache.get(key, DAY, reading(&number, Duration::ZERO)).await.unwrap().1, None);
         assert_eq!(number.load(Ordering::Relaxed), 1);
@@ -173,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn only_so_many_are_kept() {
         let cache = FigureCache::default();
-        (0..1_000).for_each(|key| drop(cache.slot((Some(DestinationKey(key)), DAY.key))));
+        (0..1_000).for_each(|key| drop(cache.slot((Of::Destination(DestinationKey(key)), DAY.key))));
         assert!(cache.0.lock().unwrap().len() <= MAX_SLOTS);
     }
 }

@@ -28,7 +28,7 @@ use self::pages::login::LoginPages;
 use self::pages::overview::OverviewPages;
 use self::pages::replay::ReplayPages;
 use self::pages::start::StartPages;
-pub use context::DashboardContext;
+pub use context::{DashboardContext, GuardedStore};
 pub use pages::lost::lost;
 
 const GET: &[&str] = &["GET"];
@@ -36,7 +36,7 @@ const POST: &[&str] = &["POST"];
 const BOTH: &[&str] = &["GET", "POST"];
 
 /// Paths of the pages, and the methods of each path.
-pub const PATHS: [(&str, &[&str]); 29] = [
+pub const PATHS: [(&str, &[&str]); 30] = [
     ("/", GET),
     ("/attention", GET),
     ("/login", BOTH),
@@ -56,6 +56,7 @@ pub const PATHS: [(&str, &[&str]); 29] = [
     ("/destinations/{destination_id}/pause", POST),
     ("/destinations/{destination_id}/resume", POST),
     ("/destinations/{destination_id}/test", POST),
+    ("/destinations/{destination_id}/preview", POST),
     ("/destinations/{destination_id}/signing-secret", POST),
     ("/destinations/{destination_id}/rotate-signing-secret", POST),
     ("/deliveries", GET),

@@ -13,6 +13,7 @@ use poem_openapi::registry::{MetaResponses, Registry};
 use super::view::frame::Frame;
 use super::view::login_form::LoginForm;
 use super::view::words;
+use crate::domain::access::Role;
 use crate::domain::time::Timestamp;
 use crate::error::Error;
 use crate::web::problem::ApiError;
@@ -93,6 +94,24 @@ impl PageError {
     /// An error without a page around it. For requests that come from no page of this server.
     pub fn plain(error: ApiError) -> Self {
         Self(Box::new(error.into_response()))
+    }
+
+    /// 403: the session may not do what `role` may. `frame` is that of the session.
+    pub fn forbidden(frame: Frame, role: Role) -> Self {
+        let or_more = if role == Role::Admin { "" } else { " or more" };
+        Self::refused(frame, format!("This asks for the role {role}{or_more}. Log in with a token that has it."))
+    }
+
+    /// 403: the session reaches one account, and this belongs to the server.
+    pub fn one_account(frame: Frame) -> Self {
+        let detail = "This belongs to the server, and you are logged in for one account. Log in with a token for all \
+                      accounts.";
+        Self::refused(frame, detail.to_owned())
+    }
+
+    fn refused(frame: Frame, detail: String) -> Self {
+        let title = "You may not do this".to_owned();
+        Self(Box::new(render(StatusCode::FORBIDDEN, &ErrorPage { frame, title, detail })))
     }
 
     /// 404: the thing does not exist, or does not exist any more.

@@ -17,6 +17,7 @@ use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::send::{Send, curl};
 use crate::dashboard::view::time::{self, At};
 use crate::dashboard::view::words::{self, Badge};
+use crate::domain::access::Role;
 use crate::domain::account::{Account, AccountFields};
 use crate::domain::document::Document;
 use crate::domain::event::{IncomingEvent, SAMPLE};
@@ -103,27 +104,30 @@ pub struct AccountPages(pub Arc<DashboardContext>);
 impl AccountPages {
     #[oai(path = "/accounts/:account_id", method = "get", hidden)]
     async fn page(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
         show(&self.made(&visitor, request, Tried::default()).await?)
     }
 
     #[oai(path = "/accounts/:account_id", method = "post", hidden)]
     async fn save(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
         let email = form.required("email", parsed);
         let name = form.required("account_name", parsed);
         let website = form.optional("website", parsed);
         let shown = form.text("updated_at").to_owned();
-        if shown != self.0.store.account(id.clone()).await?.updated_at.to_string() {
+        if shown != visitor.store.account(id.clone()).await?.updated_at.to_string() {
             form.fault("account_name", CHANGED);
         }
         if let (true, Some(email), Some(name), Some(website)) = (form.is_right(), email, name, website) {
             let fields = AccountFields { email, name, website };
-            match self.0.store.replace_account(id.clone(), fields, visitor.now).await {
+            match visitor.store.replace_account(id.clone(), fields, visitor.now).await {
                 Ok(_) => return redirect(&format!("/accounts/{id}"), "saved"),
-                Err(error) if error.kind() == Kind::Conflict => form.fault("email", error.detail()),
+                // Whoever reaches one account cannot change its address, which is unique among all.
+                Err(error) if matches!(error.kind(), Kind::Conflict | Kind::Forbidden) => {
+                    form.fault("email", error.detail());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -132,12 +136,12 @@ impl AccountPages {
 
     #[oai(path = "/accounts/:account_id/delete", method = "post", hidden)]
     async fn delete(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let account = self.0.store.account(id.clone()).await?;
+        let account = visitor.store.account(id.clone()).await?;
         if form.text("confirm") == account.name.as_str() {
-            self.0.store.delete_account(id, visitor.now).await?;
+            visitor.store.delete_account(id, visitor.now).await?;
             return redirect("/accounts", "account-deleted");
         }
         form.fault("confirm", format!("must be the name of the account: {}", account.name));
@@ -146,7 +150,7 @@ impl AccountPages {
 
     #[oai(path = "/accounts/:account_id/rotate-token", method = "post", hidden)]
     async fn rotate(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
         let form = Form::read(request, body, &self.0.bodies).await?;
         let asked = form.text("grace_seconds");
@@ -156,7 +160,7 @@ impl AccountPages {
         };
         let token = AppToken::generate(self.0.instance.as_ref());
         let grace = Duration::from_secs(grace);
-        let account = self.0.store.rotate_token(id, token.digest(), token.hint(), grace, visitor.now).await?;
+        let account = visitor.store.rotate_token(id, token.digest(), token.hint(), grace, visitor.now).await?;
         show(&TokenPage {
             frame: visitor.frame("accounts").at(format!("/accounts/{}", account.id)),
             is_new: false,
@@ -169,11 +173,11 @@ impl AccountPages {
 
     #[oai(path = "/accounts/:account_id/destinations", method = "post", hidden)]
     async fn create_destination(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
         if let Some(fields) = destination_form::read(&mut form, &self.0.network, None) {
-            let made = self.0.store.create_destination(id, fields, SigningSecret::generate(), visitor.now).await;
+            let made = visitor.store.create_destination(id, fields, SigningSecret::generate(), visitor.now).await;
             match made {
                 Ok(destination) => {
                     return redirect(&format!("/destinations/{}", destination.id), "destination-created");
@@ -188,13 +192,13 @@ impl AccountPages {
 
     #[oai(path = "/accounts/:account_id/send", method = "post", hidden)]
     async fn send(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
         let most = self.0.bodies.bytes;
         // A form encodes a byte with up to three.
         let limits = BodyLimits { bytes: most.saturating_mul(3), ..self.0.bodies.clone() };
         let mut form = Form::read(request, body, &limits).await?;
-        let account = self.0.store.account(id).await?;
+        let account = visitor.store.account(id).await?;
         let text = form.text("document").as_bytes().to_vec();
         let checked = match text.len() {
             0 => Err("must be filled in".to_owned()),
@@ -213,7 +217,7 @@ impl AccountPages {
         let memory = self.0.bodies.memory.reserve(text.len()).map_err(|_| body::no_memory())?;
         let payload = Document::new(text, event_type, memory);
         let event = IncomingEvent { account: account.key, payload, idempotency_key: None, may_use_reserve: false };
-        let accepted = self.0.store.accept_event(event, false, visitor.now).await?;
+        let accepted = visitor.store.accept_event(event, false, visitor.now).await?;
         redirect(&format!("/events/{}", accepted.event_id), "sent")
     }
 }
@@ -226,9 +230,9 @@ impl AccountPages {
     async fn made(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult<AccountPage> {
         let id: AccountId = path_id(request, "account")?;
         let asked = query(request);
-        let account = self.0.store.account(id.clone()).await?;
+        let account = visitor.store.account(id.clone()).await?;
         let page = PageRequest { limit: MAX_LIMIT, cursor: cursor(&asked)? };
-        let page = self.0.store.destinations(id.clone(), page).await?;
+        let page = visitor.store.destinations(id.clone(), page).await?;
         let rows = page.items.into_iter().map(|one| Row {
             id: one.id.to_string(),
             label: words::label(&one.fields),

@@ -9,13 +9,14 @@ use poem_openapi::OpenApi;
 
 use super::account::TokenPage;
 use super::{address, cursor, query};
-use crate::dashboard::context::DashboardContext;
+use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
-use crate::dashboard::respond::{PageResult, show, show_error};
+use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::send::curl;
 use crate::dashboard::view::time::At;
 use crate::dashboard::view::words;
+use crate::domain::access::Role;
 use crate::domain::account::AccountFields;
 use crate::domain::ids::AccountId;
 use crate::domain::page::{DEFAULT_LIMIT, PageRequest};
@@ -57,17 +58,20 @@ pub struct AccountsPages(pub Arc<DashboardContext>);
 impl AccountsPages {
     #[oai(path = "/accounts", method = "get", hidden)]
     async fn list(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
+        if let Some(own) = visitor.account() {
+            return redirect(&format!("/accounts/{own}"), "");
+        }
         let asked = query(request);
         let frame = visitor.frame("accounts").noticing(asked.text("done"));
         let is_open = asked.has("new");
         let empty = Form::default();
-        show(&self.page(frame, &asked, &empty, is_open).await?)
+        show(&page(&visitor, frame, &asked, &empty, is_open).await?)
     }
 
     #[oai(path = "/accounts", method = "post", hidden)]
     async fn create(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter_server(request, Role::Admin)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
         let frame = visitor.frame("accounts").at("/accounts");
         let email = form.required("email", parsed);
@@ -77,7 +81,7 @@ impl AccountsPages {
         if let (Some(email), Some(name), Some(website), Some(id)) = (email, name, website, id) {
             let token = AppToken::generate(self.0.instance.as_ref());
             let fields = AccountFields { email, name, website };
-            match self.0.store.create_account(id, fields, token.digest(), token.hint(), visitor.now).await {
+            match visitor.store.create_account(id, fields, token.digest(), token.hint(), visitor.now).await {
                 Ok(account) => {
                     return show(&TokenPage {
                         frame: frame.at(format!("/accounts/{}", account.id)),
@@ -95,36 +99,34 @@ impl AccountsPages {
                 Err(error) => return Err(error.into()),
             }
         }
-        let page = self.page(frame, &Form::default(), &form, true).await?;
+        let page = page(&visitor, frame, &Form::default(), &form, true).await?;
         show_error(StatusCode::UNPROCESSABLE_ENTITY, &page)
     }
 }
 
-impl AccountsPages {
-    async fn page(&self, frame: Frame, asked: &Form, form: &Form, is_open: bool) -> PageResult<AccountsPage> {
-        let search = asked.text("q").to_owned();
-        let page = PageRequest { limit: DEFAULT_LIMIT, cursor: cursor(asked)? };
-        let found = self.0.store.search_accounts(search.clone(), page).await?;
-        let next = found.next.map(|next| address("/accounts", &[("q", &search), ("cursor", &next.to_string())]));
-        let rows = found.items.into_iter().map(|(account, destinations)| Row {
-            id: account.id.to_string(),
-            name: account.name.to_string(),
-            email: account.email.to_string(),
-            destinations: words::count(destinations),
-            created: At(account.created_at),
-        });
-        Ok(AccountsPage {
-            frame,
-            search,
-            rows: rows.collect(),
-            next,
-            form: AccountForm {
-                email: form.field("email"),
-                account_name: form.field("account_name"),
-                website: form.field("website"),
-                account_id: form.field("account_id"),
-                is_open,
-            },
-        })
-    }
+async fn page(visitor: &Visitor, frame: Frame, asked: &Form, form: &Form, is_open: bool) -> PageResult<AccountsPage> {
+    let search = asked.text("q").to_owned();
+    let page = PageRequest { limit: DEFAULT_LIMIT, cursor: cursor(asked)? };
+    let found = visitor.store.search_accounts(search.clone(), page).await?;
+    let next = found.next.map(|next| address("/accounts", &[("q", &search), ("cursor", &next.to_string())]));
+    let rows = found.items.into_iter().map(|(account, destinations)| Row {
+        id: account.id.to_string(),
+        name: account.name.to_string(),
+        email: account.email.to_string(),
+        destinations: words::count(destinations),
+        created: At(account.created_at),
+    });
+    Ok(AccountsPage {
+        frame,
+        search,
+        rows: rows.collect(),
+        next,
+        form: AccountForm {
+            email: form.field("email"),
+            account_name: form.field("account_name"),
+            website: form.field("website"),
+            account_id: form.field("account_id"),
+            is_open,
+        },
+    })
 }

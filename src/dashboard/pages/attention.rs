@@ -9,11 +9,12 @@ use poem_openapi::OpenApi;
 use tokio::sync::oneshot;
 
 use super::{address, query};
-use crate::dashboard::context::DashboardContext;
+use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::respond::{PageResult, show};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::time::{self, At};
 use crate::dashboard::view::words::{self, Badge};
+use crate::domain::access::Role;
 use crate::domain::account::AccountName;
 use crate::domain::destination::Destination;
 use crate::domain::ports::SlowDestination;
@@ -80,14 +81,14 @@ pub struct AttentionPages(pub Arc<DashboardContext>);
 impl AttentionPages {
     #[oai(path = "/attention", method = "get", hidden)]
     async fn list(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
         let asked = query(request);
         let page = match asked.text("page") {
             "" => 1,
             text => text.parse::<u16>().ok().filter(|page| *page > 0).ok_or_else(wrong_page)?,
         };
         let skip = usize::from(page - 1) * PAGE;
-        let found = needing(&self.0, visitor.now, skip, PAGE).await?;
+        let found = needing(&self.0, &visitor, skip, PAGE).await?;
         let is_last = found.total <= (skip + found.list.len()) as u64;
         let next = (!is_last && !found.list.is_empty())
             .then(|| address("/attention", &[("page", &page.saturating_add(1).to_string())]));
@@ -106,13 +107,14 @@ fn wrong_page() -> ApiError {
     ApiError::bad_parameter("`page` must be a whole number from 1 to 65535.")
 }
 
-/// The destinations that need attention after the first `skip`, and not more than `limit`. At the beginning those that
+/// The destinations of the visitor that need attention, after the first `skip`, and not more than `limit`. At the beginning those that
 /// are slow and nothing else come besides.
 ///
 /// # Errors
 /// Unavailable if the file cannot be read.
-pub async fn needing(context: &DashboardContext, now: Timestamp, skip: usize, limit: usize) -> Result<Found> {
-    let (found, mut total) = context.store.attention(now, skip..skip + limit).await?;
+pub async fn needing(context: &DashboardContext, visitor: &Visitor, skip: usize, limit: usize) -> Result<Found> {
+    let (store, now) = (&visitor.store, visitor.now);
+    let (found, mut total) = store.attention(now, skip..skip + limit).await?;
     let mut list: Vec<Attention> = found.into_iter().map(|(one, account)| troubled(&one, &account, now)).collect();
     if skip > 0 {
         return Ok(Found { list, total, knows_slow: true });
@@ -121,7 +123,7 @@ pub async fn needing(context: &DashboardContext, now: Timestamp, skip: usize, li
     let knows_slow = slow.is_some();
     let slow = slow.unwrap_or_default();
     let keys: Vec<_> = slow.iter().map(|one| one.destination).collect();
-    for (destination, account) in context.store.destinations_by_key(keys).await? {
+    for (destination, account) in store.destinations_by_key(keys).await? {
         let state = slow.iter().find(|one| one.destination == destination.key);
         if let Some(state) = state.filter(|_| !is_troubled(&destination, now)) {
             list.push(slowed(&destination, &account, state));

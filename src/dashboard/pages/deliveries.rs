@@ -15,6 +15,7 @@ use crate::dashboard::respond::{PageResult, show};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::dashboard::view::time::At;
+use crate::domain::access::Role;
 use crate::domain::delivery::{Delivery, DeliveryState};
 use crate::domain::page::{Cursor, DEFAULT_LIMIT, Page, PageRequest};
 use crate::error::Result;
@@ -47,15 +48,15 @@ pub struct DeliveriesPages(pub Arc<DashboardContext>);
 impl DeliveriesPages {
     #[oai(path = "/deliveries", method = "get", hidden)]
     async fn list(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
         let mut asked = query(request);
         if !asked.text("q").is_empty() {
-            return search(&self.0, &visitor, asked).await;
+            return search(&visitor, asked).await;
         }
         let filter = read(&mut asked, visitor.now);
         let cursor = asked.optional("cursor", parsed::<Cursor>).flatten();
         let filters = Filters::shown(&asked);
-        let store = &self.0.store;
+        let store = &visitor.store;
         let page = match asked.is_right() {
             true => full_page(store, &filter, cursor).await?,
             // What is wrong stands at its field, and nothing is shown that was not asked for.
@@ -75,10 +76,11 @@ impl DeliveriesPages {
         };
         // Nothing happens to a list of nothing.
         let live = if asked.is_right() { address("/live", &narrow) } else { String::new() };
-        let replay = (has_filter && asked.is_right()).then(|| address("/deliveries/replay", &pairs));
+        let may_replay = visitor.may(Role::Operator) && has_filter && asked.is_right();
+        let replay = may_replay.then(|| address("/deliveries/replay", &pairs));
         show(&DeliveriesPage {
             frame: visitor.frame("deliveries").live(live).noticing(asked.text("done")),
-            rows: rows(store, page.items).await?,
+            rows: rows(store, page.items, visitor.may(Role::Operator)).await?,
             states: DeliveryState::ALL,
             is_first,
             first,

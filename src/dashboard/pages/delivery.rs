@@ -14,6 +14,7 @@ use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::payload::{self, Shown};
 use crate::dashboard::view::time::{self, At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
+use crate::domain::access::Role;
 use crate::domain::delivery::{Delivery, DeliveryDetail, DeliveryState, LoggedAttempt};
 use crate::domain::destination::{DeliveryOrder, Destination};
 use crate::domain::document::Document;
@@ -87,9 +88,10 @@ pub struct DeliveryPages(pub Arc<DashboardContext>);
 impl DeliveryPages {
     #[oai(path = "/deliveries/:delivery_id", method = "get", hidden)]
     async fn page(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
-        let (store, now, asked) = (&self.0.store, visitor.now, query(request));
-        let DeliveryDetail { delivery, attempts, manual_actions } = store.delivery(id(request)?).await?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
+        let (now, asked, id) = (visitor.now, query(request), id(request)?);
+        let store = &visitor.store;
+        let DeliveryDetail { delivery, attempts, manual_actions } = store.delivery(id).await?;
         let destination = store.destination(delivery.destination_id.clone()).await?;
         let account = store.account(delivery.account_id.clone()).await?;
         let (event, document) = store.event(delivery.event_id).await?;
@@ -134,18 +136,18 @@ impl DeliveryPages {
 
     #[oai(path = "/deliveries/:delivery_id/retry", method = "post", hidden)]
     async fn retry(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let id = id(request)?;
         let form = Form::read(request, body, &self.0.bodies).await?;
-        self.0.store.retry_delivery(id, form.has("out_of_order"), visitor.now).await?;
+        visitor.store.retry_delivery(id, form.has("out_of_order"), visitor.now).await?;
         redirect(form.back(&format!("/deliveries/{id}")), "retried")
     }
 
     #[oai(path = "/deliveries/:delivery_id/cancel", method = "post", hidden)]
     async fn cancel(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let id = id(request)?;
-        self.0.store.cancel_delivery(id, visitor.now).await?;
+        visitor.store.cancel_delivery(id, visitor.now).await?;
         redirect(&format!("/deliveries/{id}"), "cancelled")
     }
 }

@@ -10,7 +10,9 @@ use poem_openapi::OpenApi;
 use super::account::CHANGED;
 use super::attention::ENGINE_WITHIN;
 use super::destination_form::{self, DestinationForm};
+use super::destination_settings::read_only;
 use super::preview::{self, PreviewForm, PreviewShown};
+use super::tested::Tested;
 use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::figure_cache::FigureCache;
@@ -19,11 +21,11 @@ use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
 use crate::dashboard::view::figures;
 use crate::dashboard::view::frame::Frame;
-use crate::dashboard::view::payload;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
-use crate::dashboard::view::time::{self, At, CountDown};
+use crate::dashboard::view::time::{At, CountDown};
 use crate::dashboard::view::words::{self, Badge};
-use crate::domain::delivery::{Attempt, DeliveryState};
+use crate::domain::access::Role;
+use crate::domain::delivery::DeliveryState;
 use crate::domain::destination::Destination;
 use crate::domain::ids::DestinationId;
 use crate::domain::page::PageRequest;
@@ -33,22 +35,6 @@ use crate::web::engine;
 
 /// Deliveries that the page shows.
 const NEWEST: u16 = 10;
-
-/// A test, and what came back.
-pub struct Tested {
-    /// Whether the status is 2xx.
-    pub is_good: bool,
-    /// Status or error, in words.
-    pub result: String,
-    /// What to do about an error.
-    pub todo: &'static str,
-    /// More about an error.
-    pub detail: String,
-    /// How long it took.
-    pub duration: String,
-    /// The body of the response.
-    pub body: String,
-}
 
 #[derive(Template)]
 #[template(path = "destination.html")]
@@ -77,6 +63,8 @@ struct DestinationPage {
     form: DestinationForm,
     preview: PreviewForm,
     headers: Vec<(String, String)>,
+    /// The settings to read. Empty for those who have them in the form.
+    settings: Vec<(&'static str, String)>,
     secret: Option<String>,
     test: Option<Tested>,
     confirm: Field,
@@ -101,55 +89,62 @@ pub struct DestinationPages(pub Arc<DashboardContext>, pub Arc<FigureCache>);
 impl DestinationPages {
     #[oai(path = "/destinations/:destination_id", method = "get", hidden)]
     async fn page(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
         show(&self.made(&visitor, request, Tried::default()).await?)
     }
 
     #[oai(path = "/destinations/:destination_id", method = "post", hidden)]
     async fn save(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id = id(request)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let old = self.0.store.destination(id.clone()).await?;
+        let old = visitor.store.destination(id.clone()).await?;
         if form.text("updated_at") != old.updated_at.to_string() {
             form.fault("url", CHANGED);
         }
         let fields = destination_form::read(&mut form, &self.0.network, Some(&old.fields));
         if let (true, Some(fields)) = (form.is_right(), fields) {
-            self.0.store.replace_destination(id.clone(), fields, visitor.now).await?;
+            visitor.store.replace_destination(id.clone(), fields, visitor.now).await?;
             return redirect(&page_of(&id), "saved");
         }
         let form = Some(DestinationForm::again(&form));
         self.refused(&visitor, request, Tried { form, ..Tried::default() }).await
     }
 
-    /// Shows what an event would become with the settings in the form. Nothing is saved or sent.
+    /// Shows what an event would become with the settings in the form, or with those that are saved. Nothing is saved or
+    /// sent.
     #[oai(path = "/destinations/:destination_id/preview", method = "post", hidden)]
     async fn preview(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let mut destination = self.0.store.destination(id(request)?).await?;
-        let shown = match destination_form::read(&mut form, &self.0.network, Some(&destination.fields)) {
+        let mut destination = visitor.store.destination(id(request)?).await?;
+        // Others have no form with the settings, so what they preview are those that are saved.
+        let may_change = visitor.may(Role::Admin);
+        let fields = match may_change {
+            true => destination_form::read(&mut form, &self.0.network, Some(&destination.fields)),
+            false => Some(destination.fields.clone()),
+        };
+        let shown = match fields {
             Some(fields) if form.is_right() => {
                 destination.fields = fields;
-                preview::show(&self.0, &mut form, destination, visitor.now).await?
+                preview::show(&self.0, &visitor, &mut form, destination).await?
             }
             _ => PreviewShown::Wrong(form.sentences()),
         };
         let preview = Some(PreviewForm::again(&form, shown));
-        let form = Some(DestinationForm::again(&form));
+        let form = may_change.then(|| DestinationForm::again(&form));
         show(&self.made(&visitor, request, Tried { form, preview, ..Tried::default() }).await?)
     }
 
     #[oai(path = "/destinations/:destination_id/delete", method = "post", hidden)]
     async fn delete(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id = id(request)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
-        let destination = self.0.store.destination(id.clone()).await?;
+        let destination = visitor.store.destination(id.clone()).await?;
         let host = destination.fields.url.host();
         if form.text("confirm") == host {
-            self.0.store.delete_destination(id, visitor.now).await?;
+            visitor.store.delete_destination(id, visitor.now).await?;
             return redirect(&format!("/accounts/{}", destination.account_id), "destination-deleted");
         }
         form.fault("confirm", format!("must be the host of the destination: {host}"));
@@ -159,33 +154,33 @@ impl DestinationPages {
 
     #[oai(path = "/destinations/:destination_id/pause", method = "post", hidden)]
     async fn pause(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let id = id(request)?;
-        self.0.store.pause_destination(id.clone(), visitor.now).await?;
+        visitor.store.pause_destination(id.clone(), visitor.now).await?;
         redirect(&page_of(&id), "paused")
     }
 
     #[oai(path = "/destinations/:destination_id/resume", method = "post", hidden)]
     async fn resume(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let id = id(request)?;
-        self.0.store.resume_destination(id.clone(), visitor.now).await?;
+        visitor.store.resume_destination(id.clone(), visitor.now).await?;
         redirect(&page_of(&id), "resumed")
     }
 
     #[oai(path = "/destinations/:destination_id/signing-secret", method = "post", hidden)]
     async fn secret(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
-        let destination = self.0.store.destination_with_secrets(id(request)?).await?;
+        let visitor = self.0.enter(request, Role::Admin)?;
+        let destination = visitor.store.destination_with_secrets(id(request)?).await?;
         let secret = Some(destination.secrets.current.reveal());
         show(&self.made(&visitor, request, Tried { secret, ..Tried::default() }).await?)
     }
 
     #[oai(path = "/destinations/:destination_id/rotate-signing-secret", method = "post", hidden)]
     async fn rotate_secret(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Admin)?;
         let id = id(request)?;
-        let rotated = self.0.store.rotate_signing_secret(id, SigningSecret::generate(), visitor.now).await?;
+        let rotated = visitor.store.rotate_signing_secret(id, SigningSecret::generate(), visitor.now).await?;
         let secret = Some(rotated.secrets.current.reveal());
         let mut page = self.made(&visitor, request, Tried { secret, ..Tried::default() }).await?;
         page.frame = page.frame.noticing("secret-rotated");
@@ -194,9 +189,9 @@ impl DestinationPages {
 
     #[oai(path = "/destinations/:destination_id/test", method = "post", hidden)]
     async fn test(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
-        let attempt = self.0.store.test_destination(id(request)?, &*self.0.test_sender).await?;
-        let test = Some(tested(&attempt));
+        let visitor = self.0.enter(request, Role::Operator)?;
+        let attempt = visitor.store.test_destination(id(request)?, &*self.0.test_sender).await?;
+        let test = Some(Tested::of(&attempt));
         show(&self.made(&visitor, request, Tried { test, ..Tried::default() }).await?)
     }
 }
@@ -209,28 +204,13 @@ fn page_of(id: &DestinationId) -> String {
     format!("/destinations/{id}")
 }
 
-fn tested(attempt: &Attempt) -> Tested {
-    let (result, todo) = match attempt.outcome.error() {
-        Some(class) => words::error(class, attempt.outcome.status()),
-        None => (attempt.outcome.status().map(|status| status.to_string()).unwrap_or_default(), ""),
-    };
-    Tested {
-        is_good: attempt.outcome.is_success(),
-        result,
-        todo,
-        detail: attempt.detail.clone().unwrap_or_default(),
-        duration: time::short(attempt.duration),
-        body: payload::raw(&attempt.body).text,
-    }
-}
-
 impl DestinationPages {
     async fn refused(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult {
         show_error(StatusCode::UNPROCESSABLE_ENTITY, &self.made(visitor, request, tried).await?)
     }
 
     async fn made(&self, visitor: &Visitor, request: &Request, tried: Tried) -> PageResult<DestinationPage> {
-        let (store, asked, now) = (&self.0.store, query(request), visitor.now);
+        let (store, asked, now) = (&visitor.store, query(request), visitor.now);
         let destination = store.destination(id(request)?).await?;
         let id = destination.id.clone();
         let account = store.account(destination.account_id.clone()).await?;
@@ -261,11 +241,12 @@ impl DestinationPages {
             success: figures::success(chart.sum.succeeded, chart.sum.failed),
             chart,
             latency: figures.latency.map(figures::latency),
-            newest: rows(store, newest).await?,
+            newest: rows(store, newest, visitor.may(Role::Operator)).await?,
             log: address("/deliveries", &[("destination_id", id.as_str())]),
             form: tried.form.unwrap_or_else(|| DestinationForm::filled(&destination.fields)),
             preview: tried.preview.unwrap_or_default(),
             headers: destination.fields.headers.masked(),
+            settings: if visitor.may(Role::Admin) { Vec::new() } else { read_only(&destination.fields) },
             secret: tried.secret,
             test: tried.test,
             confirm: tried.confirm.unwrap_or_else(|| Field::new("confirm", "")),

@@ -15,6 +15,7 @@ use crate::dashboard::view::payload::{self, Shown};
 use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::dashboard::view::time::At;
 use crate::dashboard::view::words;
+use crate::domain::access::Role;
 use crate::domain::ids::EventId;
 use crate::web::static_page::Page;
 
@@ -41,9 +42,10 @@ pub struct EventPages(pub Arc<DashboardContext>);
 impl EventPages {
     #[oai(path = "/events/:event_id", method = "get", hidden)]
     async fn page(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
-        let store = &self.0.store;
-        let (event, document) = store.event(id(request)?).await?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
+        let id = id(request)?;
+        let store = &visitor.store;
+        let (event, document) = store.event(id).await?;
         let account = store.account(event.account_id.clone()).await?;
         let live = super::address("/live", &[("account_id", account.id.as_str())]);
         show(&EventPage {
@@ -56,7 +58,7 @@ impl EventPages {
             size: words::bytes(event.payload_bytes),
             pretty: payload::pretty(&document),
             raw: payload::raw(&document),
-            rows: rows(store, event.deliveries).await?,
+            rows: rows(store, event.deliveries, visitor.may(Role::Operator)).await?,
             here: format!("/events/{}", event.id),
         })
     }
@@ -64,8 +66,9 @@ impl EventPages {
     /// The document, byte for byte, as a file.
     #[oai(path = "/events/:event_id/document", method = "get", hidden)]
     async fn document(&self, request: &Request) -> PageResult {
-        self.0.enter(request)?;
-        let (event, document) = self.0.store.event(id(request)?).await?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
+        let id = id(request)?;
+        let (event, document) = visitor.store.event(id).await?;
         let name = format!("attachment; filename=\"{}.json\"", event.id);
         let response = Response::builder().header(CONTENT_TYPE, "application/json").header(CONTENT_DISPOSITION, name);
         Ok(Page(response.body(document)))
@@ -73,9 +76,9 @@ impl EventPages {
 
     #[oai(path = "/events/:event_id/replay", method = "post", hidden)]
     async fn replay(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let id = id(request)?;
-        self.0.store.replay_event(id, visitor.now).await?;
+        visitor.store.replay_event(id, visitor.now).await?;
         redirect(&format!("/events/{id}"), "replayed")
     }
 }

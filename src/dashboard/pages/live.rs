@@ -14,6 +14,7 @@ use serde_json::json;
 use super::query;
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::respond::{PageError, PageResult};
+use crate::domain::access::Role;
 use crate::store::CountSubscription;
 use crate::web::event_stream;
 use crate::web::static_page::Page;
@@ -28,14 +29,14 @@ pub struct LivePages(pub Arc<DashboardContext>);
 impl LivePages {
     #[oai(path = "/live", method = "get", hidden)]
     async fn stream(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Viewer)?;
         let mut asked = query(request);
         let account = asked.optional("account_id", str::parse).flatten();
         let destination = asked.optional("destination_id", str::parse).flatten();
         if !asked.is_right() {
             return Err(PageError::not_found("account or destination"));
         }
-        let follow = self.0.store.follow_counts(account, destination).await?;
+        let follow = visitor.store.follow_counts(account, destination).await?;
         let events = events(Following { follow, over: Box::pin(visitor.over()), begun: false, ended: false });
         Ok(Page(event_stream::respond(events)))
     }

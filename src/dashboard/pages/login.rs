@@ -81,7 +81,7 @@ impl LoginPages {
         let back = form.back("/");
         let given = match (form.text("code"), form.text("token")) {
             ("", "") => {
-                let wrong = Some("Fill in the admin token.".to_owned());
+                let wrong = Some("Fill in a token.".to_owned());
                 return Err(PageError::login(wrong, back, StatusCode::UNPROCESSABLE_ENTITY));
             }
             ("", token) => Credential::Token(token),
@@ -126,7 +126,7 @@ impl Login {
 }
 
 fn malformed() -> ApiError {
-    let detail = r#"Send {"code": "…"} with the code of a login link, or {"token": "…"} with the admin token."#;
+    let detail = r#"Send {"code": "…"} with the code of a login link, or {"token": "…"} with a token."#;
     ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", detail)
 }
 

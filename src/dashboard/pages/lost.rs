@@ -9,6 +9,7 @@ use poem::{IntoResponse as _, Request, Response};
 use super::start::GUIDE;
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::respond::{PageResult, redirect};
+use crate::domain::access::Role;
 use crate::web::problem::ApiError;
 
 /// Makes the response for a status of the router: 404, or 405 at the address of a form.
@@ -21,7 +22,7 @@ pub fn lost(context: Arc<DashboardContext>) -> impl Fn(&Request, StatusCode) -> 
 
 fn found(context: &DashboardContext, request: &Request, status: StatusCode) -> PageResult {
     // Who has no session learns nothing about addresses.
-    context.enter(request)?;
+    context.enter(request, Role::Viewer)?;
     if let Some(page) = page_of_form(request.uri().path()).filter(|_| status == StatusCode::METHOD_NOT_ALLOWED) {
         return redirect(page, "");
     }

@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod delivery;
 pub mod destination;
 pub mod destination_form;
+pub mod destination_settings;
 pub mod event;
 pub mod filters;
 pub mod live;
@@ -18,6 +19,7 @@ pub mod preview;
 pub mod replay;
 pub mod search;
 pub mod start;
+pub mod tested;
 
 use std::str::FromStr;
 

@@ -12,7 +12,7 @@ use poem_openapi::OpenApi;
 use super::attention::{Attention, needing};
 use super::query;
 use super::start::{GUIDE, GuidePage, guide};
-use crate::dashboard::context::{DashboardContext, wanted};
+use crate::dashboard::context::{DashboardContext, Visitor, wanted};
 use crate::dashboard::figure_cache::FigureCache;
 use crate::dashboard::respond::{PageError, PageResult, show};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
@@ -21,6 +21,7 @@ use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::dashboard::view::time::At;
 use crate::dashboard::view::words;
+use crate::domain::access::Role;
 use crate::domain::page::PageRequest;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -68,21 +69,23 @@ impl OverviewPages {
             self.context.check_origin(request)?;
             return Err(PageError::login(None, wanted(request), StatusCode::OK));
         }
-        let visitor = self.context.enter(request)?;
-        let store = &self.context.store;
+        let visitor = self.context.enter(request, Role::Viewer)?;
+        let store = &visitor.store;
         let asked = query(request);
         let frame = visitor.frame("overview").live("/live").noticing(asked.text("done"));
-        if asked.has("guide") || (!asked.has("window") && self.is_new().await?) {
-            let guide = guide(&self.context, store.contents().await?).await?;
+        // The guide is for those who can take its steps.
+        if visitor.runs_server() && (asked.has("guide") || (!asked.has("window") && self.is_new(&visitor).await?)) {
+            let guide = guide(&self.context, &visitor).await?;
             return show(&GuidePage { frame: frame.at(GUIDE), guide });
         }
         let (now, window) = (visitor.now, Window::find(asked.text("window")));
         let (figures, left) = self.figures.figures(store, None, window, now).await?;
         let chart = Chart::draw(&figures.buckets, "Attempts that succeeded and failed, by time");
         let backlog = store.backlog().await?;
-        let attention = needing(&self.context, now, 0, ATTENTION).await?;
+        let attention = needing(&self.context, &visitor, 0, ATTENTION).await?;
         let page = PageRequest { limit: NEWEST, cursor: None };
-        let newest = rows(store, store.deliveries(DeliveryFilter::default(), page).await?.items).await?;
+        let newest = store.deliveries(DeliveryFilter::default(), page).await?.items;
+        let newest = rows(store, newest, visitor.may(Role::Operator)).await?;
         let sum = chart.sum;
         show(&OverviewPage {
             frame: frame.again(left),
@@ -111,11 +114,11 @@ impl OverviewPages {
     }
 
     /// Whether no attempt has been made yet, so that there is nothing to see.
-    async fn is_new(&self) -> Result<bool> {
+    async fn is_new(&self, visitor: &Visitor) -> Result<bool> {
         if self.is_used.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let store = &self.context.store;
+        let store = &visitor.store;
         let is_used =
             store.contents().await?.has_delivered || store.latency(None, None, Timestamp::EPOCH).await?.is_some();
         self.is_used.store(is_used, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::dashboard::context::DashboardContext;
+use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::PageResult;
 use crate::dashboard::view::payload;
@@ -60,17 +60,18 @@ impl PreviewForm {
     }
 }
 
-/// Makes the preview of the event in the form at `destination`, which has the settings in the form.
+/// Makes the preview of the event in the form at `destination`, which has the settings to preview.
 pub async fn show(
     context: &DashboardContext,
+    visitor: &Visitor,
     form: &mut Form,
     destination: Destination,
-    now: Timestamp,
 ) -> PageResult<PreviewShown> {
+    let now = visitor.now;
     let event_type = form.optional("preview_type", parsed::<EventType>);
     let text = form.text("preview_document").to_owned();
     let event = if text.is_empty() {
-        newest(context, &destination, event_type.flatten(), now).await?
+        newest(visitor, &destination, event_type.flatten()).await?
     } else {
         if let Err(message) = json::check(text.as_bytes()) {
             form.fault("preview_document", message);
@@ -82,24 +83,23 @@ pub async fn show(
         return Ok(PreviewShown::Wrong(form.sentences()));
     }
     let most = context.bodies.bytes;
-    let made = context.store.run_yielding(move || preview(&destination, &event, now, most)).await?;
+    let made = visitor.store.run_yielding(move || preview(&destination, &event, now, most)).await?;
     Ok(shown(made))
 }
 
 /// The newest event of the account, or the sample if there is none.
 async fn newest(
-    context: &DashboardContext,
+    visitor: &Visitor,
     destination: &Destination,
     event_type: Option<EventType>,
-    now: Timestamp,
 ) -> PageResult<PreviewedEvent> {
     let account = destination.account_id.clone();
     let take = |found: &mut Option<PreviewedEvent>, event| {
         *found = Some(event);
         ControlFlow::Break(())
     };
-    let found = context.store.fold_newest_events(account, 1, None, take).await?;
-    Ok(found.unwrap_or_else(|| made_up(Document::made(SAMPLE.as_bytes(), event_type), now)))
+    let found = visitor.store.fold_newest_events(account, 1, None, take).await?;
+    Ok(found.unwrap_or_else(|| made_up(Document::made(SAMPLE.as_bytes(), event_type), visitor.now)))
 }
 
 fn made_up(document: Document, now: Timestamp) -> PreviewedEvent {

@@ -14,6 +14,7 @@ use crate::dashboard::form::Form;
 use crate::dashboard::respond::{PageResult, redirect, show};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::words;
+use crate::domain::access::Role;
 use crate::web::problem::ApiError;
 
 #[derive(Template)]
@@ -33,7 +34,7 @@ pub struct ReplayPages(pub Arc<DashboardContext>);
 impl ReplayPages {
     #[oai(path = "/deliveries/replay", method = "get", hidden)]
     async fn count(&self, request: &Request) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let mut asked = query(request);
         let mut filter = read(&mut asked, visitor.now);
         check(&asked)?;
@@ -49,7 +50,7 @@ impl ReplayPages {
             .collect();
         filters.extend(filter.since.map(|since| ("since", since.to_string())));
         filters.extend(filter.until.map(|until| ("until", until.to_string())));
-        let counted = self.0.store.replay_deliveries(filter, true, visitor.now).await?;
+        let counted = visitor.store.replay_deliveries(filter, true, visitor.now).await?;
         show(&ReplayPage {
             frame: visitor.frame("deliveries"),
             filters,
@@ -61,7 +62,7 @@ impl ReplayPages {
 
     #[oai(path = "/deliveries/replay", method = "post", hidden)]
     async fn replay(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter(request, Role::Operator)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
         let filter = read(&mut form, visitor.now);
         check(&form)?;
@@ -70,7 +71,7 @@ impl ReplayPages {
             let detail = "Name what is to be sent again: at least one filter, and `until`.";
             return Err(ApiError::new(StatusCode::BAD_REQUEST, "invalid_parameter", detail).into());
         }
-        self.0.store.replay_deliveries(filter, false, visitor.now).await?;
+        visitor.store.replay_deliveries(filter, false, visitor.now).await?;
         // The state of what was sent again is another now, so the list is shown without that filter.
         let shown = Filters::shown(&form);
         let pairs: Vec<_> =

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::address;
 use super::filters::Filters;
-use crate::dashboard::context::{DashboardContext, Visitor};
+use crate::dashboard::context::Visitor;
 use crate::dashboard::form::{Form, parsed};
 use crate::dashboard::respond::{PageResult, show};
 use crate::dashboard::view::frame::Frame;
@@ -45,7 +45,7 @@ struct SearchPage {
 ///
 /// # Errors
 /// Unavailable if the file cannot be read.
-pub async fn search(context: &DashboardContext, visitor: &Visitor, mut asked: Form) -> PageResult {
+pub async fn search(visitor: &Visitor, mut asked: Form) -> PageResult {
     let account_id = asked.optional("account_id", parsed).flatten();
     let before = asked.optional("before", parsed).flatten();
     let text = asked.text("q").to_owned();
@@ -69,7 +69,7 @@ pub async fn search(context: &DashboardContext, visitor: &Visitor, mut asked: Fo
         });
     }
     let search = PayloadSearch { account_id, text, before };
-    let matches = context.store.search_payloads(search, FOUND).await?;
+    let matches = visitor.store.search_payloads(search, FOUND).await?;
     let found = matches.events.into_iter().map(|event| Found {
         id: event.id.to_string(),
         account_id: event.account_id.to_string(),

@@ -8,17 +8,17 @@ use poem::http::StatusCode;
 use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
-use crate::dashboard::context::DashboardContext;
+use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::dashboard::view::send::{Send, curl};
+use crate::domain::access::Role;
 use crate::domain::account::{AccountFields, Email};
 use crate::domain::destination::{DestinationFields, HttpMethod};
 use crate::domain::event::SAMPLE;
 use crate::domain::headers::Headers;
-use crate::domain::overview::Contents;
 use crate::domain::page::{DEFAULT_LIMIT, PageRequest};
 use crate::domain::secret::{AppToken, SigningSecret};
 use crate::domain::target_url::TargetUrl;
@@ -68,17 +68,19 @@ pub struct GuidePage {
 ///
 /// # Errors
 /// Unavailable if the file cannot be read.
-pub async fn guide(context: &DashboardContext, contents: Contents) -> Result<Guide> {
+pub async fn guide(context: &DashboardContext, visitor: &Visitor) -> Result<Guide> {
+    let store = &visitor.store;
+    let contents = store.contents().await?;
     // An account that has a destination, if any of the first ones has.
     let page = PageRequest { limit: DEFAULT_LIMIT, cursor: None };
-    let mut accounts = context.store.search_accounts(String::new(), page).await?.items;
+    let mut accounts = store.search_accounts(String::new(), page).await?.items;
     accounts.sort_by_key(|(_, destinations)| *destinations == 0);
     let first = accounts.into_iter().map(|(account, _)| account).next();
     // An address that is taken would only be refused.
     let email = if contents.has_account { "" } else { "ada@example.com" };
     let page = PageRequest { limit: NEWEST, cursor: None };
-    let newest = context.store.deliveries(DeliveryFilter::default(), page).await?.items;
-    let newest = rows(&context.store, newest).await?;
+    let newest = store.deliveries(DeliveryFilter::default(), page).await?.items;
+    let newest = rows(store, newest, visitor.may(Role::Operator)).await?;
     let url = TargetUrl::parse(RECEIVER, &context.network).map(|url| url.as_str().to_owned());
     Ok(Guide {
         is_set_up: contents.has_destination,
@@ -99,10 +101,10 @@ pub struct StartPages(pub Arc<DashboardContext>);
 impl StartPages {
     #[oai(path = "/start", method = "post", hidden)]
     async fn start(&self, request: &Request, body: Body) -> PageResult {
-        let visitor = self.0.enter(request)?;
+        let visitor = self.0.enter_server(request, Role::Admin)?;
         let mut form = Form::read(request, body, &self.0.bodies).await?;
         let frame = visitor.frame("overview").live("/live").at(GUIDE);
-        let store = &self.0.store;
+        let store = &visitor.store;
         let email = form.required("email", parsed::<Email>);
         let name = form.required("account_name", parsed);
         let url = form.required("url", |text| TargetUrl::parse(text, &self.0.network));
@@ -113,7 +115,7 @@ impl StartPages {
                 Ok(account) => {
                     let fields = DestinationFields::new(url, HttpMethod::Post, Headers::default());
                     store.create_destination(account.id.clone(), fields, SigningSecret::generate(), now).await?;
-                    let mut guide = guide(&self.0, store.contents().await?).await?;
+                    let mut guide = guide(&self.0, &visitor).await?;
                     guide.send = Some(curl(&self.0.url, Some(token.reveal())));
                     guide.account_id = Some(account.id.to_string());
                     return show(&GuidePage { frame, guide });
@@ -122,7 +124,7 @@ impl StartPages {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut guide = guide(&self.0, store.contents().await?).await?;
+        let mut guide = guide(&self.0, &visitor).await?;
         guide.is_set_up = false;
         guide.email = form.field("email");
         guide.account_name = form.field("account_name");

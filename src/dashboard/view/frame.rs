@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::dashboard::assets;
+use crate::domain::access::{Rights, Role};
+use crate::domain::ids::AccountId;
 use crate::domain::time::Timestamp;
 use crate::web::static_page::ICON;
 
@@ -10,6 +12,8 @@ use crate::web::static_page::ICON;
 pub struct Frame {
     /// Entry of the menu that is marked.
     pub section: &'static str,
+    /// What the visitor may do, so that a page offers nothing else. `None` on pages for nobody in particular.
+    pub rights: Option<Rights>,
     /// Whether there is a session that can be ended.
     pub can_log_out: bool,
     /// When the page was made, so that scripts can count down by the server's clock.
@@ -30,6 +34,7 @@ impl Frame {
     pub fn plain(now: Timestamp) -> Self {
         Self {
             section: "",
+            rights: None,
             can_log_out: false,
             now,
             notice: None,
@@ -61,6 +66,35 @@ impl Frame {
     pub fn again(mut self, after: Option<Duration>) -> Self {
         self.again = after;
         self
+    }
+
+    /// Whether the page may offer what operators may do.
+    pub fn operates(&self) -> bool {
+        self.rights.as_ref().is_some_and(|rights| rights.allow(Role::Operator))
+    }
+
+    /// Whether the page may offer what administrators may do.
+    pub fn administers(&self) -> bool {
+        self.rights.as_ref().is_some_and(|rights| rights.allow(Role::Admin))
+    }
+
+    /// Whether the page may also offer what belongs to the server and not to one account.
+    pub fn runs_server(&self) -> bool {
+        self.administers() && self.account().is_none()
+    }
+
+    /// The one account that the visitor reaches.
+    pub fn account(&self) -> Option<&AccountId> {
+        self.rights.as_ref().and_then(|rights| rights.scope.account()).map(|(id, _)| id)
+    }
+
+    /// Who is logged in. `None` without a session.
+    pub fn who(&self) -> Option<String> {
+        let rights = self.rights.as_ref().filter(|_| self.can_log_out)?;
+        Some(match self.account() {
+            Some(account) => format!("{} of account {account}", rights.role),
+            None => rights.role.to_string(),
+        })
     }
 
     /// The icon, as a `data:` URL.

@@ -41,11 +41,11 @@ pub fn result(delivery: &Delivery) -> String {
     }
 }
 
-/// Rows for `deliveries`, in their order.
+/// Rows for `deliveries`, in their order. `may_retry` says whether the visitor may send them again.
 ///
 /// # Errors
 /// Unavailable if the file cannot be read.
-pub async fn rows(store: &ScopedStore, deliveries: Vec<Delivery>) -> Result<Vec<DeliveryRow>> {
+pub async fn rows(store: &ScopedStore, deliveries: Vec<Delivery>, may_retry: bool) -> Result<Vec<DeliveryRow>> {
     let accounts = store.account_names(deliveries.iter().map(|one| one.account_id.clone()).collect()).await?;
     let labels = deliveries.iter().map(|one| one.destination_id.clone()).collect();
     let destinations = store.destination_labels(labels).await?;
@@ -64,8 +64,9 @@ pub async fn rows(store: &ScopedStore, deliveries: Vec<Delivery>) -> Result<Vec<
         attempts: words::count(u64::from(delivery.attempt_count)),
         result: result(&delivery),
         next: delivery.next_attempt_at.filter(|_| delivery.attempt_count > 0).map(CountDown),
-        can_retry: delivery.state == DeliveryState::Exhausted
-            || (delivery.state == DeliveryState::Pending && delivery.attempt_count > 0),
+        can_retry: may_retry
+            && (delivery.state == DeliveryState::Exhausted
+                || (delivery.state == DeliveryState::Pending && delivery.attempt_count > 0)),
     };
     Ok(deliveries.into_iter().map(row).collect())
 }
