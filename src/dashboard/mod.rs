@@ -28,6 +28,7 @@ use self::pages::login::LoginPages;
 use self::pages::overview::OverviewPages;
 use self::pages::replay::ReplayPages;
 use self::pages::start::StartPages;
+use self::pages::tokens::TokensPages;
 pub use context::{DashboardContext, GuardedStore};
 pub use pages::lost::lost;
 
@@ -36,7 +37,7 @@ const POST: &[&str] = &["POST"];
 const BOTH: &[&str] = &["GET", "POST"];
 
 /// Paths of the pages, and the methods of each path.
-pub const PATHS: [(&str, &[&str]); 30] = [
+pub const PATHS: [(&str, &[&str]); 33] = [
     ("/", GET),
     ("/attention", GET),
     ("/login", BOTH),
@@ -67,6 +68,9 @@ pub const PATHS: [(&str, &[&str]); 30] = [
     ("/events/{event_id}", GET),
     ("/events/{event_id}/document", GET),
     ("/events/{event_id}/replay", POST),
+    ("/tokens", BOTH),
+    ("/tokens/{token_id}", GET),
+    ("/tokens/{token_id}/revoke", POST),
 ];
 
 /// Handlers of all pages.
@@ -79,5 +83,6 @@ pub fn pages(context: Arc<DashboardContext>) -> impl OpenApi + 'static {
         (overview, StartPages(of()), AttentionPages(of())),
         (AccountsPages(of()), AccountPages(of()), DestinationPages(of(), figures)),
         (DeliveriesPages(of()), ReplayPages(of()), DeliveryPages(of()), EventPages(of())),
+        TokensPages(of()),
     )
 }

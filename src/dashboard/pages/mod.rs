@@ -20,6 +20,7 @@ pub mod replay;
 pub mod search;
 pub mod start;
 pub mod tested;
+pub mod tokens;
 
 use std::str::FromStr;
 

@@ -130,6 +130,7 @@ fn notice(done: &str) -> Option<&'static str> {
         "cancelled" => "The delivery is cancelled. No further attempt is made.",
         "replayed" => "The deliveries are sent again. Follow them here.",
         "sent" => "The event is stored. Its deliveries follow here.",
+        "token-revoked" => "The token is revoked. What was opened with it has ended.",
         "secret-rotated" => "There is a new signing secret. For 24 hours the old one signs too.",
         _ => return None,
     })
