@@ -16,6 +16,7 @@ mod check;
 mod client_examples;
 mod crowd;
 mod dashboard;
+mod dashboard_roles;
 mod destination_rate;
 mod destination_rules;
 mod destinations;
