@@ -94,6 +94,8 @@ export async function world(server, receiver, title = 'Orders') {
   await server.api('POST', `/v1/deliveries/${await newest('unreached')}/cancel`);
   await server.api('POST', `/v1/destinations/${id('unreached')}/resume`);
   const event = events.at(-1).event_id;
+  const viewer = { name: 'Night shift', role: 'viewer', account_id: account.id };
+  const { token_id } = await server.api('POST', '/v1/tokens', viewer);
   const pages = {
     overview: '/',
     'overview-month': '/?window=month',
@@ -113,6 +115,8 @@ export async function world(server, receiver, title = 'Orders') {
     replay: `/deliveries/replay?destination_id=${id('exhausted')}&state=exhausted`,
     'replay-none': `/deliveries/replay?destination_id=${id('active')}&state=exhausted`,
     event: `/events/${event}`,
+    tokens: '/tokens',
+    token: `/tokens/${token_id}`,
     error: '/deliveries/dlv_none',
   };
   for (const name of Object.keys(destinations)) {

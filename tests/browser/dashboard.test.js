@@ -175,6 +175,28 @@ test('without JavaScript everything works but what is live', () =>
     { javaScriptEnabled: false },
   ));
 
+test('a viewer of one account is offered nothing that it may not do, also on a phone', () =>
+  page(async page => {
+    const account = await newAccount(server, 'Watched');
+    const { destination_id } = await newDestination(server, account, `${receiver.url}/broken`, { retry_schedule: [] });
+    await account.send({ n: 1 }, 10);
+    const token = { name: 'Wall', role: 'viewer', account_id: account.id };
+    await logIn(page, { ...server, token: (await server.api('POST', '/v1/tokens', token)).token });
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      for (const path of ['/', '/deliveries', `/accounts/${account.id}`, `/destinations/${destination_id}`]) {
+        await page.goto(`${server.url}${path}`);
+        await page.getByText(`Logged in as viewer of account ${account.id}`).waitFor();
+        assert.equal(await page.locator('main form[method=post]').count(), 0, path);
+        await fits(page, `${path} for a viewer, ${width}`);
+        await picture(page, `viewer-${path.split('/')[1]}-${width}`, { fullPage: true });
+      }
+      await isAccessible(page, `a destination for a viewer, ${width}`);
+    }
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByLabel('Admin token').waitFor();
+  }));
+
 test('axe-core finds nothing on the main pages, light and dark, wide and narrow', () =>
   page(async page => {
     await page.goto(server.url);
