@@ -1,7 +1,22 @@
 //! The error type of all floors. Its [`Kind`] decides what a client sees; the one place that maps a kind to an HTTP
 //! status is `web::problem`.
 
+use std::borrow::Cow;
 use std::fmt;
+
+/// Most errors of fields that one error lists. A request may hold more: a megabyte has room for a hundred thousand.
+pub const MAX_FIELD_ERRORS: usize = 1_000;
+
+/// Characters of a text from outside that an error repeats.
+const MAX_SHOWN: usize = 64;
+
+/// The beginning of a text from outside, for an error that repeats it. The text must be no secret.
+pub fn beginning(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
 
 /// The kind of an error, and so who can correct the cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +120,12 @@ impl Error {
         Self { kind, code, detail: detail.into(), field_errors: Vec::new() }
     }
 
-    /// The error for a request that is well formed but not valid, with every field error.
-    pub fn invalid(field_errors: Vec<FieldError>) -> Self {
+    /// The error for a request that is well formed but not valid, with every field error up to [`MAX_FIELD_ERRORS`].
+    pub fn invalid(mut field_errors: Vec<FieldError>) -> Self {
+        if field_errors.len() > MAX_FIELD_ERRORS {
+            field_errors.truncate(MAX_FIELD_ERRORS - 1);
+            field_errors.push(FieldError::new("", "There are more faults than these."));
+        }
         let detail = match field_errors.as_slice() {
             [one] if one.field.is_empty() => one.message.clone(),
             [one] => format!("{}: {}", one.field, one.message),

@@ -28,3 +28,6 @@ pub use model::import_report::ImportReport;
 pub use operations::import::{MAX_BYTES as IMPORT_MAX_BYTES, PATH as IMPORT_PATH, SKIP_EXISTING};
 pub use operations::send_event::PATH as PATH_OF_EVENTS;
 pub use routes::{Pages, routes};
+
+#[cfg(test)]
+mod tests;

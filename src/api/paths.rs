@@ -5,6 +5,7 @@
 use poem::http::{Method, Uri};
 use poem_openapi::registry::{MetaApi, MetaOperation, MetaParamIn};
 
+use crate::error::beginning;
 use crate::web::problem::{ApiError, ApiResult};
 
 /// A path that is not in the OpenAPI document, and its methods.
@@ -109,7 +110,7 @@ impl Paths {
 
 /// The error for a query parameter that an operation does not have.
 pub fn unknown_parameter(name: &str, right: &str) -> ApiError {
-    ApiError::bad_parameter(format!("`{name}` is not a query parameter here; {right}."))
+    ApiError::bad_parameter(format!("`{}` is not a query parameter here; {right}.", beginning(name)))
 }
 
 fn operation(described: MetaOperation) -> Operation {

@@ -143,7 +143,11 @@ pub fn share(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
+
     use super::*;
+    use crate::domain::tests::{MAX_ERROR, odd};
 
     #[test]
     fn an_address_that_is_nearly_right_is_named_as_it_should_be() {
@@ -174,6 +178,34 @@ mod tests {
         for text in ["-0.1", "1.1", "20%", "NaN", "inf", ""] {
             assert!(share(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn whatever_a_flag_is_given_it_is_within_its_bounds_or_refused_in_a_short_sentence() {
+        fn bounded<T>(read: Result<T, String>, fits: impl FnOnce(&T) -> bool) -> Result<(), TestCaseError> {
+            match read {
+                Ok(value) => prop_assert!(fits(&value)),
+                Err(error) => prop_assert!((1..=MAX_ERROR).contains(&error.len()), "{}", error),
+            }
+            Ok(())
+        }
+        let valid =
+            ["127.0.0.1:8080", "[::1]:0", "10.0.0.0/8", "::1", "15s", "1MiB", "5s,5m", "30d", "200", "0.2", "yes", "8"];
+        odd::hold(&valid, |text| {
+            bounded(boolean(text), |_| text.len() <= 5)?;
+            bounded(listen(text), |address| address.to_string().parse() == Ok(*address))?;
+            bounded(count::<1_024>(text), |count| (1..=1_024).contains(count))?;
+            bounded(network(text), |network| network.to_string().parse() == Ok(*network))?;
+            bounded(origin(text), |origin| Origin::parse(origin.as_str()).as_ref() == Ok(origin))?;
+            bounded(account_id(text), |id| id.as_str() == text.trim())?;
+            bounded(timeout(text), |timeout| !timeout.is_zero() && *timeout <= MAX_TIMEOUT)?;
+            bounded(schedule(text), |schedule| RetrySchedule::parse(&schedule.to_string()).as_ref() == Ok(schedule))?;
+            bounded(max_body(text), |bytes| (1..=64 << 20).contains(bytes))?;
+            bounded(memory(text), |bytes| *bytes >= 16 << 20)?;
+            bounded(retention(text), |retention| !retention.is_zero())?;
+            bounded(status(text), |status| (200..=599).contains(&status.as_u16()))?;
+            bounded(share(text), |share| (0.0..=1.0).contains(share))
+        });
     }
 
     #[test]

@@ -86,3 +86,6 @@ pub fn pages(context: Arc<DashboardContext>) -> impl OpenApi + 'static {
         TokensPages(of()),
     )
 }
+
+#[cfg(test)]
+mod tests;

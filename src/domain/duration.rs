@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::beginning;
+
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Longest duration that is accepted: ten years of 365 days.
@@ -12,14 +14,16 @@ pub const MAX_DURATION: Duration = Duration::from_secs(3_650 * 86_400);
 /// # Errors
 /// A sentence that says what would be right.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || format!("`{text}` is not a duration; write a whole number and a unit, such as 200ms, 5s, 10m, 24h or 30d");
+    let wrong = || {
+        let given = beginning(text);
+        format!("`{given}` is not a duration; write a whole number and a unit, such as 200ms, 5s, 10m, 24h or 30d")
+    };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
     let duration = Duration::from_millis(number.checked_mul(*millis).ok_or_else(wrong)?);
-    if duration > MAX_DURATION { Err(format!("`{text}` is longer than 3650d")) } else { Ok(duration) }
+    if duration > MAX_DURATION { Err(format!("`{}` is longer than 3650d", beginning(text))) } else { Ok(duration) }
 }
 
 /// The shortest text that [`parse`] reads back as the same duration. The duration must be whole milliseconds.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::error::FieldError;
+use crate::error::{FieldError, MAX_FIELD_ERRORS};
 
 /// Most headers of a destination.
 pub const MAX_HEADERS: usize = 100;
@@ -75,9 +75,11 @@ impl Headers {
             let message = format!("must be at most {MAX_BYTES} bytes, names and values together");
             faults.push(FieldError::new("headers", message));
         }
-        for (name, value) in &pairs {
-            faults.extend(name_fault(name).into_iter().chain(value_fault(name, value)).map(|m| fault(name, m)));
-        }
+        let of_one = |(name, value): &(String, String)| {
+            let messages: Vec<String> = name_fault(name).into_iter().chain(value_fault(name, value)).collect();
+            messages.into_iter().map(|message| fault(name, message)).collect::<Vec<_>>()
+        };
+        faults.extend(pairs.iter().flat_map(of_one).take(MAX_FIELD_ERRORS));
         faults.extend(repeated(pairs.iter().map(|(name, _)| name.as_str())));
         if faults.is_empty() { Ok(Self(pairs)) } else { Err(faults) }
     }
@@ -195,6 +197,7 @@ fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Vec<FieldError> {
     names
         .filter(|name| !seen.insert(name.to_ascii_lowercase()))
         .map(|name| fault(name, "is given more than once; names of headers must differ in more than case".to_owned()))
+        .take(MAX_FIELD_ERRORS)
         .collect()
 }
 

@@ -47,3 +47,6 @@ pub mod template;
 pub mod templates;
 pub mod text;
 pub mod time;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use url::Url;
 
+use crate::error::beginning;
+
 /// An `http` or `https` origin in its only spelling, such as `https://push.example.com`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
@@ -14,7 +16,8 @@ impl Origin {
     /// # Errors
     /// What would be right, for people.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong = || format!("write scheme, host and port, such as https://push.example.com, and not `{text}`");
+        let wrong =
+            || format!("write scheme, host and port, such as https://push.example.com, and not `{}`", beginning(text));
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {

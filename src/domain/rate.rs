@@ -6,6 +6,8 @@ use std::hash::Hash;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::error::beginning;
+
 /// Highest count of a rate.
 const MAX_EVENTS: u32 = 1_000_000;
 
@@ -29,12 +31,13 @@ impl Rate {
     /// A sentence that says what would be right.
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
+            let given = beginning(text);
             format!(
-                "`{text}` is not a rate; write a whole number from 1 to {MAX_EVENTS} and /s, /m or /h, such as 100/s"
+                "`{given}` is not a rate; write a whole number from 1 to {MAX_EVENTS} and /s, /m or /h, such as 100/s"
             )
         };
         let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
-        let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = !count.starts_with('0') && count.bytes().all(|byte| byte.is_ascii_digit());
         let count = digits.then(|| count.parse().ok()).flatten().filter(|count| (1..=MAX_EVENTS).contains(count));
         let period = PERIODS.iter().find(|(name, _)| *name == unit).map(|(_, period)| *period);
         Ok(Self { count: count.ok_or_else(wrong)?, period: period.ok_or_else(wrong)? })
@@ -127,9 +130,22 @@ mod tests {
             assert_eq!(Rate::parse(text), Ok(Rate { count, period: Duration::from_secs(seconds) }));
             assert_eq!(Rate { count, period: Duration::from_secs(seconds) }.to_string(), text);
         }
-        for text in
-            ["", "100", "/s", "0/s", "-1/s", "+1/s", "1.5/s", "100/", "100/d", "100 /s", "1/S", "1000001/s", "1/s/s"]
-        {
+        for text in [
+            "",
+            "100",
+            "/s",
+            "0/s",
+            "-1/s",
+            "+1/s",
+            "1.5/s",
+            "100/",
+            "100/d",
+            "100 /s",
+            "1/S",
+            "1000001/s",
+            "1/s/s",
+            "01/s",
+        ] {
             assert!(Rate::parse(text).unwrap_err().contains("such as 100/s"), "{text}");
         }
     }

@@ -1,5 +1,7 @@
 //! Reads sizes in bytes as people write them: `1048576`, `512KiB`, `1MiB`, `10MB`, `2GiB`.
 
+use crate::error::beginning;
+
 const UNITS: [(&str, u64); 8] = [
     ("", 1),
     ("B", 1),
@@ -17,8 +19,10 @@ const UNITS: [(&str, u64); 8] = [
 /// # Errors
 /// A sentence that says what would be right.
 pub fn parse(text: &str) -> Result<u64, String> {
-    let wrong =
-        || format!("`{text}` is not a size; write bytes, or a whole number and a unit, such as 1MiB, 1MB or 1048576");
+    let wrong = || {
+        let given = beginning(text);
+        format!("`{given}` is not a size; write bytes, or a whole number and a unit, such as 1MiB, 1MB or 1048576")
+    };
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| wrong())?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::headers::{Headers, MASK, holds_secret};
 use super::template::{Template, TemplateKind};
-use crate::error::FieldError;
+use crate::error::{FieldError, beginning};
 
 /// Most header templates of a destination.
 pub const MAX_HEADER_TEMPLATES: usize = 20;
@@ -38,17 +38,23 @@ impl HeaderTemplates {
         if pairs.len() > MAX_HEADER_TEMPLATES {
             wrong.push(FieldError::new("header_templates", format!("must be at most {MAX_HEADER_TEMPLATES} headers")));
         }
-        let names = pairs.iter().map(|(name, _)| (name.clone(), String::new())).collect();
+        // A mask stands for a template that the client has not seen, as in headers.
+        let shown = |source: &String| if source == MASK { MASK } else { "" }.to_owned();
+        let names = pairs.iter().map(|(name, source)| (name.clone(), shown(source))).collect();
         if let Err(errors) = Headers::parse(names) {
             wrong.extend(errors.into_iter().map(|error| {
                 FieldError::new(format!("header_templates{}", error.field.trim_start_matches("headers")), error.message)
             }));
         }
         let mut templates = Vec::with_capacity(pairs.len());
-        for (name, source) in pairs {
+        // Those beyond the bound are refused already, and compiling is dear.
+        for (name, source) in pairs.into_iter().take(MAX_HEADER_TEMPLATES) {
             match Template::parse(&source, TemplateKind::Header) {
                 Ok(template) => templates.push((name.into_boxed_str(), template)),
-                Err(error) => wrong.push(FieldError::new(format!("header_templates.{name}"), error.to_string())),
+                Err(error) => {
+                    let field = format!("header_templates.{}", beginning(&name));
+                    wrong.push(FieldError::new(field, error.to_string()));
+                }
             }
         }
         if wrong.is_empty() { Ok(Self(templates.into())) } else { Err(wrong) }

@@ -8,6 +8,10 @@ pub mod engine;
 pub mod event_stream;
 pub mod limits;
 pub mod problem;
+pub mod quoted;
 pub mod rate_limit;
 pub mod server;
 pub mod static_page;
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 use crate::harness::client::{INCOMING, text};
 use crate::harness::{Receiver, Setup, wire};
 
-/// A runner with a fixed number of cases. Each case is one or two requests on loopback.
-fn runner(cases: u32) -> TestRunner {
-    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) })
+/// A runner with this number of cases, or with as many as `PROPTEST_CASES` says. Each case is one or two requests on
+/// loopback.
+pub fn runner(cases: u32) -> TestRunner {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|asked| asked.parse().ok());
+    TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(asked.unwrap_or(cases)) })
 }
 
 /// JSON, nearly JSON, and arbitrary bytes.

@@ -20,7 +20,7 @@ use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::domain::secret::{SigningSecret, TokenDigest};
 use crate::domain::time::Timestamp;
 use crate::domain::{ids, json};
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, FieldError, MAX_FIELD_ERRORS, Result};
 
 /// What `format` says.
 const FORMAT: &str = "data-pusher-export";
@@ -266,6 +266,7 @@ fn objects<T>(
         });
         match one {
             Ok(one) => all.push(one),
+            Err(_) if faults.len() > MAX_FIELD_ERRORS => {}
             Err(error) => faults.extend(error.field_errors().iter().map(|fault| {
                 let dot = if fault.field.is_empty() { "" } else { "." };
                 FieldError::new(format!("{name}[{place}]{dot}{}", fault.field), &fault.message)

@@ -1,13 +1,13 @@
 //! Reads the fields of a request body and collects all errors, so that one response lists all of them. What a field
 //! means belongs in `domain`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use serde_json::value::RawValue;
 
 use super::json_tree::Json;
-use crate::error::{Error, FieldError, Result};
+use crate::error::{Error, FieldError, MAX_FIELD_ERRORS, Result, beginning};
 
 /// Errors of one field: a message about the field itself, or errors that name their own fields.
 pub struct FieldErrors(Vec<FieldError>);
@@ -179,12 +179,12 @@ impl Fields {
     /// # Errors
     /// Invalid, with every error.
     pub fn finish<T>(mut self, read: Option<T>) -> Result<T> {
-        let known = self.asked.join(", ");
-        let mut unknown: Vec<String> = Vec::new();
+        let message = format!("is not a field of this body; known are {}", self.asked.join(", "));
+        let mut unknown = HashSet::new();
         for (name, _) in std::mem::take(&mut self.members) {
-            if !unknown.contains(&name) {
-                self.fault(&name, &format!("is not a field of this body; known are {known}"));
-                unknown.push(name);
+            if self.faults.len() <= MAX_FIELD_ERRORS && !unknown.contains(&name) {
+                self.fault(&beginning(&name), &message);
+                unknown.insert(name);
             }
         }
         match read {
@@ -259,7 +259,7 @@ pub fn members<T>(
     read: impl Fn(String, Json) -> Result<T, FieldErrors>,
 ) -> Result<(Vec<T>, FieldErrors), FieldErrors> {
     let Json::Object(members) = value else { return Err(format!("must be an object, not {}", kind(&value)).into()) };
-    Ok(collect(members.into_iter().map(|(key, value)| (format!("{name}.{key}"), read(key, value)))))
+    Ok(collect(members.into_iter().map(|(key, value)| (format!("{name}.{}", beginning(&key)), read(key, value)))))
 }
 
 /// Names, and their new values; `None` removes a name.
@@ -281,7 +281,8 @@ fn collect<T>(items: impl Iterator<Item = (String, Result<T, FieldErrors>)>) -> 
     for (path, read) in items {
         match read {
             Ok(value) => values.push(value),
-            Err(wrong) => faults.extend(wrong.at(&path)),
+            Err(wrong) if faults.len() <= MAX_FIELD_ERRORS => faults.extend(wrong.at(&path)),
+            Err(_) => {}
         }
     }
     (values, FieldErrors(faults))

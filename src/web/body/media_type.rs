@@ -4,6 +4,7 @@ use poem::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use poem::http::{HeaderMap, StatusCode};
 
 use crate::web::problem::{ApiError, ApiResult};
+use crate::web::quoted;
 
 /// Which media types an operation accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub fn check(headers: &HeaderMap, accepts: Accepts) -> ApiResult<()> {
 }
 
 fn is_json(given: &str, accepts: Accepts) -> bool {
-    let Some(parts) = parts(given) else { return false };
+    let Some(parts) = quoted::split(given, b';') else { return false };
     let mut parts = parts.into_iter().map(str::trim);
     let essence = parts.next().unwrap_or_default();
     let is = |name: &str| essence.eq_ignore_ascii_case(name);
@@ -51,26 +52,6 @@ fn is_json(given: &str, accepts: Accepts) -> bool {
         Accepts::AnyJson => is("application/json") || has_json_suffix(essence),
     };
     fits && parts.all(fits_charset)
-}
-
-/// Splits `given` at semicolons outside quoted strings (RFC 9110, 5.6.4). `None` where a quoted string does not end.
-fn parts(given: &str) -> Option<Vec<&str>> {
-    let (mut parts, mut begin) = (Vec::new(), 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in given.bytes().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b';' if !quoted => {
-                parts.push(&given[begin..at]);
-                begin = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&given[begin..]);
-    (!quoted).then_some(parts)
 }
 
 fn has_json_suffix(essence: &str) -> bool {
