@@ -1,4 +1,5 @@
-"""Runs schemathesis with all its checks against the real binary: with an admin token, and under --dev.
+"""Runs schemathesis against the real binary: with all its checks with the admin token and under --dev, and with those of
+answers with a token of each role, for all accounts and for one.
 
 The URLs that it makes up for destinations may lead anywhere, so everything runs in a network namespace that has nothing
 but loopback. Where the kernel lets nobody make one, the operations that take a URL are left out instead.
@@ -93,6 +94,63 @@ def seed(base: str, admin_token: str) -> dict[str, str]:
     }
 
 
+# A role, whether its token is for one account, and which share of the examples it gets: what it may send is fuzzed with
+# the admin token already.
+ROLES = [("viewer", False), ("viewer", True), ("operator", False), ("admin", True)]
+SHARE = 5
+
+
+def ask(base: str, token: str, path: str, body: object = None) -> dict:
+    """The answer to a request with a token; it must be a success."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(base + path, None if body is None else json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+# What changes by itself: attempts go on meanwhile.
+RESTLESS = {"attempt_count", "error", "failing_since", "held_until", "last_used_at", "next_attempt_at", "next_send_at",
+            "status_code", "updated_at", "deliveries", "last_attempt_at"}
+
+
+def everything(base: str, owner: str) -> list:
+    """All that the lists show, without what changes by itself."""
+    accounts = ask(base, owner, "/v1/accounts?limit=200")["items"]
+    paths = [f"/v1/accounts/{one['account_id']}/{what}" for one in accounts for what in ("destinations", "events")]
+    lists = [accounts] + [ask(base, owner, f"{path}?limit=200")["items"] for path in paths]
+    lists += [ask(base, owner, f"{path}?limit=200")["items"] for path in ("/v1/deliveries", "/v1/tokens")]
+    return [[{name: value for name, value in item.items() if name not in RESTLESS} for item in items] for items in lists]
+
+
+def fuzz_role(binary: Path, examples: int, role: str, of_one: bool, contained: bool) -> int:
+    """One run with a token of a role, and whether a viewer has left everything as it was; an exit code."""
+    flags = ["--allow-network", "127.0.0.0/8"]
+    with tempfile.TemporaryDirectory() as folder, server(binary, Path(folder), flags) as base:
+        owner = (Path(folder) / "fuzz.db.admin-token").read_text().strip()
+        seeded = seed(base, owner)
+        other = ask(base, owner, "/v1/accounts", {"email": "other@example.com", "account_name": "Other"})
+        wanted = {"name": "fuzz", "role": role} | ({"account_id": seeded["SEED_ACCOUNT_ID"]} if of_one else {})
+        token = ask(base, owner, "/v1/tokens", wanted)["token"]
+        environment = os.environ | seeded | {"ADMIN_TOKEN": token, "PYTHONPATH": str(HERE), "ROLE": role}
+        if of_one:
+            environment["FOREIGN"] = json.dumps([other["account_id"], "other@example.com"])
+        before = everything(base, owner)
+        command = [Path(sys.executable).with_name("st"), "--config-file", HERE / "schemathesis.toml", "run"]
+        command += [f"{base}/openapi.json", "--max-examples", str(max(1, examples // SHARE))]
+        # Whether a valid request is taken depends on the role here; `role_is_kept` says how.
+        command += ["--exclude-checks", "positive_data_acceptance,negative_data_rejection,ignored_auth,"
+                    "missing_required_header,use_after_free,ensure_resource_availability", "--checks", "all"]
+        # The token of an account, not that of a role, sends events.
+        left_out = "sendEvent" if contained else f"sendEvent|{TAKING_URLS}"
+        command += ["--exclude-operation-id-regex", left_out]
+        print(f"with the token of {'one account: ' if of_one else ''}{role}", flush=True)
+        code = subprocess.run(command, env=environment, cwd=folder).returncode
+        if role == "viewer" and everything(base, owner) != before:
+            print("a viewer has changed something", file=sys.stderr)
+            return 1
+        return code
+
+
 def fuzz(binary: Path, examples: int, dev: bool, contained: bool) -> int:
     """One run; schemathesis' exit code."""
     flags = ["--dev"] if dev else ["--allow-network", "127.0.0.0/8"]
@@ -119,7 +177,9 @@ def main() -> int:
     contained = enter_namespace()
     if not contained:
         print("no network namespace can be made here: operations that take a URL are left out", file=sys.stderr)
-    codes = [fuzz(arguments.binary.resolve(), arguments.examples, dev, contained) for dev in (False, True)]
+    binary = arguments.binary.resolve()
+    codes = [fuzz(binary, arguments.examples, dev, contained) for dev in (False, True)]
+    codes += [fuzz_role(binary, arguments.examples, role, of_one, contained) for role, of_one in ROLES]
     return max(codes)
 
 

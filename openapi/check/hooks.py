@@ -1,5 +1,6 @@
 """What schemathesis is told of this API beyond its document."""
 
+import json
 import os
 import re
 
@@ -120,3 +121,23 @@ def refused_only_for_what_a_schema_cannot_say(ctx, response, case):
     else:
         listed = any(re.match(message, problem["detail"], re.DOTALL) for message in UNSAYABLE_PARAMETERS)
         assert listed, f"the document does not say: {problem['detail']}"
+
+
+RANKS = {"viewer": 0, "operator": 1, "admin": 2}
+
+
+@schemathesis.check
+def role_is_kept(ctx, response, case):
+    """With the token of a role: 403 where the operation needs more and nowhere else, and nothing of another account."""
+    role, foreign = os.environ.get("ROLE"), json.loads(os.environ.get("FOREIGN", "[]"))
+    if role is None:
+        return
+    operation = case.operation.definition.raw
+    needed = operation.get("x-required-role")
+    if needed and RANKS[role] < RANKS[needed]:
+        assert response.status_code in (401, 403, 404, 405), f"{role} got {response.status_code} where {needed} is needed"
+    elif response.status_code == 403:
+        assert foreign and "one account" in operation.get("description", ""), f"{role} got 403 where {needed} is needed"
+    assert response.status_code != 403 or "403" in operation["responses"], "the document does not say 403"
+    for text in foreign:
+        assert text not in response.text, f"{text} belongs to another account"
