@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::api::model::export;
 use crate::domain::network::NetworkPolicy;
+use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::tests::odd;
 use crate::error::{Kind, MAX_FIELD_ERRORS};
 
@@ -56,7 +57,7 @@ fn document() -> Value {
 }
 
 fn read(text: &str) -> crate::error::Result<usize> {
-    export::read(text.as_bytes(), &NetworkPolicy::default()).map(|accounts| accounts.len())
+    export::read(text.as_bytes(), &NetworkPolicy::default(), &SecretsKeys::default()).map(|accounts| accounts.len())
 }
 
 /// Every place of a document, as a JSON pointer.
@@ -75,9 +76,9 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
 
 #[test]
 fn what_is_written_is_read_back_and_written_the_same() {
-    let network = NetworkPolicy::default();
-    let once = export::write(export::read(document().to_string().as_bytes(), &network).unwrap()).unwrap();
-    let twice = export::write(export::read(once.as_bytes(), &network).unwrap()).unwrap();
+    let (network, keys) = (NetworkPolicy::default(), SecretsKeys::default());
+    let once = export::write(export::read(document().to_string().as_bytes(), &network, &keys).unwrap(), None).unwrap();
+    let twice = export::write(export::read(once.as_bytes(), &network, &keys).unwrap(), None).unwrap();
     assert_eq!(once, twice);
     assert_eq!(
         serde_json::from_str::<Value>(&once).unwrap()["accounts"][0]["destinations"][0]["signing_secret"],
@@ -113,7 +114,7 @@ fn whatever_bytes_come_nothing_panics() {
     let whole = document().to_string();
     let cut = &whole[..whole.len() / 2];
     odd::hold_bytes(&[whole.as_bytes(), cut.as_bytes()], |bytes| {
-        let read = export::read(bytes, &NetworkPolicy::default());
+        let read = export::read(bytes, &NetworkPolicy::default(), &SecretsKeys::default());
         let said = read.err().map_or_else(String::new, |error| format!("{error:?}"));
         prop_assert!(!said.contains(&SECRET[6..]), "{}", said);
         Ok(())
