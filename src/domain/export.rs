@@ -6,13 +6,23 @@ use std::str::FromStr;
 
 use super::account::AccountFields;
 use super::destination::{DestinationFields, Pause, SigningSecrets};
-use super::ids::{AccountId, DestinationId};
+use super::ids::{AccountId, DestinationId, IdSlot};
 use super::secret::TokenDigest;
 use super::time::Timestamp;
 
 /// Last characters of an app secret token, by which people can distinguish tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenHint(String);
+
+/// What is taken out of one database and into another.
+#[derive(Debug, Clone)]
+pub struct Export {
+    /// The slot of the database, which the other one must not have: while an account moves, both may send its events.
+    /// `None` where no server has started on the database.
+    pub id_slot: Option<IdSlot>,
+    /// The accounts, oldest first.
+    pub accounts: Vec<ExportedAccount>,
+}
 
 /// An account with all that belongs to it except events.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::harness::server::{Ended, run_binary};
@@ -37,6 +38,12 @@ fn refused(ended: &Ended) -> Vec<String> {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:#?}");
     let text = ended.stderr.trim_end().strip_prefix("error: ").unwrap_or_else(|| panic!("{ended:#?}"));
     text.lines().map(str::to_owned).collect()
+}
+
+/// A document without the slot of its file: each file has its own.
+fn content(document: &str) -> String {
+    let lines = document.lines().filter(|line| !line.contains("\"id_slot\""));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 #[track_caller]
@@ -103,14 +110,14 @@ fn an_export_of_an_import_is_the_export_and_the_account_works_as_before() {
     assert_eq!(printed, "imported 1 account with 3 destinations");
     stands_alone(database);
     assert_eq!(database.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(done(export(database, &[])), document);
+    assert_eq!(content(&done(export(database, &[]))), content(&document));
     stands_alone(database);
-    assert_eq!(done(export(database, &["--account", &id])), document);
+    assert_eq!(content(&done(export(database, &["--account", &id]))), content(&document));
     assert!(refused(&export(database, &["--account", "nobody"]))[0].contains("no account"));
 
     let server = second.start();
     let client = server.client();
-    assert_eq!(done(export(database, &[])), document, "of a running server's file too");
+    assert_eq!(content(&done(export(database, &[]))), content(&document), "of a running server's file too");
     client.push_with(&token, &[], b"{\"total\": 1}").expect(202);
     receiver.wait_for("/plain", 1);
     let of = |server: &Server| server.client().all(&format!("/v1/accounts/{id}/destinations"));
@@ -268,7 +275,7 @@ fn an_export_is_for_its_owner_only_and_replaces_nothing() {
     assert!(refused(&onto_log)[0].contains("belongs to the database"), "{onto_log:?}");
     assert_eq!(log.metadata().unwrap().ino(), before);
     let foreign = setup.folder().join("foreign.db");
-    rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
     let onto_foreign = export(database, &["--force", "--output", foreign.to_str().unwrap()]);
     assert!(refused(&onto_foreign)[0].contains("SQLite database"), "{onto_foreign:?}");
     let onto_device = export(database, &["--force", "--output", "/dev/null"]);
@@ -392,4 +399,41 @@ fn tokens_of_an_instance_have_its_name_and_those_from_before_work_on() {
     assert!(metrics.lines().any(|line| line == info), "{metrics}");
     let listening = wait_until("it says so", || server.log.lines().into_iter().find(|line| line.contains("listening")));
     assert_eq!(serde_json::from_str::<Value>(&listening).unwrap()["instance"], "eu2");
+}
+
+/// Sends an event, and gives the end of its id that its database gives to all: the slot, ten bits.
+fn slot_of_an_event(server: &Server, token: &str) -> String {
+    let answer = server.client().push_with(token, &[], b"1").expect(202).json();
+    let id = answer["event_id"].as_str().unwrap();
+    id[id.len() - 2..].to_owned()
+}
+
+#[test]
+fn while_an_account_moves_its_events_get_different_ids_from_both_databases() {
+    let receiver = Receiver::start();
+    let first = setup().start();
+    let (_, token) = full_account(&first, &receiver);
+    let document = done(export(first.setup().database_path(), &[]));
+    let number = serde_json::from_str::<Value>(&document).unwrap()["id_slot"].as_i64().unwrap();
+    let own = slot_of_an_event(&first, &token);
+    for runs in [false, true] {
+        // By chance this one has the same slot.
+        let mut second = setup().start();
+        let (database, folder) = (second.setup().database_path().to_owned(), second.setup().folder().to_owned());
+        second.terminate();
+        let same = Connection::open(&database).unwrap().execute("UPDATE id_slot SET slot = ?1", [number]).unwrap();
+        assert_eq!(same, 1);
+        if runs {
+            second.start_again();
+            done(import(&database, &folder, &document, &[]));
+        } else {
+            done(import(&database, &folder, &document, &["--allow-network", "127.0.0.1/32"]));
+            second.start_again();
+        }
+        let slot = slot_of_an_event(&second, &token);
+        assert_ne!(slot, own, "{runs}");
+        second.terminate();
+        second.start_again();
+        assert_eq!(slot_of_an_event(&second, &token), slot, "it keeps its slot");
+    }
 }

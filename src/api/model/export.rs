@@ -13,8 +13,8 @@ use crate::api::request::fields::{FieldErrors, Fields, parsed, whole};
 use crate::api::request::json_tree::Json;
 use crate::domain;
 use crate::domain::destination::{MAX_PER_ACCOUNT, Pause, PausedReason, SigningSecrets};
-use crate::domain::export::{ExportedAccount, ExportedDestination, ExportedTokens};
-use crate::domain::ids::AccountKey;
+use crate::domain::export::{Export, ExportedAccount, ExportedDestination, ExportedTokens};
+use crate::domain::ids::{AccountKey, IdSlot};
 use crate::domain::network::NetworkPolicy;
 use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::domain::secret::{SigningSecret, TokenDigest};
@@ -35,6 +35,8 @@ const SEALED_VERSION: u64 = 2;
 struct Document {
     format: &'static str,
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_slot: Option<i64>,
     accounts: Vec<Account>,
 }
 
@@ -68,14 +70,15 @@ const LEFT_OUT: [&str; 5] = ["account_id", "state", "held_until", "next_send_at"
 ///
 /// # Errors
 /// Internal if a value cannot be written, which never happens.
-pub fn write(accounts: Vec<ExportedAccount>, key: Option<&SecretsKey>) -> Result<String> {
-    let mut accounts = accounts.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
+pub fn write(export: Export, key: Option<&SecretsKey>) -> Result<String> {
+    let mut accounts = export.accounts.into_iter().map(Account::try_from).collect::<Result<Vec<_>>>()?;
     if let Some(key) = key {
         let destinations = accounts.iter_mut().flat_map(|account| &mut account.destinations);
         destinations.filter_map(serde_json::Value::as_object_mut).for_each(|one| sealed_export::seal(one, key));
     }
     let version = if key.is_some() { SEALED_VERSION } else { PLAIN_VERSION };
-    let document = Document { format: FORMAT, version, accounts };
+    let id_slot = export.id_slot.map(IdSlot::number);
+    let document = Document { format: FORMAT, version, id_slot, accounts };
     serde_json::to_string_pretty(&document).map(|text| text + "\n").map_err(unwritable)
 }
 
@@ -139,7 +142,7 @@ fn destination_json(account: &ids::AccountId, exported: ExportedDestination) -> 
 ///
 /// # Errors
 /// Invalid, with every error and its place, such as `accounts[0].destinations[2].url`.
-pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys) -> Result<Vec<ExportedAccount>> {
+pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys) -> Result<Export> {
     // For bodies the message says what they are.
     let wrong =
         |message: String| Error::invalid(vec![FieldError::new("", message.replacen("The body", "The document", 1))]);
@@ -150,8 +153,15 @@ pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys) -> Result
     let mut fields = Fields::of(document, Vec::new())?;
     fields.required("format", |_| Ok(()));
     fields.required("version", |_| Ok(()));
+    let id_slot = fields.optional("id_slot", id_slot);
     let accounts = fields.required("accounts", |value| objects(value, "accounts", |fields| account(fields, network)));
-    fields.finish(accounts)
+    let export = id_slot.zip(accounts).map(|(id_slot, accounts)| Export { id_slot, accounts });
+    fields.finish(export)
+}
+
+fn id_slot(value: Json) -> std::result::Result<IdSlot, FieldErrors> {
+    let number = whole(1, 1_023)(value)?;
+    i64::try_from(number).ok().and_then(IdSlot::new).ok_or_else(|| "must be 1 to 1023".into())
 }
 
 /// Checks what the document is. Of another format or version nothing else is worth saying.

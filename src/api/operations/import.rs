@@ -43,13 +43,13 @@ impl ImportApi {
         let limits = BodyLimits { bytes: MAX_BYTES, ..context.bodies.clone() };
         let (bytes, memory) = body::read(body, request.headers(), &limits).await?;
         let (network, keys) = (Arc::clone(&context.network), context.store.secrets_keys().clone());
-        let accounts = context.store.run_yielding(move || {
+        let export = context.store.run_yielding(move || {
             let _memory = memory;
             export::read(&bytes, &network, &keys)
         });
-        let accounts = accounts.await??;
+        let export = export.await??;
         let skip_existing = request.headers().contains_key(SKIP_EXISTING);
-        let imported = context.store.import_accounts(accounts, skip_existing, now).await?;
+        let imported = context.store.import_accounts(export, skip_existing, now).await?;
         tracing::info!(accounts = imported.accounts, destinations = imported.destinations, "accounts were imported");
         Ok(Page(responses::json(StatusCode::OK, &ImportReport::from(imported))))
     }

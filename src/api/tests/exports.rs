@@ -18,6 +18,7 @@ fn document() -> Value {
     json!({
         "format": "data-pusher-export",
         "version": 1,
+        "id_slot": 7,
         "accounts": [{
             "account_id": "acc_1",
             "email": "ada@example.com",
@@ -57,7 +58,8 @@ fn document() -> Value {
 }
 
 fn read(text: &str) -> crate::error::Result<usize> {
-    export::read(text.as_bytes(), &NetworkPolicy::default(), &SecretsKeys::default()).map(|accounts| accounts.len())
+    export::read(text.as_bytes(), &NetworkPolicy::default(), &SecretsKeys::default())
+        .map(|export| export.accounts.len())
 }
 
 /// Every place of a document, as a JSON pointer.

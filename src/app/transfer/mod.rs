@@ -121,7 +121,7 @@ fn read(input: Option<&Path>) -> Result<Vec<u8>> {
 /// Adds accounts to a file that no server uses.
 fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
     let keys = SecretsKeys::new(config.secrets_key.clone());
-    let accounts = api::read_export(document, &NetworkPolicy::new(config.allow_network.clone()), &keys)?;
+    let export = api::read_export(document, &NetworkPolicy::new(config.allow_network.clone()), &keys)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -137,7 +137,7 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
     // No engine runs, so nobody needs to be told what changes.
     let store = Store::open(&options, Box::new(|_| {}))?;
     let imported = runtime.block_on(async {
-        let imported = store.import_accounts(accounts, config.skip_existing, clock::wall()).await;
+        let imported = store.import_accounts(export, config.skip_existing, clock::wall()).await;
         store.close().await;
         imported
     });

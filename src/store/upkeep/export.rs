@@ -8,7 +8,7 @@ use super::backup;
 use super::error::{cannot_copy, cannot_read};
 use super::partial::Partial;
 use super::source::Source;
-use crate::domain::export::ExportedAccount;
+use crate::domain::export::Export;
 use crate::domain::ids::AccountId;
 use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
@@ -25,12 +25,7 @@ const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 ///
 /// # Errors
 /// Says in one line why the file cannot be read, that it is sealed with another key, or that there is no account `only`.
-pub fn export(
-    database: &Path,
-    only: Option<&AccountId>,
-    now: Timestamp,
-    keys: &SecretsKeys,
-) -> Result<Vec<ExportedAccount>> {
+pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp, keys: &SecretsKeys) -> Result<Export> {
     let source = Source::find(database)?;
     let reading = source.read()?;
     let version = reading.version()?;

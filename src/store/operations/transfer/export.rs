@@ -4,19 +4,21 @@ use rusqlite::{Connection, Row};
 
 use crate::domain::access::Scope;
 use crate::domain::account::AccountFields;
-use crate::domain::export::{ExportedAccount, ExportedDestination, ExportedTokens, TokenHint, without_ended_overlaps};
+use crate::domain::export::{
+    Export, ExportedAccount, ExportedDestination, ExportedTokens, TokenHint, without_ended_overlaps,
+};
 use crate::domain::ids::{AccountId, AccountKey};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
-use crate::store::operations::{accounts, destinations, rows};
+use crate::store::operations::{accounts, destinations, id_slot, rows};
 
-/// Reads accounts with all that is taken along, oldest first; with `only` this account alone. Overlaps of rotations that
+/// Reads what is taken out of a database: its accounts with all that belongs to them, oldest first; with `only` this account alone. Overlaps of rotations that
 /// are over by `now` are left out. The connection is to be in a transaction.
 ///
 /// # Errors
 /// Not found if there is no account `only`. Those of the file.
-pub fn exported(connection: &Connection, only: Option<&AccountId>, now: Timestamp) -> Result<Vec<ExportedAccount>> {
+pub fn exported(connection: &Connection, only: Option<&AccountId>, now: Timestamp) -> Result<Export> {
     let only = only.map(|id| accounts::require(connection, &Scope::All, id)).transpose()?.map(|account| account.key);
     let query = format!(
         "SELECT {}, token_digest, old_token_digest, old_token_until FROM account
@@ -28,7 +30,7 @@ pub fn exported(connection: &Connection, only: Option<&AccountId>, now: Timestam
         let account = ExportedAccount { destinations: destinations_of(connection, key)?, ..account };
         Ok(without_ended_overlaps(account, now))
     });
-    exported.collect()
+    Ok(Export { id_slot: id_slot::of(connection)?, accounts: exported.collect::<Result<_>>()? })
 }
 
 fn account(row: &Row<'_>) -> rusqlite::Result<(AccountKey, ExportedAccount)> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::domain::access::Scope;
 use crate::domain::account::Website;
-use crate::domain::export::{ExportedAccount, ExportedDestination};
+use crate::domain::export::{Export, ExportedAccount, ExportedDestination};
 use crate::domain::ids::{AccountId, AccountKey};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
@@ -13,7 +13,7 @@ use crate::store::change::Change;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::memory::tokens::TokenChange;
-use crate::store::operations::{destinations, rows};
+use crate::store::operations::{destinations, id_slot, rows};
 
 /// What an import did.
 #[derive(Debug, Default)]
@@ -44,17 +44,15 @@ impl Store {
     ///
     /// # Errors
     /// Invalid, with everything that exists already, unless `skip_existing`. Then nothing is added.
-    pub async fn import_accounts(
-        &self,
-        accounts: Vec<ExportedAccount>,
-        skip_existing: bool,
-        now: Timestamp,
-    ) -> Result<Imported> {
+    pub async fn import_accounts(&self, export: Export, skip_existing: bool, now: Timestamp) -> Result<Imported> {
         self.writer
             .submit_with_savepoint(move |tx| {
+                if let Some(foreign) = export.id_slot {
+                    id_slot::avoid(tx, foreign)?;
+                }
                 let mut owners = owners(tx)?;
                 let (mut imported, mut faults) = (Imported::default(), Vec::new());
-                for (place, account) in accounts.into_iter().enumerate() {
+                for (place, account) in export.accounts.into_iter().enumerate() {
                     let clashes = clashes(tx, &account, &owners)?;
                     if clashes.is_empty() {
                         imported.accounts += 1;
