@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::api::model::export;
+use crate::domain::export::Export;
 use crate::domain::network::NetworkPolicy;
-use crate::domain::sealing::key::SecretsKeys;
+use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::domain::tests::odd;
 use crate::error::{Kind, MAX_FIELD_ERRORS};
 
@@ -57,9 +58,12 @@ fn document() -> Value {
     })
 }
 
+fn exported(bytes: &[u8], keys: &SecretsKeys) -> crate::error::Result<Export> {
+    export::read(bytes, &NetworkPolicy::default(), keys)
+}
+
 fn read(text: &str) -> crate::error::Result<usize> {
-    export::read(text.as_bytes(), &NetworkPolicy::default(), &SecretsKeys::default())
-        .map(|export| export.accounts.len())
+    exported(text.as_bytes(), &SecretsKeys::default()).map(|export| export.accounts.len())
 }
 
 /// Every place of a document, as a JSON pointer.
@@ -78,10 +82,15 @@ fn places(value: &Value, at: String, found: &mut Vec<String>) {
 
 #[test]
 fn what_is_written_is_read_back_and_written_the_same() {
-    let (network, keys) = (NetworkPolicy::default(), SecretsKeys::default());
-    let once = export::write(export::read(document().to_string().as_bytes(), &network, &keys).unwrap(), None).unwrap();
-    let twice = export::write(export::read(once.as_bytes(), &network, &keys).unwrap(), None).unwrap();
+    let (none, key) = (SecretsKeys::default(), SecretsKey::generate());
+    let once = export::write(exported(document().to_string().as_bytes(), &none).unwrap(), None).unwrap();
+    let twice = export::write(exported(once.as_bytes(), &none).unwrap(), None).unwrap();
     assert_eq!(once, twice);
+    let sealed = export::write(exported(once.as_bytes(), &none).unwrap(), Some(&key)).unwrap();
+    assert!(!sealed.contains(&SECRET[6..]) && !sealed.contains("\"canary\""), "{sealed}");
+    let opened = exported(sealed.as_bytes(), &SecretsKeys::new(Some(key))).unwrap();
+    assert_eq!(export::write(opened, None).unwrap(), once);
+    assert!(exported(sealed.as_bytes(), &none).is_err());
     assert_eq!(
         serde_json::from_str::<Value>(&once).unwrap()["accounts"][0]["destinations"][0]["signing_secret"],
         SECRET
@@ -116,7 +125,7 @@ fn whatever_bytes_come_nothing_panics() {
     let whole = document().to_string();
     let cut = &whole[..whole.len() / 2];
     odd::hold_bytes(&[whole.as_bytes(), cut.as_bytes()], |bytes| {
-        let read = export::read(bytes, &NetworkPolicy::default(), &SecretsKeys::default());
+        let read = exported(bytes, &SecretsKeys::default());
         let said = read.err().map_or_else(String::new, |error| format!("{error:?}"));
         prop_assert!(!said.contains(&SECRET[6..]), "{}", said);
         Ok(())

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::{grammar, odd, says_what_is_wrong, shows_the_same};
+use crate::domain::access_token::TokenName;
 use crate::domain::account::{AccountName, Email, Website};
 use crate::domain::network::NetworkPolicy;
 use crate::domain::origin::Origin;
@@ -42,6 +43,20 @@ fn a_name_has_1_to_200_characters_without_control_characters() {
                 prop_assert!(!fits || error.contains("invisible"), "{}", error);
                 says_what_is_wrong(&error)
             }
+        }
+    });
+}
+
+#[test]
+fn a_name_of_a_token_is_a_shorter_one() {
+    odd::hold(&["ci", "  Ada's phone ", "a\u{200d}b"], |text| match text.parse::<TokenName>() {
+        Ok(name) => {
+            prop_assert!(text.parse::<AccountName>().is_ok() && name.as_str().chars().count() <= 100, "{}", name);
+            shows_the_same(&name)
+        }
+        Err(error) => {
+            prop_assert!(text.parse::<AccountName>().is_err() || text.trim().chars().count() > 100, "{}", error);
+            says_what_is_wrong(&error)
         }
     });
 }

@@ -11,6 +11,7 @@ mod accounts;
 mod documents;
 mod headers;
 mod quantities;
+mod sealed;
 mod secrets;
 mod words;
 

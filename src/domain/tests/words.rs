@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{grammar, odd, reads, says_what_is_wrong};
 use crate::domain::event::IdempotencyKey;
 use crate::domain::event_type::{EventType, EventTypePatterns, MAX_PATTERNS};
-use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId};
+use crate::domain::ids::{AccountId, DeliveryId, DestinationId, EventId, TokenId};
 use crate::domain::instance::InstanceName;
 use crate::domain::page::Cursor;
 
@@ -15,6 +15,7 @@ use crate::domain::page::Cursor;
 fn ids_are_what_their_grammar_says() {
     reads::<AccountId>("[A-Za-z0-9._-]{1,64}", &["acc_V1StGXR8_Z5jdHi6B-myT", "a", ".", "A.b-c"]);
     reads::<DestinationId>("[A-Za-z0-9._-]{1,64}", &["dst_kq3nB7vXcT0pL9sYw2RfE"]);
+    reads::<TokenId>("[A-Za-z0-9._-]{1,64}", &["tok_V1StGXR8_Z5jdHi6B-myT"]);
     // 63 bits: the first of 13 digits has three.
     reads::<EventId>(
         "evt_[0-7][0-9a-hjkmnp-tv-z]{12}",

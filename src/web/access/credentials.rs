@@ -24,7 +24,27 @@ fn of_scheme<'a>(headers: &'a HeaderMap, scheme: &[u8]) -> Option<&'a [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use poem::http::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::tests::odd;
+
+    #[test]
+    fn a_bearer_token_is_the_rest_of_its_one_line() {
+        let grammar = regex::bytes::Regex::new(r"(?s-u)\A(?i:bearer) [ \t]*([^ \t](?:.*[^ \t])?)[ \t]*\z").unwrap();
+        let valid: [&[u8]; 5] = [b"Bearer abc", b"bEaReR  a b ", b"Bearer\tabc", b"Basic abc", b"Bearer"];
+        odd::hold_bytes(&valid, |line| {
+            let Ok(value) = HeaderValue::from_bytes(line) else { return Ok(()) };
+            let mut headers = HeaderMap::new();
+            headers.append(AUTHORIZATION, value.clone());
+            let token = grammar.captures(line).and_then(|found| found.get(1)).map(|token| token.as_bytes());
+            prop_assert_eq!(bearer(&headers), token);
+            headers.append(AUTHORIZATION, value);
+            prop_assert_eq!((bearer(&headers), login_code(&headers)), (None, None));
+            Ok(())
+        });
+    }
 
     #[test]
     fn the_bearer_scheme_is_read_case_aside_and_only_once() {

@@ -11,6 +11,7 @@ use crate::web::access::Cookie;
 use crate::web::body::media_type::{self, Accepts};
 use crate::web::browser::host;
 use crate::web::quoted;
+use crate::web::static_page::StaticPage;
 
 fn pattern(pattern: &str) -> Regex {
     Regex::new(&format!(r"(?s-u)\A(?:{pattern})\z")).expect("the pattern is written here")
@@ -114,6 +115,24 @@ fn parts_put_together_are_the_whole() {
         } else {
             prop_assert!(text.contains('"'));
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_page_is_packed_or_left_out_only_for_whom_says_so() {
+    let page = StaticPage::text("application/json", "{}");
+    let packed = page.answer(&headers(&[("accept-encoding", b"gzip")]).unwrap());
+    let etag = packed.headers()["etag"].as_bytes().to_vec();
+    let weak = [b"W/", &etag[..]].concat();
+    odd::hold_bytes(&[&etag, &weak, b"\"a\", *", b"*", b"gzip", b"br, GZIP;q=0.5", b"gzip;q=0", b"*;q=0.1"], |line| {
+        let Some(tags) = headers(&[("if-none-match", line), ("accept-encoding", b"gzip")]) else { return Ok(()) };
+        let is_known = line.windows(etag.len()).any(|part| part == etag) || line.contains(&b'*');
+        prop_assert!(is_known || page.answer(&tags).status() != 304);
+        let accepts = headers(&[("accept-encoding", line)]).expect("it is a line");
+        let lower = line.to_ascii_lowercase();
+        let takes = lower.windows(4).any(|part| part == b"gzip") || line.contains(&b'*');
+        prop_assert!(takes || page.answer(&accepts).header("content-encoding").is_none());
         Ok(())
     });
 }
