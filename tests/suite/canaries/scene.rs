@@ -19,6 +19,12 @@ pub struct Scene {
     pub admin: Client,
     /// Has no token.
     pub stranger: Client,
+    /// Have tokens with roles that show no secrets: the role, the client, and a browser's session.
+    pub readers: Vec<(&'static str, Client, String)>,
+    /// One of their tokens.
+    pub token_id: String,
+    /// A token to be revoked.
+    pub spare_token_id: String,
     /// A browser's session, as its cookie.
     pub session: String,
     /// Another, to log out of.
@@ -106,6 +112,25 @@ impl Scene {
         account.token = text(&rotated, "app_secret_token");
         plant("a token of an account", plain_part(&account.token));
 
+        let mut readers = Vec::new();
+        let mut token_id = String::new();
+        for (what, role, of_one) in [("a viewer", "viewer", true), ("an operator", "operator", false)] {
+            let mut wanted = json!({"name": what, "role": role});
+            if of_one {
+                wanted["account_id"] = json!(account.id);
+            }
+            let made = admin.post("/v1/tokens", &wanted).expect(201).json();
+            let token = text(&made, "token");
+            token_id = text(&made, "token_id");
+            plant("a token with a role", plain_part(&token));
+            let session = redeem(json!({"token": token}));
+            plant("a session", plain_part(session.split_once('=').unwrap().1));
+            readers.push((what, admin.with_admin_token(Some(&token)), session));
+        }
+
+        let made = admin.post("/v1/tokens", &json!({"name": "spare", "role": "viewer"})).expect(201).json();
+        plant("a token with a role", plain_part(&text(&made, "token")));
+        let spare_token_id = text(&made, "token_id");
         let spare_account = admin.create_account("spare");
         let spare_destination =
             admin.create_destination(&spare_account, &receiver.url("/spare"), "POST", json!({"X-A": "a"}));
@@ -113,6 +138,9 @@ impl Scene {
             server,
             admin,
             stranger,
+            readers,
+            token_id,
+            spare_token_id,
             session,
             second_session,
             account,

@@ -52,7 +52,7 @@ fn filled(scene: &Scene, path: &str) -> String {
         .replace("{destination_id}", &scene.destination)
         .replace("{event_id}", &scene.event)
         .replace("{delivery_id}", &scene.delivery)
-        .replace("{token_id}", "tok_none");
+        .replace("{token_id}", &scene.token_id);
     assert!(!filled.contains('{'), "{path} has a parameter that this walk does not know");
     filled
 }
@@ -123,9 +123,11 @@ pub fn forms(scene: &Scene, seen: &mut Seen) {
     for path in pages_with("POST") {
         // They would end what the walk goes on with.
         let ends =
-            path.ends_with("/delete") || path.ends_with("/rotate-token") || path.ends_with("/rotate-signing-secret");
-        let (account, destination) = (&scene.spare_account.id, &scene.spare_destination);
-        let spare = path.replace("{account_id}", account).replace("{destination_id}", destination);
+            ["/delete", "/rotate-token", "/rotate-signing-secret", "/revoke"].iter().any(|end| path.ends_with(end));
+        let spare = path
+            .replace("{account_id}", &scene.spare_account.id)
+            .replace("{destination_id}", &scene.spare_destination)
+            .replace("{token_id}", &scene.spare_token_id);
         let address = filled(scene, if ends { &spare } else { &path });
         let session = if path == "/logout" { &scene.second_session } else { &scene.session };
         let headers = [ACCEPT, FORM, ("cookie", session.as_str()), ("sec-fetch-site", "same-origin")];
@@ -152,6 +154,17 @@ pub fn answers(scene: &Scene, seen: &mut Seen) {
         let by_token = scene.admin.get(&address);
         assert_eq!(by_token.status, 200, "{id}: {}", by_token.text());
         seen.add(format!("{method} {path}"), by_token.body);
+        for (who, reader, session) in &scene.readers {
+            let by_token = reader.get(&address);
+            let by_session = scene.stranger.send("GET", &address, &[("cookie", session)], None);
+            assert!(
+                by_token.status == by_session.status && by_token.status < 500,
+                "{id} for {who}: {}",
+                by_token.text()
+            );
+            seen.add(format!("{method} {path} for {who}"), by_token.body);
+            seen.add(format!("{method} {path} for {who}"), by_session.body);
+        }
         let by_session = scene.stranger.send("GET", &address, &[("cookie", &scene.session)], None).expect(200);
         seen.add(format!("{method} {path}"), by_session.body);
         seen.add(format!("{method} {path} refused"), scene.admin.get(&format!("{address}?canary-of-mine=1")).body);
@@ -181,6 +194,22 @@ pub fn pages(scene: &Scene, seen: &mut Seen) {
     for path in pages_with("GET") {
         let address = filled(scene, &path);
         seen.add("a page for a stranger", scene.stranger.send("GET", &address, &[ACCEPT], None).body);
+    }
+}
+
+/// Every page and form for those who may see no secrets.
+pub fn pages_of_readers(scene: &Scene, seen: &mut Seen) {
+    for (who, _, session) in &scene.readers {
+        for method in ["POST", "GET"] {
+            for path in pages_with(method).into_iter().filter(|path| !matches!(path.as_str(), "/live" | "/logout")) {
+                let address = filled(scene, &path);
+                let headers = [ACCEPT, FORM, ("cookie", session.as_str()), ("sec-fetch-site", "same-origin")];
+                let body = (method == "POST").then_some(&b""[..]);
+                let answer = scene.stranger.send(method, &address, &headers, body);
+                assert!(answer.status < 500, "{path} for {who}: {}", answer.text());
+                seen.add(format!("page {method} {path} for {who}"), answer.body);
+            }
+        }
     }
 }
 
