@@ -140,7 +140,9 @@ def role_is_kept(ctx, response, case):
     if needed and RANKS[role] < RANKS[needed]:
         assert response.status_code in (401, 403, 404, 405), f"{role} got {response.status_code} where {needed} is needed"
     elif response.status_code == 403:
-        assert foreign and "one account" in operation.get("description", ""), f"{role} got 403 where {needed} is needed"
+        # What would tell of other accounts is refused to a token for one.
+        reason = operation.get("description", "") + response.json()["detail"]
+        assert foreign and "one account" in reason, f"{role} got 403 where {needed} is needed"
     assert response.status_code != 403 or "403" in operation["responses"], "the document does not say 403"
     for text in foreign:
         assert text not in response.text, f"{text} belongs to another account"
