@@ -17,7 +17,7 @@ fn the_token_of_an_account_sends_events_and_opens_nothing_else() {
     stranger.push_with(&account.token, &[], b"{}").expect(202);
     let is_open = ["/healthz", "/readyz"];
     for (method, path, id) in operations().into_iter().filter(|(_, path, _)| !is_open.contains(&path.as_str())) {
-        let path = path.replace("{account_id}", &account.id).replace('{', "").replace('}', "");
+        let path = path.replace("{account_id}", &account.id).replace(['{', '}'], "");
         for answer in [
             stranger.send(&method, &path, &[("cl-xtoken", &account.token)], None),
             stranger.send(&method, &path, &[("cl-x-token", &account.token)], None),
