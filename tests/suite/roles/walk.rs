@@ -28,7 +28,9 @@ fn expected(operation: &str) -> Expected {
         "listAccounts" | "getAccount" | "listDestinations" | "getDestination" | "listEvents" | "getEvent"
         | "listDeliveries" | "getDelivery" | "streamDeliveries" | "getStats" | "getMetrics" => (Some("viewer"), 200),
         "pauseDestination" | "resumeDestination" | "testDestination" | "previewDestination" => (Some("operator"), 200),
-        "replayDestination" | "replayEvent" | "retryDelivery" | "cancelDelivery" => (Some("operator"), 202),
+        // The example is a dry run.
+        "replayDestination" => (Some("operator"), 200),
+        "replayEvent" | "retryDelivery" | "cancelDelivery" => (Some("operator"), 202),
         "createAccount" | "createDestination" | "createToken" => (Some("admin"), 201),
         "deleteAccount" | "deleteDestination" | "revokeToken" => (Some("admin"), 204),
         "replaceAccount"
