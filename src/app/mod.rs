@@ -198,10 +198,8 @@ impl Running {
                 tracing::warn!(%error, "data-pusher login-link will not work");
                 login_file::remove_old(store.path());
             });
-            (
-                AdminAccess::Token(AdminAuth::new(token, store.tokens_with_roles(), login_key.clone(), cookie)),
-                posted.ok(),
-            )
+            let auth = AdminAuth::new(token, store.tokens_with_roles(), login_key.clone(), cookie);
+            (AdminAccess::Token(Box::new(auth)), posted.ok())
         };
         store.load_pending()?;
         let engine = Engine::start(

@@ -74,7 +74,7 @@ pub enum AdminAccess {
     /// `--dev`: everybody on this machine. An `Authorization` header is ignored.
     Dev,
     /// Those who show a token or have a session.
-    Token(AdminAuth),
+    Token(Box<AdminAuth>),
 }
 
 impl AdminAccess {
