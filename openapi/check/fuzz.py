@@ -85,8 +85,10 @@ def seed(base: str, admin_token: str) -> dict[str, str]:
     destination = post(f"/v1/accounts/{account['account_id']}/destinations", target)
     token = account["app_secret_token"]
     event = post("/server/incoming_data", {"order_id": 1042}, **{"CL-XTOKEN": token})
+    viewer = post("/v1/tokens", {"name": "Seed", "role": "viewer"})
     return {
         "APP_TOKEN": token,
+        "SEED_TOKEN_ID": viewer["token_id"],
         "SEED_ACCOUNT_ID": account["account_id"],
         "SEED_DESTINATION_ID": destination["destination_id"],
         "SEED_EVENT_ID": event["event_id"],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row};
 
-use super::accounts::{page_start, paginate};
+use super::accounts::{page_start, paginate, place};
 use super::{accounts, rows};
 use crate::domain::access::{Rights, Scope};
 use crate::domain::access_token::{AccessToken, MAX_FOR_ALL, MAX_PER_ACCOUNT, NewAccessToken, TokenExpiry, TokenName};
@@ -80,12 +80,18 @@ impl ScopedStore {
             .read_yielding(move |connection| {
                 let account = scope.account().map(|(_, key)| key.0);
                 // The tokens of others are not walked over, so they do not even cost time.
-                let reached = if account.is_some() { "t.account_key = ?2" } else { "?2 IS NULL" };
-                let query =
-                    format!("SELECT {COLUMNS} FROM {TABLES} WHERE {reached} AND t.key > ?1 ORDER BY t.key LIMIT ?3");
+                let (reached, order) = match account {
+                    Some(_) => ("t.account_key = ?2", place("t")),
+                    None => ("?2 IS NULL", "t.key".to_owned()),
+                };
+                let query = format!(
+                    "SELECT * FROM (SELECT {COLUMNS}, {order} AS place FROM {TABLES} WHERE {reached})
+                     WHERE place > ?1 ORDER BY place LIMIT ?3"
+                );
                 let params = (page_start(page.cursor), account, page.limit + 1);
-                let found =
-                    rows::all(connection, &query, params, |row| Ok((row.get::<_, i64>(0)?, token(row, &memory)?)))?;
+                let found = rows::all(connection, &query, params, |row| {
+                    Ok((row.get::<_, i64>("place")?, token(row, &memory)?))
+                })?;
                 let Page { items, next } = paginate(found, page.limit, |(key, _)| *key);
                 Ok(Page { items: items.into_iter().map(|(_, token)| token).collect(), next })
             })

@@ -293,6 +293,13 @@ pub fn page_start(cursor: Option<Cursor>) -> i64 {
     cursor.map_or(0, |cursor| cursor.0)
 }
 
+/// SQL for the place of a row in a list for a caller that reaches one account. Keys are given to the rows of all accounts
+/// in turn, so a cursor with a key would tell how many there are. A place is made of what the caller sees anyway: the
+/// time of creation, and a number among those of the same millisecond, of which there are fewer than 1,024.
+pub fn place(table: &str) -> String {
+    format!("({table}.created_at << 10) + row_number() OVER (PARTITION BY {table}.created_at ORDER BY {table}.key)")
+}
+
 /// Makes a page of at most `limit` items. The caller has read up to `limit + 1` items: the last one only shows that
 /// there is a next page.
 pub fn paginate<T>(mut items: Vec<T>, limit: u16, key: impl Fn(&T) -> i64) -> Page<T> {

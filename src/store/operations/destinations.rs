@@ -72,6 +72,9 @@ impl ScopedStore {
         self.readers
             .read_yielding(move |connection| {
                 let account = accounts::require(connection, &scope, &account)?;
+                if scope.account().is_some() {
+                    return by_place(connection, account.key, page);
+                }
                 let items = rows::all(
                     connection,
                     &format!(
@@ -240,6 +243,23 @@ impl Store {
     pub fn all_destinations(&self) -> Result<Vec<Destination>> {
         self.readers.read_for_engine(all)
     }
+}
+
+/// A page of an account's destinations for a caller that reaches no other account. Its cursor is a place.
+fn by_place(connection: &Connection, account: AccountKey, page: PageRequest) -> Result<Page<Destination>> {
+    let query = format!(
+        "WITH placed AS MATERIALIZED (SELECT o.key, {} AS place
+             FROM destination o WHERE o.account_key = ?1 AND o.deleted_at IS NULL)
+         SELECT {}, p.place FROM placed p CROSS JOIN destination d ON d.key = p.key
+         JOIN account a ON a.key = d.account_key WHERE p.place > ?2 ORDER BY p.place LIMIT ?3",
+        accounts::place("o"),
+        rows::DESTINATION
+    );
+    let params = (account.0, accounts::page_start(page.cursor), page.limit + 1);
+    let items =
+        rows::all(connection, &query, params, |row| Ok((rows::destination(row)?, row.get::<_, i64>("place")?)))?;
+    let Page { items, next } = accounts::paginate(items, page.limit, |(_, place)| *place);
+    Ok(Page { items: items.into_iter().map(|(destination, _)| destination).collect(), next })
 }
 
 /// Returns every destination that is not deleted.

@@ -222,6 +222,42 @@ fn pages_are_as_full_and_cursors_the_same_as_without_the_others() {
 }
 
 #[test]
+fn cursors_do_not_count_what_others_have() {
+    let case = Case::new();
+    let admin = case.client("admin");
+    let own: Vec<String> = (0..4)
+        .map(|_| {
+            destination(&case.world, &case.foreign, "/canary", json!({}));
+            destination(&case.world, &case.own, "/own", json!({}))
+        })
+        .collect();
+    for list in [format!("/v1/accounts/{}/destinations", case.own.id), "/v1/tokens".to_owned()] {
+        let (mut seen, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(from) = next {
+            admin.post("/v1/tokens", &json!({"name": "x", "role": "viewer"})).expect(201);
+            let page = admin.get(&format!("{list}?limit=1{from}")).expect(200).json();
+            seen.extend(page["items"].as_array().unwrap().iter().cloned());
+            let last = seen.last().unwrap();
+            next = page["next_cursor"].as_str().map(|cursor| {
+                let made: jiff::Timestamp = last["created_at"].as_str().unwrap().parse().unwrap();
+                let place = i64::from_str_radix(&cursor[3..], 16).unwrap();
+                assert_eq!(place >> 10, made.as_millisecond(), "{list}: a cursor is made of what is seen anyway");
+                assert!((1..=5).contains(&(place & 1023)), "{list}");
+                format!("&cursor={cursor}")
+            });
+            if seen.len() > 8 {
+                break;
+            }
+        }
+        let wanted: Vec<String> = [&[case.own_destination.clone()], own.as_slice()].concat();
+        if list != "/v1/tokens" {
+            let seen: Vec<String> = seen.iter().map(|one| text(one, "destination_id")).collect();
+            assert_eq!(seen, wanted);
+        }
+    }
+}
+
+#[test]
 fn statistics_count_only_its_own() {
     let case = Case::new();
     let client = case.client("viewer");
