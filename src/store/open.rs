@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::change::Observer;
 use super::commit::queue;
 use super::commit::writer::Writer;
+use super::error::sql;
 use super::file::checkpoints::Checkpoints;
 use super::file::error::cannot_start;
 use super::file::held::HeldFile;
@@ -55,10 +56,19 @@ fn hold(options: &StoreOptions) -> Result<Arc<HeldFile>> {
     }
 }
 
+/// Another read-write connection of the file, with the keys.
+pub fn connect_again(held: &HeldFile) -> Result<Connection> {
+    let connection = opening::connect(held.path()).map_err(sql)?;
+    opening::keep_log(&connection, true).map_err(sql)?;
+    wal::install_hook(&connection);
+    functions::install(&connection, held.keys()).map_err(sql)?;
+    Ok(connection)
+}
+
 /// Seals what is plain in the file and beside it, if there is a key.
-fn seal(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<()> {
+fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<()> {
     let Some(key) = held.keys().current() else { return Ok(()) };
-    sealing::seal_file(held, connection, marker, || Ok(()))?;
+    sealing::seal_file(held, connection, marker, || connect_again(held), || Ok(()))?;
     copies::seal_all(held.path(), key);
     Ok(())
 }
@@ -72,10 +82,10 @@ impl Store {
     /// writable, or its secrets are sealed with another key.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
         let held = hold(options)?;
-        let (connection, mut marker) = opening::open(&held, options.now)?;
+        let (mut connection, mut marker) = opening::open(&held, options.now)?;
         wal::install_hook(&connection);
-        functions::install(&connection, held.keys()).map_err(super::error::sql)?;
-        if let Err(error) = seal(&held, &connection, &mut marker) {
+        functions::install(&connection, held.keys()).map_err(sql)?;
+        if let Err(error) = seal(&held, &mut connection, &mut marker) {
             // An interrupt lasts until a statement has run.
             let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
             write_thread::closing::close(&held, marker, Some(connection));

@@ -3,9 +3,8 @@
 //! `file/sealed/copies.rs`.
 //!
 //! Nobody uses the file meanwhile. Values are sealed some at a time, each time in a transaction of its own, and a row
-//! tells which key sealed it. So after a kill the work goes on where it was. Then the file is rewritten once: SQLite leaves
-//! earlier values in free pages, and in the unused parts of pages that are in use, where nothing else finds them. At last
-//! the WAL is cut.
+//! tells which key sealed it. So after a kill the work goes on where it was. Then what is left of earlier values in unused
+//! parts of the file is removed, and the WAL is cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,15 +64,16 @@ enum Found {
 }
 
 /// Seals all secrets of the file with the current key of `keys`, if that was not done yet. The previous key, if there is
-/// one, opens what it has sealed. `before_complete` runs when nothing else is left to be done; its failure is the failure
-/// of all.
+/// one, opens what it has sealed. `connect` opens another connection, which then takes the place of `connection`.
+/// `before_complete` runs when nothing else is left to be done; its failure is the failure of all.
 ///
 /// # Errors
 /// Says in one line what failed. What is sealed stays sealed, and the next try goes on.
 pub fn seal_file(
     held: &HeldFile,
-    connection: &Connection,
+    connection: &mut Connection,
     marker: &mut Marker,
+    connect: impl FnOnce() -> Result<Connection>,
     before_complete: impl FnOnce() -> Result<()>,
 ) -> Result<Sealed> {
     let keys = Arc::clone(held.keys());
@@ -91,7 +91,7 @@ pub fn seal_file(
                    without --checkpoints external, and begin a new replica";
         return Err(cannot_start(held.path(), why));
     }
-    let _end = Interruptible::new(connection)?;
+    let end = Interruptible::new(connection)?;
     in_transaction(held, connection, marker, || state::begin(connection, key, keys.previous()).map_err(sql))?;
     kill_point("sealing-begun");
     if open > 0 {
@@ -100,11 +100,18 @@ pub fn seal_file(
     let values = seal_rows(held, connection, marker, &keys)?;
     kill_point("sealing-rows");
     if has_remains {
-        remains::rewrite(held, connection, marker)?;
-        kill_point("sealing-rewritten");
+        if remains::zero_unused(held, connection, marker)? {
+            // The other connection is open before this one is closed. Otherwise SQLite would read the WAL anew, and take
+            // its pages for newer than those of the file.
+            *connection = connect()?;
+        } else {
+            remains::rewrite(held, connection, marker)?;
+        }
+        kill_point("sealing-cleaned");
         remains::cut_log(held, connection, marker)?;
         kill_point("sealing-cut");
     }
+    drop(end);
     before_complete()?;
     in_transaction(held, connection, marker, || state::complete(connection).map_err(sql))?;
     tracing::info!(values, key = %key.id(), "all secrets of the database are sealed");

@@ -17,6 +17,7 @@ use crate::store::file::sealed::state::{self, Fit};
 use crate::store::file::sealed::{copies, functions};
 use crate::store::file::shell_word::word;
 use crate::store::file::{opening, wal};
+use crate::store::open::connect_again;
 use crate::store::operations::sealing;
 use crate::store::write_thread::closing;
 
@@ -55,10 +56,11 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
             return Err(cannot_rotate(held.path(), why));
         }
     }
-    let (connection, mut marker) = opening::open(&held, now)?;
+    let (mut connection, mut marker) = opening::open(&held, now)?;
     wal::install_hook(&connection);
     let sealed = functions::install(&connection, held.keys()).map_err(sql).and_then(|()| {
-        sealing::seal_file(&held, &connection, &mut marker, || {
+        let again = || connect_again(&held);
+        sealing::seal_file(&held, &mut connection, &mut marker, again, || {
             match copies::seal_all_anew(held.path(), keys).as_slice() {
                 [] => Ok(()),
                 [first, rest @ ..] => {

@@ -69,7 +69,7 @@ fn no_planted_secret_is_in_any_file_from_the_first_start_with_a_key_on() {
 /// nothing uses. Returns how many secrets are still in rows.
 fn fill(planted: &mut Planted, file: &Connection, url: &str) -> usize {
     file.execute_batch("PRAGMA secure_delete = OFF").unwrap();
-    for number in 0..120 {
+    for number in 0..120_usize {
         let header = planted.text(&format!("header {number}"), [30, 700, 3_000, 9_000, 31_000][number % 5]);
         let secret: Vec<u8> = (0..32).map(|_| fastrand::u8(..)).collect();
         planted.bytes(&format!("secret {number}"), &secret);
@@ -87,7 +87,10 @@ fn fill(planted: &mut Planted, file: &Connection, url: &str) -> usize {
             file.execute(query, [format!("dst_{}", number - 3)]).unwrap();
         }
         // Pages that are free now are used again, in part.
-        file.execute("INSERT INTO tally_recent (counts) VALUES (zeroblob(64 * ?1))", [number % 7]).unwrap();
+        let event = "INSERT INTO event (id, account_key, received_at, payload)
+            VALUES ((?1 << 21) + 100 + ?2, 1, ?1, CAST(?3 AS BLOB))";
+        let now = jiff::Timestamp::now().as_millisecond();
+        file.execute(event, (now, number, format!("\"{}\"", "x".repeat(number * 40)))).unwrap();
     }
     let held = "SELECT count(*) + sum(headers <> '{}') FROM destination WHERE destination_id <> 'dst_old'";
     file.query_row(held, [], |row| row.get(0)).unwrap()
@@ -95,6 +98,15 @@ fn fill(planted: &mut Planted, file: &Connection, url: &str) -> usize {
 
 #[test]
 fn what_an_earlier_version_left_in_unused_parts_of_the_file_is_gone_too() {
+    sealed_from_version_6(&[]);
+}
+
+#[test]
+fn a_file_whose_pages_are_not_all_known_is_rewritten_instead() {
+    sealed_from_version_6(&[("DATA_PUSHER_TEST_NO_ZEROING", "1")]);
+}
+
+fn sealed_from_version_6(variables: &[(&str, &str)]) {
     let (keys, setup, receiver) = (tempfile::tempdir().unwrap(), Setup::dev(), Receiver::start());
     let key = new_key(keys.path(), "key");
     old_file::create(6, setup.database_path(), &receiver.url("/old"));
@@ -105,8 +117,10 @@ fn what_an_earlier_version_left_in_unused_parts_of_the_file_is_gone_too() {
     let found = planted.found(setup.folder());
     // Of what was deleted or changed, much is still there.
     assert!(found.len() > held + 30, "{} found, {held} in rows, of {}", found.len(), planted.count());
-    let mut server = with_key(&setup, &key).start();
+    let setup = variables.iter().fold(with_key(&setup, &key), |setup, (name, value)| setup.variable(name, value));
+    let mut server = setup.start();
     planted.assert_none_found(setup.folder(), "running");
+    check(setup.database_path(), &["--secrets-key-file", key.to_str().unwrap()]).succeeded();
     let copies = |server: &crate::harness::Server| {
         let names = std::fs::read_dir(server.setup().folder()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());

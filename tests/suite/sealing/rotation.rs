@@ -21,7 +21,7 @@ fn a_rotation_that_is_killed_is_gone_on_with_by_the_same_two_keys() {
     let (keys, receiver) = (tempfile::tempdir().unwrap(), Receiver::start());
     let [old, new, third] = ["old", "new", "third"].map(|name| new_key(keys.path(), name));
     for (number, point) in
-        ["sealing-begun", "sealing-some", "sealing-rows", "sealing-vacuumed", "sealing-rewritten", "sealing-cut"]
+        ["sealing-begun", "sealing-some", "sealing-rows", "sealing-zeroed", "sealing-cleaned", "sealing-cut"]
             .into_iter()
             .enumerate()
     {

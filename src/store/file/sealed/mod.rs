@@ -3,5 +3,6 @@
 
 pub mod copies;
 pub mod functions;
+mod pages;
 pub mod remains;
 pub mod state;
