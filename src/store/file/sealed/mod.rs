@@ -1,5 +1,6 @@
-//! Sealing as the file sees it: functions by which queries seal and open values, what the file says of its key, what
-//! is left of plain values, and copies beside the file. Which columns hold secrets, and how a file is sealed, is decided in `operations`.
+//! Sealing as the file sees it: functions by which queries seal and open values, what the file says of its key, what is
+//! left of plain values, and copies beside the file. Which columns hold secrets, and how a file is sealed, is decided in
+//! `operations`.
 
 pub mod copies;
 pub mod functions;
