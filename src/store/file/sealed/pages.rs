@@ -16,8 +16,8 @@ const FILE_HEADER: usize = 100;
 /// The page with this byte is never used: SQLite locks it.
 const LOCK_BYTE: u64 = 0x4000_0000;
 
-/// Pages between two looks whether the work is to end.
-const LOOK_EACH: u32 = 1_024;
+/// Pages between two looks whether the work is to end; few in debug builds, so that tests can end it anywhere.
+const LOOK_EACH: u32 = if cfg!(debug_assertions) { 16 } else { 1_024 };
 
 /// What the file is made of.
 struct Layout {

@@ -114,3 +114,55 @@ fn a_file_with_pages_that_nobody_knows_is_left_as_it_is() {
         assert!(std::fs::read(&path).unwrap() == damaged, "{at}");
     }
 }
+
+#[test]
+fn work_that_breaks_off_anywhere_harms_nothing_and_can_be_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let connection = changed(&path, 1_024, "INCREMENTAL", 8);
+    let (before, roots) = (content(&connection), roots(&connection));
+    drop(connection);
+    let whole = std::fs::read(&path).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut ended = 0;
+    for looks in 0.. {
+        file.write_all_at(&whole, 0).unwrap();
+        let mut left = looks;
+        let done = zero_unused(&file, &roots, || {
+            left -= 1;
+            if left < 0 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        });
+        let connection = Connection::open(&path).unwrap();
+        let sound: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert!(sound == "ok" && content(&connection) == before, "{looks}: {sound}");
+        if done.is_ok() {
+            break;
+        }
+        ended += usize::from(std::fs::read(&path).unwrap() != whole);
+    }
+    assert!(ended > 3, "it was ended {ended} times in the middle");
+}
+
+#[test]
+fn no_damage_makes_it_panic_or_go_on_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let connection = changed(&path, 512, "INCREMENTAL", 9);
+    let roots = roots(&connection);
+    drop(connection);
+    let whole = std::fs::read(&path).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut random = fastrand::Rng::with_seed(10);
+    let mut unknown = 0;
+    for _ in 0..150 {
+        let mut damaged = whole.clone();
+        for _ in 0..random.usize(1..40) {
+            // Beginnings of pages say most.
+            let at = random.usize(0..whole.len() / 512) * 512 + random.usize(0..32);
+            damaged[at] = random.u8(..);
+        }
+        file.write_all_at(&damaged, 0).unwrap();
+        unknown += usize::from(matches!(zero_unused(&file, &roots, || Ok(())), Ok(None)));
+    }
+    assert!(unknown > 50, "{unknown}");
+}
