@@ -17,7 +17,8 @@ use crate::store::upkeep::restore::{RestoreOptions, restore};
 pub const EXIT_CODES: &str = "IN is copied and checked first, and stays as it is. The file that stood at FILE is \
 kept as FILE.before-restore-TIME. The admin token in FILE.admin-token stays.
 
-Exit codes: 0 it is restored; 1 it is not, what stood there still does, and one line says why; 2 a flag is wrong.";
+Exit codes: 0 it is restored; 1 it is not and what stood there still does, or the output could not be written, and one \
+line says which; 2 a flag is wrong.";
 
 /// The flags.
 #[derive(Debug, Args)]

@@ -55,6 +55,7 @@ mod problems;
 mod promises;
 mod proxy;
 mod restore;
+mod restore_places;
 mod retries;
 mod roles;
 mod sealing;

@@ -54,6 +54,34 @@ pub fn move_to_new_name(from: &Path, to: &Path) -> io::Result<()> {
     sync_folder(to)
 }
 
+/// Two files change their places in one step.
+///
+/// # Errors
+/// Those of the file system. Some cannot do that.
+#[cfg(target_os = "linux")]
+pub fn change_places(one: &Path, other: &Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt as _;
+    // A test asks for the way of other systems.
+    if cfg!(debug_assertions) && std::env::var_os("DATA_PUSHER_TEST_NO_EXCHANGE").is_some() {
+        return Err(ErrorKind::Unsupported.into());
+    }
+    let text = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other);
+    let (one, other, here) = (text(one)?, text(other)?, libc::AT_FDCWD);
+    // SAFETY: both paths are NUL-terminated and outlive the call.
+    let code =
+        unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Two files change their places in one step.
+///
+/// # Errors
+/// Always: only Linux can do that.
+#[cfg(not(target_os = "linux"))]
+pub fn change_places(_: &Path, _: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// Removes a file. A missing file is no error.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 //! it onto the restored file.
 
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::process::critical::kill_point;
 use crate::store::file::checkpoints::Checkpoints;
-use crate::store::file::companions::{move_to_new_name, remove_if_there, sibling_path, sync_folder};
+use crate::store::file::companions::{change_places, move_to_new_name, remove_if_there, sibling_path, sync_folder};
 use crate::store::file::held::HeldFile;
 use crate::store::file::identity::inspect;
 use crate::store::file::identity::marker::Marker;
@@ -57,47 +58,80 @@ pub fn restore(options: &RestoreOptions, now: Timestamp, progress: Progress<'_>)
     if let Some(refusal) = source.refusal() {
         return Err(refusal.clone());
     }
-    let (place, held) = take_place(&options.database, &source)?;
-    let mut remarks = leftovers(&place);
-    let partial = Partial::create(&place, "restoring", now)?;
-    let mut file = checked_copy(&source, &partial, now, progress)?;
-    remarks.extend(file.remark());
-    remarks.extend(give_to_owner(&partial, &place));
-    if let Some(held) = &held {
-        fold_log(held)?;
+    let held = take_place(&options.database, &source)?;
+    let restored = restore_over(&held, &source, now, progress);
+    if restored.is_err() {
+        held.refuse();
     }
-    kill_point("restore-folded");
-    let before = put(partial, &place, held.is_some(), now)?;
-    file.path = place;
-    Ok(Restored { file, before, remarks })
+    restored
 }
 
-/// Finds the place, and keeps servers off the file that stands there.
-fn take_place(database: &Path, source: &Source) -> Result<(PathBuf, Option<HeldFile>)> {
+/// Puts a copy of `source` in the place of the file that is held.
+fn restore_over(held: &HeldFile, source: &Source, now: Timestamp, progress: Progress<'_>) -> Result<Restored> {
+    let place = held.path();
+    let mut remarks = leftovers(place);
+    let partial = Partial::create(place, "restoring", now)?;
+    let mut file = checked_copy(source, &partial, now, progress)?;
+    remarks.extend(file.remark());
+    remarks.extend(give_to_owner(&partial, held));
+    fold_log(held)?;
+    kill_point("restore-folded");
+    let before = put(partial, held, now)?;
+    if before.file.is_none() {
+        remarks.extend(before.logs.iter().filter_map(|log| orphan_remark(log)));
+    }
+    file.path = place.to_owned();
+    Ok(Restored { file, before: before.file, remarks })
+}
+
+/// Takes the place, and keeps servers off it. Where no file stands there, an empty one does from now on: a server that is
+/// started meanwhile is refused, and no log can begin there that would then be moved away under it.
+fn take_place(database: &Path, source: &Source) -> Result<HeldFile> {
     let failed = |error: io::Error| cannot_restore(database, error);
+    let names_folder = ["/", "/."].iter().any(|end| database.as_os_str().as_bytes().ends_with(end.as_bytes()));
     let Some(name) = database.file_name() else {
         return Err(cannot_restore(database, "this names no file"));
     };
     match database.symlink_metadata() {
         Ok(_) => {
             let place = database.canonicalize().map_err(failed)?;
-            if place == source.path() {
+            let (meta, original) = (place.metadata().map_err(failed)?, source.path().metadata().map_err(failed)?);
+            if (meta.dev(), meta.ino()) == (original.dev(), original.ino()) {
                 return Err(cannot_restore(database, "it is the very file to restore from"));
             }
-            if !place.metadata().map_err(failed)?.is_file() {
+            if !meta.is_file() {
                 return Err(cannot_restore(database, "it is no ordinary file"));
             }
-            let held = HeldFile::take(&place, Checkpoints::Own)?;
-            Ok((place, Some(held)))
+            HeldFile::take(&place, Checkpoints::Own)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound && names_folder => {
+            Err(cannot_restore(database, "it is a folder; name a file in it"))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let folder =
                 folder.canonicalize().map_err(|error| cannot_restore(database, format!("its folder: {error}")))?;
-            Ok((folder.join(name), None))
+            HeldFile::take(&folder.join(name), Checkpoints::Own)
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Whether no database stands there: the file was made for the restore, also by an earlier one that was killed.
+fn is_empty(held: &HeldFile) -> bool {
+    held.raw().length().is_ok_and(|length| length == 0)
+}
+
+/// Says where a log is now that lay at the place without its database. Its server may have acknowledged what it holds.
+fn orphan_remark(log: &Path) -> Option<String> {
+    let bytes = log.metadata().ok()?.len();
+    (bytes > 0).then(|| {
+        format!(
+            "a log lay here without its database, and is now {} ({bytes} bytes); it may hold the last events of a database \
+             that was moved away: data-pusher check on that one says so",
+            log.display()
+        )
+    })
 }
 
 /// Files that earlier restores left that were killed. One of them may be what stood here before.
@@ -115,9 +149,10 @@ fn leftovers(place: &Path) -> Vec<String> {
 
 /// Gives the new file to the owner of the old one, or else of the folder, where root restores. Returns a remark if it
 /// now belongs to somebody else.
-fn give_to_owner(partial: &Partial, place: &Path) -> Option<String> {
-    let existed = place.exists();
-    let owner = place.metadata().or_else(|_| place.parent().unwrap_or(Path::new("/")).metadata()).ok()?;
+fn give_to_owner(partial: &Partial, held: &HeldFile) -> Option<String> {
+    let existed = !is_empty(held);
+    let place = held.path();
+    let owner = if existed { place } else { place.parent().unwrap_or(Path::new("/")) }.metadata().ok()?;
     let own = partial.file.metadata().ok()?;
     let is_other = (own.uid(), own.gid()) != (owner.uid(), owner.gid());
     // A folder may belong to somebody else than the server, such as root.
@@ -161,28 +196,41 @@ fn fold_log(held: &HeldFile) -> Result<()> {
     Ok(())
 }
 
-/// Puts the new file at its place. Returns where the old one is.
-fn put(partial: Partial, place: &Path, is_there: bool, now: Timestamp) -> Result<Option<PathBuf>> {
+/// Where that is now what stood at the place.
+struct Before {
+    /// The database; `None` if there was none.
+    file: Option<PathBuf>,
+    /// What may be its logs.
+    logs: Vec<PathBuf>,
+}
+
+/// Puts the new file in the place of the one that is held. Returns where the old one is.
+fn put(partial: Partial, held: &HeldFile, now: Timestamp) -> Result<Before> {
+    let place = held.path();
     let failed = |error: io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => cannot_restore(place, "a file has appeared there meanwhile"),
+        ErrorKind::ResourceBusy => cannot_restore(
+            place,
+            "it is a mount of its own, as a file that is given to a container, and cannot be replaced; mount its folder \
+             instead, or restore it from outside",
+        ),
         _ => cannot_restore(place, error),
     };
     let before = unused(place, now);
     let moved = move_logs(place, &before).map_err(failed)?;
     kill_point("restore-logs-moved");
-    let put = partial.move_by(|new| match is_there {
-        true => exchange(new, place, &before, now).map(Some),
-        false => move_to_new_name(new, place).map(|()| None),
+    let put = partial.move_by(|new| match is_empty(held) {
+        true => std::fs::rename(new, place).map(|()| None),
+        false => exchange(new, place, &before, now).map(Some),
     });
     if put.is_err() {
         // What stands there must not lack its log.
-        for ending in moved {
+        for ending in &moved {
             let _ = std::fs::rename(sibling_path(&before, ending), sibling_path(place, ending));
         }
     }
-    let before = put.map_err(failed)?;
+    let file = put.map_err(failed)?;
     sync_folder(place).map_err(failed)?;
-    Ok(before)
+    Ok(Before { file, logs: moved.iter().map(|ending| sibling_path(&before, ending)).collect() })
 }
 
 /// A name that no file has, and whose log's name no file has.
@@ -211,11 +259,15 @@ fn move_logs(place: &Path, before: &Path) -> io::Result<Vec<&'static str>> {
 /// Puts the file at `new` in the place of the file at `place`, which goes to `before`. Returns where that file is. After
 /// an error, all is as it was.
 fn exchange(new: &Path, place: &Path, before: &Path, now: Timestamp) -> io::Result<PathBuf> {
-    if change_places(new, place).is_ok() {
-        kill_point("restore-exchanged");
-        // The old file is at the name of the new one, and stays there if it cannot be renamed.
-        let renamed = std::fs::rename(new, before);
-        return Ok(if renamed.is_ok() { before } else { new }.to_owned());
+    match change_places(new, place) {
+        Ok(()) => {
+            kill_point("restore-exchanged");
+            // The old file is at the name of the new one, and stays there if it cannot be renamed.
+            let renamed = std::fs::rename(new, before);
+            return Ok(if renamed.is_ok() { before } else { new }.to_owned());
+        }
+        Err(error) if error.kind() == ErrorKind::ResourceBusy => return Err(error),
+        Err(_) => {}
     }
     // Some file systems cannot do that. Then the old file is copied, so that its place is never empty.
     let copy = Partial::create(place, "before-restore-partial", now).map_err(io::Error::other)?;
@@ -223,27 +275,9 @@ fn exchange(new: &Path, place: &Path, before: &Path, now: Timestamp) -> io::Resu
     copy.file.sync_all()?;
     copy.move_by(|from| move_to_new_name(from, before))?;
     kill_point("restore-kept");
-    std::fs::rename(new, place)?;
-    Ok(before.to_owned())
-}
-
-/// Two files change their places in one step.
-#[cfg(target_os = "linux")]
-fn change_places(one: &Path, other: &Path) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt as _;
-    // A test asks for the way of other systems.
-    if cfg!(debug_assertions) && std::env::var_os("DATA_PUSHER_TEST_NO_EXCHANGE").is_some() {
-        return Err(ErrorKind::Unsupported.into());
+    if let Err(error) = std::fs::rename(new, place) {
+        let _ = std::fs::remove_file(before);
+        return Err(error);
     }
-    let text = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other);
-    let (one, other, here) = (text(one)?, text(other)?, libc::AT_FDCWD);
-    // SAFETY: both paths are NUL-terminated and outlive the call.
-    let code =
-        unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE) };
-    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn change_places(_: &Path, _: &Path) -> io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
+    Ok(before.to_owned())
 }

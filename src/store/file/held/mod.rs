@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::checkpoints::Checkpoints;
-use super::companions::{owner_only, sibling_path};
+use super::companions::{owner_only, remove_if_there, sibling_path};
 use super::error::cannot_start;
 use super::identity::header::Header;
 use super::identity::mark::Mark;
@@ -91,7 +91,7 @@ pub struct State {
 
 impl HeldFile {
     /// Opens or creates the file, and takes the lock that keeps a second server off it, whatever name, link or mount
-    /// that server uses.
+    /// that server uses. Who has the lock knows that no server runs, so a login file that a crash left is removed.
     ///
     /// # Errors
     /// Says in one line who holds the file, or why it cannot be used.
@@ -113,6 +113,8 @@ impl HeldFile {
         let held = Self { path, checkpoints, keys, made, file, id: id(&meta), companions, state, _lock: lock };
         // Between opening and locking, somebody may have put another file at the path.
         held.check().map_err(|error| cannot_start(database, error))?;
+        // Commands would take whatever listens at its address for the server.
+        let _ = remove_if_there(&sibling_path(&held.path, ".login"));
         Ok(held)
     }
 
@@ -131,9 +133,28 @@ impl HeldFile {
 
     /// Gives up a file that is not to be used. If this process created the file, removes it.
     pub fn refuse(self) {
-        if self.made {
-            let _ = std::fs::remove_file(&self.path);
+        if self.is_made_here() {
+            let _ = remove_if_there(&self.path);
         }
+    }
+
+    /// Removes the file with its log, if this process created the file. No connection may be open, and the log may hold
+    /// nothing of another file.
+    pub fn remove_made(&self) {
+        if self.is_made_here() {
+            for ending in ["-wal", "-shm", "-journal", ""] {
+                let _ = remove_if_there(&sibling_path(&self.path, ending));
+            }
+        }
+    }
+
+    /// Whether this process created the file.
+    pub fn is_made(&self) -> bool {
+        self.made
+    }
+
+    fn is_made_here(&self) -> bool {
+        self.made && self.look() != Some(Lost::File)
     }
 
     /// The canonical path: no link, and absolute. So SQLite never takes it for `:memory:` or for a `file:` URI.

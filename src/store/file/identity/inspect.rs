@@ -190,8 +190,8 @@ fn log_is_missing(file: RawFile<'_>) -> Error {
         file.path,
         format!(
             "its last server did not stop cleanly, and the log that may hold its last events is not at {log}; move the log there \
-             (it has the name that the database had, and -wal); if there is none, or another program has moved it into this \
-             file since: touch {log}"
+             (it has the name that the database had, and -wal; where a backup was restored there since, it is named \
+             *.before-restore-*-wal); if there is none, or another program has moved it into this file since: touch {log}"
         ),
     )
 }
