@@ -2,7 +2,8 @@
 //! other commands find that server.
 //!
 //! While the server runs, the file `DATABASE.login` (mode 0600) holds the server's address and the key that signs its
-//! login codes. Each start makes a new key, so a file that was left behind by a crash is useless.
+//! login codes. Each start makes a new key, so a file that was left behind by a crash is useless. Who takes the lock of
+//! the database removes it.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -49,12 +50,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Where the server on a database is reached from this machine, and a code that it accepts once.
+/// The server that has written the login file, if it still runs.
 pub struct RunningServer {
-    /// Where the server listens.
+    /// Where the server listens on this machine. After a crash another program may listen there.
     pub address: SocketAddr,
-    /// The code.
-    pub code: LoginCode,
+    /// The key that only this server has.
+    pub key: LoginKey,
+}
+
+impl RunningServer {
+    /// A code that the server accepts once.
+    pub fn code(&self) -> LoginCode {
+        self.key.code(clock::wall())
+    }
 }
 
 /// A new login link.
@@ -80,12 +88,6 @@ pub fn write(database: &Path, address: SocketAddr, url: &str, key: &LoginKey) ->
     }
 }
 
-/// Removes the file that a crash left, where the server that starts writes none.
-pub fn remove_old(database: &Path) {
-    // Without it, commands that look for it say what is to be done.
-    let _ = std::fs::remove_file(path(database));
-}
-
 /// Makes a login link for the server that runs on `database`.
 ///
 /// # Errors
@@ -106,7 +108,7 @@ pub fn new_link(database: &Path) -> Result<String> {
 /// One line that says why it is not found.
 pub fn running_server(database: &Path) -> Result<Option<RunningServer>> {
     let read = read(database)?;
-    Ok(read.map(|(note, key)| RunningServer { address: note.address, code: key.code(clock::wall()) }))
+    Ok(read.map(|(note, key)| RunningServer { address: note.address, key }))
 }
 
 /// Reads the file of a server that answers. `None` if there is no such file.

@@ -186,7 +186,6 @@ impl Running {
         let base = login_file::base(address, config.public_url.as_ref());
         let login_key = LoginKey::generate();
         let (access, login) = if config.dev {
-            login_file::remove_old(store.path());
             (AdminAccess::Dev, None)
         } else {
             let make = || admin_token::load_or_make(store.path(), &config.database);
@@ -194,10 +193,7 @@ impl Running {
             let cookie = Cookie::new(address.port(), config.public_url.as_ref().is_some_and(Origin::is_https));
             let posted = login_file::write(store.path(), address, &base, &login_key);
             // A full disk must not prevent a login: the link in the log still works.
-            let posted = posted.inspect_err(|error| {
-                tracing::warn!(%error, "data-pusher login-link will not work");
-                login_file::remove_old(store.path());
-            });
+            let posted = posted.inspect_err(|error| tracing::warn!(%error, "data-pusher login-link will not work"));
             let auth = AdminAuth::new(token, store.tokens_with_roles(), login_key.clone(), cookie);
             (AdminAccess::Token(Box::new(auth)), posted.ok())
         };

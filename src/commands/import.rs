@@ -16,12 +16,12 @@ If a server runs on the file, the server imports: the command must run as its us
 
 Exit codes:
   0  the accounts were imported, or left out by --skip-existing
-  1  nothing was imported; a line for each error says why
+  1  nothing was imported, or the output could not be written; lines say which and why
   2  the command line is wrong";
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Database file; created if there is none
+    /// Database file; created if there is none. One of an earlier version is refused
     #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
     database: PathBuf,
 

@@ -1,4 +1,6 @@
-//! Text for terminals: its colours, and what comes from elsewhere.
+//! Text for terminals: its colours. What comes from elsewhere is made harmless in `process`.
+
+pub use crate::process::harmless::harmless;
 
 /// A colour or weight of text, by its number in the escape sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,29 +32,9 @@ pub fn push_styled(out: &mut String, text: &str, style: Style, colours: bool) {
     }
 }
 
-/// Whether a character could control the terminal, or show text in another order than it is in.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-}
-
-/// Text from elsewhere, with an escape such as `\u{1b}` for each character that could harm a terminal.
-pub fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_unsafe(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_from_elsewhere_cannot_control_a_terminal() {
-        assert_eq!(harmless("a\u{1b}[31m\r\n\u{9b}b\u{202e}"), "a\\u{1b}[31m\\r\\n\\u{9b}b\\u{202e}");
-        assert_eq!(harmless("Grüße, 世界 \"x\""), "Grüße, 世界 \"x\"");
-    }
 
     #[test]
     fn a_style_ends_behind_its_text() {

@@ -20,6 +20,9 @@ const EXPIRY_DIGITS: usize = 8;
 /// Random characters that make each code unique: 21 characters of 6 bits, 126 bits.
 const NONCE: usize = 21;
 
+/// Random characters of a challenge.
+const CHALLENGE: usize = 32;
+
 /// Bytes of the signature that a code contains.
 const TAG: usize = 16;
 
@@ -79,6 +82,22 @@ impl LoginKey {
         let ends = i64::from_str_radix(head.get(..EXPIRY_DIGITS)?, 16).ok()?;
         let ends = Timestamp::from_millis(ends * 1_000);
         (now < ends).then(|| VerifiedCode { digest: TokenDigest::of(given.as_bytes()), ends })
+    }
+
+    /// A new challenge. Only who has the key can [`answer`](Self::answer) it.
+    pub fn challenge() -> String {
+        nanoid::nanoid!(CHALLENGE)
+    }
+
+    /// The answer to a challenge, which shows that this program has the key. `None` if it is no challenge.
+    pub fn answer(&self, challenge: &str) -> Option<String> {
+        // No answer is the signature of a code: those are made of shorter texts.
+        (challenge.len() == CHALLENGE).then(|| self.tag(&format!("challenge {challenge}")))
+    }
+
+    /// Whether `given` is the answer to a challenge.
+    pub fn is_answer(&self, challenge: &str, given: &str) -> bool {
+        self.answer(challenge).is_some_and(|answer| answer.as_bytes().ct_eq(given.as_bytes()).into())
     }
 
     fn tag(&self, head: &str) -> String {
@@ -147,6 +166,19 @@ mod tests {
         for text in [format!("{code}A"), format!("{code}="), code.to_uppercase(), "\u{e4}".repeat(40)] {
             assert_eq!(key.check(&text, now()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn only_who_has_the_key_answers_a_challenge_and_no_answer_makes_a_code() {
+        let (key, challenge) = (LoginKey::generate(), LoginKey::challenge());
+        let answer = key.answer(&challenge).unwrap();
+        assert!(key.is_answer(&challenge, &answer));
+        assert!(!key.is_answer(&LoginKey::challenge(), &answer) && !key.is_answer(&challenge, ""));
+        assert!(!LoginKey::generate().is_answer(&challenge, &answer));
+        // The part of a code that is signed.
+        let head = &key.code(now()).reveal()[..EXPIRY_DIGITS + NONCE];
+        assert_eq!(key.answer(head), None);
+        assert_eq!(key.check(&format!("{head}{answer}"), now()), None);
     }
 
     #[test]

@@ -92,6 +92,16 @@ impl Store {
         self.held.path()
     }
 
+    /// Whether the file was created when the store was opened.
+    pub fn is_new(&self) -> bool {
+        self.held.is_made()
+    }
+
+    /// Removes the file if it was created when the store was opened. The store must be closed, and no other clone be used.
+    pub fn remove_if_new(&self) {
+        self.held.remove_made();
+    }
+
     /// Checks that the file is still at its path and still holds what this process wrote. If not, every read and write
     /// is refused: until the file is back, or for good if its content was replaced. A WAL that another program has
     /// started gets a mark. The caller repeats this check at intervals.

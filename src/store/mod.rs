@@ -20,6 +20,7 @@ mod write_thread;
 pub use change::{Change, NewEvent, Observer};
 pub use file::checkpoints::Checkpoints;
 pub use file::companions::{sibling_path, write_whole};
+pub use file::error::DATABASE_IN_USE;
 pub use file::schema::SCHEMA;
 pub use file::start::end as end_start;
 pub use handle::{ScopedStore, Store};

@@ -82,25 +82,34 @@ impl Store {
     /// writable, or its secrets are sealed with another key.
     pub fn open(options: &StoreOptions, observer: Observer) -> Result<Self> {
         let held = hold(options)?;
-        let (mut connection, mut marker) = opening::open(&held, options.now)?;
+        let opened = Self::open_held(&held, options, observer);
+        if opened.is_err() {
+            // On a full disk, what was made of a new file only takes space.
+            held.remove_made();
+        }
+        opened
+    }
+
+    fn open_held(held: &Arc<HeldFile>, options: &StoreOptions, observer: Observer) -> Result<Self> {
+        let (mut connection, mut marker) = opening::open(held, options.now)?;
         wal::install_hook(&connection);
         functions::install(&connection, held.keys()).map_err(sql)?;
-        if let Err(error) = seal(&held, &mut connection, &mut marker) {
+        if let Err(error) = seal(held, &mut connection, &mut marker) {
             // An interrupt lasts until a statement has run.
             let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
-            write_thread::closing::close(&held, marker, Some(connection));
+            write_thread::closing::close(held, marker, Some(connection));
             return Err(error);
         }
         outcomes::reset_future_times(&connection, options.now)?;
         let memory = Arc::new(Memory::new(options.memory.clone()));
         memory.tokens.replace(accounts::tokens(&connection)?);
         memory.access_tokens.replace(access_tokens::all(&connection)?);
-        let readers = Readers::new(&held, &memory.read_gate, &memory.read_throttle);
-        let opened = write_thread::Opened { held: Arc::clone(&held), connection, marker };
+        let readers = Readers::new(held, &memory.read_gate, &memory.read_throttle);
+        let opened = write_thread::Opened { held: Arc::clone(held), connection, marker };
         let (queue, receiver) = queue::queue();
         let thread = write_thread::start(opened, Arc::clone(&memory), observer, receiver)?;
         let writer = Writer::new(queue);
-        Ok(Self { writer, readers, memory, thread: Arc::new(Mutex::new(Some(thread))), held })
+        Ok(Self { writer, readers, memory, thread: Arc::new(Mutex::new(Some(thread))), held: Arc::clone(held) })
     }
 
     /// Writes what is queued and closes the file. Later write requests are refused.

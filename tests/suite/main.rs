@@ -36,6 +36,7 @@ mod http_forms;
 mod http_versions;
 mod https;
 mod idempotency;
+mod import;
 mod incoming;
 mod incoming_body;
 mod lasting;

@@ -106,8 +106,9 @@ fn an_export_of_an_import_is_the_export_and_the_account_works_as_before() {
     // Into a new file that no server uses.
     let second = setup();
     let database = second.database_path();
-    let printed = done(import(database, second.folder(), &document, &["--allow-network", "127.0.0.1/32"]));
-    assert_eq!(printed, "imported 1 account with 3 destinations");
+    let ended = import(database, second.folder(), &document, &["--allow-network", "127.0.0.1/32"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "imported 1 account with 3 destinations"), "{ended:#?}");
+    assert_eq!(ended.stderr, format!("note: created {}", database.display()));
     stands_alone(database);
     assert_eq!(database.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(content(&done(export(database, &[]))), content(&document));
@@ -355,7 +356,7 @@ fn a_server_that_cannot_be_asked_is_left_alone() {
     let server = setup.start();
     let document = r#"{"format":"data-pusher-export","version":1,"accounts":[]}"#;
     let lines = refused(&import(setup.database_path(), setup.folder(), document, &[]));
-    assert!(lines[0].contains("a server uses the database") && lines[0].contains("--dev"), "{lines:?}");
+    assert!(lines[0].contains("another program uses the database") && lines[0].contains("--dev"), "{lines:?}");
     server.client().get("/readyz").expect(200);
 }
 

@@ -26,6 +26,10 @@ pub const PATHS: [Undocumented; 1] = [(PATH, &["POST"])];
 /// Header that asks to leave out accounts of which something exists already.
 pub const SKIP_EXISTING: &str = "Skip-Existing";
 
+/// Header with a challenge. The body of the response is then the answer, and nothing is imported: before the caller sends
+/// secrets, it makes sure that this is the server whose login file it has read.
+pub const CHALLENGE: &str = "Import-Challenge";
+
 /// Longest document, in bytes: about 20,000 destinations. While they are written, events wait.
 pub const MAX_BYTES: usize = 16 << 20;
 
@@ -39,6 +43,10 @@ impl ImportApi {
         let context = &self.0;
         let now = (context.clock)();
         context.access.authenticate_by_code(request.headers(), now).await?;
+        if let Some(challenge) = request.headers().get(CHALLENGE) {
+            let answer = challenge.to_str().ok().and_then(|challenge| context.access.answer(challenge));
+            return Ok(Page(responses::json(StatusCode::OK, &answer)));
+        }
         media_type::check(request.headers(), Accepts::Json)?;
         let limits = BodyLimits { bytes: MAX_BYTES, ..context.bodies.clone() };
         let (bytes, memory) = body::read(body, request.headers(), &limits).await?;

@@ -1,22 +1,25 @@
 //! `data-pusher export` and `data-pusher import`: take accounts out of a file, and into another one, whether or not a
 //! server uses it. What the document looks like is decided in `api`, and what is taken along in `store`.
 
+mod printed;
 mod running;
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
+use self::printed::{for_people, with_lines};
 use crate::api::{self, ImportReport};
 use crate::delivery::clock::{self, Clock};
 use crate::domain::ids::AccountId;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
-use crate::error::{Error, FieldError, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::process::output;
-use crate::store::{Store, StoreOptions, upkeep};
+use crate::store::{DATABASE_IN_USE, Store, StoreOptions, upkeep};
 
 /// What `data-pusher export` is to do.
 #[derive(Debug, Clone)]
@@ -52,6 +55,12 @@ pub struct ImportConfig {
     pub secrets_key: Option<SecretsKey>,
 }
 
+/// How long an import waits at most for what uses the file and takes no import: another import, or a server that starts or
+/// stops.
+const USED_WITHIN: Duration = Duration::from_secs(3);
+/// Time between two tries.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+
 fn failed(why: impl Into<String>) -> Error {
     Error::new(Kind::Internal, "transfer_failed", why)
 }
@@ -83,24 +92,36 @@ pub fn export(config: &ExportConfig) -> Result<()> {
 /// Says why nothing was added: one line for each error.
 pub fn import(config: &ImportConfig) -> Result<()> {
     let document = read(config.input.as_deref())?;
-    let report = if upkeep::is_in_use(&config.database)? {
-        if !config.allow_network.is_empty() {
-            return Err(failed(
-                "a server uses the database, and its own --allow-network holds; leave out --allow-network here",
-            ));
-        }
-        running::import(&config.database, &document, config.skip_existing)
-    } else {
-        into_file(config, &document)
-    };
-    let report = report.map_err(|error| with_lines(&error))?;
+    let report = add(config, &document).map_err(|error| with_lines(&error))?;
     let text = if config.json {
         let text = serde_json::to_string(&report).map_err(|error| failed(error.to_string()))?;
         text + "\n"
     } else {
         for_people(&report)
     };
-    output::print(&text).map_err(|error| failed(format!("cannot write to standard output: {error}")))
+    output::print(&text)
+        .map_err(|error| failed(format!("the accounts were imported; cannot write to standard output: {error}")))
+}
+
+/// Adds the accounts to the file, or has the server do it that uses the file.
+fn add(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
+    let end = Instant::now() + USED_WITHIN;
+    loop {
+        let added = match upkeep::is_in_use(&config.database)? {
+            true => running::import(config, document)?,
+            false => into_file(config, document)?,
+        };
+        if let Some(report) = added {
+            return Ok(report);
+        }
+        if Instant::now() > end {
+            return Err(failed(
+                "another program uses the database, and takes no import: a server with --dev, or another import or a \
+                 restore that takes long; stop it, or try again when it has ended",
+            ));
+        }
+        std::thread::sleep(TRY_AGAIN);
+    }
 }
 
 fn read(input: Option<&Path>) -> Result<Vec<u8>> {
@@ -118,8 +139,8 @@ fn read(input: Option<&Path>) -> Result<Vec<u8>> {
     Ok(document)
 }
 
-/// Adds accounts to a file that no server uses.
-fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
+/// Adds accounts to a file that no server uses. `None` if one has begun to use it.
+fn into_file(config: &ImportConfig, document: &[u8]) -> Result<Option<ImportReport>> {
     let keys = SecretsKeys::new(config.secrets_key.clone());
     let export = api::read_export(document, &NetworkPolicy::new(config.allow_network.clone()), &keys)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -133,63 +154,26 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<ImportReport> {
         memory: MemoryBudget::default(),
         keys,
     };
-    let is_new = !config.database.exists();
+    upkeep::refuse_older(&config.database)?;
     // No engine runs, so nobody needs to be told what changes.
-    let store = Store::open(&options, Box::new(|_| {}))?;
+    let store = match Store::open(&options, Box::new(|_| {})) {
+        Err(error) if error.code() == DATABASE_IN_USE => return Ok(None),
+        opened => opened?,
+    };
     let imported = runtime.block_on(async {
         let imported = store.import_accounts(export, config.skip_existing, clock::wall()).await;
         store.close().await;
         imported
     });
-    if is_new && let Some(remark) = upkeep::owner_remark(&config.database) {
-        output::log_line(format!("note: {remark}\n").as_bytes());
+    if imported.is_err() {
+        store.remove_if_new();
     }
-    Ok(imported?.into())
-}
-
-/// The error with each of its errors of fields on a line of its own.
-fn with_lines(error: &Error) -> Error {
-    match error.field_errors() {
-        [] => error.clone(),
-        faults => failed(format!("nothing was imported: {}", lines(faults))),
-    }
-}
-
-fn lines(faults: &[FieldError]) -> String {
-    let line = |fault: &FieldError| format!("{} {}", fault.field, fault.message).trim_start().to_owned();
-    match faults {
-        [one] => line(one),
-        many => {
-            let lines: Vec<String> = many.iter().map(|fault| format!("\n  {}", line(fault))).collect();
-            format!("{} errors{}", many.len(), lines.concat())
+    let report = imported?.into();
+    if store.is_new() {
+        let created = format!("created {}", config.database.display());
+        for remark in [created].into_iter().chain(upkeep::owner_remark(&config.database)) {
+            output::log_line(format!("note: {remark}\n").as_bytes());
         }
     }
-}
-
-fn for_people(report: &ImportReport) -> String {
-    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let (accounts, destinations) = (count(report.accounts, "account"), count(report.destinations, "destination"));
-    let mut text = format!("imported {accounts} with {destinations}\n");
-    for account in &report.skipped {
-        text.push_str(&format!("skipped {}: {}\n", account.account_id, account.reasons.join("; ")));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_error_has_a_line_of_its_own() {
-        let one = FieldError::new("accounts[0].email", "is taken");
-        let two = FieldError::new("", "The body must be an object.");
-        let shown = |faults: Vec<FieldError>| with_lines(&Error::invalid(faults)).detail().to_owned();
-        assert_eq!(shown(vec![one.clone()]), "nothing was imported: accounts[0].email is taken");
-        assert_eq!(
-            shown(vec![one, two]),
-            "nothing was imported: 2 errors\n  accounts[0].email is taken\n  The body must be an object."
-        );
-        assert_eq!(with_lines(&failed("no")).detail(), "no");
-    }
+    Ok(Some(report))
 }

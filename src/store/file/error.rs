@@ -13,11 +13,14 @@ pub fn cannot_start(path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, "cannot_open_database", format!("cannot use the database {path}: {why}"))
 }
 
+/// Code of the error of a start that finds another server, or another program that needs the file for itself.
+pub const DATABASE_IN_USE: &str = "database_in_use";
+
 /// The error of a start that finds another server on the file.
 pub fn in_use(path: &Path) -> Error {
     let path = shell_word::word(path);
     let why = format!("cannot use the database {path}: another data-pusher server is using it");
-    Error::new(Kind::Internal, "database_in_use", why)
+    Error::new(Kind::Internal, DATABASE_IN_USE, why)
 }
 
 /// Says for people why SQLite cannot open a file.

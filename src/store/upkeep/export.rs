@@ -7,7 +7,7 @@ use std::path::Path;
 use super::backup;
 use super::error::{cannot_copy, cannot_read};
 use super::partial::Partial;
-use super::source::Source;
+use super::source::{Reading, Source};
 use crate::domain::export::Export;
 use crate::domain::ids::AccountId;
 use crate::domain::sealing::key::SecretsKeys;
@@ -28,15 +28,34 @@ const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp, keys: &SecretsKeys) -> Result<Export> {
     let source = Source::find(database)?;
     let reading = source.read()?;
+    check_current(&source, &reading)?;
+    reading.use_keys(keys)?;
+    let transaction = reading.connection().unchecked_transaction().map_err(sql)?;
+    exported(&transaction, only, now)
+}
+
+/// Refuses a file of an earlier version: only a start of the server may change it so that the program before cannot use it
+/// any more. Also refuses what a start would refuse. A file that is missing or empty is new.
+///
+/// # Errors
+/// Says in one line what is wrong, and what to do.
+pub fn refuse_older(database: &Path) -> Result<()> {
+    if database.metadata().map_or(true, |meta| meta.len() == 0) {
+        return Ok(());
+    }
+    let source = Source::find(database)?;
+    let reading = source.read()?;
+    check_current(&source, &reading)
+}
+
+fn check_current(source: &Source, reading: &Reading<'_>) -> Result<()> {
     let version = reading.version()?;
     if version < VERSION {
         let why =
             format!("its schema has version {version}, and this program reads {VERSION}; start the server on it once");
         return Err(cannot_read(source.path(), why));
     }
-    reading.use_keys(keys)?;
-    let transaction = reading.connection().unchecked_transaction().map_err(sql)?;
-    exported(&transaction, only, now)
+    Ok(())
 }
 
 /// Writes what was exported from `database` to `to`, readable by its owner only: whole, or not at all. `now` goes into

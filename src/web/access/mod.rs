@@ -93,6 +93,15 @@ impl AdminAccess {
         }
     }
 
+    /// The answer to the challenge of a program that has read the login file: it wants to know whether this is the server
+    /// that wrote the file. `None` if it is no challenge, and under `--dev`.
+    pub fn answer(&self, challenge: &str) -> Option<String> {
+        match self {
+            Self::Token(auth) => auth.codes.answer(challenge),
+            Self::Dev => None,
+        }
+    }
+
     /// How many requests had a wrong token, login link or code. 0 under `--dev`.
     pub fn failed_logins(&self) -> u64 {
         match self {

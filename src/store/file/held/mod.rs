@@ -26,6 +26,9 @@ use lock::{CompanionLock, lock, options};
 
 type FileId = (u64, u64);
 
+/// How often a file is opened that is another one by the time it is locked.
+const MAX_TRIES: u32 = 10;
+
 /// Why the file cannot be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lost {
@@ -63,7 +66,7 @@ pub struct HeldFile {
     checkpoints: Checkpoints,
     /// The keys that seal secrets in the file.
     keys: Arc<SecretsKeys>,
-    /// Whether this process created the file.
+    /// Whether this process created the file: nobody else has written to it before it was locked.
     made: bool,
     pub(super) file: File,
     id: FileId,
@@ -96,6 +99,24 @@ impl HeldFile {
     /// # Errors
     /// Says in one line who holds the file, or why it cannot be used.
     pub fn take(database: &Path, checkpoints: Checkpoints) -> Result<Self> {
+        let mut tries = 0;
+        let held = loop {
+            tries += 1;
+            // Between opening and locking, somebody may have removed the file, or put another one at the path.
+            match Self::open_and_lock(database, checkpoints)? {
+                Some(held) if held.look().is_none() || tries == MAX_TRIES => break held,
+                _ if tries == MAX_TRIES => return Err(cannot_start(database, "it does not stay at its path")),
+                _ => {}
+            }
+        };
+        held.check().map_err(|error| cannot_start(database, error))?;
+        // Commands would take whatever listens at its address for the server.
+        let _ = remove_if_there(&sibling_path(&held.path, ".login"));
+        Ok(held)
+    }
+
+    /// `None` if the file was removed meanwhile.
+    fn open_and_lock(database: &Path, checkpoints: Checkpoints) -> Result<Option<Self>> {
         let failed = |error: std::io::Error| cannot_start(database, error);
         let (file, made) = match options().open(database) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -103,19 +124,19 @@ impl HeldFile {
             }
             opened => (opened.map_err(failed)?, false),
         };
-        let path = database.canonicalize().map_err(failed)?;
+        let path = match database.canonicalize() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            path => path.map_err(failed)?,
+        };
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
             return Err(cannot_start(database, "it is no ordinary file"));
         }
         let lock = lock(&file, &path)?;
+        // Another process may have locked the new file first, and filled it.
+        let made = made && file.metadata().map_err(failed)?.len() == 0;
         let (keys, companions, state) = (Arc::default(), OnceLock::new(), Mutex::default());
-        let held = Self { path, checkpoints, keys, made, file, id: id(&meta), companions, state, _lock: lock };
-        // Between opening and locking, somebody may have put another file at the path.
-        held.check().map_err(|error| cannot_start(database, error))?;
-        // Commands would take whatever listens at its address for the server.
-        let _ = remove_if_there(&sibling_path(&held.path, ".login"));
-        Ok(held)
+        Ok(Some(Self { path, checkpoints, keys, made, file, id: id(&meta), companions, state, _lock: lock }))
     }
 
     /// A number that copies of the file do not share: made of its number in the file system and of when it was created
