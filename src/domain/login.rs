@@ -176,7 +176,8 @@ mod tests {
         assert!(!key.is_answer(&LoginKey::challenge(), &answer) && !key.is_answer(&challenge, ""));
         assert!(!LoginKey::generate().is_answer(&challenge, &answer));
         // The part of a code that is signed.
-        let head = &key.code(now()).reveal()[..EXPIRY_DIGITS + NONCE];
+        let code = key.code(now());
+        let head = &code.reveal()[..EXPIRY_DIGITS + NONCE];
         assert_eq!(key.answer(head), None);
         assert_eq!(key.check(&format!("{head}{answer}"), now()), None);
     }

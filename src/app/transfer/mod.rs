@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use self::printed::{for_people, with_lines};
 use crate::api::{self, ImportReport};
 use crate::delivery::clock::{self, Clock};
 use crate::domain::ids::AccountId;
@@ -92,12 +91,12 @@ pub fn export(config: &ExportConfig) -> Result<()> {
 /// Says why nothing was added: one line for each error.
 pub fn import(config: &ImportConfig) -> Result<()> {
     let document = read(config.input.as_deref())?;
-    let report = add(config, &document).map_err(|error| with_lines(&error))?;
+    let report = add(config, &document).map_err(|error| printed::with_lines(&error))?;
     let text = if config.json {
         let text = serde_json::to_string(&report).map_err(|error| failed(error.to_string()))?;
         text + "\n"
     } else {
-        for_people(&report)
+        printed::for_people(&report)
     };
     output::print(&text)
         .map_err(|error| failed(format!("the accounts were imported; cannot write to standard output: {error}")))
