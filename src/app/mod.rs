@@ -13,6 +13,8 @@ mod notices;
 mod signals;
 mod transfer;
 
+pub use login_file::base as url_of_server;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! `data-pusher healthcheck`: asks a server whether it is well, for containers and scripts.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use poem::http::{HeaderMap, Method};
 
 use super::server_url::ServerUrl;
 use super::terminal::harmless;
-use super::values::{file, timeout};
+use super::values::{file, listen, timeout};
+use crate::app::url_of_server;
 use crate::delivery::{HttpClient, HttpRequest, Trust};
 use crate::error::{Error, Result};
 
@@ -21,9 +23,13 @@ const MAX_SHOWN: usize = 300;
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 the server is well, 1 it is not or does not answer, 2 a wrong flag.")]
 pub struct Healthcheck {
-    /// URL of the server. /healthz is asked, unless the URL has a path of its own
-    #[arg(long, env = "DATA_PUSHER_URL", default_value = "http://127.0.0.1:8080", value_parser = ServerUrl::parse)]
-    url: ServerUrl,
+    /// URL of the server; without one, the server on this machine. /healthz is asked, unless the URL has a path of its own
+    #[arg(long, env = "DATA_PUSHER_URL", value_parser = ServerUrl::parse)]
+    url: Option<ServerUrl>,
+
+    /// Where the server on this machine listens
+    #[arg(long, env = "DATA_PUSHER_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen)]
+    listen: SocketAddr,
 
     /// Ask /readyz: whether events can be stored now, and not only whether the server runs
     #[arg(long)]
@@ -53,7 +59,9 @@ impl Healthcheck {
     /// # Errors
     /// One line that says which flags do not go together, or which file cannot be read.
     pub fn config(self) -> Result<HealthcheckConfig, String> {
-        let path = match (self.url.path(), self.ready) {
+        let local = || ServerUrl::parse(&url_of_server(self.listen, None));
+        let url = self.url.map_or_else(local, Ok)?;
+        let path = match (url.path(), self.ready) {
             ("", false) => "/healthz",
             ("", true) => "/readyz",
             (_, false) => "",
@@ -61,7 +69,7 @@ impl Healthcheck {
                 return Err(format!("--ready asks /readyz, and --url has the path {path}; drop one of them"));
             }
         };
-        Ok(HealthcheckConfig { url: self.url, path, timeout: self.timeout, trust: Trust::load(&self.ca_file)? })
+        Ok(HealthcheckConfig { url, path, timeout: self.timeout, trust: Trust::load(&self.ca_file)? })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `healthcheck`, `completions` and `man`.
 
-use crate::harness::server::run_binary;
+use crate::harness::server::{run_binary, run_binary_with};
 use crate::harness::{Behaviour, Receiver, Reply, Setup};
 
 #[test]
@@ -36,6 +36,26 @@ fn a_server_that_is_not_well_or_hangs_fails_the_healthcheck() {
         let ended = run_binary(&[&["healthcheck"], flags].concat());
         assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
     }
+}
+
+#[test]
+fn a_healthcheck_without_a_url_asks_where_the_server_is_told_to_listen() {
+    let server = Setup::dev().start();
+    let local = format!("http://{}/healthz answers 200: ", server.address);
+    let port = server.address.port();
+    for listens in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}")] {
+        let ended = run_binary_with(&[("DATA_PUSHER_LISTEN", &listens)], &["healthcheck"]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert!(ended.stdout.starts_with(&local), "{ended:#?}");
+        let ended = run_binary(&["healthcheck", "--listen", &listens]);
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+    }
+    // A URL says more.
+    let (url, elsewhere) = (format!("http://{}", server.address), ("DATA_PUSHER_LISTEN", "127.0.0.1:1"));
+    assert_eq!(run_binary_with(&[elsewhere], &["healthcheck", "--url", &url]).code, Some(0));
+    assert_eq!(run_binary_with(&[elsewhere], &["healthcheck"]).code, Some(1));
+    let image = include_str!("../../Dockerfile");
+    assert!(image.contains("CMD [\"data-pusher\", \"healthcheck\"]\n"), "{image}");
 }
 
 #[test]
