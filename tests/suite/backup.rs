@@ -391,3 +391,43 @@ fn the_copy_is_for_its_owner_only_and_what_is_said_fits_people_programs_and_cron
     assert!(printed["duration_ms"].is_u64() && said.stderr.is_empty(), "{said:#?}");
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+/// The values of a unit's lines `NAME=`.
+fn lines_of<'a>(unit: &'a str, name: &str) -> Vec<&'a str> {
+    unit.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
+}
+
+#[test]
+fn the_packaged_backup_copies_the_database_that_the_service_uses() {
+    let service = include_str!("../../packaging/systemd/data-pusher.service");
+    let unit = include_str!("../../packaging/systemd/data-pusher-backup.service");
+    let database = |unit| {
+        let variables: Vec<&str> = lines_of(unit, "Environment");
+        variables.into_iter().find(|line| line.starts_with("DATA_PUSHER_DATABASE=")).unwrap().to_owned()
+    };
+    assert_eq!(database(unit), database(service));
+    assert_eq!(lines_of(unit, "EnvironmentFile"), lines_of(service, "EnvironmentFile"));
+    // What systemd runs, with the variable as an operator has set it.
+    let server = Setup::guarded().start();
+    server.client().create_account("ada");
+    let script = lines_of(unit, "ExecStart")[0].strip_prefix("/bin/sh -c '").unwrap().strip_suffix('\'').unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder_name = folder.path().to_str().unwrap();
+    let script = script.replace("%%", "%").replace("/var/lib/data-pusher-backups", folder_name);
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_data-pusher")).parent().unwrap();
+    for _ in 0..2 {
+        let made = std::process::Command::new("/bin/sh")
+            .args(["-c", &script])
+            .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+            .env("LC_ALL", "C")
+            .env("DATA_PUSHER_DATABASE", server.setup().database_path())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    let copies: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let [copy] = copies.as_slice() else { panic!("{copies:?}") };
+    let accounts = rusqlite::Connection::open(copy).unwrap();
+    let accounts: i64 = accounts.query_row("SELECT count(*) FROM account", [], |row| row.get(0)).unwrap();
+    assert_eq!(accounts, 1);
+}
