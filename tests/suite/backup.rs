@@ -427,7 +427,7 @@ fn the_packaged_backup_copies_the_database_that_the_service_uses() {
     }
     let copies: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [copy] = copies.as_slice() else { panic!("{copies:?}") };
-    let accounts = rusqlite::Connection::open(copy).unwrap();
+    let accounts = Connection::open(copy).unwrap();
     let accounts: i64 = accounts.query_row("SELECT count(*) FROM account", [], |row| row.get(0)).unwrap();
     assert_eq!(accounts, 1);
 }

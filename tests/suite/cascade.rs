@@ -29,7 +29,9 @@ fn references(file: &Connection) -> Vec<(String, String, String)> {
 
 /// Inserts a row with the given columns. Every other column that needs a value gets one of the right type.
 fn insert(file: &Connection, table: &str, given: &[(&str, i64)]) {
-    let mut columns = file.prepare("SELECT name, type FROM pragma_table_info(?1) WHERE \"notnull\" OR pk").unwrap();
+    let mut columns = file
+        .prepare("SELECT name, type FROM pragma_table_info(?1) WHERE \"notnull\" OR pk OR name = 'account_key'")
+        .unwrap();
     let values: Vec<(String, String)> = columns
         .query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
         .unwrap()
@@ -55,6 +57,7 @@ fn deleting_an_account_takes_all_its_rows_and_no_others() {
     let file = fresh();
     for account in [1, 2] {
         insert(&file, "account", &[("key", account)]);
+        insert(&file, "access_token", &[("key", account), ("account_key", account)]);
         for destination in [10 * account, 10 * account + 1] {
             insert(&file, "destination", &[("key", destination), ("account_key", account)]);
             insert(&file, "tally", &[("destination_key", destination), ("start", 0)]);

@@ -57,6 +57,7 @@ impl Operation {
             "{destination_id}" => "dst_nobody",
             "{event_id}" => "evt_0000000000000",
             "{delivery_id}" => "dlv_0000000000000",
+            "{token_id}" => "tok_nobody",
             other => {
                 assert!(!other.contains('{'), "an unknown parameter in {}", self.path);
                 other
