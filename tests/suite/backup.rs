@@ -414,7 +414,7 @@ fn the_packaged_backup_copies_the_database_that_the_service_uses() {
     let folder = tempfile::tempdir().unwrap();
     let folder_name = folder.path().to_str().unwrap();
     let script = script.replace("%%", "%").replace("/var/lib/data-pusher-backups", folder_name);
-    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_data-pusher")).parent().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_data-pusher")).parent().unwrap();
     for _ in 0..2 {
         let made = std::process::Command::new("/bin/sh")
             .args(["-c", &script])
