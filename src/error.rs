@@ -123,8 +123,9 @@ impl Error {
     /// The error for a request that is well formed but not valid, with every field error up to [`MAX_FIELD_ERRORS`].
     pub fn invalid(mut field_errors: Vec<FieldError>) -> Self {
         if field_errors.len() > MAX_FIELD_ERRORS {
+            let left_out = field_errors.len() - (MAX_FIELD_ERRORS - 1);
             field_errors.truncate(MAX_FIELD_ERRORS - 1);
-            field_errors.push(FieldError::new("", "There are more faults than these."));
+            field_errors.push(FieldError::new("", format!("There are at least {left_out} more faults than these.")));
         }
         let detail = match field_errors.as_slice() {
             [one] if one.field.is_empty() => one.message.clone(),

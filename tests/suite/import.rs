@@ -198,3 +198,24 @@ fn several_imports_at_once_all_succeed_and_none_takes_the_other_for_a_server() {
     }
     run_binary(&["check", "--database", database.to_str().unwrap()]).succeeded();
 }
+
+#[test]
+fn a_document_with_very_many_faults_is_refused_in_lines_that_a_server_can_answer() {
+    let server = Setup::guarded().start();
+    let document = |count: usize| {
+        let accounts = vec![json!({}); count];
+        json!({"format": "data-pusher-export", "version": 1, "accounts": accounts}).to_string()
+    };
+    for database in [Setup::guarded().database_path(), server.setup().database_path()] {
+        let few = import(database, &document(1), &[]).stderr;
+        let each = few.lines().count() - 1;
+        assert!(few.contains(&format!("nothing was imported: {each} errors")), "{few}");
+        let many = import(database, &document(100_000), &[]);
+        assert_eq!(many.code, Some(1));
+        assert!(many.stderr.contains("nothing was imported: the first 1000 errors\n"), "{}", many.stderr);
+        let last = many.stderr.trim_end().lines().last().unwrap();
+        let left_out = 100_000 * each - 999;
+        assert!(last.ends_with(&format!("There are {left_out} more faults than these.")), "{last}");
+    }
+    assert!(server.client().all("/v1/accounts").is_empty());
+}

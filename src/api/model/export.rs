@@ -268,7 +268,7 @@ fn objects<T>(
     read: impl Fn(&mut Fields) -> Option<T>,
 ) -> std::result::Result<Vec<T>, FieldErrors> {
     let Json::Array(items) = value else { return Err("must be an array of objects".into()) };
-    let (mut all, mut faults) = (Vec::with_capacity(items.len()), Vec::new());
+    let (mut all, mut faults, mut left_out) = (Vec::with_capacity(items.len()), Vec::new(), 0);
     for (place, item) in items.into_iter().enumerate() {
         let one = Fields::of(item, Vec::new()).and_then(|mut fields| {
             let one = read(&mut fields);
@@ -276,12 +276,17 @@ fn objects<T>(
         });
         match one {
             Ok(one) => all.push(one),
-            Err(_) if faults.len() > MAX_FIELD_ERRORS => {}
+            Err(error) if faults.len() >= MAX_FIELD_ERRORS => left_out += error.field_errors().len(),
             Err(error) => faults.extend(error.field_errors().iter().map(|fault| {
                 let dot = if fault.field.is_empty() { "" } else { "." };
                 FieldError::new(format!("{name}[{place}]{dot}{}", fault.field), &fault.message)
             })),
         }
+    }
+    if left_out > 0 {
+        left_out += faults.len() - (MAX_FIELD_ERRORS - 1);
+        faults.truncate(MAX_FIELD_ERRORS - 1);
+        faults.push(FieldError::new("", format!("There are {left_out} more faults than these.")));
     }
     if faults.is_empty() { Ok(all) } else { Err(faults.into()) }
 }

@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::api::ImportReport;
-use crate::error::{Error, FieldError};
+use crate::error::{Error, FieldError, MAX_FIELD_ERRORS};
 use crate::process::harmless::harmless;
 
 /// The error with each of its errors of fields on a line of its own.
@@ -19,7 +19,9 @@ fn lines(faults: &[FieldError]) -> String {
         [one] => line(one),
         many => {
             let lines: Vec<String> = many.iter().map(|fault| format!("\n  {}", line(fault))).collect();
-            format!("{} errors{}", many.len(), lines.concat())
+            // The last of so many says how many there are besides.
+            let first = if many.len() >= MAX_FIELD_ERRORS { "the first " } else { "" };
+            format!("{first}{} errors{}", many.len(), lines.concat())
         }
     }
 }
