@@ -2,6 +2,8 @@
 //! attention. Also the names by which the rows of a list are labelled. Every read here is bounded by a number of rows
 //! or by the number of destinations, never by that of deliveries.
 
+mod of_account;
+
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
@@ -48,7 +50,7 @@ impl ScopedStore {
         self.readers
             .read(move |connection| {
                 if let Some(account) = only {
-                    return contents_of(connection, account);
+                    return of_account::contents(connection, account);
                 }
                 let has = |query: &str| Ok(rows::first(connection, query, [], |row| row.get(0))?.unwrap_or(false));
                 let delivered = |order: &str| {
@@ -79,7 +81,10 @@ impl ScopedStore {
     /// Unavailable if the file cannot be read.
     pub async fn backlog(&self) -> Result<Backlog> {
         if let Some((_, account)) = self.scope.account() {
-            return self.readers.read_yielding(move |connection| backlog_of(connection, account)).await;
+            return self
+                .readers
+                .read_yielding(move |connection| of_account::backlog(connection, account, MAX_PENDING_COUNTED))
+                .await;
         }
         let oldest = self.readers.read(oldest_pending).await?;
         Ok(Backlog { pending: u64::try_from(self.memory.metrics.pending_now()).unwrap_or(0), oldest })
@@ -219,50 +224,6 @@ where
         }
     }
     Ok(found)
-}
-
-/// What one account has. Of its events the newest and the oldest 1,000 are looked at.
-fn contents_of(connection: &Connection, account: AccountKey) -> Result<Contents> {
-    let has = |query: &str| Ok(rows::first(connection, query, [account.0], |row| row.get(0))?.unwrap_or(false));
-    let delivered = |order: &str| {
-        has(&format!(
-            "SELECT EXISTS (SELECT 1 FROM
-             (SELECT id FROM event INDEXED BY event_by_account WHERE account_key = ?1 ORDER BY id {order} LIMIT 1000) e
-             CROSS JOIN delivery v INDEXED BY delivery_by_event ON v.event_id = e.id
-             CROSS JOIN destination d ON d.key = v.destination_key AND d.deleted_at IS NULL
-             WHERE v.state = 1)"
-        ))
-    };
-    Ok(Contents {
-        has_account: true,
-        has_destination: has(
-            "SELECT EXISTS (SELECT 1 FROM destination WHERE account_key = ?1 AND deleted_at IS NULL)",
-        )?,
-        has_delivered: delivered("DESC")? || delivered("ASC")?,
-    })
-}
-
-/// How many deliveries of one account are pending, and how old the oldest is. Of each destination, the 10,000 that are
-/// due first are looked at.
-fn backlog_of(connection: &Connection, account: AccountKey) -> Result<Backlog> {
-    let destinations = "SELECT key FROM destination WHERE account_key = ?1 AND deleted_at IS NULL";
-    let pending = "SELECT count(*), min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_due
-         WHERE destination_key = ?1 AND state = 0 ORDER BY next_attempt_at LIMIT ?2)";
-    let (mut sum, mut first) = (0, None);
-    for destination in rows::all(connection, destinations, [account.0], |row| row.get::<_, i64>(0))? {
-        let found = rows::first(connection, pending, (destination, MAX_PENDING_COUNTED), |row| {
-            Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?))
-        })?;
-        let (count, oldest) = found.unwrap_or_default();
-        sum += count;
-        first = [first, oldest].into_iter().flatten().min();
-    }
-    let received = "SELECT e.received_at FROM delivery v CROSS JOIN event e ON e.id = v.event_id WHERE v.id = ?1";
-    let oldest = match first {
-        Some(delivery) => rows::first(connection, received, [delivery], |row| rows::time(row, 0))?,
-        None => None,
-    };
-    Ok(Backlog { pending: sum, oldest })
 }
 
 /// When the event of the oldest pending delivery was received.

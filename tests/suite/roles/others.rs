@@ -249,7 +249,7 @@ fn cursors_do_not_count_what_others_have() {
                 break;
             }
         }
-        let wanted: Vec<String> = [&[case.own_destination.clone()], own.as_slice()].concat();
+        let wanted: Vec<String> = [std::slice::from_ref(&case.own_destination), &own].concat();
         if list != "/v1/tokens" {
             let seen: Vec<String> = seen.iter().map(|one| text(one, "destination_id")).collect();
             assert_eq!(seen, wanted);

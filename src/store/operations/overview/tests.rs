@@ -1,8 +1,10 @@
 use super::*;
 use crate::domain::delivery::DeliveryState::{Exhausted, Pending, Succeeded};
 use crate::domain::destination::PausedReason;
+use crate::domain::page::PageRequest;
 use crate::error::Kind;
 use crate::store::operations::fixture::{Fixture, at};
+use crate::store::operations::search::PayloadSearch;
 
 #[tokio::test]
 async fn the_contents_grow_step_by_step_and_without_what_is_deleted() {
@@ -157,4 +159,37 @@ async fn pending_deliveries_are_counted_up_to_a_bound() {
     assert_eq!(pending().await, AtMost { count: 10_000, is_more: true });
     let unknown = fixture.store.pending_for(DestinationId::from_stored("nowhere".to_owned())).await;
     assert!(unknown.is_err_and(|error| error.kind() == Kind::NotFound));
+}
+
+#[tokio::test]
+async fn a_caller_that_reaches_one_account_sees_that_one_alone() {
+    let fixture = Fixture::new().await;
+    let (other, foreign) = fixture.another_account("bob", at(0)).await;
+    fixture.fill(&foreign, 4, at(3), Pending, None).await;
+    fixture.fill(&foreign, 4, at(4), Succeeded, Some(200)).await;
+    fixture.store.pause_destination(foreign.id.clone(), at(5)).await.unwrap();
+    let scope = Scope::Account { id: fixture.account.id.clone(), key: fixture.account.key };
+    let own = fixture.store.within(&scope);
+    assert!(!own.contents().await.unwrap().has_delivered && fixture.store.contents().await.unwrap().has_delivered);
+    assert_eq!(own.backlog().await.unwrap(), Backlog { pending: 0, oldest: None });
+    fixture.fill(&fixture.destination, 2, at(6), Pending, None).await;
+    assert_eq!(own.backlog().await.unwrap(), Backlog { pending: 2, oldest: Some(at(6)) });
+    assert!(own.latency(None, None, at(0)).await.unwrap().is_none());
+    let (attention, total) = own.attention(at(7), 0..10).await.unwrap();
+    assert!(attention.is_empty() && total == 0);
+    assert_eq!(fixture.store.attention(at(7), 0..10).await.unwrap().1, 1);
+    let known = own.destinations_by_key(vec![foreign.key, fixture.destination.key]).await.unwrap();
+    assert_eq!(known.iter().map(|(one, _)| &one.id).collect::<Vec<_>>(), [&fixture.destination.id]);
+    let names = own.account_names(vec![other.id.clone(), fixture.account.id.clone()]).await.unwrap();
+    assert_eq!(names.keys().collect::<Vec<_>>(), [&fixture.account.id]);
+    let labels = own.destination_labels(vec![foreign.id.clone(), fixture.destination.id.clone()]).await.unwrap();
+    assert_eq!(labels.keys().collect::<Vec<_>>(), [&fixture.destination.id]);
+    assert!(own.pending_for(foreign.id.clone()).await.is_err());
+    let page = PageRequest { limit: 10, cursor: None };
+    let found = own.search_accounts(String::new(), page).await.unwrap();
+    assert_eq!(found.items.iter().map(|(one, _)| &one.id).collect::<Vec<_>>(), [&fixture.account.id]);
+    let search = |account_id| PayloadSearch { account_id, text: "{".to_owned(), before: None };
+    let found = own.search_payloads(search(None), 10).await.unwrap();
+    assert_eq!((found.looked_at, found.events.len()), (2, 2));
+    assert!(own.search_payloads(search(Some(other.id)), 10).await.is_err());
 }
