@@ -5,6 +5,7 @@ mod check;
 mod export;
 mod finished;
 mod healthcheck;
+mod hidden;
 mod import;
 mod key;
 mod listen;
@@ -17,12 +18,13 @@ mod serve;
 mod server_url;
 mod terminal;
 mod token_flags;
+mod usage;
 mod values;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Arg, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::backup::Backup;
@@ -40,6 +42,7 @@ use self::restore::Restore;
 pub use self::send::run as send;
 use self::send::{SendCommand, SendConfig};
 use self::serve::Serve;
+use self::usage::one_line;
 use crate::app::{Config, ExportConfig, ImportConfig};
 use crate::error::Error;
 
@@ -146,8 +149,8 @@ pub enum Exit {
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
     let args: Vec<OsString> = args.collect();
     let command = Cli::command().mut_subcommands(without_empty_variables);
-    let matches = command.try_get_matches_from(&args).map_err(|error| stop(&error, &args))?;
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(&error, &args))?;
+    let matches = command.try_get_matches_from(&args).map_err(|error| stop(error, &args))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| stop(error, &args))?;
     match cli.command {
         Commands::Serve(mut serve) => {
             let given = matches.subcommand_matches("serve").map_or(Ok(()), |matches| serve.choose_token(matches));
@@ -192,53 +195,13 @@ fn without_empty_variable(arg: Arg) -> Arg {
     if is_empty { arg.env(None::<&'static str>) } else { arg }
 }
 
-fn stop(error: &clap::Error, given: &[OsString]) -> Exit {
+fn stop(error: clap::Error, given: &[OsString]) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Exit::Help(error.render().to_string())
         }
-        _ => Exit::Usage(one_line(error, given)),
+        _ => Exit::Usage(one_line(error, given, &Cli::command())),
     }
-}
-
-/// A flag by its name, such as `--listen`, and the command that has it.
-fn find_flag(name: &str) -> Option<(String, Arg)> {
-    let long = name.strip_prefix("--")?;
-    Cli::command().get_subcommands().find_map(|command| {
-        let flag = command.get_arguments().find(|flag| flag.get_long() == Some(long))?;
-        Some((command.get_name().to_owned(), flag.clone()))
-    })
-}
-
-/// clap's message in one line: what is wrong, its hints, and whose help says more. Where a variable had the wrong value and no
-/// flag, the variable is named.
-fn one_line(error: &clap::Error, given: &[OsString]) -> String {
-    let text = error.render().to_string();
-    let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
-    let mut line = sentence.join(" ").trim_start_matches("error: ").to_owned();
-    let invalid = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(argument)) => argument.as_str(),
-        _ => "",
-    };
-    let name = invalid.split_whitespace().next().unwrap_or_default();
-    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
-    let is_given = given.iter().any(|given| given.to_string_lossy().split('=').next() == Some(name));
-    if !is_unknown
-        && !is_given
-        && let Some((_, flag)) = find_flag(name)
-        && let Some(variable) = flag.get_env()
-    {
-        line = line.replace(&format!("for '{invalid}'"), &format!("in the variable {}", variable.display()));
-    }
-    let first = given.get(1).map(|first| first.to_string_lossy()).unwrap_or_default();
-    let hint = find_flag(&first).filter(|_| is_unknown);
-    let hint = hint.map(|(command, _)| format!("did you mean data-pusher {command}, and the flag after it?"));
-    let tips = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
-    // Where a value is wrong, clap does not say whose flag was given it.
-    let is_command = Cli::command().find_subcommand(&*first).is_some();
-    let help = if is_command { format!("data-pusher {first} --help") } else { "data-pusher --help".to_owned() };
-    let parts: Vec<String> = std::iter::once(line).chain(tips).chain(hint).collect();
-    format!("{}; see {help}", parts.join("; "))
 }
 
 #[cfg(test)]

@@ -58,11 +58,11 @@ pub struct Serve {
     dev: bool,
 
     /// URL under which people reach the server behind a reverse proxy, such as `https://push.example.com`
-    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse)]
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_PUBLIC_URL", hide_env_values = true, value_name = "URL", value_parser = Origin::parse)]
     public_url: Option<Origin>,
 
     /// Origin whose web pages may call the API with a token, such as `https://app.example.com` (repeatable)
-    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_CORS_ORIGIN", value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_CORS_ORIGIN", hide_env_values = true, value_delimiter = ',', value_name = "ORIGIN", value_parser = origin)]
     cors_origin: Vec<Origin>,
 
     /// Private network in which destinations may be, such as 10.1.0.0/16 (repeatable)
@@ -200,7 +200,6 @@ impl Serve {
 }
 
 fn token_in(path: &Path) -> Result<AdminToken, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read the admin token from {}: {error}", path.display()))?;
+    let text = token_flags::read(path, "admin token")?;
     AdminToken::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -1,7 +1,12 @@
 //! A token by a flag or by a file: two ways to give one thing, each with a flag and a variable.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use clap::ArgMatches;
 use clap::parser::ValueSource::{CommandLine, EnvVariable};
+
+use super::hidden::may_hold_secret;
 
 /// The way that counts. Nothing else of the two may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,4 +38,19 @@ pub fn way(matches: &ArgMatches, token: &str, file: &str) -> Result<Way, String>
         (_, Some(CommandLine)) => Ok(Way::File),
         _ => Ok(Way::Any),
     }
+}
+
+/// The text of a file that holds a token. `what` names the token.
+///
+/// # Errors
+/// One line that says why it cannot be read. If the token itself was given instead of a file, the line does not repeat it.
+pub fn read(file: &Path, what: &str) -> Result<String, String> {
+    std::fs::read_to_string(file).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound && may_hold_secret(&file.to_string_lossy()) {
+            return format!(
+                "cannot read the {what}: there is no such file; give the name of a file, not the {what} itself"
+            );
+        }
+        format!("cannot read the {what} from {}: {error}", file.display())
+    })
 }

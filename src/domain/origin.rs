@@ -14,10 +14,9 @@ impl Origin {
     /// Reads `http://` or `https://`, a host, and a port if it is not the scheme's default. One slash may follow.
     ///
     /// # Errors
-    /// What would be right, for people.
+    /// What would be right, for people. It does not repeat the text, which may have a password.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("write scheme, host and port, such as https://push.example.com, and not `{}`", beginning(text));
+        let wrong = || "write scheme, host and port alone, such as https://push.example.com".to_owned();
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
@@ -103,6 +102,7 @@ mod tests {
         ] {
             assert!(Origin::parse(given).is_err(), "{given:?}");
         }
+        assert!(!Origin::parse("https://ada:canary@example.com").unwrap_err().contains("canary"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub struct SendCommand {
     input: Option<PathBuf>,
 
     /// URL of the server
-    #[arg(long, env = "DATA_PUSHER_URL", default_value = "http://127.0.0.1:8080", value_parser = ServerUrl::parse)]
+    #[arg(long, env = "DATA_PUSHER_URL", hide_env_values = true, default_value = "http://127.0.0.1:8080", value_parser = ServerUrl::parse)]
     url: ServerUrl,
 
     /// App secret token of the account. Other users may see flags: the variable or --token-file hides it
@@ -179,8 +179,7 @@ impl SendCommand {
 }
 
 fn token_in(path: &Path) -> Result<AppToken, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read the token from {}: {error}", path.display()))?;
+    let text = token_flags::read(path, "token")?;
     AppToken::parse(text.trim()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
