@@ -8,7 +8,7 @@ use clap::Args;
 use poem::http::{HeaderMap, Method};
 
 use super::server_url::ServerUrl;
-use super::terminal::harmless;
+use crate::process::harmless::harmless;
 use super::values::{file, listen, timeout};
 use crate::app::url_of_server;
 use crate::delivery::{HttpClient, HttpRequest, Trust};
@@ -79,7 +79,7 @@ impl Healthcheck {
 /// One line that says what is wrong.
 pub fn run(config: &HealthcheckConfig) -> Result<String> {
     let client = HttpClient::new(config.url.is_https(), &config.trust, 1, config.timeout);
-    let uri = config.url.join(config.path).map_err(Error::internal)?;
+    let uri = config.url.join(config.path, None).map_err(Error::internal)?;
     let asked = uri.to_string();
     let request = HttpRequest { method: Method::GET, uri, headers: HeaderMap::new(), body: None };
     let response = client

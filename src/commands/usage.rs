@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 use super::hidden::may_hold_secret;
-use super::terminal::harmless;
+use crate::process::harmless::harmless;
 
 /// What is shown for a secret.
 const MASK: &str = "***";

@@ -149,3 +149,31 @@ pub fn print(text: &str) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Whether nobody can read standard output any more: the other end of the pipe, socket or terminal is gone. A file
+/// always has a reader.
+pub fn is_closed() -> bool {
+    poll_closed(0).unwrap_or(false)
+}
+
+/// Waits until nobody can read standard output any more. Returns false if the system cannot tell.
+pub fn wait_until_closed() -> bool {
+    loop {
+        match poll_closed(-1) {
+            Ok(is_closed) => return is_closed,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Asks, and waits up to so many milliseconds for yes; -1 is without end.
+fn poll_closed(millis: libc::c_int) -> io::Result<bool> {
+    // Errors and hang-ups are reported without being asked for.
+    let mut polled = libc::pollfd { fd: libc::STDOUT_FILENO, events: 0, revents: 0 };
+    // SAFETY: `polled` is one `pollfd`, and outlives the call.
+    if unsafe { libc::poll(&raw mut polled, 1, millis) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(polled.revents & (libc::POLLERR | libc::POLLHUP) != 0)
+}

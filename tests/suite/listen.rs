@@ -1,15 +1,17 @@
 //! `data-pusher listen`: what it prints of each delivery, how it answers, and how it ends.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
 use crate::harness::client::text;
+use crate::harness::played::Played;
 use crate::harness::program::refused_url;
 use crate::harness::server::{command, run_binary};
-use crate::harness::{Answer, Behaviour, Client, Program, Receiver, Reply, Setup, wait_until, wire};
+use crate::harness::{Answer, Behaviour, Client, Gate, Program, Receiver, Reply, Setup, wait_until, wire};
 
 /// `listen` on a free port.
 struct Listener {
@@ -174,8 +176,8 @@ fn requests_are_passed_on_byte_for_byte_and_so_are_answers() {
     assert_eq!((&*came.method, &*came.target), ("PATCH", "/hooks/a%2Fb?c=%41&&d"));
     assert!(came.body == posted);
     let mut lines = came.headers.0;
-    // Host and length are those of this connection.
-    lines.retain(|(name, _)| !["host", "content-length"].contains(&&**name));
+    // Host and length are those of this connection, and the last one tells a loop.
+    lines.retain(|(name, _)| !["host", "content-length", "data-pusher-listen"].contains(&&**name));
     let mut sent = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     sent.retain(|(name, _)| !["connection", "x-hop"].contains(&&**name));
     // Lines of one name keep their order; between names it means nothing, and lines of one name go together.
@@ -229,45 +231,166 @@ fn a_port_in_use_is_one_clear_line() {
     listener.send("POST", "/", b"{}").expect(200);
 }
 
-#[test]
-fn it_ends_cleanly_when_nobody_reads_its_output_any_more() {
-    let words = [env!("CARGO_BIN_EXE_data-pusher"), "listen", "--port", "0"].map(str::to_owned);
-    let mut child = command(&words).stdin(Stdio::null()).spawn().unwrap();
-    let mut said = child.stderr.take().unwrap();
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
-        let mut byte = [0];
-        said.read_exact(&mut byte).unwrap();
-        line.push(byte[0]);
-    }
-    let line = String::from_utf8(line).unwrap();
+/// `listen` whose output the test itself reads, and the address that it has said.
+fn listen_by_hand(flags: &[&str], output: Stdio) -> (Child, impl BufRead + use<>, Client) {
+    let words = [&[env!("CARGO_BIN_EXE_data-pusher"), "listen", "--port", "0"], flags].concat();
+    let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    let mut child = command(&words).stdout(output).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
     let client = Client::new(line.trim().rsplit('/').next().unwrap().parse().unwrap(), None);
-    client.send("POST", "/", &[], Some(b"{}")).expect(200);
-    drop(child.stdout.take());
-    // What nobody saw is not acknowledged.
-    client.send("POST", "/", &[], Some(b"{}")).expect(503);
+    (child, said, client)
+}
+
+/// The exit code, once it has ended by itself, and all that it has said.
+#[track_caller]
+fn ended(mut child: Child, mut said: impl BufRead) -> (Option<i32>, String) {
     let status = wait_until("it ends", || child.try_wait().unwrap());
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
-    assert_eq!(status.code(), Some(0), "{rest}");
+    (status.code(), rest)
+}
+
+#[test]
+fn it_ends_cleanly_and_by_itself_when_nobody_reads_its_output_any_more() {
+    let (mut child, said, client) = listen_by_hand(&[], Stdio::piped());
+    client.send("POST", "/", &[], Some(b"{}")).expect(200);
+    drop(child.stdout.take());
+    let (code, rest) = ended(child, said);
+    assert_eq!(code, Some(0), "{rest}");
     assert!(rest.ends_with("received 1, answered 1 with 200\n"), "{rest}");
 }
 
 #[test]
+fn what_the_target_got_has_its_answer_even_if_nobody_reads_the_output_any_more() {
+    let (target, gate) = (Receiver::start(), Gate::default());
+    target.on("/in", Behaviour::Hold(gate.clone(), Reply::status(207)));
+    let (mut child, said, client) = listen_by_hand(&["--forward-to", &target.url("")], Stdio::piped());
+    let sending = std::thread::spawn(move || client.send("POST", "/in", &[], Some(b"{}")).status);
+    target.wait_for("/in", 1);
+    drop(child.stdout.take());
+    gate.open();
+    assert_eq!(sending.join().unwrap(), 207);
+    let (code, rest) = ended(child, said);
+    assert_eq!(code, Some(0), "{rest}");
+    assert!(rest.ends_with("received 1, answered 1 with 207\n"), "{rest}");
+    assert_eq!(target.requests().len(), 1);
+}
+
+#[test]
 fn output_that_cannot_be_written_is_an_error() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let words = [env!("CARGO_BIN_EXE_data-pusher"), "listen", "--port", "0"].map(str::to_owned);
-    let mut child = command(&words).stdout(full).spawn().unwrap();
-    let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-    let client = Client::new(line.trim().rsplit('/').next().unwrap().parse().unwrap(), None);
-    client.send("POST", "/", &[], Some(b"{}")).expect(503);
-    let status = wait_until("it ends", || child.try_wait().unwrap());
-    let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
-    assert_eq!(status.code(), Some(1), "{rest}");
-    assert!(rest.contains("error: cannot write to standard output"), "{rest}");
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let target = Receiver::start();
+    // What nobody saw comes again, unless the target has it.
+    for (flags, status) in [(&[][..], 503), (&["--forward-to", &target.url("")], 200)] {
+        let (child, said, client) = listen_by_hand(flags, full());
+        client.send("POST", "/", &[], Some(b"{}")).expect(status);
+        let (code, rest) = ended(child, said);
+        assert_eq!(code, Some(1), "{rest}");
+        assert!(rest.contains("error: cannot write to standard output"), "{rest}");
+    }
+    assert_eq!(target.requests().len(), 1);
+}
+
+#[test]
+fn its_own_address_is_refused_as_a_target() {
+    for host in ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"] {
+        let ended = run_binary(&["listen", "--port", "18931", "--forward-to", &format!("http://{host}:18931/a")]);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{host}: {ended:#?}");
+        assert!(ended.stderr.contains("this receiver itself") && ended.stderr.contains("--port"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_target_that_leads_back_is_answered_508_and_said_once() {
+    // The target is a pipe between two sockets, which nobody can see by its address.
+    let back: Arc<OnceLock<SocketAddr>> = Arc::default();
+    let to = Arc::clone(&back);
+    let detour = Played::raw(move |mut near, _| {
+        let mut far = std::net::TcpStream::connect(to.get().unwrap()).unwrap();
+        let (mut near_reader, mut far_writer) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut near_reader, &mut far_writer));
+        let _ = std::io::copy(&mut far, &mut near);
+    });
+    let mut listener = listen(&["--json", "--forward-to", &format!("http://{detour}/x")]);
+    back.set(listener.address).unwrap();
+    for _ in 0..3 {
+        listener.send("POST", "/", b"{}").expect(508);
+    }
+    let lines = listener.printed(3);
+    assert!(lines.iter().all(|line| line["status"] == 508 && line["path"] == "/"), "{lines:#?}");
+    listener.program.signal(libc::SIGINT);
+    let ended = listener.program.end();
+    assert_eq!(ended.stderr.matches("a request came back").count(), 1, "{ended:#?}");
+    assert!(ended.stderr.ends_with("received 3, answered 3 with 508"), "{ended:#?}");
+}
+
+#[test]
+fn nothing_in_a_request_leads_to_another_host_or_port() {
+    let target = Receiver::start();
+    // A port that the target's has as its beginning, where there is such a one.
+    let elsewhere = Receiver::start();
+    let url = target.url("");
+    let listener = listen(&["--json", "--forward-to", &url]);
+    let (own, other) = (target.port(), elsewhere.port());
+    for (line, arrives) in [
+        ("POST http://h?2/evil HTTP/1.1".to_owned(), Some("/?2/evil")),
+        (format!("POST http://127.0.0.1:{other}/evil HTTP/1.1"), Some("/evil")),
+        (format!("POST http://127.0.0.1:{other} HTTP/1.1"), Some("/")),
+        ("OPTIONS * HTTP/1.1".to_owned(), Some("/")),
+        (format!("POST //127.0.0.1:{other}/ HTTP/1.1"), Some("//127.0.0.1:{other}/")),
+        (format!("POST /@127.0.0.1:{other}/ HTTP/1.1"), None),
+        (format!("POST @127.0.0.1:{other}/ HTTP/1.1"), None),
+        (format!("POST ?@127.0.0.1:{other}/ HTTP/1.1"), None),
+        (format!("POST /?@127.0.0.1:{other}/ HTTP/1.1"), None),
+        (format!("POST http://a@127.0.0.1:{other}/x HTTP/1.1"), None),
+        (format!("POST \\\\127.0.0.1:{other}\\ HTTP/1.1"), None),
+        (format!("POST /\\127.0.0.1:{other}\\ HTTP/1.1"), None),
+        (format!("POST :{other}/ HTTP/1.1"), None),
+        (format!("CONNECT 127.0.0.1:{other} HTTP/1.1"), None),
+    ] {
+        let seen = target.requests().len();
+        let request = format!("{line}\r\nHost: 127.0.0.1:{other}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        let mut stream = wire::open(listener.address, request.as_bytes());
+        let _ = stream.read_to_end(&mut Vec::new());
+        let came = target.requests_since(seen);
+        if let Some(arrives) = arrives {
+            let arrives = arrives.replace("{other}", &other.to_string());
+            assert_eq!(came.len(), 1, "{line}");
+            assert_eq!(came[0].target, arrives, "{line}");
+        }
+        for request in &came {
+            assert_eq!(request.headers.get("host"), Some(&*format!("127.0.0.1:{own}")), "{line}");
+        }
+    }
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[test]
+fn what_comes_cannot_control_the_terminal() {
+    let target = Receiver::start();
+    for flags in [&[][..], &["--json"], &["--forward-to", &target.url("")]] {
+        let mut listener = listen(flags);
+        let evil = "\u{9b}2J\u{202e}";
+        for method in ["POST", "GET"] {
+            let body = format!("{{\"{evil}\":\"\u{7f}{evil}\"}}");
+            let request = format!(
+                "{method} /{evil}?%1b{evil}=%1b%9b%07 HTTP/1.1\r\nHost: a\r\nConnection: close\r\nwebhook-id: {evil}\r\n\
+                 webhook-event-type: {evil}\r\nx-a: {evil}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let mut stream = wire::open(listener.address, request.as_bytes());
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
+        listener.program.signal(libc::SIGINT);
+        let ended = listener.program.end();
+        let shown = ended.stdout + &ended.stderr;
+        assert!(shown.contains("9b"), "{shown:?}");
+        assert!(!shown.contains(|c: char| (c.is_control() && c != '\n') || c == '\u{202e}'), "{shown:?}");
+    }
 }
 
 #[test]

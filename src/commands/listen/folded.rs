@@ -1,7 +1,8 @@
 //! Text in lines, of which only the first are shown: bodies of any length for a terminal. JSON is indented without
 //! being read into values, so that numbers, escapes and repeated names show as they came.
 
-use crate::commands::terminal::{Style, harmless, push_styled};
+use crate::commands::terminal::{Style, push_styled};
+use crate::process::harmless::harmless;
 use crate::domain::json;
 
 /// How much of a body is shown.

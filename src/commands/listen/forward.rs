@@ -1,10 +1,11 @@
 //! Passes a request on to another receiver, byte for byte, and brings its answer back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use poem::http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use poem::http::{HeaderMap, Method};
 
@@ -34,17 +35,41 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
+/// Header that is added to each request. Its value is this receiver's own, so that a request which comes back is known:
+/// the target may lead back by any name or over other programs, and without an end.
+const PASSED_ON_BY: HeaderName = HeaderName::from_static("data-pusher-listen");
+
 /// Where requests are passed on.
 pub struct Forward {
     target: ServerUrl,
     client: HttpClient,
+    id: HeaderValue,
+    /// Whether it was said that a request came back.
+    said: AtomicBool,
 }
 
 impl Forward {
     /// Passes requests on to `target`.
     pub fn new(target: ServerUrl, trust: &Trust) -> Self {
         let client = HttpClient::new(target.is_https(), trust, KEPT_CONNECTIONS, TIMEOUT);
-        Self { target, client }
+        Self { target, client, id: HeaderValue::from(fastrand::u64(..)), said: AtomicBool::new(false) }
+    }
+
+    /// Whether the target is this port of this machine, so that each request would come back.
+    pub fn leads_to(&self, port: u16) -> bool {
+        self.target.is_own_port(port)
+    }
+
+    /// Whether this receiver passed the request on, and got it back.
+    pub fn has_passed_on(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(PASSED_ON_BY).iter().any(|id| *id == self.id)
+    }
+
+    /// What is to be said of a request that came back. `None` if it was said before.
+    pub fn loop_to_say(&self) -> Option<String> {
+        let is_first = !self.said.swap(true, Ordering::Relaxed);
+        is_first
+            .then(|| format!("a request came back: {} leads to this receiver itself; it is answered 508", self.target))
     }
 
     /// Sends the request, and returns the answer without what belonged to its connection.
@@ -52,10 +77,12 @@ impl Forward {
     /// # Errors
     /// One line that says why there is no answer.
     pub fn send(&self, received: &Received) -> Result<HttpResponse, String> {
+        let mut headers = end_to_end(&received.headers, true);
+        headers.append(PASSED_ON_BY, self.id.clone());
         let request = HttpRequest {
             method: received.method.clone(),
-            uri: self.target.join(behind(received))?,
-            headers: end_to_end(&received.headers, true),
+            uri: self.target.join(path_behind(received), received.query())?,
+            headers,
             body: has_body(received).then_some(&*received.body),
         };
         let mut answer = self
@@ -67,10 +94,14 @@ impl Forward {
     }
 }
 
-/// What goes behind the target's URL. The root adds nothing, so that the target's own path stays as it is.
-fn behind(received: &Received) -> &str {
-    let whole = received.target.path_and_query().map_or("/", |target| target.as_str());
-    if received.target.path() == "/" { &whole[1..] } else { whole }
+/// What goes behind the path of the target. The root adds nothing, so that the target's own path stays as it is. Nor
+/// does a request for no path, such as `OPTIONS *`.
+fn path_behind(received: &Received) -> &str {
+    match received.target.path() {
+        "/" => "",
+        path if path.starts_with('/') => path,
+        _ => "",
+    }
 }
 
 /// Whether the body is announced, even if it is empty.
@@ -132,7 +163,17 @@ mod tests {
 
     #[test]
     fn the_root_adds_nothing_to_the_path_of_the_target() {
-        for (target, added) in [("/", ""), ("/?a=1", "?a=1"), ("/crm?a=%20", "/crm?a=%20"), ("/crm/", "/crm/")] {
+        for (target, added) in [
+            ("/", ""),
+            ("/?a=1", ""),
+            ("/crm?a=%20", "/crm"),
+            ("/crm/", "/crm/"),
+            ("//h/", "//h/"),
+            ("*", ""),
+            ("http://h?2/evil", ""),
+            ("http://h/evil", "/evil"),
+            ("h:1", ""),
+        ] {
             let received = Received {
                 at: Timestamp::EPOCH,
                 method: Method::POST,
@@ -140,7 +181,7 @@ mod tests {
                 headers: HeaderMap::new(),
                 body: Bytes::new(),
             };
-            assert_eq!(behind(&received), added);
+            assert_eq!(path_behind(&received), added, "{target}");
         }
     }
 }

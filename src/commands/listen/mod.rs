@@ -37,10 +37,13 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a stop waits for answers.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long a stop waits for answers of the target: what it got would come again, if its answer were lost.
+const GRACE_OF_TARGET: Duration = Duration::from_secs(10);
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Deliveries go to standard output, everything else to standard error. A delivery is printed before it is \
-                  answered.\n\nExit codes: 0 after Ctrl-C, SIGTERM, or when nobody reads the output any more; 1 where it \
+                  answered. A second Ctrl-C does not wait for answers of --forward-to.\n\nExit codes: 0 after Ctrl-C, SIGTERM, or when nobody reads the output any more; 1 where it \
                   cannot listen or print; 2 a wrong flag."
 )]
 pub struct Listen {
@@ -80,7 +83,7 @@ pub struct Listen {
     secret: Vec<String>,
 
     /// Pass each request on to this URL, its path behind that of the URL, and answer with the answer
-    #[arg(long, value_name = "URL", value_parser = ServerUrl::parse, conflicts_with_all = ["status", "retry_after"])]
+    #[arg(long, value_name = "URL", hide_env_values = true, value_parser = ServerUrl::parse, conflicts_with_all = ["status", "retry_after"])]
     forward_to: Option<ServerUrl>,
 
     /// PEM file with further certificate authorities for --forward-to (repeatable)
@@ -111,13 +114,21 @@ impl Listen {
     pub fn config(self) -> Result<ListenConfig, String> {
         let secrets: Result<Vec<_>, _> = self.secret.iter().map(|secret| SigningSecret::parse(secret)).collect();
         let trust = Trust::load(&self.ca_file)?;
+        let forward = self.forward_to.map(|target| Forward::new(target, &trust));
+        if self.port != 0 && forward.as_ref().is_some_and(|forward| forward.leads_to(self.port)) {
+            return Err(format!(
+                "--forward-to leads to this receiver itself, on port {0}; give the port of your program there, or another \
+                 one by --port",
+                self.port
+            ));
+        }
         let rules = Rules {
             status: self.status,
             retry_after: self.retry_after,
             delay: self.delay,
             fail: self.fail.unwrap_or_default(),
             secrets: secrets.map_err(|why| format!("--secret: {why}"))?,
-            forward: self.forward_to.map(|target| Forward::new(target, &trust)),
+            forward,
             json: self.json,
             bounds: if self.full { Bounds::NONE } else { Bounds::SOME },
             colours: is_rich(&io::stdout()),
@@ -151,15 +162,20 @@ async fn receive(config: ListenConfig) -> Result<()> {
     let address = bound.address();
     let listener = bound.listen().map_err(|error| cannot_listen(asked, &error))?;
     let random = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+    let grace = if config.rules.forward.is_some() { GRACE_OF_TARGET } else { GRACE };
     let (receiver, mut ends) = Receiver::new(config.rules, random);
-    let serving = HttpServer::start(listener, receiver.clone(), MAX_CONNECTIONS, CLIENT_TIMEOUT, GRACE);
+    watch_output(receiver.clone())?;
+    let serving = HttpServer::start(listener, receiver.clone(), MAX_CONNECTIONS, CLIENT_TIMEOUT, grace);
     say(&format!("listening on http://{address}"));
     say("A destination with this URL needs `serve --dev`, or `--allow-network 127.0.0.1/32`. Ctrl-C ends it.");
     let ended = tokio::select! {
         _ = stop.wait() => None,
         ended = ends.wait_for(Option::is_some) => ended.ok().and_then(|ended| ended.clone()),
     };
-    let served = serving.stop().await;
+    let served = tokio::select! {
+        served = serving.stop() => served,
+        _ = stop.wait() => Ok(()),
+    };
     let counts = receiver.counts();
     let by_status: Vec<String> = counts.iter().map(|(status, count)| format!("{count} with {status}")).collect();
     let detail = if by_status.is_empty() { String::new() } else { format!(", answered {}", by_status.join(", ")) };
@@ -168,6 +184,17 @@ async fn receive(config: ListenConfig) -> Result<()> {
         Some(Ended::Failed(why)) => Err(Error::internal(format!("cannot write to standard output: {why}"))),
         _ => served.map_err(|error| Error::internal(format!("the receiver ended early: {error}"))),
     }
+}
+
+/// Ends the receiver when nobody reads its output any more. Without that, the next delivery would come to nothing.
+fn watch_output(receiver: Receiver) -> Result<()> {
+    let watch = move || {
+        if output::wait_until_closed() {
+            receiver.close();
+        }
+    };
+    let started = std::thread::Builder::new().name("output".to_owned()).spawn(watch);
+    started.map(drop).map_err(|error| Error::internal(format!("cannot start a thread: {error}")))
 }
 
 fn say(line: &str) {

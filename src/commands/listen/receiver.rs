@@ -17,6 +17,7 @@ use super::folded::Bounds;
 use super::forward::Forward;
 use super::received::{Received, Verdict};
 use super::show::Shown;
+use crate::process::harmless::harmless;
 use crate::delivery::clock;
 use crate::domain::secret::SigningSecret;
 use crate::process::output;
@@ -68,6 +69,15 @@ struct Shared {
     ended: watch::Sender<Option<Ended>>,
 }
 
+/// An answer, and how it came about.
+struct Outcome {
+    answer: Answer,
+    /// The target got the request, or may have.
+    passed_on: bool,
+    /// Why the target did not answer.
+    failure: Option<String>,
+}
+
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -88,6 +98,11 @@ impl Receiver {
         (Self(Arc::new(shared)), ends)
     }
 
+    /// Nobody reads the output any more.
+    pub fn close(&self) {
+        self.0.end(Ended::Closed);
+    }
+
     /// Requests by the status that answered them.
     pub fn counts(&self) -> BTreeMap<u16, u64> {
         self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -102,6 +117,15 @@ impl Endpoint for Receiver {
             Ok(body) => body,
             Err(error) => return Ok(self.0.unread(&error).into_response()),
         };
+        if let Some(forward) = self.0.rules.forward.as_ref().filter(|forward| forward.has_passed_on(request.headers()))
+        {
+            // Whoever passed it on prints it, with this status.
+            if let Some(line) = forward.loop_to_say() {
+                output::log_line(format!("{line}\n").as_bytes());
+            }
+            return Ok(Answer::text(StatusCode::LOOP_DETECTED, "listen passed this request on, and got it back\n")
+                .into_response());
+        }
         let received = Received {
             at: clock::wall(),
             method: request.method().clone(),
@@ -118,36 +142,55 @@ impl Endpoint for Receiver {
 }
 
 impl Shared {
-    /// Answers a request and prints it.
+    /// Answers a request and prints it. What nobody saw is answered 503, so that it comes again; unless the target got it,
+    /// for then it would get it twice.
     fn take(&self, received: &Received) -> Answer {
-        let (answer, failure) = self.answer(received);
+        if output::is_closed() {
+            self.end(Ended::Closed);
+        }
+        let unseen = || Answer::text(StatusCode::SERVICE_UNAVAILABLE, "listen cannot print any more\n");
+        if self.ended.borrow().is_some() {
+            return unseen();
+        }
+        let Outcome { answer, passed_on, failure } = self.answer(received);
         let verdict: Verdict = received.verdict(&self.rules.secrets);
         let shown = Shown { received, verdict, status: answer.status, failure: failure.as_deref() };
         let text = if self.rules.json { shown.json() } else { shown.text(self.rules.bounds, self.rules.colours) };
         if let Err(error) = self.print(&text) {
-            self.ended.send_replace(Some(match error.kind() {
+            self.end(match error.kind() {
                 ErrorKind::BrokenPipe => Ended::Closed,
                 _ => Ended::Failed(error.to_string()),
-            }));
-            return Answer::text(StatusCode::SERVICE_UNAVAILABLE, "listen cannot print any more\n");
+            });
+            if !passed_on {
+                return unseen();
+            }
         }
         self.count(answer.status);
         answer
     }
 
-    fn answer(&self, received: &Received) -> (Answer, Option<String>) {
+    /// Nothing more can be printed. The first reason counts.
+    fn end(&self, why: Ended) {
+        self.ended.send_if_modified(|ended| {
+            let is_first = ended.is_none();
+            ended.get_or_insert(why);
+            is_first
+        });
+    }
+
+    fn answer(&self, received: &Received) -> Outcome {
         let rules = &self.rules;
+        let own = |answer| Outcome { answer, passed_on: false, failure: None };
         let fails = rules.fail > 0.0 && self.random.lock().unwrap_or_else(PoisonError::into_inner).f64() < rules.fail;
         if fails {
-            return (Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "failed, as --fail asks\n"), None);
+            return own(Answer::text(StatusCode::INTERNAL_SERVER_ERROR, "failed, as --fail asks\n"));
         }
-        match &rules.forward {
-            None => (self.fixed(), None),
-            Some(forward) => match forward.send(received) {
-                Ok(came) => (Answer { status: came.status, headers: came.headers, body: came.body.into() }, None),
-                Err(why) => (Answer::text(StatusCode::BAD_GATEWAY, &format!("{why}\n")), Some(why)),
-            },
-        }
+        let Some(forward) = &rules.forward else { return own(self.fixed()) };
+        let (answer, failure) = match forward.send(received) {
+            Ok(came) => (Answer { status: came.status, headers: came.headers, body: came.body.into() }, None),
+            Err(why) => (Answer::text(StatusCode::BAD_GATEWAY, &format!("{why}\n")), Some(why)),
+        };
+        Outcome { answer, passed_on: true, failure }
     }
 
     fn fixed(&self) -> Answer {
@@ -168,7 +211,7 @@ impl Shared {
             }
             error => (StatusCode::BAD_REQUEST, format!("its body did not come whole: {error}")),
         };
-        output::log_line(format!("a request was answered {}: {why}\n", status.as_u16()).as_bytes());
+        output::log_line(format!("a request was answered {}: {}\n", status.as_u16(), harmless(&why)).as_bytes());
         self.count(status);
         Answer::text(status, &format!("{why}\n"))
     }

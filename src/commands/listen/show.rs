@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::folded::{Bounds, Folded, push_body};
 use super::received::{Received, Verdict};
-use crate::commands::terminal::{Style, harmless, push_styled};
+use crate::commands::terminal::{Style, push_styled};
+use crate::process::harmless::{harmless, harmless_json};
 
 /// A request and what became of it.
 pub struct Shown<'a> {
@@ -64,8 +65,7 @@ impl Shown<'_> {
             body: text,
             body_base64: text.is_none().then(|| BASE64_STANDARD.encode(&received.body)),
         };
-        let line = serde_json::to_string(&line).unwrap_or_default();
-        line + "\n"
+        harmless_json(&serde_json::to_string(&line).unwrap_or_default()) + "\n"
     }
 
     /// Lines for people, with an empty one at the end.

@@ -153,7 +153,7 @@ impl SendCommand {
         let trust = Trust::load(&self.ca_file)?;
         let client = HttpClient::new(self.url.is_https(), &trust, self.concurrency.into(), TIMEOUT + wait);
         let path = if self.url.path().ends_with(PATH_OF_EVENTS) { "" } else { PATH_OF_EVENTS };
-        let uri = self.url.join(path)?;
+        let uri = self.url.join(path, None)?;
         let lines = match (self.json, self.wait, by_line) {
             (true, ..) => Lines::Json,
             (_, Some(_), _) => Lines::Deliveries,

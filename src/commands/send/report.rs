@@ -14,7 +14,7 @@ use super::documents::Place;
 use super::json_line::json_line;
 use super::run::End;
 use super::sender::{Fate, Receipt};
-use crate::commands::terminal::harmless;
+use crate::process::harmless::harmless;
 use crate::domain::duration;
 use crate::process::output::{self, is_rich};
 

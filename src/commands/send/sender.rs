@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::run::{End, Pending, Run};
-use crate::commands::terminal::harmless;
+use crate::process::harmless::harmless;
 use crate::delivery::{HttpClient, HttpRequest, HttpResponse, clock};
 use crate::domain::event_type::EventType;
 use crate::domain::retry;
