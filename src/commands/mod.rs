@@ -11,6 +11,7 @@ mod key;
 mod listen;
 mod manual;
 mod progress;
+mod redirect;
 mod restore;
 mod secrets_key;
 mod send;

@@ -1,7 +1,5 @@
 //! Text for terminals: its colours. What comes from elsewhere is made harmless in `process`.
 
-pub use crate::process::harmless::harmless;
-
 /// A colour or weight of text, by its number in the escape sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {

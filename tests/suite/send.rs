@@ -2,7 +2,7 @@
 //! be made again is in `send_again`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn the_order_of_lines_is_kept_with_one_request_at_a_time_whatever_happens() {
     let receiver = Receiver::start();
     let busy = || Behaviour::Answer(Reply::status(503).header("retry-after", "0"));
     let mut answers = Vec::new();
-    for number in 0..300 {
+    for number in 0..150 {
         answers.extend((number % 7 == 0).then(busy));
         answers.extend((number % 11 == 0).then_some(Behaviour::Close));
         answers.extend((number % 50 == 0).then(|| Behaviour::Answer(Reply::status(400))));
@@ -80,7 +80,7 @@ fn the_order_of_lines_is_kept_with_one_request_at_a_time_whatever_happens() {
     }
     receiver.script(INCOMING, answers);
     let folder = tempfile::tempdir().unwrap();
-    let lines = numbered(300);
+    let lines = numbered(150);
     let ended = send(&receiver.url(""), &["--concurrency", "1", &file(folder.path(), "a.ndjson", &lines)]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let mut came = bodies(&receiver);
@@ -126,7 +126,7 @@ fn a_429_a_503_and_no_answer_are_waited_for_and_sent_again_under_the_same_key() 
     let keys: Vec<_> = requests.iter().map(|request| request.headers.get("idempotency-key").unwrap()).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     let said: Vec<&str> = ended.stderr.lines().collect();
-    assert!(said[0].starts_with("waiting: the server answers 429") && said[1].starts_with("going on"), "{ended:#?}");
+    assert!(said[0].starts_with("waiting 1s: the server answers 429") && said[1].starts_with("going on"), "{ended:#?}");
     assert_eq!(said.len(), 3, "{ended:#?}");
     let line: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!((&line["line"], &line["event_id"], &line["status"]), (&json!(1), &json!("evt_1"), &json!(202)));
@@ -161,6 +161,80 @@ fn a_server_that_never_answers_ends_the_run_after_the_time_that_was_given() {
     assert!(ended.stderr.starts_with("waiting: the server at 127.0.0.1:"), "{ended:#?}");
     assert!(ended.stderr.contains("the rest was not sent"), "{ended:#?}");
     assert!(ended.stderr.lines().last().unwrap().starts_with("error: the server at "), "{ended:#?}");
+}
+
+#[test]
+fn a_wait_of_no_length_or_of_a_time_that_is_over_does_not_become_a_loop_without_pauses() {
+    for wait in ["0", "Sun, 06 Nov 1994 08:49:37 GMT"] {
+        let receiver = Receiver::start();
+        receiver.on(INCOMING, Behaviour::Answer(Reply::status(503).header("retry-after", wait)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), "a.ndjson", &numbered(100));
+        let ended = send(&receiver.url(""), &["--concurrency", "1", "--give-up-after", "2s", &path]);
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        // After 0, 0.1, 0.3, 0.7 and 1.5 seconds, and when the time is over.
+        assert!(receiver.requests().len() <= 6, "{wait}: {}", receiver.requests().len());
+    }
+}
+
+#[test]
+fn a_wait_beyond_the_time_to_give_up_ends_the_run_with_a_summary_and_the_length_of_the_wait() {
+    let receiver = Receiver::start();
+    let busy = Behaviour::Answer(Reply::status(503).header("retry-after", "3600"));
+    receiver.script(INCOMING, vec![Behaviour::Answer(taken()), busy]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "a.ndjson", &numbered(100));
+    let began = Instant::now();
+    let ended = send(&receiver.url(""), &["--concurrency", "1", "--give-up-after", "10m", &path]);
+    assert!(began.elapsed() < Duration::from_secs(600));
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    let said: Vec<&str> = ended.stderr.lines().collect();
+    assert!(
+        said[0].starts_with("1 taken, 0 repeated, 0 refused in ") && said[0].ends_with("; the rest was not sent"),
+        "{ended:#?}"
+    );
+    assert!(
+        said[2].starts_with("error: the server answers 503; it asks to wait 1h, and --give-up-after"),
+        "{ended:#?}"
+    );
+    assert_eq!(receiver.requests().len(), 2);
+}
+
+#[test]
+fn a_server_that_hangs_ends_the_run_in_time() {
+    let receiver = Receiver::start();
+    receiver.on(INCOMING, Behaviour::Hang);
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "a.ndjson", &numbered(100));
+    let ended = send(&receiver.url(""), &["--concurrency", "1", "--give-up-after", "1s", &path]);
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(ended.stderr.contains("does not answer") && ended.stderr.contains("0 taken"), "{ended:#?}");
+    // The time counts from the beginning of the request that has no answer.
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[test]
+fn what_a_server_says_cannot_control_the_terminal() {
+    let evil = "\u{1b}]0;pwned\u{7}\u{9b}2J\u{202e}";
+    let problem = Reply::status(400).body(json!({"code": evil, "detail": evil}).to_string());
+    let delivery = json!({"destination_id": evil, "state": evil, "error": evil, "next_attempt_at": evil});
+    let receipt = json!({"event_id": evil, "duplicate": false, "deliveries": [delivery], "skipped": [delivery]});
+    let receipt = Reply::status(202).body(receipt.to_string());
+    let broken = Reply::status(500).body(json!({"code": evil, "detail": evil}).to_string());
+    let stranger = Reply::status(401).body(json!({"code": evil, "detail": evil}).to_string());
+    let moved = Reply::status(308).header("location", "https://h/\u{9b}2J");
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "a.ndjson", &numbered(1));
+    for reply in [problem, receipt, broken, stranger, moved] {
+        let receiver = Receiver::start();
+        receiver.on(INCOMING, Behaviour::Answer(reply));
+        for flags in [&["--wait=1"][..], &["--json"]] {
+            let ended = send(&receiver.url(""), &[flags, &[&*path]].concat());
+            let shown = ended.stdout + &ended.stderr;
+            let is_evil = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!shown.contains(is_evil), "{shown:?}");
+        }
+    }
 }
 
 #[test]
@@ -371,6 +445,13 @@ fn a_bad_flag_is_one_line_without_the_token() {
         (&["--token", "cl_canary", "--wait=31", &path], "1 to 30"),
         (&["--token", "cl_canary", "--event-type", "a b", &path], "order.paid"),
         (&["--token", "cl_canary", "--key", "a", "--again", &path], "--again"),
+        // Given to the wrong flag, or without one.
+        (&["--token-file", "cl_canary", &path], "the name of a file"),
+        (&["--token", "cl_canary", &path, "cl_canary"], "unexpected argument"),
+        (&["--tokn=cl_canary", &path], "--tokn"),
+        (&["--token", "cl_canary", "--concurrency", "cl_canary", &path], "1 to 256"),
+        (&["--token", "cl_canary", "--url", "http://ada:canary@127.0.0.1/", &path], "no password"),
+        (&["--token", "cl_canary", "--url", "http://127.0.0.1/?token=canary", &path], "no query"),
     ] {
         let ended = run_binary(&[&["send"], flags].concat());
         assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{flags:?}: {ended:#?}");

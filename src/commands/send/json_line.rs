@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::documents::Place;
 use super::sender::Fate;
+use crate::commands::terminal::harmless_json;
 
 #[derive(Serialize)]
 struct JsonLine<'a> {
@@ -50,7 +51,7 @@ pub fn json_line(place: Place, fate: &Fate) -> String {
         Fate::TooLong => JsonLine { code: Some("too_long"), detail: Some("longer than 64 MiB"), ..empty },
         Fate::NotSent => return String::new(),
     };
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
+    harmless_json(&serde_json::to_string(&line).unwrap_or_default()) + "\n"
 }
 
 #[cfg(test)]

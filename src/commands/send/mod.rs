@@ -5,6 +5,7 @@ mod documents;
 mod input;
 mod json_line;
 mod keys;
+mod patience;
 mod report;
 mod run;
 mod sender;
@@ -22,6 +23,7 @@ use self::report::{Lines, Report};
 use self::run::{End, Run};
 use self::sender::Sender;
 use super::server_url::ServerUrl;
+use super::terminal::harmless;
 use super::token_flags::{self, Way};
 use super::values::{count, file};
 use crate::api::PATH_OF_EVENTS;
@@ -36,6 +38,9 @@ use crate::process::{self, output};
 /// Time limit of one request, besides a wait that was asked for.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Least time limit of one request: with a shorter time to give up, an answer must still be possible.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Exit code after a signal that ended the run early, as of programs that SIGINT ends.
 const INTERRUPTED: u8 = 130;
 
@@ -46,7 +51,8 @@ const INTERRUPTED: u8 = 130;
                   its line and the event type, and of the content of the whole file. So a file that was changed is a new \
                   one. Of standard input a key has the lines before. With --key NAME it has that name instead, and lines can \
                   be corrected or added between two runs; take a name for one set of data only.\n\nA 429, a 503 or no answer is \
-                  waited for, and the document is sent again. With --concurrency 1 the order of the lines is kept.\n\nThe id of \
+                  waited for, and the document is sent again. If the server asks for a wait that --give-up-after does not \
+                  leave, the run ends at once. With --concurrency 1 the order of the lines is kept.\n\nThe id of \
                   a single event, the deliveries of --wait and the lines of --json go to standard output, everything else \
                   to standard error.\n\nExit codes: 0 all were taken; 1 some were refused or not sent; 2 a wrong flag; 130 \
                   after Ctrl-C or SIGTERM, which wait for the requests that have begun."
@@ -151,7 +157,9 @@ impl SendCommand {
         let input = path.map_or(Ok(Input::Standard), Input::open)?;
         let wait = Duration::from_secs(self.wait.unwrap_or_default().into());
         let trust = Trust::load(&self.ca_file)?;
-        let client = HttpClient::new(self.url.is_https(), &trust, self.concurrency.into(), TIMEOUT + wait);
+        // A server that hangs ends the run in time too.
+        let timeout = TIMEOUT.min(self.give_up_after.max(MIN_TIMEOUT)) + wait;
+        let client = HttpClient::new(self.url.is_https(), &trust, self.concurrency.into(), timeout);
         let path = if self.url.path().ends_with(PATH_OF_EVENTS) { "" } else { PATH_OF_EVENTS };
         let uri = self.url.join(path, None)?;
         let lines = match (self.json, self.wait, by_line) {
@@ -220,7 +228,7 @@ pub fn run(config: SendConfig) -> ExitCode {
         _ => Vec::new(),
     };
     for why in failures.iter().chain(&unwritten) {
-        output::log_line(format!("error: {why}\n").as_bytes());
+        output::log_line(format!("error: {}\n", harmless(why)).as_bytes());
     }
     match end {
         Some(End::Interrupted) => ExitCode::from(INTERRUPTED),

@@ -94,7 +94,7 @@ impl Report {
 
     /// Says a line to people, beside the bar.
     pub fn say(&self, line: &str) {
-        self.beside_the_bar(|| output::log_line(format!("{line}\n").as_bytes()));
+        self.beside_the_bar(|| output::log_line(format!("{}\n", harmless(line)).as_bytes()));
     }
 
     fn beside_the_bar<T>(&self, write: impl FnOnce() -> T) -> T {

@@ -5,6 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::documents::Place;
+use super::patience::{Failure, Next, Patience};
+use crate::domain::duration;
 use crate::domain::rate::Rate;
 
 /// Most bytes of documents in memory. One document may be longer.
@@ -12,15 +14,6 @@ const MAX_BYTES: usize = 32 << 20;
 
 /// Documents that wait for each worker, at most.
 const WAITING_PER_WORKER: usize = 4;
-
-/// Pause after a request without an answer. It doubles with each, up to [`MAX_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// Longest pause between two tries, unless the server asks for more.
-const MAX_PAUSE: Duration = Duration::from_secs(2);
-
-/// Least time between two messages that the run waits. A rate limit makes it wait again and again.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// A document that is to be sent.
 pub struct Pending {
@@ -48,7 +41,6 @@ pub struct Run {
     most_waiting: usize,
     /// Least time from the beginning of a request to the next one's.
     apart: Duration,
-    give_up_after: Duration,
 }
 
 struct State {
@@ -62,17 +54,7 @@ struct State {
     next: Instant,
     /// No request begins before this time, because the server cannot take any.
     held_until: Instant,
-    trouble: Option<Trouble>,
-    /// When the last message said that the run waits.
-    said: Option<Instant>,
-}
-
-/// The server does not answer, or asks to come again.
-struct Trouble {
-    since: Instant,
-    pause: Duration,
-    /// Whether a message said so.
-    said: bool,
+    patience: Patience,
 }
 
 impl Run {
@@ -86,15 +68,13 @@ impl Run {
             end: None,
             next: now,
             held_until: now,
-            trouble: None,
-            said: None,
+            patience: Patience::new(give_up_after, now),
         };
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
             most_waiting: workers * WAITING_PER_WORKER,
             apart: rate.map_or(Duration::ZERO, Rate::each_rounded_up),
-            give_up_after,
         }
     }
 
@@ -171,31 +151,29 @@ impl Run {
 
     /// The server took or refused a document, so it is well. Returns whether a message should say so.
     pub fn well(&self) -> bool {
-        self.state().trouble.take().is_some_and(|trouble| trouble.said)
+        self.state().patience.well(Instant::now())
     }
 
-    /// The server did not answer, or asked to come again, maybe after `wait`. All requests wait now. `why` is the one
-    /// line for an end of the run, which comes after a long time of nothing else. Returns whether a message should say
-    /// that the run waits.
-    pub fn trouble(&self, wait: Option<Duration>, why: &str) -> bool {
+    /// The server did not answer a request, from which an answer could be expected since `began`, or it asked to come again,
+    /// maybe after `asked`. All requests wait now, or the run ends. `why` is the one line for its end. Returns how long
+    /// they wait, if a message should say so.
+    pub fn trouble(&self, began: Instant, asked: Option<Duration>, why: &str) -> Option<Duration> {
         let (mut state, now) = (self.state(), Instant::now());
-        // Requests that failed together are one failure.
         let is_held = state.held_until > now;
-        let says = state.trouble.is_none() && state.said.is_none_or(|at| now.duration_since(at) >= SAY_AGAIN);
-        if says {
-            state.said = Some(now);
-        }
-        let trouble = state.trouble.get_or_insert(Trouble { since: now, pause: FIRST_PAUSE, said: says });
-        let pause = wait.unwrap_or(trouble.pause);
-        if !is_held {
-            trouble.pause = (trouble.pause * 2).min(MAX_PAUSE);
-        }
-        if now.duration_since(trouble.since) >= self.give_up_after {
-            state.end.get_or_insert_with(|| End::Failed(why.to_owned()));
-        }
-        state.held_until = state.held_until.max(now + pause);
+        let reason = match state.patience.failed(Failure { began, asked, is_held }, now) {
+            Next::Wait { pause, says } => {
+                state.held_until = state.held_until.max(now + pause);
+                self.changed.notify_all();
+                return says.then_some(pause);
+            }
+            Next::GiveUp => String::new(),
+            Next::GiveUpNow { asked } => {
+                format!("; it asks to wait {}, and --give-up-after ends before", duration::format(asked))
+            }
+        };
+        state.end.get_or_insert_with(|| End::Failed(format!("{why}{reason}; the rest was not sent")));
         self.changed.notify_all();
-        says
+        None
     }
 
     /// Ends the run. The first reason counts.
@@ -250,7 +228,7 @@ mod tests {
     #[test]
     fn an_end_wakes_whoever_waits_and_the_first_reason_counts() {
         let run = run(LONG);
-        run.trouble(Some(LONG), "gone");
+        run.trouble(Instant::now(), Some(LONG / 2), "gone");
         std::thread::scope(|scope| {
             let (taking, beginning) = (scope.spawn(|| run.take().is_none()), scope.spawn(|| run.begin()));
             run.end(End::Interrupted);
@@ -262,26 +240,27 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_that_the_run_waits_and_goes_on_but_not_again_and_again() {
-        let run = run(LONG);
-        assert!(run.trouble(None, "gone") && !run.trouble(Some(Duration::ZERO), "busy"));
-        assert!(run.well() && !run.well());
-        assert!(!run.trouble(None, "gone") && !run.well());
-    }
-
-    #[test]
     fn a_wait_that_the_server_asks_for_holds_all_requests() {
-        let (run, wait) = (run(LONG), Duration::from_millis(30));
+        let (run, wait) = (run(LONG), Duration::from_millis(200));
         let began = Instant::now();
-        run.trouble(Some(wait), "busy");
+        assert_eq!(run.trouble(began, Some(wait), "busy"), Some(wait));
         assert!(run.begin() && began.elapsed() >= wait);
     }
 
     #[test]
-    fn after_a_long_time_of_trouble_the_run_ends_with_its_reason() {
-        let run = run(Duration::ZERO);
-        run.trouble(None, "the server does not answer");
-        assert_eq!(run.ended(), Some(End::Failed("the server does not answer".to_owned())));
+    fn after_a_long_time_of_trouble_or_before_a_longer_wait_the_run_ends_with_its_reason() {
+        for (give_up_after, asked, reason) in [
+            (Duration::ZERO, None, "gone; the rest was not sent"),
+            (
+                Duration::from_secs(60),
+                Some(LONG),
+                "gone; it asks to wait 10m, and --give-up-after ends before; the rest was not sent",
+            ),
+        ] {
+            let run = run(give_up_after);
+            assert_eq!(run.trouble(Instant::now(), asked, "gone"), None);
+            assert_eq!(run.ended(), Some(End::Failed(reason.to_owned())));
+        }
     }
 
     #[test]

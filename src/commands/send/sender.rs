@@ -1,15 +1,17 @@
 //! Sends one document until its fate is known, and reads what the server answers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use poem::http::header::{CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT};
+use poem::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT};
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::run::{End, Pending, Run};
+use crate::commands::redirect::location;
 use crate::process::harmless::harmless;
 use crate::delivery::{HttpClient, HttpRequest, HttpResponse, clock};
+use crate::domain::duration;
 use crate::domain::event_type::EventType;
 use crate::domain::retry;
 use crate::domain::secret::AppToken;
@@ -63,6 +65,8 @@ pub struct Sender {
     client: HttpClient,
     uri: Uri,
     headers: HeaderMap,
+    /// How long the server waits before its answer.
+    wait: Duration,
 }
 
 /// Says that the server does not answer, or that it does again.
@@ -91,7 +95,7 @@ impl Sender {
         if let Some(seconds) = wait {
             headers.insert("prefer", value(&format!("wait={seconds}"))?);
         }
-        Ok(Self { client, uri, headers })
+        Ok(Self { client, uri, headers, wait: Duration::from_secs(wait.unwrap_or_default().into()) })
     }
 
     /// Sends the document, again and again while the server cannot take it.
@@ -101,11 +105,13 @@ impl Sender {
             if !run.begin() {
                 return Fate::NotSent;
             }
+            let began = Instant::now() + self.wait;
             let response = match self.request(document) {
                 Ok(response) => response,
                 Err(why) => {
                     unanswered = true;
-                    self.trouble(run, None, &format!("the server at {} does not answer: {why}", self.authority()), say);
+                    let why = format!("the server at {} does not answer: {}", self.authority(), harmless(&why));
+                    self.trouble(run, began, None, &why, say);
                     continue;
                 }
             };
@@ -139,7 +145,7 @@ impl Sender {
                     (wait, why)
                 }
             };
-            self.trouble(run, again.0, &again.1, say);
+            self.trouble(run, began, again.0, &again.1, say);
         }
     }
 
@@ -151,10 +157,12 @@ impl Sender {
         self.client.send(&request, MAX_ANSWER_BYTES)
     }
 
-    fn trouble(&self, run: &Run, wait: Option<Duration>, why: &str, say: Say<'_>) {
-        if run.trouble(wait, &format!("{why}; the rest was not sent")) {
-            say(&format!("waiting: {why}"));
-        }
+    fn trouble(&self, run: &Run, began: Instant, asked: Option<Duration>, why: &str, say: Say<'_>) {
+        let Some(pause) = run.trouble(began, asked, why) else { return };
+        // Its own pauses are short, and become longer.
+        let seconds = asked.map(|_| pause.as_secs()).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let long = seconds.map(|pause| format!(" {}", duration::format(pause))).unwrap_or_default();
+        say(&format!("waiting{long}: {why}"));
     }
 
     fn well(&self, run: &Run, say: Say<'_>) {
@@ -191,8 +199,9 @@ impl Sender {
             500.. => Meaning::Broken(said),
             401 => Meaning::NoServer(format!("the token is refused ({said}); check --token")),
             300..=399 => {
-                let to = response.headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("elsewhere");
-                Meaning::NoServer(format!("{} is redirected to {}; give that as --url", self.uri, harmless(to)))
+                let to = location(&self.uri, &response.headers);
+                let to = to.map_or("elsewhere; check --url".to_owned(), |to| format!("{to}; give that as --url"));
+                Meaning::NoServer(format!("{} is redirected to {to}", self.uri))
             }
             403..=405 | 421 | ..=299 => Meaning::NoServer(format!("{} answers {said}; check --url", self.uri)),
             _ => Meaning::Refused { code: problem.map(|problem| problem.code).unwrap_or_default(), why: said },
