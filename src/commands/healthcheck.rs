@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use poem::http::{HeaderMap, Method};
 
+use super::redirect::location;
 use super::server_url::ServerUrl;
-use crate::process::harmless::harmless;
 use super::values::{file, listen, timeout};
 use crate::app::url_of_server;
 use crate::delivery::{HttpClient, HttpRequest, Trust};
 use crate::error::{Error, Result};
+use crate::process::harmless::harmless;
 
 /// Most bytes of a response. Those of a server are far shorter.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024;
@@ -65,8 +66,8 @@ impl Healthcheck {
             ("", false) => "/healthz",
             ("", true) => "/readyz",
             (_, false) => "",
-            (path, true) => {
-                return Err(format!("--ready asks /readyz, and --url has the path {path}; drop one of them"));
+            (_, true) => {
+                return Err("--ready asks /readyz, and --url has a path of its own; drop one of them".to_owned());
             }
         };
         Ok(HealthcheckConfig { url, path, timeout: self.timeout, trust: Trust::load(&self.ca_file)? })
@@ -84,8 +85,14 @@ pub fn run(config: &HealthcheckConfig) -> Result<String> {
     let request = HttpRequest { method: Method::GET, uri, headers: HeaderMap::new(), body: None };
     let response = client
         .send(&request, MAX_RESPONSE_BYTES)
-        .map_err(|why| Error::internal(format!("{asked} does not answer: {why}")))?;
+        .map_err(|why| Error::internal(harmless(&format!("{asked} does not answer: {why}"))))?;
+    let mut line = format!("{asked} answers {}", response.status.as_u16());
+    let to = location(&request.uri, &response.headers).filter(|_| response.status.is_redirection());
     let said: String = harmless(String::from_utf8_lossy(&response.body).trim()).chars().take(MAX_SHOWN).collect();
-    let line = format!("{asked} answers {}: {said}", response.status.as_u16());
+    match to {
+        Some(to) => line.push_str(&format!(" and leads to {to}; give that as --url")),
+        None if said.is_empty() => {}
+        None => line.push_str(&format!(": {said}")),
+    }
     if response.status.is_success() { Ok(line) } else { Err(Error::internal(line)) }
 }

@@ -4,8 +4,6 @@ use std::fmt;
 
 use url::Url;
 
-use crate::error::beginning;
-
 /// An `http` or `https` origin in its only spelling, such as `https://push.example.com`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);

@@ -59,6 +59,58 @@ fn a_healthcheck_without_a_url_asks_where_the_server_is_told_to_listen() {
 }
 
 #[test]
+fn a_redirect_or_an_answer_without_a_body_says_what_to_do() {
+    let receiver = Receiver::start();
+    receiver.on("/a/healthz", Behaviour::Answer(Reply::status(302).header("location", "/b?key=canary")));
+    receiver.on("/b", Behaviour::Answer(Reply::status(204)));
+    receiver.on("/c", Behaviour::Answer(Reply::status(500)));
+    receiver.on("/d", Behaviour::Answer(Reply::status(404).body("\u{1b}]0;pwned\u{7}\u{9b}2J\nsecond line")));
+    for (path, code, line) in [
+        ("/a/healthz", 1, format!("answers 302 and leads to {}; give that as --url", receiver.url("/b"))),
+        ("/b", 0, "answers 204".to_owned()),
+        ("/c", 1, "answers 500".to_owned()),
+        ("/d", 1, "answers 404: \\u{1b}]0;pwned\\u{7}\\u{9b}2J\\nsecond line".to_owned()),
+    ] {
+        let ended = run_binary(&["healthcheck", "--url", &receiver.url(path)]);
+        let said = if code == 0 { &ended.stdout } else { &ended.stderr };
+        assert_eq!((ended.code, said.ends_with(&line)), (Some(code), true), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_url_with_a_password_or_a_key_is_refused_without_being_shown() {
+    for url in ["http://ada:canary@h/", "https://h/?token=canary", "ada:canary@h", "canary", "http://canary h"] {
+        for flags in [
+            ["healthcheck", "--url"],
+            ["listen", "--forward-to"],
+            ["serve", "--public-url"],
+            ["serve", "--cors-origin"],
+        ] {
+            let ended = run_binary(&[&flags[..], &[url]].concat());
+            assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
+            assert!(ended.stderr.contains(flags[1]) && !ended.stderr.contains("canary"), "{ended:#?}");
+        }
+        for (command, variable) in [
+            ("healthcheck", "DATA_PUSHER_URL"),
+            ("send", "DATA_PUSHER_URL"),
+            ("serve", "DATA_PUSHER_PUBLIC_URL"),
+            ("serve", "DATA_PUSHER_CORS_ORIGIN"),
+        ] {
+            let ended = run_binary_with(&[(variable, url)], &[command]);
+            assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
+            assert!(ended.stderr.contains(variable) && !ended.stderr.contains("canary"), "{ended:#?}");
+            let help = run_binary_with(&[(variable, url)], &[command, "--help"]);
+            assert!(help.stdout.contains(variable) && !help.stdout.contains("canary"), "{help:#?}");
+        }
+    }
+    for words in [&["cl_canary"][..], &["serve", "cl_canary"], &["serve", "--admin-token-file", "cl_canary"]] {
+        let ended = run_binary(words);
+        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
+        assert!(!ended.stderr.contains("canary"), "{ended:#?}");
+    }
+}
+
+#[test]
 fn completions_are_for_each_shell_and_know_commands_and_flags() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = run_binary(&["completions", shell]);

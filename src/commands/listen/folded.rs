@@ -2,8 +2,8 @@
 //! being read into values, so that numbers, escapes and repeated names show as they came.
 
 use crate::commands::terminal::{Style, push_styled};
-use crate::process::harmless::harmless;
 use crate::domain::json;
+use crate::process::harmless::harmless;
 
 /// How much of a body is shown.
 #[derive(Debug, Clone, Copy)]

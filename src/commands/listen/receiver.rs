@@ -17,9 +17,9 @@ use super::folded::Bounds;
 use super::forward::Forward;
 use super::received::{Received, Verdict};
 use super::show::Shown;
-use crate::process::harmless::harmless;
 use crate::delivery::clock;
 use crate::domain::secret::SigningSecret;
+use crate::process::harmless::harmless;
 use crate::process::output;
 
 /// Longest body. No server can be told to take a longer document.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::documents::Place;
 use super::sender::Fate;
-use crate::commands::terminal::harmless_json;
+use crate::process::harmless::harmless_json;
 
 #[derive(Serialize)]
 struct JsonLine<'a> {

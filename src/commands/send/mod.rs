@@ -23,7 +23,6 @@ use self::report::{Lines, Report};
 use self::run::{End, Run};
 use self::sender::Sender;
 use super::server_url::ServerUrl;
-use super::terminal::harmless;
 use super::token_flags::{self, Way};
 use super::values::{count, file};
 use crate::api::PATH_OF_EVENTS;
@@ -33,6 +32,7 @@ use crate::domain::duration;
 use crate::domain::event_type::EventType;
 use crate::domain::rate::Rate;
 use crate::domain::secret::AppToken;
+use crate::process::harmless::harmless;
 use crate::process::{self, output};
 
 /// Time limit of one request, besides a wait that was asked for.

@@ -14,8 +14,8 @@ use super::documents::Place;
 use super::json_line::json_line;
 use super::run::End;
 use super::sender::{Fate, Receipt};
-use crate::process::harmless::harmless;
 use crate::domain::duration;
+use crate::process::harmless::harmless;
 use crate::process::output::{self, is_rich};
 
 /// How often the bar is drawn, at least.

@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::run::{End, Pending, Run};
 use crate::commands::redirect::location;
-use crate::process::harmless::harmless;
 use crate::delivery::{HttpClient, HttpRequest, HttpResponse, clock};
 use crate::domain::duration;
 use crate::domain::event_type::EventType;
 use crate::domain::retry;
 use crate::domain::secret::AppToken;
+use crate::process::harmless::harmless;
 
 /// Most bytes of an answer: the receipt of 1,000 deliveries has 400 KB.
 const MAX_ANSWER_BYTES: u64 = 4 << 20;
