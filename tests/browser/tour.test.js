@@ -163,7 +163,7 @@ test('the page begins with a tour, and each link of it opens its operation', () 
 test('Execute works on every GET as it stands, and shows what there is', () =>
   page(async page => {
     const there = await deliver();
-    const { account_id, destination_id, event_id, delivery_id } = there;
+    const { account_id, destination_id, event_id, delivery_id, token_id } = there;
     // What each of them has to show, as the form stands but for ids in its path.
     const shows = {
       listAccounts: account_id,
@@ -179,6 +179,8 @@ test('Execute works on every GET as it stands, and shows what there is', () =>
       getReadiness: 'ok',
       getStats: 'succeeded',
       getMetrics: 'data_pusher_attempts_total',
+      listTokens: token_id,
+      getToken: token_id,
     };
     const document = await (await fetch(`${server.url}/openapi.json`)).json();
     const gets = Object.values(document.paths).flatMap(item => item.get ?? []);
@@ -323,9 +325,10 @@ async function deliver() {
   const { account_id, app_secret_token } = await call('/v1/accounts', admin, { email, account_name: 'Ada' });
   const destination = { url: `${receiver.url}/get`, http_method: 'POST', headers: {} };
   const { destination_id } = await call(`/v1/accounts/${account_id}/destinations`, admin, destination);
+  const { token_id } = await call('/v1/tokens', admin, { name: 'tour', role: 'viewer', account_id });
   const headers = { 'CL-XTOKEN': app_secret_token, Prefer: 'wait=20' };
   const { event_id, deliveries: [{ delivery_id }] } = await call('/server/incoming_data', headers, { order: 1 });
-  return { account_id, destination_id, event_id, delivery_id };
+  return { account_id, destination_id, event_id, delivery_id, token_id };
 }
 
 /** Tries until it holds; the time limit of the run ends what never does. */
