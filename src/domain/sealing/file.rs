@@ -1,7 +1,7 @@
 //! A whole file, sealed piece by piece (the STREAM construction of Hoang, Reyhanitabar, Rogaway and Vizár): no piece can
 //! be changed, moved, left out or added, and the end cannot be cut off, without the file failing to open.
 //!
-//! Layout: [`MAGIC`], the id of the key (8 bytes), the beginning of all nonces (19), then pieces of [`PIECE`] bytes, each
+//! Layout: `MAGIC`, the id of the key (8 bytes), the beginning of all nonces (19), then pieces of `PIECE` bytes, each
 //! with a tag (16). The last piece is shorter, perhaps empty. A piece's nonce ends with its number and with whether it is
 //! the last.
 

@@ -45,7 +45,7 @@ pub struct Subscription {
 
 impl ScopedStore {
     /// Opens a subscription, which notes each delivery that is created, attempted, opened again one by one, or
-    /// cancelled from now on. A delivery that [`Store::replay_destination`] opens again is noted only at its next
+    /// cancelled from now on. A delivery that [`ScopedStore::replay_destination`] opens again is noted only at its next
     /// change.
     ///
     /// # Errors

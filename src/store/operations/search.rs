@@ -42,7 +42,7 @@ pub struct PayloadSearch {
     pub before: Option<EventId>,
 }
 
-/// What one call of [`Store::search_payloads`] found.
+/// What one call of [`ScopedStore::search_payloads`] found.
 #[derive(Debug)]
 pub struct PayloadMatches {
     /// The events that match, newest first.
