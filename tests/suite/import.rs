@@ -178,7 +178,7 @@ fn a_login_file_that_a_crash_left_leads_no_secret_to_who_listens_there_now() {
 
 #[test]
 fn several_imports_at_once_all_succeed_and_none_takes_the_other_for_a_server() {
-    let documents = documents(6);
+    let documents = documents(4);
     let setup = Setup::guarded();
     let database = setup.database_path();
     let refusals = Mutex::new(Vec::new());
@@ -191,7 +191,7 @@ fn several_imports_at_once_all_succeed_and_none_takes_the_other_for_a_server() {
             });
         }
     });
-    assert_eq!(accounts(database), 6);
+    assert_eq!(accounts(database), 4);
     for ended in refusals.into_inner().unwrap() {
         assert_eq!(ended.code, Some(1), "{ended:#?}");
         assert!(ended.stderr.contains("nothing was imported"), "{ended:#?}");
