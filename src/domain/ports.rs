@@ -76,6 +76,9 @@ pub trait FindTokens: Debug + Send + Sync {
     /// Looks a token up, and notes its use if it works at `now`.
     fn look_up(&self, token: &TokenDigest, now: Timestamp) -> TokenLookup;
 
+    /// Whether a token works at `now`. Notes no use.
+    fn works(&self, token: &TokenDigest, now: Timestamp) -> bool;
+
     /// Resolves when the token does not work any more, for work that must end with it. `now` is the current time.
     fn over(&self, token: &TokenDigest, now: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }

@@ -165,6 +165,10 @@ impl FindTokens for AccessTokens {
         TokenLookup::Works(entry.rights.clone())
     }
 
+    fn works(&self, token: &TokenDigest, now: Timestamp) -> bool {
+        self.read().get(token).is_some_and(|entry| !entry.is_expired(now))
+    }
+
     fn over(&self, token: &TokenDigest, now: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let table = self.read();
         let Some(entry) = table.get(token) else { return Box::pin(std::future::ready(())) };
@@ -255,6 +259,7 @@ mod tests {
         table.uses_written(&uses);
         table.look_up(&one.digest, at(2 * MINUTE));
         table.look_up(&one.digest, at(11 * MINUTE));
+        assert!(table.works(&one.digest, at(5 * MINUTE)) && !table.works(&one.digest, at(11 * MINUTE)));
         assert_eq!((table.last_used(&one.digest), table.unwritten_uses()), (Some(at(2 * MINUTE)), Vec::new()));
     }
 }

@@ -14,7 +14,7 @@ use poem::http::{HeaderMap, HeaderValue, StatusCode};
 
 use self::credentials::{bearer, login_code};
 use self::login_attempts::FailedLoginLimiter;
-use self::sessions::Sessions;
+use self::sessions::{OpenedWith, Sessions};
 use super::problem::{ApiError, ApiResult};
 use crate::domain::access::Rights;
 use crate::domain::login::LoginKey;
@@ -228,13 +228,19 @@ impl AdminAuth {
             }
             Credential::Token(token) => match self.given(token.as_bytes(), now) {
                 Given::Owner => Ok(None),
-                Given::Role(digest, _) => Ok(Some(digest)),
+                Given::Role(token, rights) => {
+                    let account = rights.scope.account().map(|(_, key)| key);
+                    Ok(Some(OpenedWith { token, account }))
+                }
                 Given::Expired => Err("This token has expired."),
                 Given::Wrong => Err("This token is wrong: it is neither the admin token nor a token with a role."),
             },
         };
         match opened_with {
-            Ok(opened_with) => Ok(self.cookie.set(&self.sessions.open(opened_with, now))),
+            Ok(opened_with) => {
+                let works = |token: &TokenDigest| self.tokens.works(token, now);
+                Ok(self.cookie.set(&self.sessions.open(opened_with, works, now)))
+            }
             Err(detail) => {
                 Err(self.failed_logins.refuse(ApiError::unauthorized("Bearer", "login_refused", detail)).await)
             }

@@ -103,6 +103,10 @@ impl FindTokens for Played {
         self.0.lock().unwrap().get(token).cloned().unwrap_or(TokenLookup::Unknown)
     }
 
+    fn works(&self, token: &TokenDigest, now: Timestamp) -> bool {
+        matches!(self.look_up(token, now), TokenLookup::Works(_))
+    }
+
     fn over(&self, token: &TokenDigest, now: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let is_over = self.look_up(token, now) == TokenLookup::Unknown;
         Box::pin(async move {
@@ -129,16 +133,21 @@ async fn a_token_with_a_role_gives_its_rights_to_its_sessions_and_ends_them() {
     let by_session = headers(&[("cookie", &cookie)]);
     let opened = auth.authenticate(&by_session, now()).await.unwrap();
     assert!(opened.rights == viewer && opened.by_session);
+    assert!(shown.life.check(now()).is_ok() && opened.life.check(now()).is_ok());
     is(TokenLookup::Expired);
     assert_eq!(auth.authenticate(&by_token, now()).await.unwrap_err().problem.detail, EXPIRED);
     assert!(auth.log_in(Credential::Token("dpt_one"), now()).await.unwrap_err().problem.detail.contains("expired"));
+    let detail = |life: &Lifetime| life.check(now()).unwrap_err().problem.detail;
+    assert_eq!((detail(&shown.life).as_str(), detail(&opened.life).as_str()), (EXPIRED, UNAUTHORIZED));
     assert!(auth.authenticate(&by_session, now()).await.is_err());
     is(TokenLookup::Unknown);
+    assert_eq!((detail(&shown.life).as_str(), detail(&opened.life).as_str()), (WRONG, UNAUTHORIZED));
     assert_eq!(auth.authenticate(&by_token, now()).await.unwrap_err().problem.detail, WRONG);
-    for life in [shown.life, opened.life] {
+    for life in [shown.life.clone(), opened.life.clone()] {
         tokio::time::timeout(Duration::from_secs(20), life.over(now())).await.unwrap();
     }
     // What has ended does not come back.
     is(TokenLookup::Works(viewer));
+    assert!(opened.life.check(now()).is_err());
     assert!(auth.authenticate(&by_session, now()).await.is_err());
 }
