@@ -2,7 +2,7 @@
 //! the check and what the OpenAPI document says, so neither can be forgotten. What lets a caller in is in `web/access`.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::Registry;
@@ -12,6 +12,7 @@ use super::auth::scheme;
 use super::context::ApiContext;
 use super::paths::Paths;
 use crate::domain::access::{Rights, Role};
+use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Kind};
 use crate::store::ScopedStore;
@@ -89,7 +90,27 @@ pub struct Admitted<R> {
     asked: PhantomData<fn() -> R>,
 }
 
+/// Who was let in with a request. Each request has one, empty at first, so that whatever reads the body can ask again.
+#[derive(Debug, Clone, Default)]
+pub struct LetIn(Arc<OnceLock<Lifetime>>);
+
+impl LetIn {
+    /// Asks again whether the caller may go on. A client can hold its body back for long.
+    ///
+    /// # Errors
+    /// 401 if the caller's token or session has ended. Internal if nobody was let in.
+    pub fn check(request: &Request, now: Timestamp) -> ApiResult<()> {
+        let let_in = request.data::<Self>().and_then(|let_in| let_in.0.get());
+        let_in.ok_or_else(ApiError::internal)?.check(now)
+    }
+}
+
 impl<R: Requirement> Admitted<R> {
+    /// The token with a role by which the caller was let in, also by a session.
+    pub fn token(&self) -> Option<TokenDigest> {
+        self.life.0.token()
+    }
+
     async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
         let now = (context.clock)();
         let (caller, rights, life) = match &*context.access {
@@ -113,6 +134,8 @@ impl<R: Requirement> Admitted<R> {
         let paths = request.data::<Arc<Paths>>().ok_or_else(ApiError::internal)?;
         paths.check_query(request.method(), request.original_uri())?;
         let store = context.store.within(&rights.scope);
+        let let_in = request.data::<LetIn>().ok_or_else(ApiError::internal)?;
+        let_in.0.set(life.clone()).map_err(|_| ApiError::internal())?;
         Ok(Self { rights, store, life: (life, now), asked: PhantomData })
     }
 

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response};
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Request, Response};
 use poem_openapi::{OpenApi, OpenApiService};
 
+use super::admitted::LetIn;
 use super::context::ApiContext;
 use super::docs::{self, DocsApi};
 use super::errors::LostPage;
@@ -39,7 +40,11 @@ pub fn routes<P: OpenApi + 'static>(
     let service = OpenApiService::new(api, document::TITLE, env!("CARGO_PKG_VERSION"));
     let paths = Arc::new(paths(pages.paths));
     let (origins, memory) = (context.origins.clone(), context.bodies.memory.clone());
-    let endpoint = service.into_endpoint().data(context).data(Arc::clone(&paths));
+    let endpoint =
+        service.into_endpoint().data(context).data(Arc::clone(&paths)).before(async |mut request: Request| {
+            request.set_data(LetIn::default());
+            Ok(request)
+        });
     let endpoint = Bounded::new(incoming.in_front_of(errors::with_problem_errors(endpoint, paths, pages.lost)), memory);
     browser::with_browser_headers(errors::catch_panics(endpoint), &origins, errors::with_contract_title)
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use poem::Request;
 use poem::http::StatusCode;
+use poem::{Body, Request};
 
+use super::form::Form;
 use super::respond::{PageError, PageResult};
 use super::view::frame::Frame;
 use crate::domain::access::{Rights, Role};
@@ -12,6 +13,7 @@ use crate::domain::ids::AccountId;
 use crate::domain::instance::InstanceName;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::ports::{SendTest, WatchEngine};
+use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::store::{ScopedStore, Store};
 use crate::web::access::{AdminAccess, AdminAuth, Lifetime};
@@ -94,6 +96,33 @@ impl DashboardContext {
         }
     }
 
+    /// Reads the form of a visitor, and asks again whether the visitor may go on: a client can hold its body back for
+    /// long.
+    ///
+    /// # Errors
+    /// As [`Form::read`]. The login form with 401.
+    pub async fn form(&self, visitor: &Visitor, request: &Request, body: Body) -> PageResult<Form> {
+        self.form_within(visitor, request, body, &self.bodies).await
+    }
+
+    /// As [`form`](Self::form), with limits of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn form_within(
+        &self,
+        visitor: &Visitor,
+        request: &Request,
+        body: Body,
+        limits: &BodyLimits,
+    ) -> PageResult<Form> {
+        let form = Form::read(request, body, limits).await;
+        if let Some((life, _)) = &visitor.session {
+            life.check((self.clock)()).map_err(|error| PageError::login(None, "", error.status()))?;
+        }
+        Ok(form?)
+    }
+
     fn visitor(&self, request: &Request) -> PageResult<Visitor> {
         let now = (self.clock)();
         self.check_origin(request)?;
@@ -159,6 +188,11 @@ impl Visitor {
     /// Whether the visitor may do everything, also what belongs to the server and not to one account.
     pub fn runs_server(&self) -> bool {
         self.may(Role::Admin) && self.account().is_none()
+    }
+
+    /// The token with a role that the visitor's session was opened with.
+    pub fn token(&self) -> Option<TokenDigest> {
+        self.session.as_ref().and_then(|(life, _)| life.token())
     }
 
     /// The parts that are the same on every page. `section` is the entry of the menu that is marked.

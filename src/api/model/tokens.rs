@@ -29,6 +29,7 @@ pub struct TokenCreate {
     #[oai(nullable)]
     pub account_id: Option<AccountId>,
     /// Time when the token stops working: in the future, and at most ten years from now. If not given, it does not end.
+    /// With a token that expires this must be given, and be no later than the end of that token.
     #[oai(nullable)]
     pub expires_at: Option<Timestamp>,
 }

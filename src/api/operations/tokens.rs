@@ -15,6 +15,7 @@ use crate::api::tags::Tag;
 use crate::domain::ids::TokenId;
 use crate::domain::page::Cursor;
 use crate::domain::secret::RoleToken;
+use crate::web::access::lifetime::ended;
 use crate::web::problem::ApiResult;
 
 /// Operations on tokens with a role.
@@ -29,12 +30,13 @@ impl TokensApi {
     /// `Authorization: Bearer TOKEN`, or log in with it at `/login`.
     ///
     /// Nobody can create a token that may do more than their own. A token for one account only creates tokens for that
-    /// account. There can be 1,000 tokens for all accounts, and 50 for each account.
+    /// account. A token that expires only creates tokens that expire when it does, or before. There can be 1,000 tokens for all accounts, and 50 for each account.
     #[oai(path = "/v1/tokens", method = "post", operation_id = "createToken")]
     async fn create(&self, admin: Administrator, body: Body<TokenCreate>) -> ApiResult<Created<TokenWithText>> {
         let (token, now) = (RoleToken::generate(), (self.0.clock)());
         let new = body.0.checked(now)?;
-        let made = admin.store.create_access_token(new, token.digest(), token.hint(), now).await?;
+        let made = admin.store.create_access_token(new, admin.token(), token.digest(), token.hint(), now).await?;
+        let made = made.ok_or_else(ended)?;
         let location = format!("/v1/tokens/{}", made.id);
         Ok(Created { body: TokenWithText::new(made, &token), location })
     }

@@ -12,6 +12,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use super::fields::Fields;
 use super::json_tree::Json;
+use crate::api::admitted::LetIn;
 use crate::api::context::ApiContext;
 use crate::domain::json;
 use crate::domain::network::NetworkPolicy;
@@ -105,7 +106,9 @@ impl<'a, T: FromBody> ApiExtractor<'a> for Body<T> {
         _: ExtractParamOptions<Self::ParamType>,
     ) -> poem::Result<Self> {
         let context = request.data::<Arc<ApiContext>>().ok_or_else(ApiError::internal)?;
-        Ok(Self::read(request, body.take()?, context).await?)
+        let read = Self::read(request, body.take()?, context).await;
+        LetIn::check(request, (context.clock)())?;
+        Ok(read?)
     }
 }
 

@@ -112,7 +112,7 @@ impl AccountPages {
     async fn save(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let email = form.required("email", parsed);
         let name = form.required("account_name", parsed);
         let website = form.optional("website", parsed);
@@ -138,7 +138,7 @@ impl AccountPages {
     async fn delete(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let account = visitor.store.account(id.clone()).await?;
         if form.text("confirm") == account.name.as_str() {
             visitor.store.delete_account(id, visitor.now).await?;
@@ -152,7 +152,7 @@ impl AccountPages {
     async fn rotate(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
-        let form = Form::read(request, body, &self.0.bodies).await?;
+        let form = self.0.form(&visitor, request, body).await?;
         let asked = form.text("grace_seconds");
         let Some((grace, _)) = GRACES.into_iter().find(|(seconds, _)| seconds.to_string() == asked) else {
             let detail = "Choose how long the old token is to work. The token was not changed.";
@@ -175,7 +175,7 @@ impl AccountPages {
     async fn create_destination(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
         let id: AccountId = path_id(request, "account")?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         if let Some(fields) = destination_form::read(&mut form, &self.0.network, None) {
             let made = visitor.store.create_destination(id, fields, SigningSecret::generate(), visitor.now).await;
             match made {
@@ -197,7 +197,7 @@ impl AccountPages {
         let most = self.0.bodies.bytes;
         // A form encodes a byte with up to three.
         let limits = BodyLimits { bytes: most.saturating_mul(3), ..self.0.bodies.clone() };
-        let mut form = Form::read(request, body, &limits).await?;
+        let mut form = self.0.form_within(&visitor, request, body, &limits).await?;
         let account = visitor.store.account(id).await?;
         let text = form.text("document").as_bytes().to_vec();
         let checked = match text.len() {

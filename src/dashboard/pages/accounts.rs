@@ -72,7 +72,7 @@ impl AccountsPages {
     #[oai(path = "/accounts", method = "post", hidden)]
     async fn create(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter_server(request, Role::Admin)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let frame = visitor.frame("accounts").at("/accounts");
         let email = form.required("email", parsed);
         let name = form.required("account_name", parsed);

@@ -8,7 +8,6 @@ use poem_openapi::OpenApi;
 
 use super::{address, path_id, query};
 use crate::dashboard::context::DashboardContext;
-use crate::dashboard::form::Form;
 use crate::dashboard::respond::{PageResult, redirect, show};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::payload::{self, Shown};
@@ -138,7 +137,7 @@ impl DeliveryPages {
     async fn retry(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Operator)?;
         let id = id(request)?;
-        let form = Form::read(request, body, &self.0.bodies).await?;
+        let form = self.0.form(&visitor, request, body).await?;
         visitor.store.retry_delivery(id, form.has("out_of_order"), visitor.now).await?;
         redirect(form.back(&format!("/deliveries/{id}")), "retried")
     }

@@ -16,7 +16,7 @@ use super::tested::Tested;
 use super::{address, answered, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::figure_cache::FigureCache;
-use crate::dashboard::form::{Field, Form};
+use crate::dashboard::form::Field;
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
 use crate::dashboard::view::figures;
@@ -97,7 +97,7 @@ impl DestinationPages {
     async fn save(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
         let id = id(request)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let old = visitor.store.destination(id.clone()).await?;
         if form.text("updated_at") != old.updated_at.to_string() {
             form.fault("url", CHANGED);
@@ -116,7 +116,7 @@ impl DestinationPages {
     #[oai(path = "/destinations/:destination_id/preview", method = "post", hidden)]
     async fn preview(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Operator)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let mut destination = visitor.store.destination(id(request)?).await?;
         // Others have no form with the settings, so what they preview are those that are saved.
         let may_change = visitor.may(Role::Admin);
@@ -140,7 +140,7 @@ impl DestinationPages {
     async fn delete(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
         let id = id(request)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let destination = visitor.store.destination(id.clone()).await?;
         let host = destination.fields.url.host();
         if form.text("confirm") == host {

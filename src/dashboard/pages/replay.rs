@@ -63,7 +63,7 @@ impl ReplayPages {
     #[oai(path = "/deliveries/replay", method = "post", hidden)]
     async fn replay(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Operator)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let filter = read(&mut form, visitor.now);
         check(&form)?;
         // The page that counts sets both. A form without them was not made by it, and would send all there is.

@@ -9,7 +9,7 @@ use poem::{Body, Request};
 use poem_openapi::OpenApi;
 
 use crate::dashboard::context::{DashboardContext, Visitor};
-use crate::dashboard::form::{Field, Form, parsed};
+use crate::dashboard::form::{Field, parsed};
 use crate::dashboard::respond::{PageResult, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
@@ -102,7 +102,7 @@ impl StartPages {
     #[oai(path = "/start", method = "post", hidden)]
     async fn start(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter_server(request, Role::Admin)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let frame = visitor.frame("overview").live("/live").at(GUIDE);
         let store = &visitor.store;
         let email = form.required("email", parsed::<Email>);

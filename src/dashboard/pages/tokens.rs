@@ -11,7 +11,7 @@ use poem_openapi::OpenApi;
 use super::{address, cursor, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
-use crate::dashboard::respond::{PageResult, redirect, show, show_error};
+use crate::dashboard::respond::{PageError, PageResult, redirect, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::time::At;
 use crate::domain::access::Role;
@@ -21,7 +21,7 @@ use crate::domain::ids::{AccountId, TokenId};
 use crate::domain::page::{DEFAULT_LIMIT, PageRequest};
 use crate::domain::secret::RoleToken;
 use crate::domain::time::Timestamp;
-use crate::error::{Kind, Result};
+use crate::error::{FieldError, Kind, Result};
 
 /// How long a new token may work, as the page offers it: duration, and words.
 const LIFETIMES: [(&str, &str); 5] =
@@ -96,13 +96,15 @@ impl TokensPages {
     #[oai(path = "/tokens", method = "post", hidden)]
     async fn create(&self, request: &Request, body: Body) -> PageResult {
         let visitor = self.0.enter(request, Role::Admin)?;
-        let mut form = Form::read(request, body, &self.0.bodies).await?;
+        let mut form = self.0.form(&visitor, request, body).await?;
         let frame = visitor.frame("tokens").at("/tokens");
         if let Some(new) = read(&mut form, visitor.now) {
             let (name, role) = (new.name.to_string(), new.role);
             let token = RoleToken::generate();
-            match visitor.store.create_access_token(new, token.digest(), token.hint(), visitor.now).await {
-                Ok(made) => {
+            let maker = visitor.token();
+            match visitor.store.create_access_token(new, maker, token.digest(), token.hint(), visitor.now).await {
+                Ok(None) => return Err(PageError::login(None, "/tokens", StatusCode::UNAUTHORIZED)),
+                Ok(Some(made)) => {
                     return show(&NewTokenPage {
                         frame,
                         name,
@@ -112,7 +114,13 @@ impl TokensPages {
                     });
                 }
                 Err(error) if error.kind() == Kind::Conflict => form.fault("name", error.detail()),
-                Err(error) if error.kind() == Kind::Invalid => form.faults(error.field_errors().iter().cloned()),
+                Err(error) if error.kind() == Kind::Invalid => {
+                    // The form asks for a duration in place of an end.
+                    form.faults(error.field_errors().iter().cloned().map(|fault| match fault.field.as_str() {
+                        "expires_at" => FieldError { field: "lifetime".to_owned(), ..fault },
+                        _ => fault,
+                    }));
+                }
                 Err(error) => return Err(error.into()),
             }
         }

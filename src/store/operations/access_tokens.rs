@@ -28,20 +28,28 @@ const COLUMNS: &str = "t.key, t.token_id, t.name, t.role, a.account_id, t.token_
 const TABLES: &str = "access_token t LEFT JOIN account a ON a.key = t.account_key";
 
 impl ScopedStore {
-    /// Makes a token. Without an account it reaches what its maker reaches.
+    /// Makes a token. Without an account it reaches what its maker reaches. `maker` is the token with a role that asks
+    /// for it; `None` for the owner. Returns `None` if the maker does not work any more.
     ///
     /// # Errors
-    /// Invalid if the account is not reached or does not exist. Conflict if there are too many tokens already.
+    /// Invalid if the account is not reached or does not exist, and if the token would work longer than its maker. Not
+    /// found if the maker's account does not exist any more. Conflict if there are too many tokens already.
     pub async fn create_access_token(
         &self,
         new: NewAccessToken,
+        maker: Option<TokenDigest>,
         digest: TokenDigest,
         hint: String,
         now: Timestamp,
-    ) -> Result<AccessToken> {
+    ) -> Result<Option<AccessToken>> {
         let (scope, memory) = (self.scope.clone(), self.memory.access_tokens.clone());
         self.writer
             .submit_with_savepoint(move |tx| {
+                if let Some(maker) = maker {
+                    // Asked here, since it may have been revoked while this waited to be written.
+                    let Some(end) = end_of(tx, &maker, now)? else { return Ok(None) };
+                    outlives_nobody(new.expires_at, end)?;
+                }
                 let scope = scope_of_new(tx.connection(), &scope, new.account_id.as_ref())?;
                 let account = scope.account().map(|(_, key)| key);
                 has_room(tx, account)?;
@@ -65,7 +73,7 @@ impl ScopedStore {
                 let rights = Rights { role: new.role, scope };
                 let made_now = WorkingToken { digest, rights, expires_at, last_used_at: None };
                 tx.publish_access_token(AccessTokenChange::Made(made_now));
-                Ok(made)
+                Ok(Some(made))
             })
             .await
     }
@@ -171,7 +179,11 @@ pub fn all(connection: &Connection) -> Result<Vec<WorkingToken>> {
 
 /// The scope of a token that somebody with `scope` makes for `account`.
 fn scope_of_new(connection: &Connection, scope: &Scope, account: Option<&AccountId>) -> Result<Scope> {
-    let Some(id) = account else { return Ok(scope.clone()) };
+    let Some(id) = account else {
+        // The account of the scope may have been deleted meanwhile.
+        scope.account().map(|(id, _)| accounts::require(connection, scope, id)).transpose()?;
+        return Ok(scope.clone());
+    };
     match accounts::require(connection, scope, id) {
         Ok(account) => Ok(Scope::Account { id: account.id, key: account.key }),
         Err(error) if error.kind() == Kind::NotFound => {
@@ -179,6 +191,20 @@ fn scope_of_new(connection: &Connection, scope: &Scope, account: Option<&Account
         }
         Err(error) => Err(error),
     }
+}
+
+/// When a token ends: `Some(None)` for never, `None` if it does not work any more.
+fn end_of(tx: &Transaction<'_>, token: &TokenDigest, now: Timestamp) -> Result<Option<Option<Timestamp>>> {
+    let query = "SELECT expires_at FROM access_token WHERE token_digest = ?1";
+    let end = tx.row(query, [token.0], |row| rows::time_or_null(row, 0))?;
+    Ok(end.filter(|end| end.is_none_or(|at| now < at)))
+}
+
+/// Checks that a new token ends no later than its maker.
+fn outlives_nobody(end: Option<TokenExpiry>, of_maker: Option<Timestamp>) -> Result<()> {
+    let Some(last) = of_maker.filter(|last| end.is_none_or(|end| end.at() > *last)) else { return Ok(()) };
+    let wrong = format!("must be at most {last}, because the token that creates this one expires then");
+    Err(Error::invalid(vec![FieldError::new("expires_at", wrong)]))
 }
 
 fn has_room(tx: &Transaction<'_>, account: Option<AccountKey>) -> Result<()> {

@@ -9,12 +9,12 @@ use crate::harness::server::run_binary;
 use crate::harness::{Answer, Client, Setup, wait_until};
 use crate::sessions::cookie;
 
-fn log_in(world: &World, token: &Token) -> String {
+pub fn log_in(world: &World, token: &Token) -> String {
     cookie(&world.owner.with_admin_token(None).post("/login", &json!({"token": token.text})).expect(204))
 }
 
 /// What a browser with this cookie gets.
-fn by_session(client: &Client, cookie: &str, method: &str, path: &str) -> Answer {
+pub fn by_session(client: &Client, cookie: &str, method: &str, path: &str) -> Answer {
     client.with_admin_token(None).send(method, path, &[("cookie", cookie)], None)
 }
 

@@ -1,10 +1,16 @@
 //! Making, listing and revoking tokens with a role.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
+use super::endings::log_in;
 use super::{ROLES, World};
 use crate::harness::Setup;
 use crate::harness::client::text;
+
+/// Media type of a form.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
 fn a_token_is_shown_once_and_listed_by_its_last_characters() {
@@ -100,4 +106,26 @@ fn under_dev_tokens_can_be_made_and_nobody_needs_one() {
     for token in [made["token"].as_str(), Some("wrong-wrong-wrong-wrong"), None] {
         client.with_admin_token(token).get("/v1/tokens").expect(200);
     }
+}
+
+#[test]
+fn a_token_that_expires_makes_none_that_outlives_it() {
+    let world = World::new();
+    let maker = world.short_lived("admin", Duration::from_secs(600));
+    let end = text(&world.owner.get(&format!("/v1/tokens/{}", maker.id)).expect(200).json(), "expires_at");
+    let make = |expires_at: Value| {
+        world.client(&maker).post("/v1/tokens", &json!({"name": "x", "role": "admin", "expires_at": expires_at}))
+    };
+    for late in [Value::Null, "2034-01-01T00:00:00Z".into()] {
+        let answer = make(late);
+        assert_eq!(answer.faults(), ["expires_at"]);
+        assert!(answer.text().contains(&end), "{}", answer.text());
+    }
+    assert_eq!(make(end.clone().into()).expect(201).json()["expires_at"], end);
+    let (session, host) = (log_in(&world, &maker), world.server.address.to_string());
+    let headers = [("cookie", session.as_str()), ("origin", &format!("http://{host}")), ("content-type", FORM)];
+    let form = b"name=x&role=admin&lifetime=1d".as_slice();
+    let page = world.owner.with_admin_token(None).send("POST", "/tokens", &headers, Some(form)).expect(422);
+    assert!(page.text().contains("creates this one expires then"), "{}", page.text());
+    assert_eq!(world.owner.all("/v1/tokens").len(), 2);
 }

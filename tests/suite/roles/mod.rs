@@ -1,6 +1,7 @@
 //! Tokens with a role: who may do what, to whom something exists, and when a token ends.
 
 mod endings;
+mod held_back;
 mod making;
 mod others;
 mod walk;

@@ -24,7 +24,9 @@ fn digest(name: &str) -> TokenDigest {
 impl Fixture {
     /// Makes a token whose text is its name.
     async fn token(&self, name: &str, account: Option<&AccountId>) -> Result<AccessToken> {
-        self.store.create_access_token(new(name, account), digest(name), "hint".to_owned(), at(0)).await
+        let made =
+            self.store.create_access_token(new(name, account), None, digest(name), "hint".to_owned(), at(0)).await;
+        made.map(Option::unwrap)
     }
 
     fn works(&self, name: &str) -> bool {
@@ -107,7 +109,8 @@ async fn a_token_for_one_account_sees_and_makes_those_of_its_account() {
     let for_all = fixture.token("all", None).await.unwrap();
     let own = fixture.token("own", Some(&fixture.account.id)).await.unwrap();
     let scoped = fixture.of_account();
-    let made = scoped.create_access_token(new("made", None), digest("made"), "hint".to_owned(), at(0)).await.unwrap();
+    let made = scoped.create_access_token(new("made", None), None, digest("made"), "hint".to_owned(), at(0)).await;
+    let made = made.unwrap().unwrap();
     assert_eq!(made.account_id.as_ref(), Some(&fixture.account.id));
     let listed = scoped.access_tokens(page(1, None)).await.unwrap();
     assert_eq!(listed.items[0].id, own.id);
@@ -121,7 +124,7 @@ async fn a_token_for_one_account_sees_and_makes_those_of_its_account() {
     assert!(fixture.works("foreign") && fixture.works("all"));
     let refused = async |account: &AccountId| {
         let wanted = new("x", Some(account));
-        scoped.create_access_token(wanted, digest("x"), "hint".to_owned(), at(0)).await.unwrap_err()
+        scoped.create_access_token(wanted, None, digest("x"), "hint".to_owned(), at(0)).await.unwrap_err()
     };
     let (foreign, missing) = (refused(&other.id).await, refused(&AccountId::generate()).await);
     assert_eq!((foreign.code(), foreign.detail()), ("validation_failed", missing.detail()));
@@ -194,4 +197,41 @@ async fn a_change_that_fails_leaves_no_trace_in_the_table() {
     });
     assert!(failed.await.is_err());
     assert!(fixture.works("one") && fixture.known().await == 1);
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_makes_none_also_while_its_end_is_being_written() {
+    let fixture = Fixture::new().await;
+    let maker = fixture.token("maker", None).await.unwrap();
+    let make = |store: ScopedStore, name: &'static str| async move {
+        store.create_access_token(new(name, None), Some(digest("maker")), digest(name), "hint".to_owned(), at(0)).await
+    };
+    assert!(make(fixture.store.clone(), "before").await.unwrap().is_some());
+    // Memory learns of the end only after both have been written.
+    let (revoked, made) =
+        tokio::join!(fixture.store.revoke_access_token(maker.id), make(fixture.store.clone(), "after"));
+    assert!(revoked.is_ok() && made.unwrap().is_none());
+    assert!(!fixture.works("after") && fixture.known().await == 1);
+    // Without its account a token makes none either, whoever has the id now.
+    let scoped = fixture.of_account();
+    fixture.store.delete_account(fixture.account.id.clone(), at(1)).await.unwrap();
+    let made = scoped.create_access_token(new("late", None), None, digest("late"), "hint".to_owned(), at(2)).await;
+    assert_eq!(made.unwrap_err().kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn a_token_makes_none_that_outlives_it() {
+    let fixture = Fixture::new().await;
+    let until = |seconds| Some(TokenExpiry::new(at(seconds), at(0)).unwrap());
+    let make = async |name: &str, maker: Option<&str>, expires_at, now| {
+        let new = NewAccessToken { expires_at, ..new(name, None) };
+        fixture.store.create_access_token(new, maker.map(digest), digest(name), "hint".to_owned(), at(now)).await
+    };
+    make("maker", None, until(70), 0).await.unwrap();
+    for late in [None, until(71)] {
+        let refused = make("x", Some("maker"), late, 0).await.unwrap_err();
+        assert_eq!((refused.code(), refused.field_errors()[0].field.as_str()), ("validation_failed", "expires_at"));
+    }
+    assert!(make("x", Some("maker"), until(70), 0).await.unwrap().is_some());
+    assert!(make("y", Some("maker"), until(70), 70).await.unwrap().is_none());
 }
