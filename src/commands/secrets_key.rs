@@ -47,13 +47,19 @@ pub fn read(path: &str) -> Result<SecretsKey, String> {
 /// group; the folder then keeps others out.
 fn check_mode(path: &Path, meta: &Metadata) -> Result<(), String> {
     let mode = meta.permissions().mode() & 0o777;
-    let credentials = std::env::var_os(CREDENTIALS).map(std::path::PathBuf::from);
-    let is_credential = credentials.is_some_and(|folder| path.parent() == Some(folder.as_path()));
+    let is_credential = std::env::var_os(CREDENTIALS).is_some_and(|folder| lies_in(path, Path::new(&folder)));
     let allowed = if is_credential { 0o740 } else { 0o700 };
     if mode & !allowed == 0 {
         return Ok(());
     }
     Err(format!("others than its owner can read or change it (mode {mode:o}); run chmod 600 on it"))
+}
+
+/// Whether a file, which may be named by a link, lies in a folder. Only an absolute path names the folder: an empty or a
+/// relative one would depend on where the program runs.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let (file, canonical) = (path.canonicalize(), folder.canonicalize());
+    folder.is_absolute() && file.is_ok_and(|file| canonical.is_ok_and(|folder| file.parent() == Some(&folder)))
 }
 
 /// Makes a new key in a new file, readable by its owner only. Returns the key.

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use super::{check, new_key, with_key};
 use crate::harness::Setup;
@@ -104,7 +105,23 @@ fn a_key_is_taken_with_any_line_end_by_a_link_and_as_a_credential() {
     write(&file("credential"), &key, 0o440);
     let credential = with_key(&setup, &file("credential"));
     assert_eq!(credential.run().code, Some(2));
-    credential.variable("CREDENTIALS_DIRECTORY", keys.path().to_str().unwrap()).start().terminate();
+    let folder = keys.path().to_str().unwrap();
+    credential.clone().variable("CREDENTIALS_DIRECTORY", folder).start().terminate();
+    // An empty folder, a relative one, another one, and one in which there is only a link.
+    let others = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(file("credential"), others.path().join("linked")).unwrap();
+    let (other, linked) = (others.path().to_str().unwrap(), others.path().join("linked"));
+    for (flag, named) in
+        [("credential", ""), ("credential", "."), ("./credential", "."), (linked.to_str().unwrap(), other)]
+    {
+        let database = setup.database_path().to_str().unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_data-pusher"));
+        program.current_dir(keys.path()).env("CREDENTIALS_DIRECTORY", named);
+        let ended = program.args(["check", "--database", database, "--secrets-key-file", flag]).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.code() == Some(2) && said.contains("chmod 600"), "{flag} {named}: {ended:?}");
+    }
+    assert_eq!(credential.variable("CREDENTIALS_DIRECTORY", other).run().code, Some(2));
 }
 
 #[test]
