@@ -68,9 +68,8 @@ pub fn connect_again(held: &HeldFile) -> Result<Connection> {
 /// Seals what is plain in the file and beside it, if there is a key.
 fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<()> {
     let Some(key) = held.keys().current() else { return Ok(()) };
-    sealing::seal_file(held, connection, marker, || connect_again(held), || Ok(()))?;
-    copies::seal_all(held.path(), key);
-    Ok(())
+    let copies = || copies::seal_all(held.path(), key).map_err(|left| cannot_start(held.path(), left));
+    sealing::seal_file(held, connection, marker, || connect_again(held), copies).map(drop)
 }
 
 impl Store {

@@ -21,8 +21,8 @@ Exit codes: 0 the file is there; 1 it is not, and one line says why; 2 a flag is
 
 /// Text at the end of the help of `key rotate`.
 const ROTATE_CODES: &str =
-    "The server must be stopped. Sealed copies beside the database are sealed with the new key too; \
-backups elsewhere keep needing the old key. If the command is killed or fails halfway, run it again with the same two \
+    "The server must be stopped. Copies beside the database whose names end in .sealed are sealed with \
+the new key too. Other sealed copies and backups keep needing the old key; those beside the database are named. If the command is killed or fails halfway, run it again with the same two \
 keys: until then the server refuses the file, and both keys are needed. Then start the server with the new key.
 
 Exit codes: 0 everything is sealed with the new key; 1 it is not, and one line says why; 2 a flag is wrong.";
@@ -105,6 +105,12 @@ impl Key {
                     rotated.path.display(),
                     rotated.values
                 );
+                for copy in &rotated.others {
+                    notes += &format!(
+                        "warning: the copy {} beside it stays sealed with an older key; keep that key as long as the copy, or delete the copy\n",
+                        copy.display()
+                    );
+                }
                 if rotated.unopened > 0 {
                     notes += &format!(
                         "warning: secrets of {} destinations open with neither key; data-pusher check names them\n",

@@ -65,7 +65,7 @@ enum Found {
 
 /// Seals all secrets of the file with the current key of `keys`, if that was not done yet. The previous key, if there is
 /// one, opens what it has sealed. `connect` opens another connection, which then takes the place of `connection`.
-/// `before_complete` runs when nothing else is left to be done; its failure is the failure of all.
+/// `beside` sees to the copies beside the file, whenever nothing else is left to be done. If that fails, it is not complete.
 ///
 /// # Errors
 /// Says in one line what failed. What is sealed stays sealed, and the next try goes on.
@@ -74,7 +74,7 @@ pub fn seal_file(
     connection: &mut Connection,
     marker: &mut Marker,
     connect: impl FnOnce() -> Result<Connection>,
-    before_complete: impl FnOnce() -> Result<()>,
+    beside: impl FnOnce() -> Result<()>,
 ) -> Result<Sealed> {
     let keys = Arc::clone(held.keys());
     let Some(key) = keys.current() else { return Ok(Sealed::default()) };
@@ -83,6 +83,7 @@ pub fn seal_file(
     let is_ours = state::fit(connection, &keys).map_err(explained)? == Fit::Sealed;
     let (open, unopened) = survey(connection, &keys)?;
     if sealing.is_some_and(|sealing| sealing.complete) && is_ours && open == 0 {
+        beside()?;
         return Ok(Sealed { values: 0, unopened });
     }
     let has_remains = has_remains(connection).map_err(explained)?;
@@ -112,7 +113,7 @@ pub fn seal_file(
         kill_point("sealing-cut");
     }
     drop(end);
-    before_complete()?;
+    beside()?;
     in_transaction(held, connection, marker, || state::complete(connection).map_err(sql))?;
     tracing::info!(values, key = %key.id(), "all secrets of the database are sealed");
     Ok(Sealed { values, unopened })

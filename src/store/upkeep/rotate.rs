@@ -1,8 +1,8 @@
 //! Seals the secrets of a file with another key. No server may use the file meanwhile.
 //!
 //! A kill at any moment leaves a file that says which two keys it needs, and the same command goes on. Each value tells which
-//! key sealed it, so none is ever without its key. The key before is needed until all is done, and copies beside the
-//! file are sealed anew too.
+//! key sealed it, so none is ever without its key. The key before is needed until all is done. Copies beside the
+//! file that were sealed as a whole are sealed anew too; copies that are sealed databases stay as they are, and are named.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use crate::store::error::sql;
 use crate::store::file::checkpoints::Checkpoints;
 use crate::store::file::sealed::state::{self, Fit};
 use crate::store::file::sealed::{copies, functions};
-use crate::store::file::shell_word::word;
 use crate::store::file::{opening, wal};
 use crate::store::open::connect_again;
 use crate::store::operations::sealing;
@@ -30,10 +29,12 @@ pub struct Rotated {
     pub values: u64,
     /// Destinations with a value that neither key opens. It stays as it is.
     pub unopened: u64,
+    /// Copies beside the file that need another key than the new one: the one before, or one before that.
+    pub others: Vec<PathBuf>,
 }
 
-/// Seals all secrets of the file, and of copies beside it, with the current key of `keys`. The previous key is not needed
-/// any more then.
+/// Seals all secrets of the file, and copies beside it that were sealed as a whole, with the current key of `keys`. The
+/// previous key is needed only for [`others`](Rotated::others) then.
 ///
 /// # Errors
 /// Says in one line why not all was done. The same keys go on where it ended.
@@ -58,24 +59,17 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
     }
     let (mut connection, mut marker) = opening::open(&held, now)?;
     wal::install_hook(&connection);
+    let mut others = Vec::new();
     let sealed = functions::install(&connection, held.keys()).map_err(sql).and_then(|()| {
         let again = || connect_again(&held);
         sealing::seal_file(&held, &mut connection, &mut marker, again, || {
-            match copies::seal_all_anew(held.path(), keys).as_slice() {
-                [] => Ok(()),
-                [first, rest @ ..] => {
-                    let (first, more) = (word(first), rest.len());
-                    let why = format!(
-                        "the copy {first} beside it (and {more} more) cannot be sealed anew; make room, or move it away"
-                    );
-                    Err(cannot_rotate(held.path(), why))
-                }
-            }
+            others = copies::seal_all_anew(held.path(), keys).map_err(|left| cannot_rotate(held.path(), left))?;
+            Ok(())
         })
     });
     closing::close(&held, marker, Some(connection));
     let sealed = sealed?;
-    Ok(Rotated { path: held.path().to_owned(), values: sealed.values, unopened: sealed.unopened })
+    Ok(Rotated { path: held.path().to_owned(), values: sealed.values, unopened: sealed.unopened, others })
 }
 
 /// Opens a sealed copy into a new file, readable by its owner only.

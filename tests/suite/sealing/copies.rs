@@ -1,5 +1,7 @@
 //! Plain copies beside the database: sealed as a whole, with a way back, and never lost.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use super::planted::Planted;
@@ -29,7 +31,7 @@ fn a_copy_is_there_plain_or_sealed_whenever_the_work_is_killed() {
         assert!(copy.ends_with(".sealed"), "{copy}");
         let back = keys.path().join(format!("back{number}.db"));
         let copy = setup.folder().join(copy);
-        let open = |key: &std::path::Path| {
+        let open = |key: &Path| {
             let words = ["key", "open", copy.to_str().unwrap(), back.to_str().unwrap(), "--secrets-key-file"];
             run_binary(&[&words[..], &[key.to_str().unwrap()]].concat())
         };
@@ -88,4 +90,52 @@ fn what_stood_there_before_a_restore_is_sealed_and_a_sealed_backup_stays_as_it_i
     planted.assert_none_found(setup.folder(), "restored from a sealed backup");
     let [before] = names(&setup, "second.db.before-restore-").try_into().unwrap();
     assert!(before.ends_with(".sealed"), "{before}");
+}
+
+#[test]
+fn with_a_plain_copy_that_cannot_be_sealed_no_server_starts_until_there_is_room_or_it_is_moved_away() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
+    let key = new_key(keys.path(), "key");
+    let mut planted = Planted::default();
+    let database = setup.database_path();
+    let mut server = setup.start();
+    let account = server.client().create_account("ada");
+    let secret = planted.text("header", 5_000);
+    server.client().create_destination(&account, "http://127.0.0.1:9/", "POST", json!({"X-Key": secret}));
+    server.terminate();
+    let copy = sibling(database, ".v6-20260101T000000.000Z");
+    let (sealed, in_the_way) = (sibling(&copy, ".sealed"), sibling(&copy, ".sealed.part"));
+    let name = copy.file_name().unwrap().to_str().unwrap();
+    std::fs::copy(database, &copy).unwrap();
+    // A folder of this name stops the writing, as a full disk does.
+    std::fs::create_dir(&in_the_way).unwrap();
+    let refused = || {
+        let line = with_key(&setup, &key).try_start().err().unwrap().join("\n");
+        assert!(line.contains(name) && line.contains("make room, or move it away"), "{line}");
+        assert!(copy.exists() && !sealed.exists());
+    };
+    // At the first start sealing is not complete before the copy is sealed.
+    refused();
+    refused();
+    let said = check(database, &[]);
+    assert!(said.code == Some(1) && said.stdout.contains("is not complete"), "{said:#?}");
+    assert!(said.stderr.contains(name), "{said:#?}");
+    // Away, and back later.
+    let away = keys.path().join("away");
+    std::fs::rename(&copy, &away).unwrap();
+    with_key(&setup, &key).start().terminate();
+    check(database, &[]).succeeded();
+    std::fs::copy(&away, &copy).unwrap();
+    let said = check(database, &[]);
+    assert!(said.code == Some(0) && said.stderr.contains(&format!("{name} beside it is not sealed")), "{said:#?}");
+    refused();
+    std::fs::remove_dir(&in_the_way).unwrap();
+    with_key(&setup, &key).start().terminate();
+    planted.assert_none_found(setup.folder(), "sealed");
+    assert!(!copy.exists() && sealed.exists());
+    assert!(!check(database, &[]).stderr.contains(name));
+}
+
+fn sibling(path: &Path, ending: &str) -> PathBuf {
+    PathBuf::from(format!("{}{ending}", path.display()))
 }

@@ -1,6 +1,6 @@
 //! `data-pusher key rotate`: also when it is killed at any point, no file is left that its keys do not open.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::planted::{Planted, plant};
 use super::{assert_delivers, check, new_key, with_key};
@@ -69,4 +69,58 @@ fn what_cannot_be_rotated_is_refused_in_one_line() {
     assert!(rotate(setup.database_path(), &new, &third).refused().contains("neither"));
     assert!(rotate(setup.database_path(), &old, &old).refused().contains("same key"));
     with_key(&setup, &old).start().terminate();
+}
+
+#[test]
+fn a_copy_that_is_a_sealed_database_stays_under_the_old_key_and_is_named() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
+    let [old, new] = ["old", "new"].map(|name| new_key(keys.path(), name));
+    let database = setup.database_path();
+    with_key(&setup, &old).start().terminate();
+    let backup = keys.path().join("backup.db");
+    let path = database.to_str().unwrap();
+    run_binary(&["backup", "--database", path, backup.to_str().unwrap()]).succeeded();
+    run_binary(&["restore", "--database", path, backup.to_str().unwrap()]).succeeded();
+    let is_before = |path: &Path| path.to_string_lossy().contains(".before-restore-");
+    let files = || std::fs::read_dir(setup.folder()).unwrap().map(|entry| entry.unwrap().path());
+    let before = files().find(|path| is_before(path)).unwrap();
+    // The first says so, and each later one too.
+    for _ in 0..2 {
+        let said = rotate(database, &old, &new);
+        said.succeeded();
+        let warning = said.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
+        assert!(warning.contains(before.to_str().unwrap()) && warning.contains("keep that key"), "{said:#?}");
+    }
+    let check = |key: &Path| check(&before, &["--secrets-key-file", key.to_str().unwrap()]);
+    check(&old).succeeded();
+    assert!(check(&new).refused().contains("another key"));
+    with_key(&setup, &new).start().terminate();
+    assert!(before.exists(), "{:?}", files().collect::<Vec<_>>());
+    std::fs::remove_file(&before).unwrap();
+    let said = rotate(database, &old, &new);
+    said.succeeded();
+    assert!(!said.stderr.contains("warning"), "{said:#?}");
+}
+
+#[test]
+fn what_a_killed_rotation_left_of_a_copy_does_not_stop_the_next_one() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
+    let [old, new] = ["old", "new"].map(|name| new_key(keys.path(), name));
+    let database = setup.database_path();
+    let sibling = |ending: &str| PathBuf::from(format!("{}{ending}", database.display()));
+    setup.start().terminate();
+    std::fs::copy(database, sibling(".v6-20260101T000000.000Z")).unwrap();
+    with_key(&setup, &old).start().terminate();
+    let (sealed, alone) = (".v6-20260101T000000.000Z.sealed", ".v6-20260102T000000.000Z.sealed.part");
+    // One beside its copy, and one alone.
+    let parts = [sibling(&format!("{sealed}.part")), sibling(alone)];
+    for part in &parts {
+        std::fs::write(part, "half").unwrap();
+    }
+    rotate(database, &old, &new).succeeded();
+    assert!(parts.iter().all(|part| !part.exists()));
+    let [copy, back] = [sibling(sealed), keys.path().join("back.db")];
+    let [from, to, key] = [&copy, &back, &new].map(|path| path.to_str().unwrap());
+    run_binary(&["key", "open", from, to, "--secrets-key-file", key]).succeeded();
+    check(&back, &[]).succeeded();
 }

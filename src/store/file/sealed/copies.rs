@@ -2,111 +2,71 @@
 //! restore. Each is sealed as a whole under a name that ends in [`ENDING`], and only then removed. Copies that are
 //! themselves sealed databases stay as they are.
 
+mod found;
+
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::state;
-use crate::domain::sealing::file::{BEGIN, SealingWriter, open, sealed_by};
-use crate::domain::sealing::key::{KeyId, SecretsKey, SecretsKeys};
+use self::found::{ENDING, copies, is_part_of_ours, is_plain, is_sealed_name, key_of, needs_another_key};
+use crate::domain::sealing::file::{SealingWriter, open};
+use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::process::critical::kill_point;
 use crate::store::file::companions::{owner_only, remove_if_there, sibling_path, sync_folder};
-use crate::store::file::opening::immutable_uri;
+use crate::store::file::shell_word::word;
 use crate::store::file::start;
-
-/// Ending of the name of a sealed copy.
-pub const ENDING: &str = ".sealed";
-
-/// How a file begins that is a SQLite database.
-const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 
 /// Bytes that are read at once.
 const AT_ONCE: usize = 256 << 10;
 
-/// Whether the name of a file says that it is a copy of the database `name`, and what follows that.
-fn is_copy(name: &str, file: &str) -> bool {
-    let Some(rest) = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) else { return false };
-    let of_upgrade = rest
-        .strip_prefix('v')
-        .and_then(|rest| rest.split_once(['-', '.']))
-        .is_some_and(|(version, _)| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()));
-    of_upgrade
-        || ["before-restore-", "before-restore-partial-", "restoring-"].iter().any(|begin| rest.starts_with(begin))
+/// Why copies could not all be sealed.
+#[derive(Debug)]
+pub struct Left {
+    /// The first of them. `None` if none of them is the reason.
+    copy: Option<PathBuf>,
+    why: io::Error,
+    more: usize,
 }
 
-/// Copies of the database, whether sealed or not.
-fn copies(database: &Path) -> io::Result<Vec<PathBuf>> {
-    let (Some(folder), Some(name)) = (database.parent(), database.file_name()) else { return Ok(Vec::new()) };
-    let name = name.to_string_lossy();
-    let mut found = Vec::new();
-    for entry in folder.read_dir()? {
-        let path = entry?.path();
-        let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
-        if is_file && path.file_name().is_some_and(|file| is_copy(&name, &file.to_string_lossy())) {
-            found.push(path);
-        }
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { copy, why, more } = self;
+        let Some(copy) = copy else { return why.fmt(f) };
+        let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+        write!(f, "the copy {}{more} beside it cannot be sealed: {why}; make room, or move it away", word(copy))
     }
-    found.sort();
-    Ok(found)
 }
 
-fn begins_with(path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
-    let mut begin = Vec::new();
-    File::open(path)?.take(bytes as u64).read_to_end(&mut begin)?;
-    Ok(begin)
-}
-
-/// The key that sealed a file as a whole. `None` if it is plain.
+/// Seals every plain copy beside the database. Says in the log what was done.
 ///
 /// # Errors
-/// Those of the file system.
-pub fn key_of(path: &Path) -> io::Result<Option<KeyId>> {
-    Ok(sealed_by(&begins_with(path, BEGIN)?))
-}
-
-/// Whether a file is a database whose secrets are all sealed. One with a log is taken for plain.
-fn is_sealed_database(path: &Path) -> bool {
-    let has_log = ["-wal", "-journal"].iter().any(|ending| sibling_path(path, ending).exists());
-    if has_log || !begins_with(path, SQLITE.len()).is_ok_and(|begin| begin == SQLITE) {
-        return false;
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let read = Connection::open_with_flags(immutable_uri(path), flags).and_then(|file| state::read(&file));
-    read.is_ok_and(|sealing| sealing.is_some_and(|sealing| sealing.complete))
-}
-
-fn is_sealed_name(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(ENDING)
-}
-
-/// Seals every plain copy beside the database. Says in the log what was done, and what was not: a copy that cannot be
-/// sealed stays plain until the next start.
-pub fn seal_all(database: &Path, key: &SecretsKey) {
+/// A copy cannot be sealed. It stays as it is.
+pub fn seal_all(database: &Path, key: &SecretsKey) -> Result<(), Left> {
     each(database, |copy| {
-        if is_sealed_name(copy) {
-            return Ok(None);
-        }
-        if is_part_of_ours(copy) {
-            // What a kill left of this work is made again.
-            remove_if_there(copy)?;
-            return Ok(None);
-        }
-        if key_of(copy)?.is_some() || is_sealed_database(copy) {
+        if is_sealed_name(copy) || !is_plain(copy)? {
             return Ok(None);
         }
         seal_one(copy, key).map(Some)
-    });
+    })
 }
 
-/// Seals every sealed copy beside the database anew that the key before has sealed. Says in the log what was done.
-/// Returns those that could not be sealed anew.
-pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Vec<PathBuf> {
-    let (Some(current), Some(previous)) = (keys.current(), keys.previous()) else { return Vec::new() };
+/// Seals every sealed copy beside the database anew that the key before has sealed as a whole. Says in the log what was
+/// done. Returns the copies that need another key than the current one nevertheless: sealed databases, and what still
+/// other keys have sealed.
+///
+/// # Errors
+/// A copy cannot be sealed anew. It stays as it is.
+pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Result<Vec<PathBuf>, Left> {
+    let (Some(current), Some(previous)) = (keys.current(), keys.previous()) else { return Ok(Vec::new()) };
+    let mut others = Vec::new();
     each(database, |copy| {
-        if key_of(copy)? != Some(previous.id()) || is_part_of_ours(copy) {
+        if key_of(copy)? != Some(previous.id()) {
+            if needs_another_key(copy, current)? {
+                others.push(copy.to_owned());
+            }
             return Ok(None);
         }
         let part = sibling_path(copy, ".part");
@@ -125,32 +85,45 @@ pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Vec<PathBuf> {
         std::fs::rename(&part, copy)?;
         sync_folder(copy)?;
         Ok(Some(copy.to_owned()))
-    })
+    })?;
+    Ok(others)
 }
 
-/// Does something with each copy. Returns those where it failed.
-fn each(database: &Path, act: impl Fn(&Path) -> io::Result<Option<PathBuf>>) -> Vec<PathBuf> {
-    let found = copies(database).unwrap_or_else(|error| {
-        tracing::warn!(%error, "the folder of the database cannot be searched for plain copies");
-        Vec::new()
-    });
-    let mut failed = Vec::new();
+/// Plain copies beside the database.
+///
+/// # Errors
+/// The folder of the database cannot be read.
+pub fn plain(database: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_open = |copy: &PathBuf| !is_sealed_name(copy) && is_plain(copy).unwrap_or(false);
+    Ok(copies(database)?.into_iter().filter(is_open).collect())
+}
+
+/// Does something with each copy, and goes on where that fails.
+fn each(database: &Path, mut act: impl FnMut(&Path) -> io::Result<Option<PathBuf>>) -> Result<(), Left> {
+    let found = copies(database).map_err(|error| {
+        let why = format!("its folder cannot be searched for copies to seal: {error}");
+        Left { copy: None, why: io::Error::other(why), more: 0 }
+    })?;
+    let mut left: Option<Left> = None;
     for copy in found {
-        match act(&copy) {
+        // What a kill left of this work is made again.
+        let done = if is_part_of_ours(&copy) { remove_if_there(&copy).map(|()| None) } else { act(&copy) };
+        match done {
             Ok(Some(sealed)) => tracing::info!(copy = %sealed.display(), "copy sealed; data-pusher key open opens it"),
             Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(copy = %copy.display(), %error, "this copy could not be sealed");
-                failed.push(copy);
-            }
+            // Somebody moved it away meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound && !copy.exists() => {}
+            Err(why) if start::is_ended() => return Err(Left { copy: None, why, more: 0 }),
+            Err(why) => match &mut left {
+                Some(left) => {
+                    tracing::warn!(copy = %copy.display(), error = %why, "this copy could not be sealed either");
+                    left.more += 1;
+                }
+                None => left = Some(Left { copy: Some(copy), why, more: 0 }),
+            },
         }
     }
-    failed
-}
-
-/// Whether a file is one that this work was writing when it was killed.
-fn is_part_of_ours(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(&format!("{ENDING}.part"))
+    left.map_or(Ok(()), Err)
 }
 
 fn goes_on() -> io::Result<()> {
@@ -237,17 +210,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn copies_are_known_by_their_names() {
-        for name in
-            ["v6-2026", "v12-2026-2", "before-restore-2026", "before-restore-2026-wal", "v6-2026.sealed", "v6.part"]
-        {
-            assert!(is_copy("a.db", &format!("a.db.{name}")), "{name}");
-        }
-        for name in
-            ["a.db", "a.db-wal", "a.db.login", "a.db.admin-token", "a.db.v-1", "a.db.vx-1", "a.db.version", "b.db.v6-1"]
-        {
-            assert!(!is_copy("a.db", name), "{name}");
-        }
+    fn a_copy_that_cannot_be_sealed_is_named_and_stays_and_one_that_went_away_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let [database, copy, next] = ["a.db", "a.db.v6-1", "a.db.v6-2"].map(|name| folder.path().join(name));
+        let key = SecretsKey::generate();
+        std::fs::write(&copy, "canary").unwrap();
+        std::fs::write(&next, "canary").unwrap();
+        let part = sibling_path(&copy, ".sealed.part");
+        std::fs::create_dir(&part).unwrap();
+        let line = seal_all(&database, &key).unwrap_err().to_string();
+        assert!(line.contains("a.db.v6-1 beside it cannot be sealed") && line.contains("move it away"), "{line}");
+        assert!(copy.exists() && !next.exists(), "the others are sealed nevertheless");
+        assert_eq!(plain(&database).unwrap(), std::slice::from_ref(&copy));
+        std::fs::remove_dir(&part).unwrap();
+        seal_all(&database, &key).unwrap();
+        assert!(plain(&database).unwrap().is_empty());
+        std::fs::write(&copy, "canary").unwrap();
+        let gone = each(&database, |copy| std::fs::remove_file(copy).and_then(|()| key_of(copy)).map(|_| None));
+        gone.unwrap();
     }
 
     #[test]
@@ -262,12 +242,12 @@ mod tests {
         let sealed = folder.path().join("a.db.v6-1.sealed");
         // What a kill left.
         std::fs::write(sibling_path(&sealed, ".part"), "half").unwrap();
-        seal_all(&database, &key);
+        seal_all(&database, &key).unwrap();
         assert!(!copy.exists() && other.exists() && !sibling_path(&sealed, ".part").exists());
         assert_eq!(key_of(&sealed).unwrap(), Some(key.id()));
         assert!(!std::fs::read(&sealed).unwrap().windows(6).any(|part| part == b"canary"));
         let keys = SecretsKeys::rotating(next.clone(), key.clone());
-        assert!(seal_all_anew(&database, &keys).is_empty());
+        assert!(seal_all_anew(&database, &keys).unwrap().is_empty());
         let new = SecretsKeys::new(Some(next));
         assert!(open_copy(&sealed, &back, &SecretsKeys::new(Some(key))).is_err() && !back.exists());
         open_copy(&sealed, &back, &new).unwrap();

@@ -145,7 +145,8 @@ impl Checker<'_> {
                 }
                 self.part("accounts", values::accounts)?;
                 self.part("destinations", values::destinations)?;
-                self.part("sealed secrets", secrets::sealed)?;
+                let path = self.source.path().to_owned();
+                self.part("sealed secrets", |connection, faults| secrets::sealed(connection, &path, faults, remarks))?;
                 self.part("documents", values::documents)?;
             }
         }

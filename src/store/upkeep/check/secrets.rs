@@ -1,19 +1,28 @@
 //! Secrets of destinations in a file that says that they are sealed. Whether what they hold can be read is checked in
 //! `values.rs`.
 
+use std::path::Path;
+
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::fault::{Faults, Many};
-use crate::store::file::sealed::state;
+use crate::store::file::sealed::{copies, state};
+use crate::store::file::shell_word::word;
 use crate::store::operations::sealing::{COLUMNS, is_sealed};
 
 /// What to do where a secret does not open.
 const REPLACE: &str =
     "restore a backup, or replace these destinations by a PUT with all their headers and rotate their signing secrets";
 
-/// Every secret is sealed, and opens where it is. Without a key the latter is not known.
-pub fn sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result<()> {
+/// Every secret is sealed, and opens where it is. Without a key the latter is not known. Plain copies beside the database
+/// are remarks.
+pub fn sealed(
+    connection: &Connection,
+    database: &Path,
+    faults: &mut Faults,
+    remarks: &mut Vec<String>,
+) -> rusqlite::Result<()> {
     let Some(sealing) = state::read(connection)? else { return Ok(()) };
     for column in COLUMNS {
         let (mut plain, mut unopened) = (Many::default(), Many::default());
@@ -40,6 +49,12 @@ pub fn sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result<
     if !sealing.complete {
         let text = "sealing, or the rotation of its key, is not complete";
         faults.add("sealing", text, "start the server with the key, or run data-pusher key rotate again");
+    }
+    for copy in copies::plain(database).unwrap_or_default() {
+        remarks.push(format!(
+            "the copy {} beside it is not sealed; the next start with the key seals it, or move it away",
+            word(&copy)
+        ));
     }
     Ok(())
 }
