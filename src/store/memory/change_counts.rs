@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::domain::ids::{AccountKey, DestinationKey};
-use crate::error::{Error, Result, Unavailable};
+use crate::error::Result;
 use crate::store::change::Change;
 use crate::store::error::stopping;
+use crate::store::memory::places::Places;
 
-/// Maximum number of subscribers. Bounds the work of the write thread after each commit. Apart from the bound of
+/// How many subscribers there may be. Bounds the work of the write thread after each commit. Apart from the bound of
 /// subscribers that get each delivery, so that open pages do not take the places of API streams.
-const MAX_SUBSCRIBERS: usize = 256;
+const PLACES: Places = Places { all: 256, of_account: 32, noun: "live pages", instead: "close one first" };
 
 /// What has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ struct List {
 
 /// One subscriber, and the counts that it has not read yet.
 pub struct CountSubscriber {
+    /// The account that the caller reaches; `None` if it reaches all.
+    caller: Option<AccountKey>,
     noted: Mutex<Noted>,
     /// Wakes the subscriber when there is something to read, or nothing more will come.
     pub wake: Notify,
@@ -77,21 +80,19 @@ pub struct Noted {
 }
 
 impl CountSubscribers {
-    /// Adds a subscriber. If `narrow`, no destination is followed yet; otherwise all are.
+    /// Adds a subscriber for a caller that reaches the account `caller`, or all if `None`. If `narrow`, no destination is
+    /// followed yet; otherwise all are.
     ///
     /// # Errors
-    /// Unavailable if the server stops or [`MAX_SUBSCRIBERS`] follow already.
-    pub fn add(&self, narrow: bool) -> Result<Arc<CountSubscriber>> {
+    /// Unavailable if the server stops, or there is no place for this caller in [`PLACES`].
+    pub fn add(&self, narrow: bool, caller: Option<AccountKey>) -> Result<Arc<CountSubscriber>> {
         let mut list = self.list();
         if list.ended {
             return Err(stopping());
         }
-        if list.subscribers.len() >= MAX_SUBSCRIBERS {
-            let detail = format!("{MAX_SUBSCRIBERS} live pages are open already; close one first.");
-            return Err(Error::unavailable(Unavailable::TooManyStreams, detail));
-        }
+        PLACES.check(caller, list.subscribers.iter().map(|subscriber| subscriber.caller))?;
         let noted = Noted { only: narrow.then(Vec::new), ..Noted::default() };
-        let subscriber = Arc::new(CountSubscriber { noted: Mutex::new(noted), wake: Notify::new() });
+        let subscriber = Arc::new(CountSubscriber { caller, noted: Mutex::new(noted), wake: Notify::new() });
         list.subscribers.push(Arc::clone(&subscriber));
         self.count.store(list.subscribers.len(), Ordering::Relaxed);
         Ok(subscriber)
@@ -205,6 +206,7 @@ mod tests {
     use super::*;
     use crate::domain::document::Document;
     use crate::domain::ids::{DeliveryId, EventId};
+    use crate::error::Unavailable;
     use crate::store::change::NewEvent;
 
     fn accepted(destinations: impl IntoIterator<Item = i64>) -> Change {
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn whoever_follows_all_counts_all() {
         let subscribers = CountSubscribers::default();
-        let one = subscribers.add(false).unwrap();
+        let one = subscribers.add(false, None).unwrap();
         let cancelled = Change::Cancelled { destination: DestinationKey(2), delivery: DeliveryId(1) };
         subscribers.after_commit(&[accepted(1..=5), accepted([7]), settled(1), cancelled]);
         subscribers.after_commit(&[Change::Reopened(DestinationKey(9))]);
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn other_destinations_are_not_counted() {
         let subscribers = CountSubscribers::default();
-        let (few, many) = (subscribers.add(true).unwrap(), subscribers.add(true).unwrap());
+        let (few, many) = (subscribers.add(true, None).unwrap(), subscribers.add(true, None).unwrap());
         few.noted().follow([DestinationKey(7), DestinationKey(3)]);
         many.noted().follow((3..20).map(DestinationKey));
         let gone = Change::DestinationDeleted(DestinationKey(1));
@@ -253,7 +255,7 @@ mod tests {
     #[test]
     fn a_subscription_ends_with_what_it_follows() {
         let subscribers = CountSubscribers::default();
-        let (account, destination) = (subscribers.add(true).unwrap(), subscribers.add(true).unwrap());
+        let (account, destination) = (subscribers.add(true, None).unwrap(), subscribers.add(true, None).unwrap());
         account.noted().account = Some(AccountKey(4));
         destination.noted().destination = Some(DestinationKey(7));
         let (other_destination, other_account) = (DestinationKey(6), AccountKey(5));
@@ -268,7 +270,7 @@ mod tests {
     #[test]
     fn after_a_failure_everything_may_have_changed() {
         let subscribers = CountSubscribers::default();
-        let all = [subscribers.add(false).unwrap(), subscribers.add(true).unwrap()];
+        let all = [subscribers.add(false, None).unwrap(), subscribers.add(true, None).unwrap()];
         subscribers.after_commit(&[Change::Reloaded(Vec::new())]);
         assert_eq!(all.map(|one| counted(&one)), [(0, 1, true); 2]);
     }
@@ -276,9 +278,9 @@ mod tests {
     #[test]
     fn there_is_a_bound_and_a_place_that_is_given_up_is_free() {
         let subscribers = CountSubscribers::default();
-        let all: Vec<_> = (0..MAX_SUBSCRIBERS).map(|_| subscribers.add(false).unwrap()).collect();
-        assert!(subscribers.add(false).is_err_and(|error| error.is_unavailable(Unavailable::TooManyStreams)));
+        let all: Vec<_> = (0..PLACES.all).map(|_| subscribers.add(false, None).unwrap()).collect();
+        assert!(subscribers.add(false, None).is_err_and(|error| error.is_unavailable(Unavailable::TooManyStreams)));
         subscribers.remove(&all[0]);
-        assert!(subscribers.add(false).is_ok());
+        assert!(subscribers.add(false, None).is_ok());
     }
 }

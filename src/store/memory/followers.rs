@@ -8,12 +8,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::domain::ids::{AccountKey, DeliveryId, DestinationKey};
-use crate::error::{Error, Result, Unavailable};
+use crate::error::Result;
 use crate::store::change::Change;
 use crate::store::error::stopping;
+use crate::store::memory::places::Places;
 
-/// Maximum number of subscribers. Bounds their memory, and the work of the write thread after each commit.
-const MAX_SUBSCRIBERS: usize = 64;
+/// How many subscribers there may be. Bounds their memory, and the work of the write thread after each commit.
+const PLACES: Places = Places {
+    all: 64,
+    of_account: 8,
+    noun: "streams of deliveries",
+    instead: "close one, or page through the list instead",
+};
 
 /// Maximum number of changed deliveries that one subscriber has not read yet. More are counted and left out.
 const MAX_PENDING: usize = 1_000;
@@ -34,6 +40,8 @@ struct List {
 
 /// One subscriber, and the changes that it has not read yet.
 pub struct Subscriber {
+    /// The account that the caller reaches; `None` if it reaches all.
+    caller: Option<AccountKey>,
     pending: Mutex<PendingChanges>,
     /// Wakes the subscriber when there is something to read, or nothing more will come.
     pub wake: Notify,
@@ -60,22 +68,19 @@ pub struct PendingChanges {
 }
 
 impl Subscribers {
-    /// Adds a subscriber. If `narrow`, no destination is followed yet; otherwise all are.
+    /// Adds a subscriber for a caller that reaches the account `caller`, or all if `None`. If `narrow`, no destination is
+    /// followed yet; otherwise all are.
     ///
     /// # Errors
-    /// Unavailable if the server stops or [`MAX_SUBSCRIBERS`] follow already.
-    pub fn add(&self, narrow: bool) -> Result<Arc<Subscriber>> {
+    /// Unavailable if the server stops, or there is no place for this caller in [`PLACES`].
+    pub fn add(&self, narrow: bool, caller: Option<AccountKey>) -> Result<Arc<Subscriber>> {
         let mut list = self.list();
         if list.ended {
             return Err(stopping());
         }
-        if list.followers.len() >= MAX_SUBSCRIBERS {
-            let detail =
-                format!("{MAX_SUBSCRIBERS} streams are open already; close one, or page through the list instead.");
-            return Err(Error::unavailable(Unavailable::TooManyStreams, detail));
-        }
+        PLACES.check(caller, list.followers.iter().map(|follower| follower.caller))?;
         let noted = PendingChanges { only: narrow.then(HashSet::new), ..PendingChanges::default() };
-        let follower = Arc::new(Subscriber { pending: Mutex::new(noted), wake: Notify::new() });
+        let follower = Arc::new(Subscriber { caller, pending: Mutex::new(noted), wake: Notify::new() });
         list.followers.push(Arc::clone(&follower));
         self.count.store(list.followers.len(), Ordering::Relaxed);
         Ok(follower)
@@ -157,6 +162,7 @@ impl PendingChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Unavailable;
 
     fn settled(delivery: i64, destination: i64) -> Change {
         Change::OutcomeRecorded { destination: DestinationKey(destination), delivery: DeliveryId(delivery), due: None }
@@ -165,7 +171,7 @@ mod tests {
     #[test]
     fn a_delivery_that_changes_twice_is_noted_once() {
         let followers = Subscribers::default();
-        let follower = followers.add(false).unwrap();
+        let follower = followers.add(false, None).unwrap();
         followers.after_commit(&[settled(2, 1), settled(1, 1), settled(2, 1)]);
         assert_eq!(follower.pending().order, [DeliveryId(2), DeliveryId(1)]);
     }
@@ -173,7 +179,7 @@ mod tests {
     #[test]
     fn what_is_more_than_a_follower_may_hold_is_counted() {
         let followers = Subscribers::default();
-        let follower = followers.add(false).unwrap();
+        let follower = followers.add(false, None).unwrap();
         let changes: Vec<Change> = (0..MAX_PENDING as i64 + 5).map(|id| settled(id, 1)).collect();
         followers.after_commit(&changes);
         let noted = follower.pending();
@@ -183,7 +189,7 @@ mod tests {
     #[test]
     fn other_destinations_are_not_noted() {
         let followers = Subscribers::default();
-        let follower = followers.add(true).unwrap();
+        let follower = followers.add(true, None).unwrap();
         follower.pending().only.get_or_insert_default().insert(DestinationKey(7));
         followers.after_commit(&[settled(1, 6), settled(2, 7)]);
         assert_eq!(follower.pending().order, [DeliveryId(2)]);
@@ -192,9 +198,9 @@ mod tests {
     #[test]
     fn there_is_a_bound_and_a_place_that_is_given_up_is_free() {
         let followers = Subscribers::default();
-        let all: Vec<_> = (0..MAX_SUBSCRIBERS).map(|_| followers.add(false).unwrap()).collect();
-        assert!(followers.add(false).is_err_and(|error| error.is_unavailable(Unavailable::TooManyStreams)));
+        let all: Vec<_> = (0..PLACES.all).map(|_| followers.add(false, None).unwrap()).collect();
+        assert!(followers.add(false, None).is_err_and(|error| error.is_unavailable(Unavailable::TooManyStreams)));
         followers.remove(&all[0]);
-        assert!(followers.add(false).is_ok());
+        assert!(followers.add(false, None).is_ok());
     }
 }

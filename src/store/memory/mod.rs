@@ -9,6 +9,7 @@ pub mod first_attempts;
 pub mod followers;
 pub mod last_probe;
 pub mod late;
+mod places;
 pub mod tokens;
 pub mod write_metrics;
 

@@ -53,8 +53,9 @@ impl ScopedStore {
     /// server is stopping.
     pub async fn follow(&self, filter: SubscriptionFilter) -> Result<Subscription> {
         // Added before anything is read, so that no change is missed.
-        let narrow = self.scope.account().is_some() || filter.account_id.is_some() || filter.destination_id.is_some();
-        let follower = self.memory.subscribers.add(narrow)?;
+        let caller = self.scope.account().map(|(_, key)| key);
+        let narrow = caller.is_some() || filter.account_id.is_some() || filter.destination_id.is_some();
+        let follower = self.memory.subscribers.add(narrow, caller)?;
         let follow = Subscription {
             store: (**self).clone(),
             subscriber: follower,

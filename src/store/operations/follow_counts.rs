@@ -28,8 +28,9 @@ impl ScopedStore {
         destination_id: Option<DestinationId>,
     ) -> Result<CountSubscription> {
         // Added before anything is read, so that no change is missed.
-        let narrow = self.scope.account().is_some() || account_id.is_some() || destination_id.is_some();
-        let subscriber = self.memory.count_subscribers.add(narrow)?;
+        let caller = self.scope.account().map(|(_, key)| key);
+        let narrow = caller.is_some() || account_id.is_some() || destination_id.is_some();
+        let subscriber = self.memory.count_subscribers.add(narrow, caller)?;
         let subscription = CountSubscription { store: (**self).clone(), subscriber };
         if narrow {
             let ids = (account_id, destination_id);

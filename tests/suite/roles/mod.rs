@@ -4,6 +4,7 @@ mod endings;
 mod held_back;
 mod making;
 mod others;
+mod places;
 mod walk;
 
 use std::io::{BufRead, BufReader};
