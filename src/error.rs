@@ -58,6 +58,8 @@ pub enum Unavailable {
     Stopping,
     /// Too many streams are open.
     TooManyStreams,
+    /// Too many previews over the newest events are being made.
+    TooManyPreviews,
     /// The engine cannot send another test now.
     EngineBusy,
     /// A transaction of the write thread does not end.
@@ -79,6 +81,7 @@ impl Unavailable {
             Self::QueueFull => "queue_full",
             Self::Stopping => "stopping",
             Self::TooManyStreams => "too_many_streams",
+            Self::TooManyPreviews => "too_many_previews",
             Self::EngineBusy => "engine_busy",
             Self::Stuck => "storage_stuck",
             Self::Behind => "storage_behind",

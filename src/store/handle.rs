@@ -82,6 +82,16 @@ impl Store {
         self.readers.run_yielding(work).await
     }
 
+    /// Runs `work` that reads nothing but may be slow, such as templates, on a thread that may block. It takes no
+    /// connection from reads; like a long read it lets senders of events go first. Long work is given in small pieces, so
+    /// that others have their turns between them.
+    ///
+    /// # Errors
+    /// Internal if `work` panicked.
+    pub async fn run_apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        self.readers.run_apart(work).await
+    }
+
     /// The keys that seal secrets in the file.
     pub fn secrets_keys(&self) -> &SecretsKeys {
         self.held.keys()

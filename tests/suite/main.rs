@@ -52,6 +52,7 @@ mod open_files;
 mod output;
 mod overrides;
 mod payload;
+mod previews;
 mod problems;
 mod promises;
 mod proxy;

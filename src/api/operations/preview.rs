@@ -1,8 +1,7 @@
 //! The preview of a destination: what events would become there. What a preview shows is made in `domain/preview.rs`.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use poem_openapi::OpenApi;
 
@@ -20,7 +19,7 @@ use crate::error::Error;
 use crate::web::body;
 use crate::web::problem::ApiResult;
 
-/// Time after which a preview over the newest events looks at no further event.
+/// Time after which a preview over the newest events looks at no further event. It waits as long for its turn.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// The preview.
@@ -61,16 +60,16 @@ impl PreviewApi {
                 PreviewedEvent { id, received_at: now, document: Document::new(bytes, event_type, memory) }
             }
             PreviewOf::Last(limit) => {
-                let (account, began) = (destination.account_id.clone(), Instant::now());
+                let account = destination.account_id.clone();
                 let look = move |summary: &mut PreviewSummary, event: PreviewedEvent| {
                     summary.add(event.id, preview(&destination, &event, now, max_bytes));
-                    if began.elapsed() < MAX_TIME { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 };
-                let summary = store.fold_newest_events(account, limit, PreviewSummary::default(), look).await?;
+                let summary =
+                    store.fold_newest_events(account, limit, MAX_TIME, PreviewSummary::default(), look).await?;
                 return Ok(OkJson(summary.into()));
             }
         };
-        let made = store.run_yielding(move || preview(&destination, &event, now, max_bytes)).await?;
+        let made = store.run_apart(move || preview(&destination, &event, now, max_bytes)).await?;
         Ok(OkJson(made.into()))
     }
 }

@@ -1,7 +1,5 @@
 //! The preview beside the settings of a destination: what an event would become with what stands in the form.
 
-use std::ops::ControlFlow;
-
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::PageResult;
@@ -83,7 +81,7 @@ pub async fn show(
         return Ok(PreviewShown::Wrong(form.sentences()));
     }
     let most = context.bodies.bytes;
-    let made = visitor.store.run_yielding(move || preview(&destination, &event, now, most)).await?;
+    let made = visitor.store.run_apart(move || preview(&destination, &event, now, most)).await?;
     Ok(shown(made))
 }
 
@@ -93,12 +91,7 @@ async fn newest(
     destination: &Destination,
     event_type: Option<EventType>,
 ) -> PageResult<PreviewedEvent> {
-    let account = destination.account_id.clone();
-    let take = |found: &mut Option<PreviewedEvent>, event| {
-        *found = Some(event);
-        ControlFlow::Break(())
-    };
-    let found = visitor.store.fold_newest_events(account, 1, None, take).await?;
+    let found = visitor.store.newest_event(destination.account_id.clone()).await?;
     Ok(found.unwrap_or_else(|| made_up(Document::made(SAMPLE.as_bytes(), event_type), visitor.now)))
 }
 

@@ -10,6 +10,7 @@ pub mod followers;
 pub mod last_probe;
 pub mod late;
 mod places;
+pub mod preview_turns;
 pub mod tokens;
 pub mod write_metrics;
 
@@ -29,6 +30,7 @@ use first_attempts::FirstAttempts;
 use followers::Subscribers;
 use last_probe::LastProbe;
 use late::Late;
+use preview_turns::PreviewTurns;
 use tokens::Tokens;
 
 /// Shared by the write thread and all clones of [`Store`](super::handle::Store).
@@ -48,6 +50,8 @@ pub struct Memory {
     pub late: Late,
     /// Which events are for the destinations of an account.
     pub conditions: ConditionHints,
+    /// Who may make a preview over many events now.
+    pub preview_turns: PreviewTurns,
     /// Documents of events.
     pub documents: Documents,
     /// Holds new reads back if the WAL has grown too long.

@@ -78,14 +78,14 @@ impl Held {
     }
 
     #[track_caller]
-    fn is_refused(self) {
+    fn refused(self) {
         let (status, body) = self.go_on();
         assert!(status == "401" && !body.contains("dpt_"), "{status} {body}");
     }
 }
 
 fn all_refused(held: Vec<Held>) {
-    held.into_iter().for_each(Held::is_refused);
+    held.into_iter().for_each(Held::refused);
 }
 
 #[test]

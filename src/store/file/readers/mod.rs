@@ -28,6 +28,9 @@ const API_CONNECTIONS: u32 = 4;
 /// counts.
 const MAX_LONG_ANSWERS: usize = 8;
 
+/// Maximum number of threads that do work which needs no connection. More would only compete for two processors.
+const MAX_APART: usize = 4;
+
 /// Connections for the engine: for refills, and for documents that are not in memory.
 const ENGINE_CONNECTIONS: u32 = 4;
 
@@ -54,6 +57,8 @@ pub struct Readers {
     /// long answer takes a permit too.
     permits: Arc<Semaphore>,
     throttle: Arc<ReadThrottle>,
+    /// Permits for work that needs no connection, so that it takes none from a read.
+    apart: Arc<Semaphore>,
     /// Permits for long reads whose answers are not made yet.
     answers: Arc<Semaphore>,
 }
@@ -92,6 +97,7 @@ impl Readers {
             pools: Arc::new(RwLock::new(Some(pools))),
             permits: Arc::new(Semaphore::new(API_CONNECTIONS as usize)),
             throttle: Arc::clone(throttle),
+            apart: Arc::new(Semaphore::new(MAX_APART)),
             answers: Arc::new(Semaphore::new(MAX_LONG_ANSWERS)),
         }
     }
@@ -129,13 +135,21 @@ impl Readers {
 
     /// See [`crate::store::handle::Store::answer_permit`].
     pub async fn answer_permit(&self) -> Result<OwnedSemaphorePermit> {
-        Arc::clone(&self.answers).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))
+        acquire(&self.answers).await
     }
 
     /// Runs `work` of a long read, once the throttle lets it.
     pub async fn run_yielding<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let turn = self.throttle.permit().await?;
-        self.on_a_thread(move || turn.run(work)).await
+        on_a_thread(&self.permits, move || turn.run(work)).await
+    }
+
+    /// See [`crate::store::handle::Store::run_apart`].
+    pub async fn run_apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        // Before the throttle, so that few such works stand before a read there.
+        let place = acquire(&self.apart).await?;
+        let turn = self.throttle.permit().await?;
+        blocking(place, move || turn.run(work)).await
     }
 
     /// Runs a short read for the API on tokio's blocking pool.
@@ -150,7 +164,7 @@ impl Readers {
             priority::lower(Rank::Reading);
             readers.api_read(read)
         };
-        self.on_a_thread(read).await?
+        on_a_thread(&self.permits, read).await?
     }
 
     fn api_read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
@@ -158,20 +172,34 @@ impl Readers {
         in_transaction(&pools.api, &pools, read)
     }
 
-    async fn on_a_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let turn = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))
-    }
-
     /// Runs a read for the engine on the calling thread, which must be one that may block.
     pub fn read_for_engine<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let pools = self.pools()?;
         in_transaction(&pools.engine, &pools, read)
     }
+}
+
+async fn acquire(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+    Arc::clone(permits).acquire_owned().await.map_err(|_| Error::internal("reads are closed"))
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    permits: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    blocking(acquire(permits).await?, work).await
+}
+
+/// Runs `work` on tokio's blocking pool. The permit lasts until it ends, even if nobody waits for the result any more.
+async fn blocking<T: Send + 'static>(
+    permit: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    task.await.map_err(|error| Error::internal(format!("a read ended early: {error}")))
 }
 
 /// Runs a read in one transaction, so that all its statements see one snapshot.
