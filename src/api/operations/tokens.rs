@@ -15,7 +15,7 @@ use crate::api::tags::Tag;
 use crate::domain::ids::TokenId;
 use crate::domain::page::Cursor;
 use crate::domain::secret::RoleToken;
-use crate::web::access::lifetime::ended;
+use crate::web::access::ended;
 use crate::web::problem::ApiResult;
 
 /// Operations on tokens with a role.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::refusal::{EXPIRED, UNAUTHORIZED, WRONG, unauthorized};
 use super::sessions::SessionLifetime;
-use super::{EXPIRED, UNAUTHORIZED, WRONG};
 use crate::domain::ports::{FindTokens, TokenLookup};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
-use crate::web::problem::{ApiError, ApiResult};
+use crate::web::problem::ApiResult;
 
 /// For work that must end when its caller may not do it any more, such as a stream.
 #[derive(Debug, Clone, Default)]
@@ -25,13 +25,13 @@ impl Lifetime {
     /// 401 if its session or its token has ended.
     pub fn check(&self, now: Timestamp) -> ApiResult<()> {
         if self.session.as_ref().is_some_and(|session| session.is_over(now)) {
-            return Err(refused(UNAUTHORIZED));
+            return Err(unauthorized(UNAUTHORIZED));
         }
         match self.token.as_ref().map(|(tokens, digest)| tokens.look_up(digest, now)) {
             None | Some(TokenLookup::Works(_)) => Ok(()),
-            Some(_) if self.session.is_some() => Err(refused(UNAUTHORIZED)),
-            Some(TokenLookup::Expired) => Err(refused(EXPIRED)),
-            Some(TokenLookup::Unknown) => Err(refused(WRONG)),
+            Some(_) if self.session.is_some() => Err(unauthorized(UNAUTHORIZED)),
+            Some(TokenLookup::Expired) => Err(unauthorized(EXPIRED)),
+            Some(TokenLookup::Unknown) => Err(unauthorized(WRONG)),
         }
     }
 
@@ -60,13 +60,4 @@ impl Lifetime {
             () = token => {}
         }
     }
-}
-
-/// The response to a caller whose token has ended while its request was on its way.
-pub fn ended() -> ApiError {
-    refused(WRONG)
-}
-
-fn refused(detail: &'static str) -> ApiError {
-    ApiError::unauthorized("Bearer", "unauthorized", detail)
 }

@@ -5,6 +5,7 @@ pub mod cookie;
 mod credentials;
 pub mod lifetime;
 pub mod login_attempts;
+mod refusal;
 pub mod sessions;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use poem::http::{HeaderMap, HeaderValue, StatusCode};
 
 use self::credentials::{bearer, login_code};
 use self::login_attempts::FailedLoginLimiter;
+use self::refusal::{EXPIRED, NO_BEARER, WRONG, unauthorized};
 use self::sessions::{OpenedWith, Sessions};
 use super::problem::{ApiError, ApiResult};
 use crate::domain::access::Rights;
@@ -23,21 +25,7 @@ use crate::domain::secret::{AdminToken, TokenDigest};
 use crate::domain::time::Timestamp;
 pub use cookie::Cookie;
 pub use lifetime::Lifetime;
-
-/// Detail of the 401 response to a request without a token and without a session.
-pub const UNAUTHORIZED: &str =
-    "Send the admin token or a token with a role as `Authorization: Bearer TOKEN`, or log in with a browser at /.";
-
-/// Detail of the 401 response to an `Authorization` header that is not one bearer token.
-const NO_BEARER: &str =
-    "The Authorization header must be one `Bearer TOKEN`, with the admin token or a token with a role.";
-
-/// Detail of the 401 response to a wrong bearer token. A revoked token is like one that never was.
-const WRONG: &str = "The token in the Authorization header is wrong: it is neither the admin token nor a token with a \
-                     role. It may be mistyped or revoked, or its account deleted.";
-
-/// Detail of the 401 response to a token that has expired. Only somebody who had the token learns of this.
-const EXPIRED: &str = "The token in the Authorization header has expired: make another one.";
+pub use refusal::{UNAUTHORIZED, ended};
 
 /// What a browser sends once, to get a session.
 pub enum Credential<'a> {
@@ -145,7 +133,6 @@ impl AdminAuth {
     /// # Errors
     /// 401, after a pause where the token is wrong. 429 where too many requests with a wrong token wait already.
     pub async fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> ApiResult<Authenticated> {
-        let refused = |detail| ApiError::unauthorized("Bearer", "unauthorized", detail);
         if let Some(given) = bearer(headers) {
             let detail = match self.given(given, now) {
                 Given::Owner => {
@@ -159,12 +146,12 @@ impl AdminAuth {
                 Given::Expired => EXPIRED,
                 Given::Wrong => WRONG,
             };
-            return Err(self.failed_logins.refuse(refused(detail)).await);
+            return Err(self.failed_logins.refuse(unauthorized(detail)).await);
         }
         match self.session(headers, now) {
             Some(OpenSession { rights, life }) => Ok(Authenticated { rights, by_session: true, life }),
-            None if headers.contains_key(AUTHORIZATION) => Err(refused(NO_BEARER)),
-            None => Err(refused(UNAUTHORIZED)),
+            None if headers.contains_key(AUTHORIZATION) => Err(unauthorized(NO_BEARER)),
+            None => Err(unauthorized(UNAUTHORIZED)),
         }
     }
 
