@@ -52,7 +52,6 @@ mod open_files;
 mod output;
 mod overrides;
 mod payload;
-mod previews;
 mod problems;
 mod promises;
 mod proxy;
