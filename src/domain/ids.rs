@@ -154,14 +154,17 @@ pub fn sequence_time(id: i64) -> Timestamp {
 pub struct IdSlot(u16);
 
 impl IdSlot {
+    /// The highest slot.
+    pub const MAX: u16 = (1 << SLOT_BITS) - 1;
+
     /// The slot of a new database.
     pub fn random() -> Self {
-        Self(fastrand::u16(1..1 << SLOT_BITS))
+        Self(fastrand::u16(1..=Self::MAX))
     }
 
     /// A slot from a database or a document.
     pub fn new(number: i64) -> Option<Self> {
-        u16::try_from(number).ok().filter(|slot| (1..1 << SLOT_BITS).contains(slot)).map(Self)
+        u16::try_from(number).ok().filter(|slot| (1..=Self::MAX).contains(slot)).map(Self)
     }
 
     /// The number.
@@ -172,7 +175,7 @@ impl IdSlot {
     /// Another slot than this one.
     pub fn other(self) -> Self {
         // One less than there are slots; those from this one on move up by one.
-        let other = fastrand::u16(1..(1 << SLOT_BITS) - 1);
+        let other = fastrand::u16(1..Self::MAX);
         Self(if other < self.0 { other } else { other + 1 })
     }
 }

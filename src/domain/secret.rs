@@ -31,21 +31,6 @@ impl AppToken {
         }
         Ok(Self(text.to_owned()))
     }
-
-    /// The text, for the one response that shows it, and for the requests that send it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// The digest, which the file stores and by which the token is found.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
-    }
-
-    /// The last four characters, by which people can distinguish tokens.
-    pub fn hint(&self) -> String {
-        self.0[self.0.len() - 4..].to_owned()
-    }
 }
 
 /// A token with a role, as it is sent. The server keeps only its [`TokenDigest`].
@@ -57,22 +42,31 @@ impl RoleToken {
     pub fn generate() -> Self {
         Self(format!("dpt_{}", nanoid::nanoid!(40)))
     }
-
-    /// The text, for the one response that shows it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// The digest, which the file stores and by which the token is found.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest::of(self.0.as_bytes())
-    }
-
-    /// The last four characters, by which people can distinguish tokens.
-    pub fn hint(&self) -> String {
-        self.0[self.0.len() - 4..].to_owned()
-    }
 }
+
+/// What the server does with a token of its own making: it shows the token once, and keeps its digest and its hint.
+macro_rules! kept_by_digest {
+    ($($name:ty),*) => {$(
+        impl $name {
+            /// The text, for the one response that shows it, and for the requests that send it.
+            pub fn reveal(&self) -> &str {
+                &self.0
+            }
+
+            /// The digest, which the file stores and by which the token is found.
+            pub fn digest(&self) -> TokenDigest {
+                TokenDigest::of(self.0.as_bytes())
+            }
+
+            /// The last four characters, by which people can distinguish tokens.
+            pub fn hint(&self) -> String {
+                self.0[self.0.len() - 4..].to_owned()
+            }
+        }
+    )*};
+}
+
+kept_by_digest!(AppToken, RoleToken);
 
 /// SHA-256 of a token. Tokens are random with over 192 bits, so no salt or slow hash is needed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

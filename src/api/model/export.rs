@@ -160,8 +160,8 @@ pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys) -> Result
 }
 
 fn id_slot(value: Json) -> std::result::Result<IdSlot, FieldErrors> {
-    let number = whole(1, 1_023)(value)?;
-    i64::try_from(number).ok().and_then(IdSlot::new).ok_or_else(|| "must be 1 to 1023".into())
+    let number = whole(1, IdSlot::MAX.into())(value)?;
+    i64::try_from(number).ok().and_then(IdSlot::new).ok_or_else(|| format!("must be 1 to {}", IdSlot::MAX).into())
 }
 
 /// Checks what the document is. Of another format or version nothing else is worth saying.
