@@ -14,7 +14,7 @@ use super::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenHint(String);
 
-/// What is taken out of one database and into another.
+/// What is exported from one database and imported into another.
 #[derive(Debug, Clone)]
 pub struct Export {
     /// The slot of the database, which the other one must not have: while an account moves, both may send its events.

@@ -68,7 +68,7 @@ mod tests {
         let other = at_start(&file, 8).unwrap();
         assert!(other != slot && at_start(&file, 8).unwrap() == other);
         file.execute("UPDATE id_slot SET slot = 4096", []).unwrap();
-        let mended = at_start(&file, 8).unwrap();
-        assert_eq!(of(&file).unwrap(), Some(mended));
+        let chosen = at_start(&file, 8).unwrap();
+        assert_eq!(of(&file).unwrap(), Some(chosen));
     }
 }

@@ -13,8 +13,8 @@ use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::operations::{accounts, destinations, id_slot, rows};
 
-/// Reads what is taken out of a database: its accounts with all that belongs to them, oldest first; with `only` this account alone. Overlaps of rotations that
-/// are over by `now` are left out. The connection is to be in a transaction.
+/// Reads what is exported from a database: its accounts with all that belongs to them, oldest first; with `only` this
+/// account alone. Overlaps of rotations that are over by `now` are left out. The connection is to be in a transaction.
 ///
 /// # Errors
 /// Not found if there is no account `only`. Those of the file.
