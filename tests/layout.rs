@@ -1,4 +1,5 @@
-//! Imports go down the floors, and there is no circle among the files of `src`. Reads `use` declarations and paths as text.
+//! Imports go down the floors, and there is no circle among the files of `src`. Reads `use` declarations and paths as
+//! text.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,5 +1,5 @@
-//! Each promise of `SECURITY.md` and each row of `docs/security.md` names the tests that hold it, and every test that they
-//! name is there. Reads the code as text.
+//! Each promise of `SECURITY.md` and each row of `docs/security.md` names the tests that hold it, and every test that
+//! they name is there. Reads the code as text.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -3,7 +3,8 @@
 //! SQL in `store`, and what browser pages share with the API in `web`.
 //!
 //! Imports go down these floors: `routes` → {`document`, `errors`, `docs`} → `operations` → {`model`, `request`,
-//! `responses`, `admitted`} → `auth` → {`paths`, `context`, `tags`} → `ingest_metrics`. This file only says what `app` may use.
+//! `responses`, `admitted`} → `auth` → {`paths`, `context`, `tags`} → `ingest_metrics`. This file only says what `app`
+//! may use.
 
 mod admitted;
 mod auth;

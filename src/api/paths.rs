@@ -56,8 +56,8 @@ impl Paths {
         Some(&self.find(path)?.operations.iter().find(operation)?.query)
     }
 
-    /// The path that is probably meant by one that does not exist: without a slash at its end, with `/v1` before it, or as a
-    /// list of an account.
+    /// The path that is probably meant by one that does not exist: without a slash at its end, with `/v1` before it, or
+    /// as a list of an account.
     pub fn near(&self, path: &str) -> Option<String> {
         let trimmed = path.trim_end_matches('/');
         let known = |candidate: &String| candidate != path && self.find(candidate).is_some();

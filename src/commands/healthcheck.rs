@@ -24,7 +24,8 @@ const MAX_SHOWN: usize = 300;
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 the server is well, 1 it is not or does not answer, 2 a wrong flag.")]
 pub struct Healthcheck {
-    /// URL of the server; without one, the server on this machine. /healthz is asked, unless the URL has a path of its own
+    /// URL of the server; without one, the server on this machine. /healthz is asked, unless the URL has a path of its
+    /// own
     #[arg(long, env = "DATA_PUSHER_URL", hide_env_values = true, value_parser = ServerUrl::parse)]
     url: Option<ServerUrl>,
 

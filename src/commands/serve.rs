@@ -121,13 +121,13 @@ pub struct Serve {
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_CHECKPOINTS", default_value = "own", value_name = "WHO", value_parser = checkpoints)]
     checkpoints: Checkpoints,
 
-    /// Name of this server among several: new tokens become cl_NAME_…, so that a proxy can tell whose they are (1 to 16 of
-    /// a-z 0-9)
+    /// Name of this server among several: new tokens become cl_NAME_…, so that a proxy can tell whose they are (1 to 16
+    /// of a-z 0-9)
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_INSTANCE", value_name = "NAME")]
     instance: Option<InstanceName>,
 
-    /// Delete events, deliveries, attempts and statistics after this time. Events with a pending delivery are kept. Events
-    /// with an Idempotency-Key, and statistics, are kept for at least 24 hours
+    /// Delete events, deliveries, attempts and statistics after this time. Events with a pending delivery are kept.
+    /// Events with an Idempotency-Key, and statistics, are kept for at least 24 hours
     #[arg(long, help_heading = "Operation", env = "DATA_PUSHER_RETENTION", default_value = "30d", value_parser = retention)]
     retention: Duration,
 

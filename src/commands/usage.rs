@@ -11,8 +11,8 @@ use crate::process::harmless::harmless;
 /// What is shown for a secret.
 const MASK: &str = "***";
 
-/// clap's message in one line: what is wrong, its hints, and whose help says more. Where a variable had the wrong value and no
-/// flag, the variable is named.
+/// clap's message in one line: what is wrong, its hints, and whose help says more. Where a variable had the wrong value
+/// and no flag, the variable is named.
 pub fn one_line(error: clap::Error, given: &[OsString], program: &Command) -> String {
     let invalid = context(&error, ContextKind::InvalidArg).unwrap_or_default().to_owned();
     let name = invalid.split_whitespace().next().unwrap_or_default();

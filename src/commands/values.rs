@@ -94,8 +94,8 @@ pub fn timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
-/// Delays between attempts. Only a text with nothing in it has none: blanks alone are a slip, and would mean that nothing is
-/// tried again.
+/// Delays between attempts. Only a text with nothing in it has none: blanks alone are a slip, and would mean that
+/// nothing is tried again.
 pub fn schedule(text: &str) -> Result<RetrySchedule, String> {
     if !text.is_empty() && text.trim().is_empty() {
         return Err("write delays with commas between them, such as 5s,5m,30m".to_owned());

@@ -14,8 +14,8 @@ pub fn harmless(text: &str) -> String {
     out
 }
 
-/// JSON on one line that means the same, with an escape such as `\u009b` for each character that could harm a terminal. In
-/// valid JSON such characters are only in texts.
+/// JSON on one line that means the same, with an escape such as `\u009b` for each character that could harm a terminal.
+/// In valid JSON such characters are only in texts.
 pub fn harmless_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

@@ -8,8 +8,9 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: libc::c_int = 512 * 1024;
 
-/// Free bytes that are kept at the end of each heap for later use; there are up to eight heaps for each processor. glibc's
-/// default of 128 KiB adapts only while the other threshold is not set. With 4 MiB a server kept 20 MiB after a load.
+/// Free bytes that are kept at the end of each heap for later use; there are up to eight heaps for each processor.
+/// glibc's default of 128 KiB adapts only while the other threshold is not set. With 4 MiB a server kept 20 MiB after a
+/// load.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 1024 * 1024;
 

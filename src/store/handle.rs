@@ -107,7 +107,8 @@ impl Store {
         self.held.is_made()
     }
 
-    /// Removes the file if it was created when the store was opened. The store must be closed, and no other clone be used.
+    /// Removes the file if it was created when the store was opened. The store must be closed, and no other clone be
+    /// used.
     pub fn remove_if_new(&self) {
         self.held.remove_made();
     }

@@ -22,6 +22,7 @@ use super::memory::Memory;
 use super::operations::{access_tokens, accounts, outcomes, sealing};
 use super::write_thread;
 use crate::domain::memory::MemoryBudget;
+use crate::domain::ids::DestinationKey;
 use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -65,11 +66,11 @@ pub fn connect_again(held: &HeldFile) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Seals what is plain in the file and beside it, if there is a key.
-fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<()> {
-    let Some(key) = held.keys().current() else { return Ok(()) };
+/// Seals what is plain in the file and beside it, if there is a key. Returns the destinations whose secrets do not open.
+fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<Vec<DestinationKey>> {
+    let Some(key) = held.keys().current() else { return Ok(Vec::new()) };
     let copies = || copies::seal_all(held.path(), key).map_err(|left| cannot_start(held.path(), left));
-    sealing::seal_file(held, connection, marker, || connect_again(held), copies).map(drop)
+    sealing::seal_file(held, connection, marker, || connect_again(held), copies).map(|sealed| sealed.unopened)
 }
 
 impl Store {
@@ -93,16 +94,20 @@ impl Store {
         let (mut connection, mut marker) = opening::open(held, options.now)?;
         wal::install_hook(&connection);
         functions::install(&connection, held.keys()).map_err(sql)?;
-        if let Err(error) = seal(held, &mut connection, &mut marker) {
-            // An interrupt lasts until a statement has run.
-            let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
-            write_thread::closing::close(held, marker, Some(connection));
-            return Err(error);
-        }
+        let unreadable = match seal(held, &mut connection, &mut marker) {
+            Ok(unreadable) => unreadable,
+            Err(error) => {
+                // An interrupt lasts until a statement has run.
+                let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+                write_thread::closing::close(held, marker, Some(connection));
+                return Err(error);
+            }
+        };
         outcomes::reset_future_times(&connection, options.now)?;
         let memory = Arc::new(Memory::new(options.memory.clone()));
         memory.tokens.replace(accounts::tokens(&connection)?);
         memory.access_tokens.replace(access_tokens::all(&connection)?);
+        memory.unreadable.replace(unreadable);
         let readers = Readers::new(held, &memory.read_gate, &memory.read_throttle);
         let opened = write_thread::Opened { held: Arc::clone(held), connection, marker };
         let (queue, receiver) = queue::queue();

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The code of each file, by its module path such as `store/commit/queue`. Comments, and what is only for tests, are left out.
+/// The code of each file, by its module path such as `store/commit/queue`. Comments, and what is only for tests, are
+/// left out.
 pub fn code() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();

@@ -62,8 +62,8 @@ pub struct DestinationCreate {
     pub ordering: Option<DeliveryOrder>,
     /// What follows when a delivery is exhausted. If not given, `continue`.
     pub on_exhausted: Option<OnExhausted>,
-    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of characters.
-    /// An event must match one of them. If not given, all events, also those without a type.
+    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of
+    /// characters. An event must match one of them. If not given, all events, also those without a type.
     #[oai(nullable, validator(min_items = 1, max_items = 50))]
     pub event_types: Option<Vec<String>>,
     /// Expression that is true for the events that the destination gets, such as `data.total > 100`. It is asked once,
@@ -112,8 +112,8 @@ pub struct DestinationReplace {
     pub ordering: Option<DeliveryOrder>,
     /// What follows when a delivery is exhausted. If not given, `continue`.
     pub on_exhausted: Option<OnExhausted>,
-    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of characters.
-    /// An event must match one of them. If not given, all events, also those without a type.
+    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of
+    /// characters. An event must match one of them. If not given, all events, also those without a type.
     #[oai(nullable, validator(min_items = 1, max_items = 50))]
     pub event_types: Option<Vec<String>>,
     /// Expression that is true for the events that the destination gets, such as `data.total > 100`. It is asked once,
@@ -161,8 +161,8 @@ pub struct DestinationUpdate {
     pub ordering: Option<DeliveryOrder>,
     /// What follows when a delivery is exhausted.
     pub on_exhausted: Option<OnExhausted>,
-    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of characters.
-    /// An event must match one of them. `null` means all events, also those without a type.
+    /// Patterns of the types of events that the destination gets, such as `order.*`; `*` stands for any run of
+    /// characters. An event must match one of them. `null` means all events, also those without a type.
     #[oai(nullable, validator(min_items = 1, max_items = 50))]
     pub event_types: Option<Vec<String>>,
     /// Expression that is true for the events that the destination gets, such as `data.total > 100`. It is asked once,

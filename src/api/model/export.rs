@@ -66,7 +66,8 @@ struct DestinationSecrets {
 /// Fields of a destination in responses that are not taken along: what attempts found out, and what other fields say.
 const LEFT_OUT: [&str; 5] = ["account_id", "state", "held_until", "next_send_at", "failing_since"];
 
-/// The document with these accounts, for people to read: a field a line. With a key the secrets of destinations are sealed.
+/// The document with these accounts, for people to read: a field a line. With a key the secrets of destinations are
+/// sealed.
 ///
 /// # Errors
 /// Internal if a value cannot be written, which never happens.

@@ -30,7 +30,8 @@ impl TokensApi {
     /// `Authorization: Bearer TOKEN`, or log in with it at `/login`.
     ///
     /// Nobody can create a token that may do more than their own. A token for one account only creates tokens for that
-    /// account. A token that expires only creates tokens that expire when it does, or before. There can be 1,000 tokens for all accounts, and 50 for each account.
+    /// account. A token that expires only creates tokens that expire when it does, or before. There can be 1,000 tokens
+    /// for all accounts, and 50 for each account.
     #[oai(path = "/v1/tokens", method = "post", operation_id = "createToken")]
     async fn create(&self, admin: Administrator, body: Body<TokenCreate>) -> ApiResult<Created<TokenWithText>> {
         let (token, now) = (RoleToken::generate(), (self.0.clock)());

@@ -1,5 +1,5 @@
-//! What holds for everything that a client of the API sends: tokens, headers, parameters, bodies and documents of accounts.
-//! The odd texts are those of `domain::tests`, where the values themselves are tested.
+//! What holds for everything that a client of the API sends: tokens, headers, parameters, bodies and documents of
+//! accounts. The odd texts are those of `domain::tests`, where the values themselves are tested.
 
 mod bodies;
 mod exports;

@@ -54,8 +54,8 @@ pub struct ImportConfig {
     pub secrets_key: Option<SecretsKey>,
 }
 
-/// How long an import waits at most for what uses the file and takes no import: another import, or a server that starts or
-/// stops.
+/// How long an import waits at most for what uses the file and takes no import: another import, or a server that starts
+/// or stops.
 const USED_WITHIN: Duration = Duration::from_secs(15);
 /// Time between two tries.
 const TRY_AGAIN: Duration = Duration::from_millis(50);

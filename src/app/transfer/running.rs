@@ -1,6 +1,6 @@
 //! Has a running server import a document: only the server may change its file, and what it has in memory of it. The
-//! server is found by its login file, which proves as well that the caller is the user of that file. Before the document is
-//! sent, the server proves that it has the key in that file.
+//! server is found by its login file, which proves as well that the caller is the user of that file. Before the
+//! document is sent, the server proves that it has the key in that file.
 
 use std::time::Duration;
 

@@ -142,8 +142,8 @@ impl Endpoint for Receiver {
 }
 
 impl Shared {
-    /// Answers a request and prints it. What nobody saw is answered 503, so that it comes again; unless the target got it,
-    /// for then it would get it twice.
+    /// Answers a request and prints it. What nobody saw is answered 503, so that it comes again; unless the target got
+    /// it, for then it would get it twice.
     fn take(&self, received: &Received) -> Answer {
         if output::is_closed() {
             self.end(Ended::Closed);

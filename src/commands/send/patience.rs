@@ -1,5 +1,5 @@
-//! How long a run waits for a server that takes nothing, when it says so, and when it gives up. It knows no clock, so that
-//! every case can be tested.
+//! How long a run waits for a server that takes nothing, when it says so, and when it gives up. It knows no clock, so
+//! that every case can be tested.
 
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,8 @@ pub enum Next {
     Wait { pause: Duration, says: bool },
     /// The run ends: nothing was taken for too long.
     GiveUp,
-    /// The run ends: the server asks for a wait of this length, which is beyond the time that is left. To come earlier would
-    /// be in vain, and to wait until the time is over too.
+    /// The run ends: the server asks for a wait of this length, which is beyond the time that is left. To come earlier
+    /// would be in vain, and to wait until the time is over too.
     GiveUpNow { asked: Duration },
 }
 

@@ -154,9 +154,9 @@ impl Run {
         self.state().patience.well(Instant::now())
     }
 
-    /// The server did not answer a request, from which an answer could be expected since `began`, or it asked to come again,
-    /// maybe after `asked`. All requests wait now, or the run ends. `why` is the one line for its end. Returns how long
-    /// they wait, if a message should say so.
+    /// The server did not answer a request, from which an answer could be expected since `began`, or it asked to come
+    /// again, maybe after `asked`. All requests wait now, or the run ends. `why` is the one line for its end. Returns
+    /// how long they wait, if a message should say so.
     pub fn trouble(&self, began: Instant, asked: Option<Duration>, why: &str) -> Option<Duration> {
         let (mut state, now) = (self.state(), Instant::now());
         let is_held = state.held_until > now;

@@ -107,8 +107,8 @@ fn wrong_page() -> ApiError {
     ApiError::bad_parameter("`page` must be a whole number from 1 to 65535.")
 }
 
-/// The destinations of the visitor that need attention, after the first `skip`, and not more than `limit`. At the beginning those that
-/// are slow and nothing else come besides.
+/// The destinations of the visitor that need attention, after the first `skip`, and not more than `limit`. At the
+/// beginning those that are slow and nothing else come besides.
 ///
 /// # Errors
 /// Unavailable if the file cannot be read.

@@ -1,5 +1,5 @@
-//! Seeded runs of the scheduler in which file, workers, destinations and clock are simulated. After each step everything that
-//! the scheduler counts by hand is counted again, and at the end every delivery has arrived.
+//! Seeded runs of the scheduler in which file, workers, destinations and clock are simulated. After each step
+//! everything that the scheduler counts by hand is counted again, and at the end every delivery has arrived.
 
 mod clients;
 mod file;

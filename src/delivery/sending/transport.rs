@@ -22,8 +22,8 @@ use connect::{connect, deadline};
 use failure::Failure;
 use socket::{Socket, is_reset, timed_out};
 
-/// Most bytes of one read: a little more than a packet of Ethernet holds. The buffer is on the stack, so that a thread that
-/// waits holds no other memory. With 2 KiB, the stack of such a thread would take one page more.
+/// Most bytes of one read: a little more than a packet of Ethernet holds. The buffer is on the stack, so that a thread
+/// that waits holds no other memory. With 2 KiB, the stack of such a thread would take one page more.
 const READ_BYTES: usize = 1_536;
 
 /// Bytes of a request that are held until the rest is ready, so that small requests are one packet.

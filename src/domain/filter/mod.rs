@@ -10,7 +10,8 @@
 //!   of a string and keys of an object.
 //! - Tests: `is defined`, `is undefined`, `is none`, `is startingwith 'x'`, `is endingwith 'x'`, each also with `is not`.
 //! - Filters of paths: `|length` (characters, elements, members) and `|lower`.
-//! - `and`, `or`, `not` and parentheses. A path may stand alone: it holds unless it is missing, false, null, zero or empty.
+//! - `and`, `or`, `not` and parentheses. A path may stand alone: it holds unless it is missing, false, null, zero or
+//!   empty.
 //!
 //! # What it means
 //!

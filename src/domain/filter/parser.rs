@@ -1,5 +1,6 @@
-//! Makes a program of the text of a filter. Precedence is that of Jinja: `or`, `and`, `not`, comparisons, then filters and
-//! tests. A condition is no value: `('a' or 'b') == data.x` is Jinja, but never what its author meant, so it is refused.
+//! Makes a program of the text of a filter. Precedence is that of Jinja: `or`, `and`, `not`, comparisons, then filters
+//! and tests. A condition is no value: `('a' or 'b') == data.x` is Jinja, but never what its author meant, so it is
+//! refused.
 
 use super::lexer::{Lexer, Token};
 use super::paths::Path;

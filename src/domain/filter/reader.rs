@@ -68,8 +68,8 @@ impl<'d> Reader<'d> {
         self.json.get(start..self.at)
     }
 
-    /// Moves over all that is left of the list or object, and its closing bracket. Only strings are looked at, as they may
-    /// have brackets inside.
+    /// Moves over all that is left of the list or object, and its closing bracket. Only strings are looked at, as they
+    /// may have brackets inside.
     pub(super) fn rest_of_container(&mut self) -> Option<()> {
         let mut open = 1usize;
         loop {

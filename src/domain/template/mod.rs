@@ -3,8 +3,8 @@
 //!
 //! [`Template::parse`] is the door. It reads the tokens of a template first (`token`), refuses what is too deep to be
 //! compiled and names that do not exist (`check`, `names`, `operators`), and puts functions of this server in the place
-//! of list and map literals (`rewrite`). [`Template::render`] makes a body or a header value from a [`TemplateContext`], which holds the
-//! document (`document`, `node`) and is shared by all templates of one attempt.
+//! of list and map literals (`rewrite`). [`Template::render`] makes a body or a header value from a
+//! [`TemplateContext`], which holds the document (`document`, `node`) and is shared by all templates of one attempt.
 //!
 //! # What bounds a template
 //! The crate counts instructions and bytes (*fuel*), but not what its operators do inside of containers: comparing,

@@ -2,8 +2,8 @@
 //! once more, as a pattern that no parser uses. What is shown is read back the same. An error repeats the beginning of
 //! what came at most, and nothing of a secret. No text makes a parser panic.
 //!
-//! Filters, templates, addresses and URLs have tests of this kind beside them. What only HTTP has is tested in `web`, `api`
-//! and `dashboard`.
+//! Filters, templates, addresses and URLs have tests of this kind beside them. What only HTTP has is tested in `web`,
+//! `api` and `dashboard`.
 
 pub(crate) mod odd;
 
@@ -30,7 +30,8 @@ pub(crate) fn grammar(pattern: &str) -> Regex {
     Regex::new(&format!(r"\A(?:{pattern})\z")).expect("the pattern is written here")
 }
 
-/// Checks that exactly the texts of a grammar are taken, and that what is taken is shown in a form that is read as the same.
+/// Checks that exactly the texts of a grammar are taken, and that what is taken is shown in a form that is read as the
+/// same.
 pub(crate) fn reads<T: FromStr<Err = String> + Display>(pattern: &str, valid: &[&str]) {
     let grammar = grammar(pattern);
     odd::hold(valid, |text| {

@@ -1,5 +1,5 @@
-//! The odd texts with which each property test of a parser begins: what people, programs and attackers send in place of what
-//! is meant. Found ones are added here. Nothing here knows a grammar.
+//! The odd texts with which each property test of a parser begins: what people, programs and attackers send in place of
+//! what is meant. Found ones are added here. Nothing here knows a grammar.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -104,7 +104,8 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(years + before + day - 1)
 }
 
-/// Milliseconds since 1970 of a text, by RFC 3339 and the calendar; an offset may lack its colon. `None` also for a leap second, which is let pass.
+/// Milliseconds since 1970 of a text, by RFC 3339 and the calendar; an offset may lack its colon. `None` also for a
+/// leap second, which is let pass.
 fn since_1970(text: &str) -> Option<i64> {
     let form = r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):?(\d\d))";
     let found = grammar(&form.replace(r"\d", "[0-9]")).captures(text)?;

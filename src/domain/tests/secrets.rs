@@ -18,8 +18,8 @@ const DIGEST: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f2
 /// Base64 of 32 bytes without its `=`: the last character holds four bits.
 const KEY: &str = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]";
 
-/// Checks that exactly the texts of a grammar are taken and kept as they are, that `Debug` hides them, and that there are at
-/// most `errors` errors in all, whatever came.
+/// Checks that exactly the texts of a grammar are taken and kept as they are, that `Debug` hides them, and that there
+/// are at most `errors` errors in all, whatever came.
 fn holds<T: Debug>(
     pattern: &str,
     valid: &[&str],

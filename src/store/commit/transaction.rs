@@ -141,6 +141,11 @@ impl<'a> Transaction<'a> {
         self.tallies.entry((destination, bucket_start(at))).or_default()
     }
 
+    /// Whether the secrets of the destination do not open, so that nothing is sent to it.
+    pub fn is_unreadable(&self, destination: DestinationKey) -> bool {
+        self.memory.unreadable.contains(destination)
+    }
+
     /// Adds `by`, which may be negative, to the number of pending deliveries.
     pub fn add_pending(&mut self, by: i64) {
         self.pending += by;
@@ -184,6 +189,7 @@ impl<'a> Transaction<'a> {
         self.memory.subscribers.after_commit(&self.changes);
         self.memory.count_subscribers.after_commit(&self.changes);
         self.memory.late.after_commit(&self.changes);
+        self.memory.unreadable.after_commit(&self.changes);
         self.changes
     }
 }

@@ -12,6 +12,7 @@ pub mod late;
 mod places;
 pub mod preview_turns;
 pub mod tokens;
+pub mod unreadable;
 pub mod write_metrics;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use last_probe::LastProbe;
 use late::Late;
 use preview_turns::PreviewTurns;
 use tokens::Tokens;
+use unreadable::Unreadable;
 
 /// Shared by the write thread and all clones of [`Store`](super::handle::Store).
 #[derive(Default)]
@@ -52,6 +54,8 @@ pub struct Memory {
     pub conditions: ConditionHints,
     /// Who may make a preview over many events now.
     pub preview_turns: PreviewTurns,
+    /// Destinations whose secrets do not open.
+    pub unreadable: Unreadable,
     /// Documents of events.
     pub documents: Documents,
     /// Holds new reads back if the WAL has grown too long.

@@ -1,5 +1,5 @@
-//! How many subscribers there may be, and how many of them may belong to callers that reach one account. Who subscribes to
-//! what is in `followers.rs` and `change_counts.rs`.
+//! How many subscribers there may be, and how many of them may belong to callers that reach one account. Who subscribes
+//! to what is in `followers.rs` and `change_counts.rs`.
 
 use crate::domain::ids::AccountKey;
 use crate::error::{Error, Result, Unavailable};

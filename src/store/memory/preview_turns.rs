@@ -1,5 +1,5 @@
-//! Who may make a preview over many events now. Such a preview keeps a processor busy for seconds, so an account makes one
-//! at a time, and few are made in all. How a preview is made is not here.
+//! Who may make a preview over many events now. Such a preview keeps a processor busy for seconds, so an account makes
+//! one at a time, and few are made in all. How a preview is made is not here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

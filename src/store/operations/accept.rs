@@ -212,7 +212,7 @@ fn insert_event(
         )?;
         tx.counts_mut(target.key, now).accepted += 1;
         made.push((DeliveryId(number), target.key));
-        if wait && !target.paused {
+        if wait && !target.paused && !tx.is_unreadable(target.key) {
             awaited.push((DeliveryId(number), target.key));
         }
     }

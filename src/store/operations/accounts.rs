@@ -152,8 +152,8 @@ impl ScopedStore {
     }
 
     /// Hides an account and its destinations. The account's e-mail address, id and token can be used again at once, and
-    /// nothing more is sent to the destinations. The account's tokens with a role end. [`Removal`](super::maintenance::removal::Removal) deletes the rows in
-    /// the background.
+    /// nothing more is sent to the destinations. The account's tokens with a role end.
+    /// [`Removal`](super::maintenance::removal::Removal) deletes the rows in the background.
     ///
     /// # Errors
     /// Not found.

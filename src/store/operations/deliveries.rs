@@ -1,5 +1,5 @@
-//! Deliveries: lists with filters, one delivery with its attempts and manual actions, and cancelling. Sending again belongs in
-//! `replay.rs`.
+//! Deliveries: lists with filters, one delivery with its attempts and manual actions, and cancelling. Sending again
+//! belongs in `replay.rs`.
 //!
 //! A list is newest first. A page that has looked at as many rows as it may has a cursor and fewer items.
 

@@ -31,12 +31,15 @@ impl Store {
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn first_attempts(&self, event: EventId) -> Result<oneshot::Receiver<()>> {
+        let memory = Arc::clone(&self.memory);
         let unattempted = move |connection: &Connection| {
-            rows::all(connection, UNATTEMPTED, [event.0], |row| {
+            let mut found = rows::all(connection, UNATTEMPTED, [event.0], |row| {
                 Ok((DeliveryId(row.get(0)?), DestinationKey(row.get(1)?)))
-            })
+            })?;
+            found.retain(|(_, destination)| !memory.unreadable.contains(*destination));
+            Ok(found)
         };
-        let deliveries = self.readers.read(unattempted).await?;
+        let deliveries = self.readers.read(unattempted.clone()).await?;
         let (done, first_attempts) = oneshot::channel();
         let key = self.memory.first_attempts.wait(Wait { event, deliveries, done });
         // An outcome that was recorded after the first read and before the wait existed did not reach the wait. So the

@@ -2,10 +2,11 @@
 //! attention. Also the names by which the rows of a list are labelled. Every read here is bounded by a number of rows
 //! or by the number of destinations, never by that of deliveries.
 
+mod attention;
 mod of_account;
 
 use std::collections::HashMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -113,30 +114,6 @@ impl ScopedStore {
         let scope = self.scope.clone();
         self.readers
             .read_yielding(move |connection| Ok(Latency::of(newest_attempts(connection, &scope, &filter)?)))
-            .await
-    }
-
-    /// Returns the destinations that need attention at `now`, those at `places` in their order, and how many there are in
-    /// all. First come
-    /// paused ones, then failing ones, then those held back, failing or not. Within each of these, the earliest time
-    /// comes first: the beginning of the pause or of the failures, or the end of the hold. Holds end by the engine
-    /// clock, which differs from the wall clock only if that was set.
-    ///
-    /// # Errors
-    /// Unavailable if the file cannot be read.
-    pub async fn attention(
-        &self,
-        now: Timestamp,
-        places: Range<usize>,
-    ) -> Result<(Vec<(Destination, AccountName)>, u64)> {
-        let only = self.scope.account().map(|(_, key)| key);
-        self.readers
-            .read_yielding(move |connection| {
-                let mut all = needing_attention(connection, only, now)?;
-                all.sort_unstable();
-                let wanted = all.iter().skip(places.start).take(places.len()).map(|(.., key)| *key);
-                Ok((with_account_names(connection, wanted)?, all.len() as u64))
-            })
             .await
     }
 
@@ -263,34 +240,6 @@ fn newest_attempts(connection: &Connection, scope: &Scope, filter: &DeliveryFilt
         Ok(if is_enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     Ok(attempts)
-}
-
-/// The keys of all destinations that need attention, each behind its place in the order. With `only`, those of that
-/// account.
-fn needing_attention(
-    connection: &Connection,
-    only: Option<AccountKey>,
-    now: Timestamp,
-) -> Result<Vec<(u8, i64, DestinationKey)>> {
-    let (by, reached) = match only {
-        Some(_) => ("INDEXED BY destination_by_account", "account_key = ?2"),
-        None => ("NOT INDEXED", "?2 IS NULL"),
-    };
-    let query = format!(
-        "SELECT key, CASE WHEN paused_reason IS NOT NULL THEN paused_at END,
-         CASE WHEN held_until > ?1 THEN held_until END, failing_since FROM destination {by}
-         WHERE (paused_reason IS NOT NULL OR failing_since IS NOT NULL OR held_until > ?1) AND deleted_at IS NULL
-         AND {reached}"
-    );
-    rows::all(connection, &query, (now.millis(), only.map(|key| key.0)), |row| {
-        let (paused, held): (Option<i64>, Option<i64>) = (row.get(1)?, row.get(2)?);
-        let (rank, time) = match (paused, held) {
-            (Some(paused), _) => (0, paused),
-            (None, Some(held)) => (2, held),
-            (None, None) => (1, row.get(3)?),
-        };
-        Ok((rank, time, DestinationKey(row.get(0)?)))
-    })
 }
 
 /// Returns destinations with their accounts' names, in the order of the keys. Deleted ones are left out.

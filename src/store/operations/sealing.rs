@@ -1,10 +1,10 @@
-//! Seals the secrets of a whole file: all at the first start with a key, and all anew when the key is rotated. Single values
-//! that are written later are sealed by the statements that write them. Copies beside the file are in
+//! Seals the secrets of a whole file: all at the first start with a key, and all anew when the key is rotated. Single
+//! values that are written later are sealed by the statements that write them. Copies beside the file are in
 //! `file/sealed/copies.rs`.
 //!
 //! Nobody uses the file meanwhile. Values are sealed some at a time, each time in a transaction of its own, and a row
-//! tells which key sealed it. So after a kill the work goes on where it was. Then what is left of earlier values in unused
-//! parts of the file is removed, and the WAL is cut.
+//! tells which key sealed it. So after a kill the work goes on where it was. Then what is left of earlier values in
+//! unused parts of the file is removed, and the WAL is cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
+use crate::domain::ids::DestinationKey;
 use crate::domain::sealing::key::{KeyId, SecretsKeys};
 use crate::domain::sealing::value::{self, Place, TEXT_PREFIX};
 use crate::error::Result;
@@ -45,12 +46,12 @@ const MAX_LOG_PAGES: i32 = 8_000;
 const SAY_EACH: Duration = Duration::from_secs(5);
 
 /// What became of the work.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// Values that were sealed now.
     pub values: u64,
     /// Destinations with a value that does not open.
-    pub unopened: u64,
+    pub unopened: Vec<DestinationKey>,
 }
 
 /// A value that is to be sealed.
@@ -63,9 +64,10 @@ enum Found {
     Unopened,
 }
 
-/// Seals all secrets of the file with the current key of `keys`, if that was not done yet. The previous key, if there is
-/// one, opens what it has sealed. `connect` opens another connection, which then takes the place of `connection`.
-/// `beside` sees to the copies beside the file, whenever nothing else is left to be done. If that fails, it is not complete.
+/// Seals all secrets of the file with the current key of `keys`, if that was not done yet. The previous key, if there
+/// is one, opens what it has sealed. `connect` opens another connection, which then takes the place of `connection`.
+/// `beside` sees to the copies beside the file, whenever nothing else is left to be done. If that fails, it is not
+/// complete.
 ///
 /// # Errors
 /// Says in one line what failed. What is sealed stays sealed, and the next try goes on.
@@ -119,17 +121,17 @@ pub fn seal_file(
     Ok(Sealed { values, unopened })
 }
 
-/// Counts the values that are to be sealed, and the destinations with a value that does not open. Logs the first of
-/// those.
-fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, u64)> {
-    let (mut open, mut unopened, mut first) = (0, 0, None);
+/// Counts the values that are to be sealed, and finds the destinations with a value that does not open. Logs the first
+/// of those.
+fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, Vec<DestinationKey>)> {
+    let (mut open, mut unopened, mut first) = (0, Vec::new(), None);
     each_batch(connection, |rows| {
         for row in rows {
             let found = row.values.iter().zip(COLUMNS).map(|(value, column)| look(keys, &row.id, column, value));
             let found: Vec<Found> = found.collect();
             open += found.iter().filter(|found| matches!(found, Found::Sealed(_))).count() as u64;
             if found.iter().any(|found| matches!(found, Found::Unopened)) {
-                unopened += 1;
+                unopened.push(DestinationKey(row.key));
                 first.get_or_insert_with(|| row.id.clone());
             }
         }
@@ -137,7 +139,7 @@ fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, u64)> {
     })?;
     if let Some(destination) = first {
         tracing::warn!(
-            destinations = unopened,
+            destinations = unopened.len(),
             first = destination,
             "secrets of destinations cannot be opened, so nothing is sent there; data-pusher check --secrets-key-file says more"
         );

@@ -34,8 +34,8 @@ pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp, keys: &
     exported(&transaction, only, now)
 }
 
-/// Refuses a file of an earlier version: only a start of the server may change it so that the program before cannot use it
-/// any more. Also refuses what a start would refuse. A file that is missing or empty is new.
+/// Refuses a file of an earlier version: only a start of the server may change it so that the program before cannot use
+/// it any more. Also refuses what a start would refuse. A file that is missing or empty is new.
 ///
 /// # Errors
 /// Says in one line what is wrong, and what to do.

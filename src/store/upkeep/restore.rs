@@ -241,7 +241,8 @@ fn unused(place: &Path, now: Timestamp) -> PathBuf {
     names.find(is_free).unwrap_or_else(|| unreachable!("there is a name that is not taken"))
 }
 
-/// Moves what may be a log of the old file to the name that the old file will have. Returns the endings of what was moved.
+/// Moves what may be a log of the old file to the name that the old file will have. Returns the endings of what was
+/// moved.
 fn move_logs(place: &Path, before: &Path) -> io::Result<Vec<&'static str>> {
     let mut moved = Vec::new();
     for ending in LOGS {

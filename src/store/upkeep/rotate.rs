@@ -1,8 +1,9 @@
 //! Seals the secrets of a file with another key. No server may use the file meanwhile.
 //!
-//! A kill at any moment leaves a file that says which two keys it needs, and the same command goes on. Each value tells which
-//! key sealed it, so none is ever without its key. The key before is needed until all is done. Copies beside the
-//! file that were sealed as a whole are sealed anew too; copies that are sealed databases stay as they are, and are named.
+//! A kill at any moment leaves a file that says which two keys it needs, and the same command goes on. Each value tells
+//! which key sealed it, so none is ever without its key. The key before is needed until all is done. Copies beside the
+//! file that were sealed as a whole are sealed anew too; copies that are sealed databases stay as they are, and are
+//! named.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub struct Rotated {
     /// Values that were sealed anew now.
     pub values: u64,
     /// Destinations with a value that neither key opens. It stays as it is.
-    pub unopened: u64,
+    pub unopened: usize,
     /// Copies beside the file that need another key than the new one: the one before, or one before that.
     pub others: Vec<PathBuf>,
 }
@@ -69,7 +70,7 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
     });
     closing::close(&held, marker, Some(connection));
     let sealed = sealed?;
-    Ok(Rotated { path: held.path().to_owned(), values: sealed.values, unopened: sealed.unopened, others })
+    Ok(Rotated { path: held.path().to_owned(), values: sealed.values, unopened: sealed.unopened.len(), others })
 }
 
 /// Opens a sealed copy into a new file, readable by its owner only.

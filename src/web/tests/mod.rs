@@ -1,5 +1,5 @@
-//! What holds for every header and every byte that a client sends, before anybody knows who it is. The grammars are written
-//! here once more, as patterns that no parser uses; the odd texts are those of `domain::tests`.
+//! What holds for every header and every byte that a client sends, before anybody knows who it is. The grammars are
+//! written here once more, as patterns that no parser uses; the odd texts are those of `domain::tests`.
 
 mod browsers;
 mod bytes;

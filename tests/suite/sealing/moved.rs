@@ -38,7 +38,12 @@ fn a_sealed_value_that_was_moved_does_not_open_and_only_its_destination_waits() 
         let client = server.client();
         let warning = server.log.wait_for(|line| line.contains("cannot be opened").then(|| line.to_owned())).unwrap();
         assert!(warning.contains(&first), "{warning}");
-        client.push(&account, "{}");
+        // Whoever waits for the first attempts does not wait for one that will not come, also when the event is sent
+        // again.
+        for _ in 0..2 {
+            let headers = [("prefer", "wait=30"), ("idempotency-key", "once")];
+            client.push_with(&account.token, &headers, b"{}").expect(200);
+        }
         let request = receiver.wait_for(&format!("/{number}b"), 1).pop().unwrap();
         assert_eq!(request.headers.get("x-key"), Some("canary-b"));
         let path = format!("/v1/destinations/{first}");
@@ -47,7 +52,10 @@ fn a_sealed_value_that_was_moved_does_not_open_and_only_its_destination_waits() 
             (text(&shown, "state").as_str(), text(&shown, "paused_reason").as_str()),
             ("paused", "secrets_unreadable")
         );
-        // Neither a resume, nor a test, nor a retry sends anything; its secret is not made up, and nothing is lost by a patch.
+        let needs_attention = || client.send("GET", "/attention", &[ACCEPT], None).expect(200).text();
+        assert!(needs_attention().contains(&first) && !needs_attention().contains(&second));
+        // Neither a resume, nor a test, nor a retry sends anything; its secret is not made up, and nothing is lost by a
+        // patch.
         client.post(&format!("{path}/resume"), &json!({})).expect(200);
         client.post(&format!("{path}/test"), &json!({})).expect(409);
         client.get(&format!("{path}/signing-secret")).expect(409);
@@ -60,6 +68,7 @@ fn a_sealed_value_that_was_moved_does_not_open_and_only_its_destination_waits() 
         client.post(&format!("{path}/rotate-signing-secret"), &json!({})).expect(200);
         let request = receiver.wait_for(&format!("/{number}a"), 1).pop().unwrap();
         assert_eq!(request.headers.get("x-key"), Some("new"), "{statement}");
+        assert!(!needs_attention().contains(&first));
         server.terminate();
         check(setup.database_path(), &flag).succeeded();
     }

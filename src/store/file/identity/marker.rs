@@ -19,8 +19,8 @@ pub struct Marker {
     carried: Option<wal::Salt>,
     /// `PRAGMA data_version` when the last mark was made. Another program's commit changes that value.
     data_version: i64,
-    /// Whether the file has another schema cookie than its mark. It is a copy that SQLite made, or was migrated. It gets a schema cookie of its own with its first mark,
-    /// which distinguishes it from copies of the copy.
+    /// Whether the file has another schema cookie than its mark. It is a copy that SQLite made, or was migrated. It
+    /// gets a schema cookie of its own with its first mark, which distinguishes it from copies of the copy.
     is_copy: bool,
 }
 

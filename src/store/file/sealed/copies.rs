@@ -1,6 +1,6 @@
-//! Copies beside the database that were made while its secrets were plain: those of upgrades, and what stood there before a
-//! restore. Each is sealed as a whole under a name that ends in [`ENDING`], and only then removed. Copies that are
-//! themselves sealed databases stay as they are.
+//! Copies beside the database that were made while its secrets were plain: those of upgrades, and what stood there
+//! before a restore. Each is sealed as a whole under a name that ends in [`ENDING`], and only then removed. Copies that
+//! are themselves sealed databases stay as they are.
 
 mod found;
 

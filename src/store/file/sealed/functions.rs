@@ -17,8 +17,8 @@ const PLAIN_BYTES: usize = 32;
 /// NULL.
 ///
 /// - `seal` seals a text or bytes. Without keys the value stays plain.
-/// - `unseal` opens what `seal` made. A plain value stays as it is. Without keys a sealed value stays as it is too. A value
-///   that does not open becomes an empty blob, which no column holds otherwise.
+/// - `unseal` opens what `seal` made. A plain value stays as it is. Without keys a sealed value stays as it is too. A
+///   value that does not open becomes an empty blob, which no column holds otherwise.
 ///
 /// # Errors
 /// Those of SQLite.

@@ -1,10 +1,10 @@
-//! Zeroes every byte of a database file that nothing uses: free pages, what lies between the cells of a page, and the ends
-//! of overflow pages (<https://sqlite.org/fileformat2.html>, sections 1.5 to 1.8). No connection may have the file open, and
-//! no log may lie beside it.
+//! Zeroes every byte of a database file that nothing uses: free pages, what lies between the cells of a page, and the
+//! ends of overflow pages (<https://sqlite.org/fileformat2.html>, sections 1.5 to 1.8). No connection may have the file
+//! open, and no log may lie beside it.
 //!
-//! What is used keeps its bytes, so a write that breaks off halfway harms nothing, and the work can be done again from its
-//! beginning. The pages are walked twice. The first walk changes nothing, and makes sure that every page of the file is
-//! known: only then nothing can be left.
+//! What is used keeps its bytes, so a write that breaks off halfway harms nothing, and the work can be done again from
+//! its beginning. The pages are walked twice. The first walk changes nothing, and makes sure that every page of the
+//! file is known: only then nothing can be left.
 
 use std::fs::File;
 use std::io;
@@ -293,8 +293,9 @@ impl<G: FnMut() -> io::Result<()>> Walk<'_, G> {
     }
 }
 
-/// Zeroes what nothing uses. `roots` are the first pages of all tables and indexes. `goes_on` is asked now and then, and may
-/// end the work. Returns how many pages were written; `None`, and nothing is changed, if not every page is known.
+/// Zeroes what nothing uses. `roots` are the first pages of all tables and indexes. `goes_on` is asked now and then,
+/// and may end the work. Returns how many pages were written; `None`, and nothing is changed, if not every page is
+/// known.
 ///
 /// # Errors
 /// Those of the file system and of `goes_on`.

@@ -1,7 +1,7 @@
-//! Removes what SQLite leaves of earlier values in parts of the file that nothing uses: free pages, the gap between the cells
-//! of a page, the end of an overflow page, and old frames of the WAL. `secure_delete` does not reach all of them: where
-//! SQLite builds a page anew because it splits or merges pages, stale copies of cells stay in the gap. How a page is made is
-//! in `pages.rs`.
+//! Removes what SQLite leaves of earlier values in parts of the file that nothing uses: free pages, the gap between the
+//! cells of a page, the end of an overflow page, and old frames of the WAL. `secure_delete` does not reach all of them:
+//! where SQLite builds a page anew because it splits or merges pages, stale copies of cells stay in the gap. How a page
+//! is made is in `pages.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::store::file::held::HeldFile;
 use crate::store::file::identity::marker::Marker;
 use crate::store::file::{disk_space, start, wal};
 
-/// How long the end waits for other programs that read the WAL. Debug builds wait less, so that a test sees the end of it.
+/// How long the end waits for other programs that read the WAL. Debug builds wait less, so that a test sees the end of
+/// it.
 const READERS_WAIT: Duration =
     if cfg!(debug_assertions) { Duration::from_millis(500) } else { Duration::from_secs(60) };
 
@@ -30,9 +31,10 @@ const LOG_HEADER: u64 = 32;
 /// Bytes before the page in a frame.
 const FRAME_HEADER: u64 = 24;
 
-/// Zeroes in the file itself what nothing uses, while no other program can write. Returns whether that was done: otherwise
-/// the file has pages that this program does not know, and [`rewrite`] is left. The WAL is cut first. Afterwards
-/// `connection` may still have pages in memory as they were, so it is to be closed before anything is written.
+/// Zeroes in the file itself what nothing uses, while no other program can write. Returns whether that was done:
+/// otherwise the file has pages that this program does not know, and [`rewrite`] is left. The WAL is cut first.
+/// Afterwards `connection` may still have pages in memory as they were, so it is to be closed before anything is
+/// written.
 ///
 /// # Errors
 /// Says in one line what failed. What was zeroed was not used.

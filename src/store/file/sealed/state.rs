@@ -1,5 +1,5 @@
-//! What a file says of its sealing: whether secrets are sealed, by which key, and whether that is complete. It decides, before
-//! anything is changed, whether the keys that were given are the right ones.
+//! What a file says of its sealing: whether secrets are sealed, by which key, and whether that is complete. It decides,
+//! before anything is changed, whether the keys that were given are the right ones.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! Chooses the index that leads a walk over deliveries. There are indexes of rare rows (a state other than succeeded, a
-//! status other than 2xx), of an account's events, and of the events of a type. A destination has no index: its account's events lead. If several
-//! indexes have all deliveries that match, the one leads whose rows reach furthest back. So a page is full if the
-//! deliveries that match are rare in any of them.
+//! status other than 2xx), of an account's events, and of the events of a type. A destination has no index: its
+//! account's events lead. If several indexes have all deliveries that match, the one leads whose rows reach furthest
+//! back. So a page is full if the deliveries that match are rare in any of them.
 
 use std::ops::Range;
 

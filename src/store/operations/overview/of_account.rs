@@ -29,8 +29,8 @@ pub fn contents(connection: &Connection, account: AccountKey) -> Result<Contents
     })
 }
 
-/// How many deliveries of one account are pending, and how old the oldest is. Of each destination, the `most` that are due
-/// first are looked at.
+/// How many deliveries of one account are pending, and how old the oldest is. Of each destination, the `most` that are
+/// due first are looked at.
 pub fn backlog(connection: &Connection, account: AccountKey, most: u64) -> Result<Backlog> {
     let destinations = "SELECT key FROM destination WHERE account_key = ?1 AND deleted_at IS NULL";
     let pending = "SELECT count(*), min(id) FROM (SELECT id FROM delivery INDEXED BY delivery_due

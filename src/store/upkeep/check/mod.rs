@@ -55,8 +55,8 @@ pub struct Counts {
     pub deliveries: u64,
 }
 
-/// Checks the file at `database`, whether a server uses it or not. `now` is the time of the wall clock. With a key, secrets
-/// that are sealed are opened; otherwise only their form is looked at.
+/// Checks the file at `database`, whether a server uses it or not. `now` is the time of the wall clock. With a key,
+/// secrets that are sealed are opened; otherwise only their form is looked at.
 ///
 /// # Errors
 /// Says in one line why the file cannot be checked: among others, its secrets are sealed with another key. What is wrong
