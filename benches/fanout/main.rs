@@ -15,6 +15,7 @@
 
 mod backlog;
 mod ceilings;
+mod compare;
 mod https;
 mod parts;
 mod readers;

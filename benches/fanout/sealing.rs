@@ -1,11 +1,11 @@
-//! What sealed secrets cost: the same load with and without a key, one after the other, because machines are noisy.
+//! What sealed secrets cost: the same load with and without a key.
 
 use std::path::Path;
 use std::process::Command;
 
+use super::compare::{Comparison, compare};
 use super::sections::{Load, Run};
 use super::support::Result;
-use super::support::report::{Figure, Target};
 
 /// Settings of a destination with secrets of all kinds.
 const SETTINGS: &str = r#"{"headers": {"Authorization": "Bearer 0123456789abcdef0123456789abcdef"},
@@ -25,18 +25,14 @@ pub fn flags(binary: &Path, folder: &Path) -> Result<[String; 2]> {
 pub fn measure(run: &mut Run) -> Result<()> {
     for (accounts, destinations, what) in [(1, 3, "3 destinations"), (1_000, 1, "1,000 accounts")] {
         let load = Load { accounts, destinations, settings: SETTINGS, ..Load::default() };
-        let plain = run.sustain(what, load)?;
-        let found = run.sustain(what, Load { sealed: true, ..load })?;
-        run.report.take(format!("plain, {what}"), plain.rate, "events/s");
-        run.report.judge(Figure {
-            name: format!("sealed, {what}"),
-            value: found.rate,
-            unit: "events/s",
-            of: Some(("plain", plain.rate)),
-            target: Target::AtLeast(0.95),
-        });
-        run.report.take("  server's processor time an event", found.processor_us, "µs");
-        run.report.take("  the same plain", plain.processor_us, "µs");
+        let comparison = Comparison {
+            plain: (&format!("plain, {what}"), load),
+            other: (&format!("sealed, {what}"), Load { sealed: true, ..load }),
+            of: "plain",
+            least: 0.95,
+            unit: ("events/s", 1.0),
+        };
+        compare(run, &comparison)?;
     }
     Ok(())
 }

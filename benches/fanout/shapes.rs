@@ -1,5 +1,6 @@
 //! Events with long bodies, and events that go to many destinations.
 
+use super::compare::{Comparison, compare};
 use super::sections::{Load, Run};
 use super::support::Result;
 use super::support::report::{Figure, Target};
@@ -36,21 +37,18 @@ pub fn many(run: &mut Run) -> Result<()> {
     in_order(run, DESTINATIONS)
 }
 
-/// Strict order against one request at a time without it. Both are measured one after the other, because machines are
-/// noisy.
+/// Strict order against one request at a time without it.
 fn in_order(run: &mut Run, destinations: usize) -> Result<()> {
     let load = Load { destinations, ..Load::default() };
-    let one = run.sustain("one request at a time", Load { settings: r#"{"max_concurrency": 1}"#, ..load })?;
-    let strict = run.sustain("strict order", Load { settings: r#"{"ordering": "strict"}"#, ..load })?;
-    let each = destinations as f64;
-    run.report.take("sustained, the same with one request at a time", one.rate * each, "deliveries/s");
-    run.report.judge(Figure {
-        name: "sustained, the same in strict order".to_owned(),
-        value: strict.rate * each,
-        unit: "deliveries/s",
-        of: Some(("one at a time", one.rate * each)),
-        target: Target::AtLeast(0.95),
-    });
-    run.report.take("  server's processor time a delivery", strict.processor_us / each, "µs");
-    Ok(())
+    let comparison = Comparison {
+        plain: (
+            "sustained, the same with one request at a time",
+            Load { settings: r#"{"max_concurrency": 1}"#, ..load },
+        ),
+        other: ("sustained, the same in strict order", Load { settings: r#"{"ordering": "strict"}"#, ..load }),
+        of: "one at a time",
+        least: 0.95,
+        unit: ("deliveries/s", destinations as f64),
+    };
+    compare(run, &comparison)
 }

@@ -1,8 +1,8 @@
-//! What filters and templates cost: the same load with and without them, one after the other, because machines are noisy.
+//! What filters and templates cost: the same load with and without them.
 
+use super::compare::{Comparison, compare};
 use super::sections::{Load, Run};
 use super::support::Result;
-use super::support::report::{Figure, Target};
 
 /// Destinations of the account. Each of them has the filter, or the template.
 const DESTINATIONS: usize = 3;
@@ -18,19 +18,14 @@ const TEMPLATE: &str =
 pub fn measure(run: &mut Run) -> Result<()> {
     for (what, settings, least) in [("a filter", FILTER, 0.9), ("a template", TEMPLATE, 0.7)] {
         let load = Load { destinations: DESTINATIONS, ..Load::default() };
-        let plain = run.sustain(what, load)?;
-        let found = run.sustain(what, Load { settings, ..load })?;
-        let each = DESTINATIONS as f64;
-        run.report.take(format!("3 destinations without {what}"), plain.rate * each, "deliveries/s");
-        run.report.judge(Figure {
-            name: format!("3 destinations with {what} each"),
-            value: found.rate * each,
-            unit: "deliveries/s",
-            of: Some(("without", plain.rate * each)),
-            target: Target::AtLeast(least),
-        });
-        run.report.take("  server's processor time an event", found.processor_us, "µs");
-        run.report.take("  the same without", plain.processor_us, "µs");
+        let comparison = Comparison {
+            plain: (&format!("3 destinations without {what}"), load),
+            other: (&format!("3 destinations with {what} each"), Load { settings, ..load }),
+            of: "without",
+            least,
+            unit: ("deliveries/s", DESTINATIONS as f64),
+        };
+        compare(run, &comparison)?;
     }
     Ok(())
 }

@@ -125,7 +125,10 @@ impl From<ApiError> for PageError {
         let status = error.status();
         let frame = Frame::plain(Timestamp::EPOCH);
         let detail = words::sentence(&error.problem.detail);
-        Self(Box::new(render(status, &ErrorPage { frame, title: error.problem.title.clone(), detail })))
+        let mut response = render(status, &ErrorPage { frame, title: error.problem.title.clone(), detail });
+        let headers = error.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
+        response.headers_mut().extend(headers);
+        Self(Box::new(response))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{metrics, scheduler};
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
-use crate::domain::ids::DestinationKey;
+use crate::domain::ids::{AccountKey, DestinationKey};
 use crate::domain::ports::{NextSendsReply, SendTest, SlowDestinationsReply, WatchEngine};
 use crate::domain::time::Timestamp;
 use crate::error::{Error, Result};
@@ -76,8 +76,8 @@ impl SendTest for Tester {
 struct Watcher(EngineHandle, Clock);
 
 impl WatchEngine for Watcher {
-    fn slow_destinations(&self, reply: SlowDestinationsReply) {
-        self.0.send(Message::SlowDestinations(reply));
+    fn slow_destinations(&self, account: Option<AccountKey>, reply: SlowDestinationsReply) {
+        self.0.send(Message::SlowDestinations(account, reply));
     }
 
     fn next_sends(&self, destinations: Vec<DestinationKey>, reply: NextSendsReply) {

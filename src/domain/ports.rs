@@ -8,7 +8,7 @@ use super::access::Rights;
 use super::delivery::Attempt;
 use super::destination::Destination;
 use super::document::Document;
-use super::ids::DestinationKey;
+use super::ids::{AccountKey, DestinationKey};
 use super::secret::TokenDigest;
 use super::time::Timestamp;
 
@@ -46,11 +46,11 @@ pub type NextSendsReply = Box<dyn FnOnce(Vec<Option<Timestamp>>) + Send>;
 /// What `api` and `dashboard` need of the engine: which destinations take long, and which wait for their rate.
 pub trait WatchEngine: Send + Sync {
     /// Asks for the destinations that usually take 1 s or more, or that are stalled. Slowest first, where a stalled one
-    /// counts with the time that it has not answered. At most [`MAX_SLOW_DESTINATIONS`].
+    /// counts with the time that it has not answered. At most [`MAX_SLOW_DESTINATIONS`]; with `account`, only its own.
     ///
     /// `reply` is called on the engine's own thread, so it must not block or panic. It is dropped instead if the engine
     /// has stopped.
-    fn slow_destinations(&self, reply: SlowDestinationsReply);
+    fn slow_destinations(&self, account: Option<AccountKey>, reply: SlowDestinationsReply);
 
     /// Asks when each of `destinations` may send next, on the wall clock. `None` for a destination that does not wait
     /// for its rate now.

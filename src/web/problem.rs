@@ -152,6 +152,11 @@ impl ApiError {
         self
     }
 
+    /// Headers of the response, besides those that say what the body is.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The body as JSON.
     pub fn body(&self) -> Vec<u8> {
         serde_json::to_vec(&self.problem).unwrap_or_default()

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::accounts::account_fields;
-use super::destination_bodies::destination_fields;
+use super::destination_values::destination_fields;
 use super::destinations::Destination;
 use super::sealed_export;
 use crate::api::request::fields::{FieldErrors, Fields, parsed, whole};

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod deliveries;
 pub mod destination_bodies;
+pub mod destination_values;
 pub mod destinations;
 pub mod events;
 pub mod export;

@@ -5,7 +5,7 @@ use poem_openapi::types::Example;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::destination_bodies::{body_template, event_types, filter, header_templates};
+use super::destination_values::{body_template, event_types, filter, header_templates};
 use super::values::{Pairs, RawJson};
 use crate::api::request::body::FromBody;
 use crate::api::request::fields::{Fields, parsed, whole};

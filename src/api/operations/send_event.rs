@@ -1,28 +1,25 @@
 //! The data handler (`POST /server/incoming_data`): accepts an account's JSON document, and responds when the event is
 //! on disk. How events are stored belongs in `store`, and how they are sent belongs in `delivery`.
 
-use std::str::FromStr;
+mod receipt;
+mod request;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use poem::http::header::RETRY_AFTER;
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use poem::{Body, Endpoint, IntoResponse, Request, RequestBody, Response};
-use poem_openapi::registry::{
-    MetaMediaType, MetaRequest, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
-};
-use poem_openapi::types::Type as _;
-use poem_openapi::{ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, OpenApi};
+use poem::{Endpoint, IntoResponse as _, Request, Response};
+use poem_openapi::OpenApi;
 
+use self::receipt::{Receipt, Written};
+use self::request::{IncomingRequest, event_type, idempotency_key, no_parameters};
 use crate::api::auth::{AccountToken, NoToken};
 use crate::api::context::ApiContext;
 use crate::api::model::events::EventReceipt;
-use crate::api::paths::unknown_parameter;
 use crate::api::request::prefer;
-use crate::api::responses;
 use crate::api::tags::Tag;
 use crate::domain::document::Document;
-use crate::domain::event::SAMPLE;
 use crate::domain::event::{IdempotencyKey, IncomingEvent};
 use crate::domain::event_type::EventType;
 use crate::domain::ids::AccountKey;
@@ -55,41 +52,13 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub struct SendEventApi(Arc<ApiContext>);
 
-/// Headers and body of a request, before the body is read.
-pub struct IncomingRequest<'a> {
-    query: Option<&'a str>,
-    headers: &'a HeaderMap,
-    body: Body,
-}
-
-/// Response to a document that was accepted.
-pub enum Receipt {
-    /// 200: within the wait, each delivery has had its first attempt. Deliveries to paused destinations do not count.
-    Attempted(Written, Duration),
-    /// 202: the event is on disk. If the client asked for a wait, the wait passed first.
-    Accepted(Written, Option<Duration>),
-}
-
-/// A receipt, with reserved memory if the receipt is long.
-pub struct Written {
-    receipt: EventReceipt,
-    memory: Option<Reservation>,
-}
-
-impl Written {
-    fn answer(self, status: StatusCode) -> Response {
-        responses::json_in(self.memory, status, &self.receipt)
-    }
-}
-
 #[OpenApi(tag = "Tag::Data")]
 impl SendEventApi {
     /// Send a JSON document
     ///
     /// Accepts any JSON value for an account, and sends the document to each of the account's destinations that the event
-    /// is for. Send the
-    /// account's app secret token in the CL-XTOKEN header. In Swagger UI: Authorize, appToken. The header name
-    /// `CL-X-TOKEN` is accepted too.
+    /// is for. Send the account's app secret token in the CL-XTOKEN header. In Swagger UI: Authorize, appToken. The
+    /// header name `CL-X-TOKEN` is accepted too.
     ///
     /// Destinations get the document byte for byte; with GET they get query parameters. The response is sent when the
     /// event and its deliveries are on disk. After a 429 or 503, send the document again. With an `Idempotency-Key`, a
@@ -285,36 +254,6 @@ fn no_memory_for_answer() -> ApiError {
         .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
-/// Refuses query parameters, which this operation does not have. Their values are not repeated: one may be a secret.
-fn no_parameters(query: Option<&str>) -> ApiResult<()> {
-    let mut names = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
-    let Some(name) = names.next() else { return Ok(()) };
-    let right =
-        if name == "wait" { "send the header `Prefer: wait=5` to wait for the first attempts" } else { "it has none" };
-    Err(unknown_parameter(&name, right))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<IdempotencyKey>> {
-    let refused = |detail| ApiError::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail);
-    parsed_header(headers, "Idempotency-Key").map_err(refused)
-}
-
-fn event_type(headers: &HeaderMap) -> ApiResult<Option<EventType>> {
-    let refused = |detail| ApiError::new(StatusCode::BAD_REQUEST, "invalid_event_type", detail);
-    parsed_header(headers, "Event-Type").map_err(refused)
-}
-
-/// Reads a header that may be missing. If it is wrong or given twice, the error says so.
-fn parsed_header<T: FromStr<Err = String>>(headers: &HeaderMap, name: &str) -> Result<Option<T>, String> {
-    let mut lines = headers.get_all(name).iter();
-    let Some(line) = lines.next() else { return Ok(None) };
-    if lines.next().is_some() {
-        return Err(format!("The header {name} may be given once."));
-    }
-    let text = line.to_str().unwrap_or_default();
-    text.parse().map(Some).map_err(|message| format!("The header {name} is wrong: it {message}."))
-}
-
 /// Gives an error the title that clients of the data handler know.
 pub fn with_contract_title(error: ApiError) -> ApiError {
     match error.problem.status {
@@ -323,95 +262,5 @@ pub fn with_contract_title(error: ApiError) -> ApiError {
         413 => error.titled("Payload Too Large"),
         422 => error.titled("Idempotency Key Reused"),
         _ => error,
-    }
-}
-
-impl<'a> ApiExtractor<'a> for IncomingRequest<'a> {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn request_meta() -> Option<MetaRequest> {
-        let schema = MetaSchema {
-            description: Some("Any JSON value."),
-            example: serde_json::from_str(SAMPLE).ok(),
-            ..MetaSchema::ANY
-        };
-        let schema = MetaSchemaRef::Inline(Box::new(schema));
-        let content = vec![MetaMediaType { content_type: "application/json", schema }];
-        Some(MetaRequest {
-            description: Some("The JSON document. Destinations get exactly these bytes, or query parameters with GET."),
-            content,
-            required: true,
-        })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<Self::ParamType>,
-    ) -> poem::Result<Self> {
-        Ok(Self { query: request.uri().query(), headers: request.headers(), body: body.take()? })
-    }
-}
-
-impl IntoResponse for Receipt {
-    fn into_response(self) -> Response {
-        let (mut response, wait) = match self {
-            Self::Attempted(written, wait) => (written.answer(StatusCode::OK), Some(wait)),
-            Self::Accepted(written, wait) => (written.answer(StatusCode::ACCEPTED), wait),
-        };
-        if let Some(applied) = wait.and_then(|wait| HeaderValue::try_from(format!("wait={}", wait.as_secs())).ok()) {
-            response.headers_mut().insert("preference-applied", applied);
-        }
-        response
-    }
-}
-
-impl ApiResponse for Receipt {
-    fn meta() -> MetaResponses {
-        let applied = || {
-            responses::header(
-                "Preference-Applied",
-                "The wait that was applied, such as `wait=5`. Only sent if the request asked for a wait.",
-                false,
-            )
-        };
-        let answer = |status, description| MetaResponse {
-            headers: vec![applied()],
-            ..responses::described::<EventReceipt>(status, description)
-        };
-        let attempted = "Only with `Prefer: wait=N`: the event is on disk, and each delivery has had its first \
-                         attempt. Deliveries to paused destinations do not count.";
-        let accepted = "The event is on disk and will be delivered.";
-        MetaResponses { responses: vec![answer(StatusCode::OK, attempted), answer(StatusCode::ACCEPTED, accepted)] }
-    }
-
-    fn register(registry: &mut Registry) {
-        EventReceipt::register(registry);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_malformed_idempotency_key_is_refused_and_none_is_fine() {
-        let read = |lines: &[&[u8]]| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("idempotency-key", HeaderValue::from_bytes(line).unwrap());
-            }
-            idempotency_key(&headers).map(|key| key.map(|key| key.as_str().to_owned())).map_err(|e| e.problem.code)
-        };
-        assert_eq!(read(&[]), Ok(None));
-        assert_eq!(read(&[b"order-1"]), Ok(Some("order-1".to_owned())));
-        let wrong = Err("invalid_idempotency_key".to_owned());
-        assert_eq!(read(&[b""]), wrong);
-        assert_eq!(read(&[b"caf\xe9"]), wrong);
-        assert_eq!(read(&[b"a", b"b"]), wrong);
-        assert_eq!(read(&[&[b'x'; 256]]), wrong);
     }
 }

@@ -119,7 +119,7 @@ pub async fn needing(context: &DashboardContext, visitor: &Visitor, skip: usize,
     if skip > 0 {
         return Ok(Found { list, total, knows_slow: true });
     }
-    let slow = slow(context).await;
+    let slow = slow(context, visitor).await;
     let knows_slow = slow.is_some();
     let slow = slow.unwrap_or_default();
     let keys: Vec<_> = slow.iter().map(|one| one.destination).collect();
@@ -133,10 +133,11 @@ pub async fn needing(context: &DashboardContext, visitor: &Visitor, skip: usize,
     Ok(Found { list, total, knows_slow })
 }
 
-/// What the engine says of slow destinations. `None` if it does not answer in time.
-async fn slow(context: &DashboardContext) -> Option<Vec<SlowDestination>> {
+/// What the engine says of the visitor's slow destinations. `None` if it does not answer in time.
+async fn slow(context: &DashboardContext, visitor: &Visitor) -> Option<Vec<SlowDestination>> {
     let (reply, answer) = oneshot::channel();
-    context.engine.slow_destinations(Box::new(move |slow| drop(reply.send(slow))));
+    let account = visitor.store.scope().account().map(|(_, key)| key);
+    context.engine.slow_destinations(account, Box::new(move |slow| drop(reply.send(slow))));
     match tokio::time::timeout(ENGINE_WITHIN, answer).await {
         Ok(Ok(slow)) => Some(slow),
         Ok(Err(_)) | Err(_) => None,

@@ -8,7 +8,7 @@ use crate::delivery::workers::threads::Slot;
 use crate::domain::delivery::Attempt;
 use crate::domain::destination::Destination;
 use crate::domain::document::Document;
-use crate::domain::ids::DestinationKey;
+use crate::domain::ids::{AccountKey, DestinationKey};
 use crate::domain::ports::{NextSendsReply, SlowDestinationsReply};
 use crate::domain::time::Timestamp;
 use crate::store::{Change, DueDeliveries};
@@ -37,8 +37,8 @@ pub enum Message {
     FirstDue(Vec<(DestinationKey, Timestamp)>),
     /// A test is to be sent.
     Test(Test),
-    /// The slowest destinations are asked for.
-    SlowDestinations(SlowDestinationsReply),
+    /// The slowest destinations are asked for, of all or of one account.
+    SlowDestinations(Option<AccountKey>, SlowDestinationsReply),
     /// It is asked when these destinations may send next, where they wait for their rate.
     NextSends(Vec<DestinationKey>, NextSendsReply),
     /// No further attempt begins. Those in progress have this long to end.

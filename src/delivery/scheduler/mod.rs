@@ -242,7 +242,7 @@ impl Scheduler {
             Message::Refilled { lane, found } => self.refilled(lane, found),
             Message::FirstDue(due) => due.into_iter().for_each(|(lane, at)| self.due(lane, at)),
             Message::Test(test) => self.test(test),
-            Message::SlowDestinations(reply) => reply(self.slow_destinations(self.now())),
+            Message::SlowDestinations(account, reply) => reply(self.slow_destinations(account, self.now())),
             Message::NextSends(destinations, reply) => reply(self.next_sends(&destinations, self.now())),
             Message::Stop(grace) => {
                 // Jobs that have not begun are still pending in the file.

@@ -6,19 +6,21 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use super::Scheduler;
+use super::lane::Lane;
 use super::pools::Pool;
 use crate::delivery::limits::SLOW;
 use crate::delivery::workers::batch::Progress;
-use crate::domain::ids::DestinationKey;
+use crate::domain::ids::{AccountKey, DestinationKey};
 use crate::domain::ports::{MAX_SLOW_DESTINATIONS, SlowDestination};
 use crate::domain::time::Timestamp;
 
 impl Scheduler {
-    /// The slowest destinations, slowest first. At most [`MAX_SLOW_DESTINATIONS`].
-    pub(super) fn slow_destinations(&self, now: Timestamp) -> Vec<SlowDestination> {
+    /// The slowest destinations of all accounts or of one, slowest first. At most [`MAX_SLOW_DESTINATIONS`].
+    pub(super) fn slow_destinations(&self, account: Option<AccountKey>, now: Timestamp) -> Vec<SlowDestination> {
         let failing = self.oldest_failing(now);
         let mut slowest = Slowest::default();
-        for (key, lane) in &self.lanes {
+        let of_account = |lane: &Lane| account.is_none_or(|account| lane.destination.account_key == account);
+        for (key, lane) in self.lanes.iter().filter(|(_, lane)| of_account(lane)) {
             if let Some(slowness) = lane.slowness(failing.get(key).copied(), now) {
                 slowest.add(slowness.rank(), *key);
             }

@@ -16,10 +16,11 @@ use ureq::Error;
 use ureq::http::Uri;
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 
+use super::transport::HttpTransport;
+use super::transport::channel::Channel;
 use super::transport::connect::{connect, deadline};
 use super::transport::failure::Failure;
 use super::transport::socket::{Socket, is_reset, timed_out};
-use super::transport::{Channel, HttpTransport};
 use crate::domain::delivery::ErrorClass;
 use error_text::Notes;
 use trust::Trust;

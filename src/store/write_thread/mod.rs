@@ -2,7 +2,9 @@
 //! answers all callers (group commit). So nobody in this process meets a locked database, and callers share the cost of
 //! an fsync. How much goes together is decided in `commit`, and business steps are in `operations`.
 
+mod checkpoints;
 pub mod closing;
+mod group;
 pub mod reopen;
 
 use std::collections::VecDeque;
@@ -16,17 +18,17 @@ use super::change::{Change, Observer};
 use super::commit::queue::{QueueReceiver, Work};
 use super::commit::transaction::Transaction;
 use super::commit::write_request::WriteRequest;
-use super::file::checkpointer::{Checkpointer, Task};
+use super::file::checkpointer::Checkpointer;
 use super::file::disk_space::{self, FreeSpace};
 use super::file::held::{HeldFile, Lost};
 use super::file::identity::marker::Marker;
 use super::file::{lock_wait, wal};
 use super::memory::Memory;
 use super::memory::destination_cache::DestinationCache;
-use super::operations::{id_slot, outcomes, tally};
+use super::operations::id_slot;
 use super::outcome::FinishedAttempt;
 use crate::domain::ids::SequenceIds;
-use crate::error::{Error, Kind, Result, Unavailable};
+use crate::error::{Error, Result, Unavailable};
 use crate::process::critical::{EndsProcess, panic_point};
 
 /// Time between two tries to write outcomes whose commit failed.
@@ -39,12 +41,6 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Time between two looks whether a checkpoint has ended or the read gate can open, if nothing else is to be done.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Time between two tries to cut the WAL while free disk space is below the reserve.
-const RECLAIM_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How long one such try waits for readers of old snapshots.
-const RECLAIM_TIMEOUT: Duration = Duration::from_millis(50);
-
 /// Time between two checks that the file is at its path, while there is something to write.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -52,8 +48,6 @@ const FILE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 const _: () = assert!(POLL_INTERVAL.as_millis() < IDLE.as_millis(), "the thread looks more often while it waits");
-const _: () = assert!(RECLAIM_TIMEOUT.as_millis() < RECLAIM_INTERVAL.as_millis(), "writes go on between two tries");
-
 /// What the write thread needs of a file that was opened.
 pub struct Opened {
     /// The locked file.
@@ -258,7 +252,7 @@ impl Thread {
         let room = self.space.free_space(self.held.path());
         let mut tx =
             Transaction::new(connection, &mut self.ids, &mut self.destinations, &self.memory, room != FreeSpace::Low);
-        let done = run_transaction(&mut tx, requests, &mut self.pending_outcomes, receiver);
+        let done = group::commit_group(&mut tx, requests, &mut self.pending_outcomes, receiver);
         match done {
             Ok(()) => Ok(tx.committed()),
             Err(error) => {
@@ -293,71 +287,6 @@ impl Thread {
         checked
     }
 
-    /// Gives the disk space of the WAL back. Free space is below the reserve and events are refused. The WAL keeps the
-    /// length that it once had, and must not be what fills the disk.
-    fn reclaim_wal(&mut self) {
-        // The WAL gets shorter only when it starts again.
-        if self.held.checkpoints().are_external() {
-            return;
-        }
-        if self.held.lost().is_some() || self.reclaimed_at.is_some_and(|at| at.elapsed() < RECLAIM_INTERVAL) {
-            return;
-        }
-        self.reclaimed_at = Some(Instant::now());
-        let task = self.checkpointer.checkpoint_now();
-        let failed = matches!(task, Task::Failed(_));
-        self.run_task(task);
-        let Some(connection) = self.connection.as_ref().filter(|_| !failed) else { return };
-        let shortened = wal::truncate(connection, RECLAIM_TIMEOUT, || self.marker.commit(connection, &self.held, true));
-        if let Err(error) = shortened {
-            self.checkpoint_failed(&error);
-        }
-    }
-
-    /// Runs a checkpoint if the WAL has grown too long because reads overlap, and the read gate has made a moment
-    /// without reads. Then the whole WAL is copied, and the next commit starts the WAL again.
-    fn check_read_gate(&mut self) {
-        if self.held.checkpoints().are_external() {
-            return;
-        }
-        if self.memory.read_gate.log_has(wal::pages().unsigned_abs(), Instant::now()) {
-            let task = self.checkpointer.checkpoint_now();
-            self.run_task(task);
-        }
-    }
-
-    /// Waits for the checkpoint in progress, if there is one.
-    fn join_checkpoint(&mut self) {
-        let task = self.checkpointer.join();
-        self.run_task(task);
-    }
-
-    fn run_task(&mut self, task: Task) {
-        match task {
-            Task::Nothing => {}
-            Task::Finish => self.checkpoint(),
-            Task::Failed(failure) => self.checkpoint_failed(&failure),
-        }
-    }
-
-    /// Copies what the WAL holds into the file. If that was all of it, the WAL starts again at once with a new mark, so
-    /// that the next write need not wait for a mark.
-    fn checkpoint(&mut self) {
-        let Some(connection) = &self.connection else { return };
-        if let Err(failure) = checkpoint_all(connection, &mut self.marker, &self.held) {
-            self.checkpoint_failed(&failure);
-        }
-    }
-
-    fn checkpoint_failed(&mut self, failure: &Error) {
-        self.log_failure(failure, 0);
-        // A removed WAL is open in this connection alone, and no other could be opened.
-        if failure.is_unavailable(Unavailable::Io) && self.held.lost() != Some(Lost::Log) {
-            // The fsync of the file may have failed, so the connection is not trusted.
-            self.connection = None;
-        }
-    }
-
     /// Copies the whole WAL into the file and closes the file, so that the database is one file.
     fn close(mut self) {
         self.join_checkpoint();
@@ -369,65 +298,5 @@ impl Thread {
         }
         drop(self.checkpointer);
         closing::close(&self.held, self.marker, self.connection);
-    }
-}
-
-/// The checkpoint of [`Thread::checkpoint`], with its error.
-fn checkpoint_all(connection: &Connection, marker: &mut Marker, held: &HeldFile) -> Result<()> {
-    let checked = marker.check_content(connection, held);
-    // Nothing is copied over a file that somebody put there. A removed WAL is still open in this connection, and
-    // belongs to its file.
-    if held.lost().is_some_and(|lost| lost != Lost::Log) || marker.is_alone(connection)? {
-        return checked;
-    }
-    let moved = wal::checkpoint(connection)?;
-    if held.lost().is_some() {
-        return checked;
-    }
-    if moved < wal::pages() { Ok(()) } else { marker.prepare(connection, held) }
-}
-
-/// Runs all requests and outcomes, then `COMMIT`. What else arrives for this transaction is appended to `requests` and
-/// `outcomes`.
-fn run_transaction(
-    tx: &mut Transaction<'_>,
-    requests: &mut Vec<Box<dyn WriteRequest>>,
-    outcomes: &mut VecDeque<FinishedAttempt>,
-    receiver: &mut QueueReceiver,
-) -> Result<()> {
-    let (mut settled, mut done) = (0, 0);
-    loop {
-        let began = Instant::now();
-        for finished in outcomes.range_mut(settled..) {
-            outcomes::record(tx, finished)?;
-        }
-        receiver.budget().observe(outcomes.len() - settled, began.elapsed());
-        for request in &mut requests[done..] {
-            run_request(tx, request.as_mut())?;
-        }
-        (settled, done) = (outcomes.len(), requests.len());
-        if !receiver.wait_for_group(requests, outcomes) {
-            break;
-        }
-    }
-    let counts = tx.take_counts();
-    tally::write(tx, counts)?;
-    tx.run("COMMIT", [])?;
-    Ok(())
-}
-
-/// Runs one request. An error returned here fails the whole transaction.
-fn run_request(tx: &mut Transaction<'_>, request: &mut dyn WriteRequest) -> Result<()> {
-    if request.wants_savepoint() {
-        return tx.with_savepoint(|tx| request.run(tx));
-    }
-    match request.run(tx) {
-        Err(error)
-            if matches!(error.kind(), Kind::Unavailable(_) | Kind::Internal)
-                && !error.is_unavailable(Unavailable::DiskLow) =>
-        {
-            Err(error)
-        }
-        _ => Ok(()),
     }
 }

@@ -85,8 +85,13 @@ fn begins(scheduler: &mut Scheduler, key: i64, pool: Pool, began: Timestamp) {
 
 /// What the scheduler answers to the message, as numbers of destinations and what it says of each.
 fn asked(scheduler: &mut Scheduler) -> Vec<(i64, u64, usize, bool)> {
+    asked_by(scheduler, None)
+}
+
+/// The same for a caller that reaches one account.
+fn asked_by(scheduler: &mut Scheduler, account: Option<AccountKey>) -> Vec<(i64, u64, usize, bool)> {
     let (sender, replies) = mpsc::channel();
-    scheduler.handle_message(Message::SlowDestinations(Box::new(move |slow| sender.send(slow).unwrap())));
+    scheduler.handle_message(Message::SlowDestinations(account, Box::new(move |slow| sender.send(slow).unwrap())));
     let shown = |slow: &SlowDestination| {
         let usual = u64::try_from(slow.usual.as_millis()).unwrap();
         (slow.destination.0, usual, slow.in_progress, slow.is_stalled)
@@ -129,4 +134,17 @@ fn of_many_slow_ones_the_answer_has_the_slowest_and_among_equals_the_oldest() {
     let slowest = (0..3_000).step_by(100);
     let next = (0..3_000).filter(|lane| lane % 7 == 6 && lane % 100 != 0);
     assert_eq!(keys, slowest.chain(next).take(MAX_SLOW_DESTINATIONS).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_reaches_one_account_is_told_of_its_destinations_however_many_of_others_are_slower() {
+    let mut scheduler = scheduler((0..100).map(|lane| if lane < 3 { 1_000 } else { 5_000 }));
+    for key in 0..3 {
+        let lane = scheduler.lanes.get_mut(&DestinationKey(key)).unwrap();
+        Arc::make_mut(&mut lane.destination).account_key = AccountKey(2);
+    }
+    let keys = |found: Vec<(i64, u64, usize, bool)>| found.into_iter().map(|(key, ..)| key).collect::<Vec<_>>();
+    assert!(keys(asked(&mut scheduler)).iter().all(|key| *key >= 3));
+    assert_eq!(keys(asked_by(&mut scheduler, Some(AccountKey(2)))), [0, 1, 2]);
+    assert_eq!(keys(asked_by(&mut scheduler, Some(AccountKey(3)))), []);
 }
