@@ -167,7 +167,7 @@ mod tests {
         let (watcher, (sender, replies)) = (engine.watcher(), mpsc::channel());
         let ask = || {
             let sender = sender.clone();
-            watcher.slow_destinations(Box::new(move |slow| sender.send(slow).unwrap()));
+            watcher.slow_destinations(None, Box::new(move |slow| sender.send(slow).unwrap()));
         };
         ask();
         assert_eq!(replies.recv(), Ok(Vec::new()), "the destination has not taken long");

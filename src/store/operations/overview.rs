@@ -16,7 +16,7 @@ use super::{destinations, rows};
 use crate::domain::access::Scope;
 use crate::domain::account::AccountName;
 use crate::domain::destination::{Destination, HttpMethod};
-use crate::domain::ids::{AccountId, AccountKey, DestinationId, DestinationKey};
+use crate::domain::ids::{AccountId, DestinationId, DestinationKey};
 use crate::domain::overview::{AtMost, Backlog, Contents, Latency};
 use crate::domain::page::MAX_LIMIT;
 use crate::domain::target_url::TargetUrl;

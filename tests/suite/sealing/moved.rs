@@ -52,7 +52,7 @@ fn a_sealed_value_that_was_moved_does_not_open_and_only_its_destination_waits() 
             (text(&shown, "state").as_str(), text(&shown, "paused_reason").as_str()),
             ("paused", "secrets_unreadable")
         );
-        let needs_attention = || client.send("GET", "/attention", &[ACCEPT], None).expect(200).text();
+        let needs_attention = || client.send("GET", "/attention", &[("accept", "text/html")], None).expect(200).text();
         assert!(needs_attention().contains(&first) && !needs_attention().contains(&second));
         // Neither a resume, nor a test, nor a retry sends anything; its secret is not made up, and nothing is lost by a
         // patch.

@@ -30,7 +30,7 @@ pub(super) fn recount(scheduler: &Scheduler, world: &World) {
     let recent = runs.clone().filter(|run| run.recent_failing).count() + scheduler.recent_failures_until.len();
     assert_eq!(scheduler.pools.recent_failing, recent, "recently failed");
     assert_eq!(scheduler.hanging, runs.clone().filter(|run| run.overdue.is_some()).count(), "overdue");
-    for slow in scheduler.slow_destinations(world.now).into_iter().filter(|slow| slow.is_stalled) {
+    for slow in scheduler.slow_destinations(None, world.now).into_iter().filter(|slow| slow.is_stalled) {
         let began = runs.clone().filter(|run| run.lane == slow.destination).filter_map(|run| {
             let Progress::Began(began) = run.run.progress() else { return run.overdue };
             Some(began)
@@ -41,7 +41,7 @@ pub(super) fn recount(scheduler: &Scheduler, world: &World) {
         assert_eq!(lane.in_flight, runs.clone().filter(|run| run.lane == *key).count(), "runs of a lane");
         assert_eq!(scheduler.backlogged.contains(key), lane.is_backlogged(), "backlogged");
     }
-    let slow = scheduler.slow_destinations(world.now);
+    let slow = scheduler.slow_destinations(None, world.now);
     let slow: HashSet<_> = slow.into_iter().map(|slow| slow.destination).collect();
     for (key, lane) in &scheduler.lanes {
         if let Some(pace) = &lane.pace {

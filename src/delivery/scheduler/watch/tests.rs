@@ -146,5 +146,5 @@ fn who_reaches_one_account_is_told_of_its_destinations_however_many_of_others_ar
     let keys = |found: Vec<(i64, u64, usize, bool)>| found.into_iter().map(|(key, ..)| key).collect::<Vec<_>>();
     assert!(keys(asked(&mut scheduler)).iter().all(|key| *key >= 3));
     assert_eq!(keys(asked_by(&mut scheduler, Some(AccountKey(2)))), [0, 1, 2]);
-    assert_eq!(keys(asked_by(&mut scheduler, Some(AccountKey(3)))), []);
+    assert!(asked_by(&mut scheduler, Some(AccountKey(3))).is_empty());
 }
