@@ -10,6 +10,11 @@ set -eu
 server=${SERVER:-http://127.0.0.1:8080}
 receiver=${RECEIVER:-http://127.0.0.1:9000}
 
+# Headers with tokens are in files that only this user can read. In the command line of curl, other users could see them.
+headers=$(mktemp -d)
+trap 'rm -r "$headers"' EXIT
+echo "Authorization: Bearer ${ADMIN_TOKEN:-}" >"$headers/admin"
+
 # One field of a JSON answer. Enough for ids and tokens; use jq for anything more.
 field() {
   sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" | head -n 1
@@ -18,7 +23,7 @@ field() {
 # What the server answers, on standard output; an error is shown and ends the tour.
 request() {
   answer=$(curl --silent --show-error --fail-with-body --header 'Content-Type: application/json' \
-    --header "Authorization: Bearer ${ADMIN_TOKEN:-}" "$@") || {
+    --header @"$headers/admin" "$@") || {
     echo "error: $answer" >&2
     return 1
   }
@@ -29,7 +34,7 @@ echo "An account; its token is shown this one time."
 account=$(request "$server/v1/accounts" --data "{\"email\": \"ada-$$@example.com\", \"account_name\": \"Ada\"}")
 echo "$account"
 account_id=$(echo "$account" | field account_id)
-token=$(echo "$account" | field app_secret_token)
+echo "CL-XTOKEN: $(echo "$account" | field app_secret_token)" >"$headers/account"
 
 echo "A destination."
 request "$server/v1/accounts/$account_id/destinations" \
@@ -37,7 +42,7 @@ request "$server/v1/accounts/$account_id/destinations" \
 echo
 
 echo "An event; the answer waits for the first attempt, at most 5 seconds."
-event=$(request "$server/server/incoming_data" --header "CL-XTOKEN: $token" --header 'Prefer: wait=5' \
+event=$(request "$server/server/incoming_data" --header @"$headers/account" --header 'Prefer: wait=5' \
   --data '{"order": 1001, "total": 19.90, "items": ["tea", "cups"]}')
 echo "$event"
 delivery_id=$(echo "$event" | sed -n 's/.*"delivery_id":"\([^"]*\)".*/\1/p')
