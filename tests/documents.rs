@@ -1,5 +1,5 @@
 //! `docs/troubleshooting.md` lists every error code of the API and every error of an attempt, and none besides. Reads
-//! the code as text.
+//! the code as text. Sentences are short, and no command shows a token to other users.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -234,4 +234,33 @@ fn sentences_are_short_and_words_are_plain() {
             assert!(!page.to_lowercase().contains(word), "{name}: \"{word}\"");
         }
     }
+}
+
+/// Lines of commands in a page that put a token into the list of processes. `echo` is a part of the shell, and is not listed.
+fn lines_that_show_a_token(page: &str) -> Vec<&str> {
+    let shows = |line: &&str| {
+        let given = |flag: &str, name: &str| line.contains(&format!("{flag} \"{name}: "));
+        let header = ["-H", "--header"].iter().any(|flag| given(flag, "Authorization") || given(flag, "CL-XTOKEN"));
+        header || line.contains("--token $") || line.contains("--admin-token $") || line.contains("-H \"$")
+    };
+    page.lines().filter(shows).collect()
+}
+
+#[test]
+fn no_command_shows_a_token_in_the_list_of_processes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> = ["README.md", "SECURITY.md", "examples/quickstart.sh"].map(|name| root.join(name)).into();
+    pages.extend(std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    for page in pages.iter().filter(|page| page.is_file()) {
+        let text = std::fs::read_to_string(page).unwrap();
+        let lines = lines_that_show_a_token(&text);
+        assert!(lines.is_empty(), "{}: {lines:?}", page.display());
+    }
+    assert_eq!(
+        lines_that_show_a_token("curl -H \"Authorization: Bearer $T\"\ncurl -H \"$ADMIN\"\nsend --token $T").len(),
+        3
+    );
+    assert!(
+        lines_that_show_a_token("echo \"Authorization: Bearer $T\" >admin.header\ncurl -H @admin.header").is_empty()
+    );
 }
