@@ -3,6 +3,7 @@
 
 pub mod critical;
 pub mod file_size;
+pub mod groups;
 pub mod harmless;
 pub mod interrupt;
 pub mod memory;

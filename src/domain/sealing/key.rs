@@ -22,6 +22,10 @@ pub const TAG_BYTES: usize = 16;
 /// Bytes of a [`KeyId`].
 pub const KEY_ID_BYTES: usize = 8;
 
+/// What is wrong with a text that is no base64, and what would be right.
+pub const NOT_BASE64: &str =
+    "it is not padded standard base64 of 32 bytes, and nothing else, as data-pusher key new writes it";
+
 /// A key. It is erased from memory when it is dropped.
 #[derive(Clone)]
 pub struct SecretsKey {
@@ -67,8 +71,7 @@ impl SecretsKey {
         if text.is_empty() {
             return Err("it is empty; a key is 32 random bytes in base64".to_owned());
         }
-        let mut decoded =
-            BASE64_STANDARD.decode(text).map_err(|_| "it is not padded standard base64 of 32 bytes".to_owned())?;
+        let mut decoded = BASE64_STANDARD.decode(text).map_err(|_| NOT_BASE64.to_owned())?;
         let bytes: Result<[u8; KEY_BYTES], _> = decoded.as_slice().try_into();
         let length = decoded.len();
         decoded.zeroize();

@@ -50,7 +50,7 @@ fn a_wrong_key_file_is_one_line_and_nothing_is_touched() {
     let key = std::fs::read_to_string(new_key(keys.path(), "key")).unwrap();
     let file = |name: &str| keys.path().join(name);
     write(&file("world"), &key, 0o644);
-    write(&file("group"), &key, 0o640);
+    write(&file("group"), &key, 0o660);
     write(&file("writable"), &key, 0o602);
     write(&file("empty"), "", 0o600);
     write(&file("short"), &key[..40], 0o600);
@@ -62,6 +62,8 @@ fn a_wrong_key_file_is_one_line_and_nothing_is_touched() {
     std::fs::write(file("binary"), [0xff; 32]).unwrap();
     std::fs::create_dir(file("folder")).unwrap();
     std::os::unix::fs::symlink(file("nowhere"), file("dangling")).unwrap();
+    write(&file("commented"), &format!("# a key\n{key}"), 0o600);
+    assert!(Command::new("mkfifo").arg(file("pipe")).status().unwrap().success());
     let cases = [
         ("world", "chmod 600"),
         ("group", "chmod 600"),
@@ -73,8 +75,10 @@ fn a_wrong_key_file_is_one_line_and_nothing_is_touched() {
         ("long", "too long"),
         ("binary", "base64"),
         ("folder", "folder"),
+        ("commented", "as data-pusher key new writes it"),
+        ("pipe", "write the key to a file of mode 600"),
         ("nowhere", "no such file"),
-        ("dangling", "no such file"),
+        ("dangling", "if the database is sealed already, find its key"),
     ];
     for (name, why) in cases {
         let said = with_key(&setup, &file(name)).run();
@@ -103,6 +107,8 @@ fn a_key_is_taken_with_any_line_end_by_a_link_and_as_a_credential() {
     }
     // What an access list allows the service shows as rights of the group.
     write(&file("credential"), &key, 0o440);
+    // A file of root for a group of root would be allowed anyway. Only root can, and need, give it away.
+    let _ = std::os::unix::fs::chown(file("credential"), Some(65_534), Some(65_534));
     let credential = with_key(&setup, &file("credential"));
     assert_eq!(credential.run().code, Some(2));
     let folder = keys.path().to_str().unwrap();
