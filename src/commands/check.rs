@@ -29,7 +29,7 @@ pub struct Check {
     database: PathBuf,
 
     /// File with the key that the secrets are sealed with, to open each of them too
-    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
     secrets_key_file: Option<SecretsKey>,
 
     /// Print one line of JSON with all faults

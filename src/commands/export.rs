@@ -36,7 +36,7 @@ pub struct Export {
     output: Option<PathBuf>,
 
     /// File with the key that the secrets of the database are sealed with; they are sealed in the document too
-    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
     secrets_key_file: Option<SecretsKey>,
 
     /// Write secrets plain, to import them where there is another key, or none

@@ -36,7 +36,7 @@ pub struct Import {
 
     /// File with the key that opens secrets of the document, and seals those of the database; for a file on which no
     /// server runs, else the key of the server holds
-    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
     secrets_key_file: Option<SecretsKey>,
 
     /// Print the result as JSON

@@ -46,11 +46,17 @@ pub struct Serve {
     admin_token: Option<String>,
 
     /// File that holds the admin token
-    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        help_heading = "Access",
+        env = "DATA_PUSHER_ADMIN_TOKEN_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     admin_token_file: Option<PathBuf>,
 
     /// File with the key that seals header values and signing secrets in the database, as `data-pusher key new` makes it
-    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+    #[arg(long, help_heading = "Access", env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
     secrets_key_file: Option<SecretsKey>,
 
     /// For a laptop: no admin token, destinations may be on loopback, listens on loopback only

@@ -46,10 +46,14 @@ pub fn way(matches: &ArgMatches, token: &str, file: &str) -> Result<Way, String>
 /// One line that says why it cannot be read. If the token itself was given instead of a file, the line does not repeat it.
 pub fn read(file: &Path, what: &str) -> Result<String, String> {
     std::fs::read_to_string(file).map_err(|error| {
-        if error.kind() == ErrorKind::NotFound && may_hold_secret(&file.to_string_lossy()) {
-            return format!(
-                "cannot read the {what}: there is no such file; give the name of a file, not the {what} itself"
-            );
+        // A token may also be too long for a name, or lead through a file as if that were a folder.
+        if file.symlink_metadata().is_err() && may_hold_secret(&file.to_string_lossy()) {
+            let why = if error.kind() == ErrorKind::NotFound {
+                "there is no such file".to_owned()
+            } else {
+                error.to_string()
+            };
+            return format!("cannot read the {what}: {why}; give the name of a file, not the {what} itself");
         }
         format!("cannot read the {what} from {}: {error}", file.display())
     })

@@ -16,7 +16,8 @@ const MASK: &str = "***";
 pub fn one_line(error: clap::Error, given: &[OsString], program: &Command) -> String {
     let invalid = context(&error, ContextKind::InvalidArg).unwrap_or_default().to_owned();
     let name = invalid.split_whitespace().next().unwrap_or_default();
-    let flag = find_flag(program, name);
+    let (used, command) = used(given, program);
+    let flag = find_flag(command, &used, name).or_else(|| find_flag(program, "", name));
     let is_unknown = error.kind() == ErrorKind::UnknownArgument;
     let text = without_secrets(error, flag.as_ref().map(|(_, flag)| flag));
     let sentence: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
@@ -30,23 +31,42 @@ pub fn one_line(error: clap::Error, given: &[OsString], program: &Command) -> St
         line = line.replace(&format!("for '{invalid}'"), &format!("in the variable {}", variable.display()));
     }
     let first = given.get(1).map(|first| first.to_string_lossy()).unwrap_or_default();
-    let hint = find_flag(program, &first).filter(|_| is_unknown);
+    let hint = find_flag(program, "", &first).filter(|_| is_unknown);
     let hint = hint.map(|(command, _)| format!("did you mean data-pusher {command}, and the flag after it?"));
     let tips = text.lines().map(str::trim).filter_map(|line| line.strip_prefix("tip: ")).map(str::to_owned);
     // Where a value is wrong, clap does not say whose flag was given it.
-    let is_command = program.find_subcommand(&*first).is_some();
-    let help = if is_command { format!("data-pusher {first} --help") } else { "data-pusher --help".to_owned() };
+    let help = format!("data-pusher {used}{}--help", if used.is_empty() { "" } else { " " });
     let parts: Vec<String> = std::iter::once(line).chain(tips).chain(hint).collect();
     harmless(&format!("{}; see {help}", parts.join("; ")))
 }
 
-/// A flag by its name, such as `--listen`, and the command that has it.
-fn find_flag(program: &Command, name: &str) -> Option<(String, Arg)> {
+/// The command that the first words name, such as `key rotate`; empty, and the whole program, if they name none.
+fn used<'a>(given: &[OsString], program: &'a Command) -> (String, &'a Command) {
+    let (mut names, mut command) = (Vec::new(), program);
+    for word in given.iter().skip(1) {
+        let Some(found) = word.to_str().and_then(|word| command.find_subcommand(word)) else { break };
+        names.push(found.get_name());
+        command = found;
+    }
+    (names.join(" "), command)
+}
+
+/// A flag by its name, such as `--listen`, and the names of the command that has it: `command`, whose own names are
+/// `names`, or one below.
+fn find_flag(command: &Command, names: &str, name: &str) -> Option<(String, Arg)> {
     let long = name.strip_prefix("--")?;
-    program.get_subcommands().find_map(|command| {
-        let flag = command.get_arguments().find(|flag| flag.get_long() == Some(long))?;
-        Some((command.get_name().to_owned(), flag.clone()))
+    if let Some(flag) = command.get_arguments().find(|flag| flag.get_long() == Some(long)) {
+        return Some((names.to_owned(), flag.clone()));
+    }
+    command.get_subcommands().find_map(|below| {
+        let names =
+            if names.is_empty() { below.get_name().to_owned() } else { format!("{names} {}", below.get_name()) };
+        find_flag(below, &names, name)
     })
+}
+
+fn names_a_file(flag: &Arg) -> bool {
+    flag.get_value_names().is_some_and(|names| names.iter().any(|name| name == "FILE"))
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
@@ -56,10 +76,10 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// clap's whole message. `***` stands for values of flags whose variable the help does not show either, and for all that
-/// looks like a secret: it may have come to the wrong place.
+/// clap's whole message. `***` stands for values of flags whose variable the help does not show either, unless they name
+/// a file, and for all that looks like a secret: it may have come to the wrong place.
 fn without_secrets(mut error: clap::Error, flag: Option<&Arg>) -> String {
-    let is_hidden = flag.is_some_and(Arg::is_hide_env_values_set);
+    let is_hidden = flag.is_some_and(|flag| flag.is_hide_env_values_set() && !names_a_file(flag));
     let mut secrets = Vec::new();
     for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
         let is_value = kind == ContextKind::InvalidValue;
@@ -80,7 +100,11 @@ mod tests {
     fn program() -> Command {
         let url = Arg::new("url").long("url").hide_env_values(true);
         let url = url.value_parser(|_: &str| Err::<String, _>("it is wrong, and not h".to_owned()));
-        Command::new("data-pusher").subcommand(Command::new("ask").arg(url).arg(Arg::new("count").long("count")))
+        let file = Arg::new("file").long("file").value_name("FILE").env("TEST_FILE_OF_A_FLAG").hide_env_values(true);
+        let file = file.value_parser(|_: &str| Err::<String, _>("there is no such file".to_owned()));
+        let deep = Command::new("key").subcommand(Command::new("turn").arg(file));
+        let ask = Command::new("ask").arg(url).arg(Arg::new("count").long("count"));
+        Command::new("data-pusher").subcommand(ask).subcommand(deep)
     }
 
     fn refused(words: &[&str]) -> String {
@@ -101,6 +125,19 @@ mod tests {
         {
             assert!(!refused(words).contains("canary"), "{}", refused(words));
         }
+    }
+
+    #[test]
+    fn a_file_is_named_and_a_key_in_its_place_is_not() {
+        let key = "k/0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ+/abcdef=";
+        let line = refused(&["key", "turn", "--file", key]);
+        assert!(line.contains("'***'") || line.contains("***"), "{line}");
+        assert!(!line.contains("ABCDEF") && line.ends_with("; see data-pusher key turn --help"), "{line}");
+        let line = refused(&["key", "turn", "--file=/etc/data-pusher/secrets-key"]);
+        assert!(line.contains("'/etc/data-pusher/secrets-key'") && line.contains("--file <FILE>"), "{line}");
+        let line = refused(&["key", "--file=a"]);
+        assert!(line.ends_with("; see data-pusher key --help"), "{line}");
+        assert!(refused(&["--file", "a"]).contains("did you mean data-pusher key turn"));
     }
 
     #[test]

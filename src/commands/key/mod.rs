@@ -58,7 +58,7 @@ enum What {
         database: PathBuf,
 
         /// File with the key that the secrets are sealed with now
-        #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+        #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
         secrets_key_file: SecretsKey,
 
         /// File with the key to seal them with
@@ -69,7 +69,7 @@ enum What {
     #[command(after_help = OPEN_CODES)]
     Open {
         /// File with the key
-        #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", value_name = "FILE", value_parser = secrets_key::read)]
+        #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
         secrets_key_file: SecretsKey,
 
         /// The sealed copy

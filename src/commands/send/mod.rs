@@ -71,7 +71,7 @@ pub struct SendCommand {
     token: Option<String>,
 
     /// File that holds the token
-    #[arg(long, env = "DATA_PUSHER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, env = "DATA_PUSHER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
     /// Each line is a document, whatever the file's name is

@@ -95,16 +95,20 @@ fn the_help_shows_no_variable_that_holds_a_secret() {
         ("DATA_PUSHER_TOKEN", CANARY),
         ("DATA_PUSHER_SECRET", CANARY),
         ("DATA_PUSHER_LISTEN_SECRET", CANARY),
+        ("DATA_PUSHER_ADMIN_TOKEN_FILE", CANARY),
+        ("DATA_PUSHER_TOKEN_FILE", CANARY),
+        ("DATA_PUSHER_SECRETS_KEY_FILE", CANARY),
     ];
     let help = run_binary(&["--help"]).stdout;
     let commands = help.split_once("Commands:").unwrap().1.split_once("Options:").unwrap().0;
     let names: Vec<&str> = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty() && *name != "help").collect();
     assert!(names.len() > 10, "{names:?}");
-    for name in names {
-        let ended = run_binary_with(&variables, &[name, "--help"]);
-        assert_eq!(ended.code, Some(0), "{name}: {ended:?}");
-        assert!(!ended.stdout.contains(CANARY) && !ended.stderr.contains(CANARY), "{name}: {}", ended.stdout);
+    let names = names.into_iter().map(|name| vec![name]);
+    for name in names.chain([vec!["key", "new"], vec!["key", "rotate"], vec!["key", "open"]]) {
+        let ended = run_binary_with(&variables, &[&name[..], &["--help"]].concat());
+        assert_eq!(ended.code, Some(0), "{name:?}: {ended:?}");
+        assert!(!ended.stdout.contains(CANARY) && !ended.stderr.contains(CANARY), "{name:?}: {}", ended.stdout);
     }
 }
 
@@ -135,5 +139,66 @@ fn what_is_wrong_with_a_secret_flag_is_said_without_it() {
         let ended = run_binary(arguments);
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(!ended.stdout.contains("canary") && !ended.stderr.contains("canary"), "{ended:?}");
+    }
+}
+
+/// Stands for a file that holds a key.
+const A_KEY: &str = "A_KEY";
+
+/// Each flag and variable that names the file of a key or a token, with its command: the words before its value, the
+/// words after it, and the variable, if it has one.
+const FILES_OF_SECRETS: [(&[&str], &[&str], Option<&str>); 11] = [
+    (&["serve", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
+    (&["serve", "--admin-token-file"], &[], Some("DATA_PUSHER_ADMIN_TOKEN_FILE")),
+    (&["check", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
+    (&["export", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
+    (&["import", "in.json", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
+    (&["send", "--token-file"], &["--url", "http://127.0.0.1:9", "in.json"], Some("DATA_PUSHER_TOKEN_FILE")),
+    (&["key", "rotate", "--secrets-key-file"], &["--new-key-file", A_KEY], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
+    (&["key", "rotate", "--new-key-file"], &["--secrets-key-file", A_KEY], None),
+    (&["key", "open", "copy", "out", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
+    (&["key", "new"], &[], None),
+    (&["key", "--secrets-key-file"], &[], None),
+];
+
+#[test]
+fn a_key_or_a_token_in_place_of_its_file_is_not_repeated_and_a_path_is() {
+    let keys = tempfile::tempdir().unwrap();
+    let path = keys.path().join("no-such-folder").join("secrets-key").display().to_string();
+    let key = |number: usize| {
+        let file = keys.path().join(number.to_string());
+        run_binary(&["key", "new", file.to_str().unwrap()]).succeeded();
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    };
+    // Half of all keys have a slash; some begin with one, as a path does.
+    let key = (0..200).map(key).find(|key| key.contains('/')).unwrap();
+    let a_key = keys.path().join("0").display().to_string();
+    let long = format!("dpt_{}", "a/B3".repeat(100));
+    let secrets =
+        [&key, &format!("/{}", &key[1..]), "cl_abc/DEF", "adm_abc", "abcDEF/ghijklmnopqrstuv+wxyz0123==", &long];
+    let run = |before: &[&str], after: &[&str], variable: Option<&str>, value: &str| {
+        let (flag, variables) = match variable {
+            Some(variable) => (&before[..before.len() - 1], vec![(variable, value)]),
+            None => (before, Vec::new()),
+        };
+        let words = [flag, if variable.is_some() { &[] } else { std::slice::from_ref(&value) }, after].concat();
+        let words: Vec<&str> =
+            words.into_iter().map(|word| if word == A_KEY { a_key.as_str() } else { word }).collect();
+        let ended = run_binary_with(&variables, &words);
+        assert!(ended.code != Some(0) && ended.stdout.is_empty(), "{words:?}: {ended:?}");
+        ended.stderr
+    };
+    for (before, after, variable) in FILES_OF_SECRETS {
+        for variable in [Some(None), variable.map(Some)].into_iter().flatten() {
+            for secret in &secrets {
+                let said = run(before, after, variable, secret);
+                let has_part =
+                    secret.as_bytes().windows(7).any(|part| said.contains(std::str::from_utf8(part).unwrap()));
+                assert!(!has_part, "{before:?} {variable:?} {secret}: {said}");
+            }
+            let said = run(before, after, variable, &path);
+            let is_unknown = before == ["key", "--secrets-key-file"];
+            assert!(said.contains(&path) || is_unknown, "{before:?} {variable:?}: {said}");
+        }
     }
 }
