@@ -84,6 +84,8 @@ fn as_json(report: &Report, began: Instant) -> serde_json::Value {
         "more_faults": report.more_faults,
         "notes": report.remarks,
         "schema_version": report.version,
+        "key_id": report.key.map(|key| key.to_string()),
+        "old_key_id": report.key_before.map(|key| key.to_string()),
         "accounts": counts.map(|counts| counts.accounts),
         "destinations": counts.map(|counts| counts.destinations),
         "events": counts.map(|counts| counts.events),

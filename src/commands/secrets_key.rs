@@ -3,13 +3,14 @@
 use std::fs::{Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::hidden::may_hold_secret;
 use crate::domain::sealing::key::{NOT_BASE64, SecretsKey};
 use crate::process::groups;
+use crate::process::harmless::harmless;
 
 /// Longest file that is read, in bytes. A key has 44 characters.
 const MAX_BYTES: u64 = 1024;
@@ -20,6 +21,26 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// What to do where there is no key file. A new key opens nothing that another one has sealed.
 const NO_FILE: &str = "there is no such file; if the database is sealed already, find its key, for no other one opens it; \
 for the first time, data-pusher key new FILE makes one";
+
+/// A key, and the file that it is in.
+#[derive(Debug, Clone)]
+pub struct KeyFile {
+    /// As it was given.
+    pub path: PathBuf,
+    /// What it holds.
+    pub key: SecretsKey,
+}
+
+impl std::fmt::Display for KeyFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.key.id(), harmless(&self.path.to_string_lossy()))
+    }
+}
+
+/// As [`read`], with the name of the file.
+pub fn read_named(path: &str) -> Result<KeyFile, String> {
+    read(path).map(|key| KeyFile { path: path.into(), key })
+}
 
 /// Reads a key from the file that a flag names. The error says what is wrong with the file, and never what it holds.
 pub fn read(path: &str) -> Result<SecretsKey, String> {

@@ -14,8 +14,7 @@ use super::file::error::cannot_start;
 use super::file::held::HeldFile;
 use super::file::identity::marker::Marker;
 use super::file::readers::Readers;
-use super::file::sealed::state::{self, Fit};
-use super::file::sealed::{copies, functions};
+use super::file::sealed::{copies, functions, state};
 use super::file::{opening, wal};
 use super::handle::Store;
 use super::memory::Memory;
@@ -47,7 +46,7 @@ pub struct StoreOptions {
 fn hold(options: &StoreOptions) -> Result<Arc<HeldFile>> {
     let keys = Arc::new(options.keys.clone());
     let held = opening::hold_with(&options.path, options.checkpoints)?.with_keys(keys);
-    match state::fit_of_held(&held, held.keys()).map(Fit::refusal) {
+    match state::fit_of_held(&held, held.keys()).map(|(fit, ids)| fit.refusal(&ids)) {
         Ok(None) => Ok(Arc::new(held)),
         refused => {
             let error = refused.map(|why| cannot_start(held.path(), why.unwrap_or_default()));

@@ -57,7 +57,7 @@ fn items<'a>(of: &'a mut Json, name: &str) -> Vec<&'a mut Json> {
     }
 }
 
-fn open_one(destination: &mut Json, keys: &SecretsKeys) -> Result<(), &'static str> {
+fn open_one(destination: &mut Json, keys: &SecretsKeys) -> Result<(), String> {
     let Json::Object(members) = destination else { return Ok(()) };
     let text = |name: &str| {
         members.iter().find_map(|(member, value)| match value {
@@ -66,17 +66,21 @@ fn open_one(destination: &mut Json, keys: &SecretsKeys) -> Result<(), &'static s
         })
     };
     let (Some(id), Some(sealed)) = (text(ID), text(SEALED)) else { return Ok(()) };
-    if keys.current().is_none() {
-        return Err("is sealed; give the key with --secrets-key-file");
-    }
-    let opened = value::open_text(keys, place(&id), &sealed);
-    let opened = opened.ok_or("does not open: it was sealed with another key, or changed")?;
+    let Some(given) = keys.current() else {
+        return Err("is sealed; give the key with --secrets-key-file".to_owned());
+    };
+    let opened = value::open_text(keys, place(&id), &sealed).ok_or_else(|| match value::text_key_id(&sealed) {
+        Some(needed) if needed != given.id() => {
+            format!("does not open: it was sealed with another key, {needed}, and the key here is {}", given.id())
+        }
+        _ => "does not open: it was changed, or belongs to another destination".to_owned(),
+    })?;
     match serde_json::from_str(&opened) {
         Ok(Json::Object(secrets)) => {
             members.retain(|(name, _)| name != SEALED);
             members.extend(secrets);
             Ok(())
         }
-        _ => Err("holds no secrets"),
+        _ => Err("holds no secrets".to_owned()),
     }
 }

@@ -1,16 +1,17 @@
-//! `data-pusher key`: makes the key that seals secrets, seals a file with another key, and opens sealed copies. What is
-//! sealed, and how, is in `domain/sealing` and `store`.
+//! `data-pusher key`: makes the key that seals secrets, names it, seals a file with another key, and opens sealed copies.
+//! What is sealed, and how, is in `domain/sealing` and `store`.
+
+mod rotate;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
 use super::finished::Finished;
-use super::secrets_key;
-use crate::delivery::clock;
+use super::secrets_key::{self, KeyFile};
 use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::error::{Error, Kind, Result};
-use crate::store::upkeep::rotate::{open_copy, rotate};
+use crate::store::upkeep::rotate::open_copy;
 
 /// Text at the end of the help of `key new`.
 const NEW_CODES: &str =
@@ -19,20 +20,17 @@ gone; and who has both has the secrets.
 
 Exit codes: 0 the file is there; 1 it is not, and one line says why; 2 a flag is wrong.";
 
-/// Text at the end of the help of `key rotate`.
-const ROTATE_CODES: &str =
-    "The server must be stopped. Copies beside the database whose names end in .sealed are sealed with \
-the new key too. Other sealed copies and backups keep needing the old key; those beside the database are named. If the command is killed or fails halfway, run it again with the same two \
-keys: until then the server refuses the file, and both keys are needed. Then start the server with the new key.
-
-Exit codes: 0 everything is sealed with the new key; 1 it is not, and one line says why; 2 a flag is wrong.";
-
 /// Text at the end of the help of `key open`.
 const OPEN_CODES: &str =
     "Copies beside the database whose names end in .sealed were made while its secrets were plain. OUT \
 is readable by you only, holds plain secrets, and never replaces a file.
 
 Exit codes: 0 OUT is there, whole; 1 it is not, and one line says why; 2 a flag is wrong.";
+
+/// Text at the end of the help of `key id`.
+const ID_CODES: &str = "The id says nothing about the key. Nothing else is printed.
+
+Exit codes: 0 the id is printed; 1 it cannot be written; 2 the file holds no key, and one line says why.";
 
 /// The commands.
 #[derive(Debug, Args)]
@@ -50,20 +48,27 @@ enum What {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Print the id of the key in a file: errors and `data-pusher check` name keys by it
+    #[command(after_help = ID_CODES)]
+    Id {
+        /// File with the key
+        #[arg(value_name = "FILE", value_parser = secrets_key::read)]
+        file: SecretsKey,
+    },
     /// Seal all secrets of a database with another key
-    #[command(after_help = ROTATE_CODES)]
+    #[command(after_help = rotate::CODES)]
     Rotate {
         /// Database file
         #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
         database: PathBuf,
 
         /// File with the key that the secrets are sealed with now
-        #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
-        secrets_key_file: SecretsKey,
+        #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read_named)]
+        secrets_key_file: KeyFile,
 
         /// File with the key to seal them with
-        #[arg(long, value_name = "FILE", value_parser = secrets_key::read)]
-        new_key_file: SecretsKey,
+        #[arg(long, value_name = "FILE", value_parser = secrets_key::read_named)]
+        new_key_file: KeyFile,
     },
     /// Open a copy that was sealed as a whole
     #[command(after_help = OPEN_CODES)]
@@ -89,35 +94,15 @@ impl Key {
     /// Says in one line what failed.
     pub fn run(self) -> Result<Finished> {
         let notes = match self.what {
+            What::Id { file } => {
+                return Ok(Finished { data: format!("{}\n", file.id()), notes: String::new(), is_right: true });
+            }
             What::New { file } => {
                 let key = secrets_key::make(&file).map_err(|why| Error::new(Kind::Internal, "key_failed", why))?;
                 format!("made the key {} in {}; keep a copy of it apart from the database\n", key.id(), file.display())
             }
             What::Rotate { database, secrets_key_file, new_key_file } => {
-                if secrets_key_file.id() == new_key_file.id() {
-                    let why = "both files hold the same key; data-pusher key new FILE makes another one";
-                    return Err(Error::new(Kind::Internal, "key_failed", why));
-                }
-                let keys = SecretsKeys::rotating(new_key_file, secrets_key_file);
-                let rotated = rotate(&database, &keys, clock::wall())?;
-                let mut notes = format!(
-                    "all secrets of {} are sealed with the new key ({} sealed now); the old key opens only older backups\n",
-                    rotated.path.display(),
-                    rotated.values
-                );
-                for copy in &rotated.others {
-                    notes += &format!(
-                        "warning: the copy {} beside it stays sealed with an older key; keep that key as long as the copy, or delete the copy\n",
-                        copy.display()
-                    );
-                }
-                if rotated.unopened > 0 {
-                    notes += &format!(
-                        "warning: secrets of {} destinations open with neither key; data-pusher check names them\n",
-                        rotated.unopened
-                    );
-                }
-                notes
+                rotate::run(&database, secrets_key_file, new_key_file)?
             }
             What::Open { secrets_key_file, copy, to } => {
                 open_copy(&copy, &to, &SecretsKeys::new(Some(secrets_key_file)))?;

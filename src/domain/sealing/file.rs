@@ -92,7 +92,10 @@ pub fn open(
     let mut head = Vec::new();
     read_piece(from, HEAD, &mut head)?;
     let id = sealed_by(&head).filter(|_| head.len() == HEAD).ok_or_else(|| wrong("it is no sealed copy"))?;
-    let key = keys.find(id).ok_or_else(|| wrong("it was sealed with another key"))?;
+    let key = keys.find(id).ok_or_else(|| {
+        let given = keys.current().map_or_else(|| "none".to_owned(), |key| key.id().to_string());
+        wrong(&format!("it was sealed with another key: it needs the key {id}, and {given} was given"))
+    })?;
     let begin = &head[HEAD - NONCE_BEGIN..];
     let mut piece = Vec::with_capacity(PIECE + TAG_BYTES);
     for number in 0.. {
@@ -176,8 +179,9 @@ mod tests {
         for (place, wrong) in cut.iter().chain([&changed, &moved, &shorter, &other_nonce, &longer]).enumerate() {
             assert_eq!(opened(&key, wrong).unwrap_err().kind(), ErrorKind::InvalidData, "{place}");
         }
-        let other = opened(&SecretsKey::generate(), &whole).unwrap_err();
-        assert!(other.to_string().contains("another key"));
+        let other = SecretsKey::generate();
+        let why = opened(&other, &whole).unwrap_err().to_string();
+        assert!([&key, &other].iter().all(|key| why.contains(&key.id().to_string())), "{why}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
 use crate::store::file::checkpoints::Checkpoints;
-use crate::store::file::sealed::state::{self, Fit};
+use crate::store::file::sealed::state::{self, Fit, named};
 use crate::store::file::sealed::{copies, functions};
 use crate::store::file::{opening, wal};
 use crate::store::open::connect_again;
@@ -26,8 +26,12 @@ use crate::store::write_thread::closing;
 pub struct Rotated {
     /// Canonical path of the file.
     pub path: PathBuf,
+    /// Whether the file needed the new key already, and no other one.
+    pub was_rotated: bool,
     /// Values that were sealed anew now.
     pub values: u64,
+    /// Copies beside the file that were sealed anew now.
+    pub copies: usize,
     /// Destinations with a value that neither key opens. It stays as it is.
     pub unopened: usize,
     /// Copies beside the file that need another key than the new one: the one before, or one before that.
@@ -44,33 +48,51 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
         return Err(cannot_read(database, "there is no such file"));
     }
     let held = opening::hold_with(database, Checkpoints::Own)?.with_keys(Arc::new(keys.clone()));
-    match state::fit_of_held(&held, keys)? {
+    let (fit, ids) = state::fit_of_held(&held, keys)?;
+    match fit {
         Fit::Sealed | Fit::Rotating | Fit::ToBeRotated => {}
         Fit::Plain | Fit::ToBeSealed | Fit::NoKey => {
             let why = "its secrets are not sealed; start the server with --secrets-key-file, which seals them";
             return Err(cannot_rotate(held.path(), why));
         }
         Fit::OtherKey => {
-            return Err(cannot_rotate(held.path(), "its secrets are sealed with neither of the two keys"));
+            let why = format!(
+                "its secrets are sealed with neither of the two keys: they need {}, and {} and {} were given",
+                named(ids.needed),
+                named(ids.previous),
+                named(ids.current)
+            );
+            return Err(cannot_rotate(held.path(), why));
         }
         Fit::Unfinished => {
-            let why = "another rotation of its key is not complete; give the same two keys as then";
+            let why = format!(
+                "another rotation of its key is not complete, from {} to {}; give the same two keys as then",
+                named(ids.before),
+                named(ids.needed)
+            );
             return Err(cannot_rotate(held.path(), why));
         }
     }
     let (mut connection, mut marker) = opening::open(&held, now)?;
     wal::install_hook(&connection);
-    let mut others = Vec::new();
+    let mut anew = copies::Anew::default();
     let sealed = functions::install(&connection, held.keys()).map_err(sql).and_then(|()| {
         let again = || connect_again(&held);
         sealing::seal_file(&held, &mut connection, &mut marker, again, || {
-            others = copies::seal_all_anew(held.path(), keys).map_err(|left| cannot_rotate(held.path(), left))?;
+            anew = copies::seal_all_anew(held.path(), keys).map_err(|left| cannot_rotate(held.path(), left))?;
             Ok(())
         })
     });
     closing::close(&held, marker, Some(connection));
     let sealed = sealed?;
-    Ok(Rotated { path: held.path().to_owned(), values: sealed.values, unopened: sealed.unopened.len(), others })
+    Ok(Rotated {
+        path: held.path().to_owned(),
+        was_rotated: fit == Fit::Sealed,
+        values: sealed.values,
+        copies: anew.sealed,
+        unopened: sealed.unopened.len(),
+        others: anew.others,
+    })
 }
 
 /// Opens a sealed copy into a new file, readable by its owner only.

@@ -242,8 +242,8 @@ impl Reading<'_> {
     /// The file's secrets are sealed, and not with the current key.
     pub fn use_keys(&self, keys: &SecretsKeys) -> Result<()> {
         let (path, connection) = (self.source.path(), self.connection());
-        let fit = state::fit(connection, keys).map_err(|error| unreadable(path, &error))?;
-        if let Some(why) = fit.refusal() {
+        let (fit, ids) = state::fit_and_ids(connection, keys).map_err(|error| unreadable(path, &error))?;
+        if let Some(why) = fit.refusal(&ids) {
             return Err(cannot_read(path, why));
         }
         functions::install(connection, &Arc::new(keys.clone())).map_err(|error| unreadable(path, &error))

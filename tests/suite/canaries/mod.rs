@@ -105,7 +105,7 @@ fn the_help_shows_no_variable_that_holds_a_secret() {
     let names: Vec<&str> = names.into_iter().filter(|name| !name.is_empty() && *name != "help").collect();
     assert!(names.len() > 10, "{names:?}");
     let names = names.into_iter().map(|name| vec![name]);
-    for name in names.chain([vec!["key", "new"], vec!["key", "rotate"], vec!["key", "open"]]) {
+    for name in names.chain([vec!["key", "new"], vec!["key", "id"], vec!["key", "rotate"], vec!["key", "open"]]) {
         let ended = run_binary_with(&variables, &[&name[..], &["--help"]].concat());
         assert_eq!(ended.code, Some(0), "{name:?}: {ended:?}");
         assert!(!ended.stdout.contains(CANARY) && !ended.stderr.contains(CANARY), "{name:?}: {}", ended.stdout);
@@ -147,7 +147,7 @@ const A_KEY: &str = "A_KEY";
 
 /// Each flag and variable that names the file of a key or a token, with its command: the words before its value, the
 /// words after it, and the variable, if it has one.
-const FILES_OF_SECRETS: [(&[&str], &[&str], Option<&str>); 11] = [
+const FILES_OF_SECRETS: [(&[&str], &[&str], Option<&str>); 12] = [
     (&["serve", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
     (&["serve", "--admin-token-file"], &[], Some("DATA_PUSHER_ADMIN_TOKEN_FILE")),
     (&["check", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
@@ -158,6 +158,7 @@ const FILES_OF_SECRETS: [(&[&str], &[&str], Option<&str>); 11] = [
     (&["key", "rotate", "--new-key-file"], &["--secrets-key-file", A_KEY], None),
     (&["key", "open", "copy", "out", "--secrets-key-file"], &[], Some("DATA_PUSHER_SECRETS_KEY_FILE")),
     (&["key", "new"], &[], None),
+    (&["key", "id"], &[], None),
     (&["key", "--secrets-key-file"], &[], None),
 ];
 

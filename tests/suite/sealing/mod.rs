@@ -1,6 +1,7 @@
 //! Secrets sealed in the file: `--secrets-key-file` and `data-pusher key`.
 
 mod copies;
+mod ids;
 mod key_files;
 mod killed;
 mod moved;
@@ -22,6 +23,14 @@ fn new_key(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
     run_binary(&["key", "new", path.to_str().unwrap()]).succeeded();
     path
+}
+
+/// What `key id` says of a file.
+fn id(key: &Path) -> String {
+    let said = run_binary(&["key", "id", key.to_str().unwrap()]);
+    said.succeeded();
+    assert!(said.stderr.is_empty() && said.stdout.lines().count() == 1, "{said:#?}");
+    said.stdout.trim().to_owned()
 }
 
 /// The same server with this key.

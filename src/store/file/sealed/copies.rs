@@ -53,19 +53,28 @@ pub fn seal_all(database: &Path, key: &SecretsKey) -> Result<(), Left> {
     })
 }
 
+/// What became of copies that were to be sealed anew.
+#[derive(Debug, Default)]
+pub struct Anew {
+    /// How many were sealed anew.
+    pub sealed: usize,
+    /// Those that need another key than the current one nevertheless: sealed databases, and what still other keys have
+    /// sealed.
+    pub others: Vec<PathBuf>,
+}
+
 /// Seals every sealed copy beside the database anew that the key before has sealed as a whole. Says in the log what was
-/// done. Returns the copies that need another key than the current one nevertheless: sealed databases, and what still
-/// other keys have sealed.
+/// done.
 ///
 /// # Errors
 /// A copy cannot be sealed anew. It stays as it is.
-pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Result<Vec<PathBuf>, Left> {
-    let (Some(current), Some(previous)) = (keys.current(), keys.previous()) else { return Ok(Vec::new()) };
-    let mut others = Vec::new();
+pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Result<Anew, Left> {
+    let (Some(current), Some(previous)) = (keys.current(), keys.previous()) else { return Ok(Anew::default()) };
+    let mut anew = Anew::default();
     each(database, |copy| {
         if key_of(copy)? != Some(previous.id()) {
             if needs_another_key(copy, current)? {
-                others.push(copy.to_owned());
+                anew.others.push(copy.to_owned());
             }
             return Ok(None);
         }
@@ -84,9 +93,10 @@ pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Result<Vec<PathBuf>
         }
         std::fs::rename(&part, copy)?;
         sync_folder(copy)?;
+        anew.sealed += 1;
         Ok(Some(copy.to_owned()))
     })?;
-    Ok(others)
+    Ok(anew)
 }
 
 /// Plain copies beside the database.
@@ -247,7 +257,8 @@ mod tests {
         assert_eq!(key_of(&sealed).unwrap(), Some(key.id()));
         assert!(!std::fs::read(&sealed).unwrap().windows(6).any(|part| part == b"canary"));
         let keys = SecretsKeys::rotating(next.clone(), key.clone());
-        assert!(seal_all_anew(&database, &keys).unwrap().is_empty());
+        let anew = seal_all_anew(&database, &keys).unwrap();
+        assert!(anew.sealed == 1 && anew.others.is_empty(), "{anew:?}");
         let new = SecretsKeys::new(Some(next));
         assert!(open_copy(&sealed, &back, &SecretsKeys::new(Some(key))).is_err() && !back.exists());
         open_copy(&sealed, &back, &new).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
-use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
+use crate::domain::sealing::key::{KeyId, SecretsKey, SecretsKeys};
 use crate::domain::sealing::value::{self, Place};
 use crate::error::Result;
 use crate::store::file::error::explain;
@@ -51,21 +51,73 @@ pub enum Fit {
 
 impl Fit {
     /// Why a server cannot use the file, and what to do. `None` if it can.
-    pub fn refusal(self) -> Option<&'static str> {
+    pub fn refusal(self, ids: &Ids) -> Option<String> {
         match self {
             Self::Plain | Self::ToBeSealed | Self::Sealed => None,
-            Self::NoKey => Some("its secrets are sealed; give the key with --secrets-key-file"),
-            Self::OtherKey | Self::ToBeRotated => {
-                Some("its secrets are sealed with another key than that of --secrets-key-file; give the right one")
+            Self::NoKey if ids.before.is_some() => Some(ids.unfinished()),
+            Self::NoKey => {
+                Some(format!("its secrets are sealed with {}; give the key with --secrets-key-file", named(ids.needed)))
             }
-            Self::Unfinished | Self::Rotating => Some(
-                "the rotation of its key is not complete; run data-pusher key rotate again, with the same two keys",
-            ),
+            Self::OtherKey | Self::ToBeRotated => Some(format!(
+                "its secrets are sealed with another key than that of --secrets-key-file: they need {}, and {} was given; \
+                 data-pusher key id FILE says which key a file holds",
+                named(ids.needed),
+                named(ids.current)
+            )),
+            Self::Unfinished | Self::Rotating => Some(ids.unfinished()),
         }
     }
 }
 
+/// Which keys a file needs, and which were given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// The key that the file needs. `None` if it is plain, or does not say so.
+    pub needed: Option<KeyId>,
+    /// The key that it needs too, until the rotation from it is complete.
+    pub before: Option<KeyId>,
+    /// The key that was given.
+    pub current: Option<KeyId>,
+    /// The key that was given as the key before.
+    pub previous: Option<KeyId>,
+}
+
+impl Ids {
+    fn of(sealing: Option<&Sealing>, keys: &SecretsKeys) -> Self {
+        Self {
+            needed: sealing.and_then(Sealing::key),
+            before: sealing.and_then(Sealing::key_before),
+            current: keys.current().map(SecretsKey::id),
+            previous: keys.previous().map(SecretsKey::id),
+        }
+    }
+
+    fn unfinished(&self) -> String {
+        format!(
+            "the rotation of its key is not complete: it goes from {} to {}; run data-pusher key rotate again, with the same \
+             two keys",
+            named(self.before),
+            named(self.needed)
+        )
+    }
+}
+
+/// A key by its id, for people.
+pub fn named(id: Option<KeyId>) -> String {
+    id.map_or_else(|| "an unknown key".to_owned(), |id| format!("the key {id}"))
+}
+
 impl Sealing {
+    /// The key that the file needs. `None` if the row is damaged.
+    pub fn key(&self) -> Option<KeyId> {
+        value::key_id(&self.key_check)
+    }
+
+    /// The key that the file needs too, until the rotation from it is complete.
+    pub fn key_before(&self) -> Option<KeyId> {
+        value::key_id(self.old_key_check.as_ref()?)
+    }
+
     fn fit(&self, keys: &SecretsKeys) -> Fit {
         let opens = |check: &Vec<u8>, key: Option<&SecretsKey>| {
             let keys = SecretsKeys::new(key.cloned());
@@ -107,11 +159,24 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Option<Sealing>> {
 /// # Errors
 /// Those of SQLite.
 pub fn fit(connection: &Connection, keys: &SecretsKeys) -> rusqlite::Result<Fit> {
-    Ok(match read(connection)? {
-        None if keys.current().is_none() => Fit::Plain,
-        None => Fit::ToBeSealed,
+    fit_and_ids(connection, keys).map(|(fit, _)| fit)
+}
+
+/// The same, with the ids of all keys.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn fit_and_ids(connection: &Connection, keys: &SecretsKeys) -> rusqlite::Result<(Fit, Ids)> {
+    let sealing = read(connection)?;
+    let fit = match &sealing {
+        None => unsealed(keys),
         Some(sealing) => sealing.fit(keys),
-    })
+    };
+    Ok((fit, Ids::of(sealing.as_ref(), keys)))
+}
+
+fn unsealed(keys: &SecretsKeys) -> Fit {
+    if keys.current().is_some() { Fit::ToBeSealed } else { Fit::Plain }
 }
 
 /// The same for a file that is held, before it is opened for writing. Nothing is changed: neither the file nor a log
@@ -119,8 +184,8 @@ pub fn fit(connection: &Connection, keys: &SecretsKeys) -> rusqlite::Result<Fit>
 ///
 /// # Errors
 /// Another program has locked the file for too long.
-pub fn fit_of_held(held: &HeldFile, keys: &SecretsKeys) -> Result<Fit> {
-    let unknown = if keys.current().is_some() { Fit::ToBeSealed } else { Fit::Plain };
+pub fn fit_of_held(held: &HeldFile, keys: &SecretsKeys) -> Result<(Fit, Ids)> {
+    let unknown = (unsealed(keys), Ids::of(None, keys));
     if held.raw().length().unwrap_or(0) == 0 {
         return Ok(unknown);
     }
@@ -133,7 +198,7 @@ pub fn fit_of_held(held: &HeldFile, keys: &SecretsKeys) -> Result<Fit> {
     }
 }
 
-fn look(path: &Path, keys: &SecretsKeys) -> rusqlite::Result<Fit> {
+fn look(path: &Path, keys: &SecretsKeys) -> rusqlite::Result<(Fit, Ids)> {
     let log = crate::store::file::companions::sibling_path(path, "-wal");
     let has_log = log.metadata().is_ok_and(|meta| meta.len() > 0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -143,7 +208,7 @@ fn look(path: &Path, keys: &SecretsKeys) -> rusqlite::Result<Fit> {
     // connection has made.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     connection.execute_batch("PRAGMA query_only = ON")?;
-    fit(&connection, keys)
+    fit_and_ids(&connection, keys)
 }
 
 /// Writes that sealing with the current key has begun. `from` is the key before, in a rotation.
@@ -199,6 +264,27 @@ mod tests {
         assert_eq!([fit(&one(&c)), fit(&two(&c, &a))], [Fit::OtherKey, Fit::Unfinished]);
         complete(&file).unwrap();
         assert_eq!([fit(&one(&b)), fit(&one(&a)), fit(&two(&b, &a))], [Fit::Sealed, Fit::OtherKey, Fit::Sealed]);
+    }
+
+    #[test]
+    fn a_refusal_names_the_keys_that_the_file_needs_and_those_that_were_given() {
+        let [a, b, c] = [(); 3].map(|()| SecretsKey::generate());
+        let file = file();
+        let why = |keys: SecretsKeys| {
+            let (fit, ids) = fit_and_ids(&file, &keys).unwrap();
+            fit.refusal(&ids).unwrap()
+        };
+        let names = |text: &str| [&a, &b, &c].map(|key| text.contains(&key.id().to_string()));
+        begin(&file, &a, None).unwrap();
+        assert_eq!(names(&why(SecretsKeys::default())), [true, false, false]);
+        assert_eq!(names(&why(SecretsKeys::new(Some(c.clone())))), [true, false, true]);
+        begin(&file, &b, Some(&a)).unwrap();
+        for key in [None, Some(&a), Some(&b)] {
+            let text = why(SecretsKeys::new(key.cloned()));
+            assert!(names(&text) == [true, true, false] && text.contains("key rotate"), "{text}");
+        }
+        file.execute("UPDATE sealing SET key_check = x'00', old_key_check = NULL", []).unwrap();
+        assert!(why(SecretsKeys::default()).contains("an unknown key"));
     }
 
     #[test]

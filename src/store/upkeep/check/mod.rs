@@ -16,12 +16,13 @@ use self::fault::{Faults, RESTORE};
 use super::error::NO_ACCESS;
 use super::progress::{Limits, Progress, Step};
 use super::source::{Reading, Source};
-use crate::domain::sealing::key::SecretsKeys;
+use crate::domain::sealing::key::{KeyId, SecretsKeys};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::process::critical::kill_point;
 use crate::store::file::schema::VERSION;
 use crate::store::file::sealed::functions;
+use crate::store::file::sealed::state::{self, Sealing};
 
 /// What a check found.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ pub struct Report {
     pub is_sound: bool,
     /// What is worth knowing and no fault.
     pub remarks: Vec<String>,
+    /// The key that its secrets are sealed with; `None` if they are plain, or that cannot be read.
+    pub key: Option<KeyId>,
+    /// The key that it needs too, while a rotation from that is not complete.
+    pub key_before: Option<KeyId>,
     /// What the file holds; `None` if that cannot be read.
     pub counts: Option<Counts>,
 }
@@ -64,7 +69,7 @@ pub struct Counts {
 pub fn check(database: &Path, now: Timestamp, keys: &SecretsKeys, progress: Progress<'_>) -> Result<Report> {
     let source = Source::find(database)?;
     let (mut faults, mut remarks) = (Faults::default(), Vec::new());
-    let (mut version, mut counts, mut is_sound) = (None, None, false);
+    let (mut version, mut counts, mut is_sound, mut sealing) = (None, None, false, None);
     progress(Step::Checking("the file"));
     structure::raw(&source, &mut faults);
     if let Some(reading) = open(&source, &mut faults)? {
@@ -72,6 +77,7 @@ pub fn check(database: &Path, now: Timestamp, keys: &SecretsKeys, progress: Prog
             Ok(known) => {
                 version = Some(known);
                 prepare(&reading, keys)?;
+                sealing = state::read(reading.connection()).ok().flatten();
                 let limits = source.limits();
                 let mut checker =
                     Checker { source: &source, reading: &reading, faults, is_sound: false, limits, progress };
@@ -84,7 +90,11 @@ pub fn check(database: &Path, now: Timestamp, keys: &SecretsKeys, progress: Prog
     }
     let path = source.path().to_owned();
     let (faults, more_faults) = faults.into_parts();
-    Ok(Report { path, version, faults, more_faults, is_sound, remarks, counts })
+    let (key, key_before) = (sealing.as_ref().and_then(Sealing::key), sealing.as_ref().and_then(Sealing::key_before));
+    if let Some(key) = key {
+        remarks.push(format!("its secrets are sealed with the key {key}"));
+    }
+    Ok(Report { path, version, faults, more_faults, is_sound, remarks, key, key_before, counts })
 }
 
 /// Lets the connection open secrets. Without a key, sealed ones stay sealed.

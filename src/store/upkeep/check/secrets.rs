@@ -47,8 +47,11 @@ pub fn sealed(
         faults.add_many("unopened_secret", &what, &unopened, REPLACE);
     }
     if !sealing.complete {
-        let text = "sealing, or the rotation of its key, is not complete";
-        faults.add("sealing", text, "start the server with the key, or run data-pusher key rotate again");
+        let text = match (sealing.key_before(), sealing.key()) {
+            (Some(before), Some(key)) => format!("the rotation of its key is not complete, from {before} to {key}"),
+            _ => "sealing, or the rotation of its key, is not complete".to_owned(),
+        };
+        faults.add("sealing", &text, "start the server with the key, or run data-pusher key rotate again");
     }
     for copy in copies::plain(database).unwrap_or_default() {
         remarks.push(format!(
