@@ -14,13 +14,14 @@ const SECRETS_UNREADABLE: &str =
     "The secrets of this destination cannot be opened; replace it by a PUT, and rotate its signing secret.";
 
 /// Operations that can conflict with existing data, with the `code` and `detail` of the example.
-const CLASHES: [(&str, &str, &str); 10] = [
+const CLASHES: [(&str, &str, &str); 11] = [
     ("createAccount", "email_taken", "Another account has this e-mail address."),
     ("replaceAccount", "email_taken", "Another account has this e-mail address."),
     ("updateAccount", "email_taken", "Another account has this e-mail address."),
     ("createDestination", "too_many_destinations", "An account may have at most 1000 destinations."),
     ("updateDestination", "secrets_unreadable", SECRETS_UNREADABLE),
     ("getSigningSecret", "secrets_unreadable", SECRETS_UNREADABLE),
+    ("resumeDestination", "secrets_unreadable", SECRETS_UNREADABLE),
     ("testDestination", "secrets_unreadable", SECRETS_UNREADABLE),
     ("createToken", "too_many_tokens", "There are 1000 tokens that reach all accounts already; revoke one first."),
     ("cancelDelivery", "not_pending", "Only a pending delivery can be cancelled."),

@@ -48,6 +48,8 @@ struct DestinationPage {
     why: &'static str,
     since: Option<At>,
     is_paused: bool,
+    /// Whether it is paused because its secrets do not open. Then resuming it would do nothing.
+    is_unreadable: bool,
     held: Option<CountDown>,
     /// The rate limit, and when the next request may begin, while deliveries wait for it.
     paced: Option<(String, CountDown)>,
@@ -232,6 +234,7 @@ impl DestinationPages {
             why: why(&destination),
             since: destination.pause.map(|pause| pause.at).or(destination.failing_since).map(At),
             is_paused: destination.pause.is_some(),
+            is_unreadable: !destination.has_secrets(),
             held: words::held(&destination, now).map(CountDown),
             paced: paced(&self.0, &destination).await,
             pending: words::at_most(store.pending_for(id.clone()).await?),

@@ -168,9 +168,10 @@ impl ScopedStore {
     /// changes in the file if the destination is neither paused nor held.
     ///
     /// # Errors
-    /// Not found.
+    /// Not found; conflict if its secrets cannot be opened, since it would stay paused.
     pub async fn resume_destination(&self, id: DestinationId, now: Timestamp) -> Result<Destination> {
         self.change(id, move |tx, destination| {
+            require_secrets(destination)?;
             tx.run(
                 "UPDATE destination SET paused_reason = NULL, paused_at = NULL, held_until = NULL, failing_since = NULL,
                  updated_at = ?2 WHERE key = ?1 AND (paused_reason IS NOT NULL OR held_until IS NOT NULL)",

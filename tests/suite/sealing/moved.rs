@@ -56,7 +56,16 @@ fn a_sealed_value_that_was_moved_does_not_open_and_only_its_destination_waits() 
         assert!(needs_attention().contains(&first) && !needs_attention().contains(&second));
         // Neither a resume, nor a test, nor a retry sends anything; its secret is not made up, and nothing is lost by a
         // patch.
-        client.post(&format!("{path}/resume"), &json!({})).expect(200);
+        let refused = client.post(&format!("{path}/resume"), &json!({})).expect(409).json();
+        assert_eq!(text(&refused, "code"), "secrets_unreadable");
+        let headers = [("accept", "text/html"), ("sec-fetch-site", "same-origin")];
+        let page = |method, path: &str| client.send(method, path, &headers, None);
+        let shown = page("GET", &format!("/destinations/{first}")).expect(200).text();
+        assert!(!shown.contains("/resume") && shown.contains("once both are done"), "{shown}");
+        let shown = page("POST", &format!("/destinations/{first}/resume")).expect(409).text();
+        assert!(shown.contains("cannot be opened") && shown.contains("signing secret"), "{shown}");
+        let shown = page("GET", &format!("/destinations/{second}")).expect(200).text();
+        assert!(!shown.contains("once both are done"), "{shown}");
         client.post(&format!("{path}/test"), &json!({})).expect(409);
         client.get(&format!("{path}/signing-secret")).expect(409);
         client.patch(&path, &json!({"timeout_seconds": 3})).expect(409);
