@@ -14,35 +14,53 @@ use crate::store;
 /// # Errors
 /// One line that says why the token can be neither read nor made.
 pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
-    let path = store::sibling_path(database, ENDING);
-    let earlier = store::sibling_path(named, ENDING);
-    let failed = |why: String| {
-        Error::new(
-            Kind::Internal,
-            "cannot_read_admin_token",
-            format!("cannot use the admin token file {}: {why}", path.display()),
-        )
-    };
+    let (path, earlier) = (store::sibling_path(database, ENDING), store::sibling_path(named, ENDING));
     for place in [&path, &earlier] {
-        let text = match std::fs::read_to_string(place) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(failed(error.to_string())),
-        };
-        if text.trim().is_empty() {
-            return Err(failed("it is empty; remove it, and the next start makes a new token".to_owned()));
-        }
-        let token = AdminToken::parse(text.trim()).map_err(failed)?;
+        let Some((text, token)) = read(place)? else { continue };
         if place != &path {
-            store::write_whole(&path, text.as_bytes()).map_err(|error| failed(error.to_string()))?;
+            store::write_whole(&path, text.as_bytes()).map_err(|error| failed(&path, &error))?;
             tracing::info!(path = %path.display(), from = %earlier.display(), "admin token copied to where the database lies");
         }
         return Ok(token);
     }
     let token = AdminToken::generate();
-    store::write_whole(&path, format!("{}\n", token.reveal()).as_bytes()).map_err(|error| failed(error.to_string()))?;
+    store::write_whole(&path, format!("{}\n", token.reveal()).as_bytes()).map_err(|error| failed(&path, &error))?;
     tracing::info!(path = %path.display(), "admin token made");
     Ok(token)
+}
+
+/// Makes sure before the database is opened that the token can be read, if there is one already.
+///
+/// # Errors
+/// One line that says why it cannot.
+pub fn check(named: &Path) -> Result<()> {
+    let database = named.canonicalize().unwrap_or_else(|_| named.to_owned());
+    // Only the first of these is used.
+    for place in [database.as_path(), named] {
+        if read(&store::sibling_path(place, ENDING))?.is_some() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a token file: its text and the token in it. `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<(String, AdminToken)>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, &error)),
+    };
+    if text.trim().is_empty() {
+        return Err(failed(path, &"it is empty; remove it, and the next start makes a new token"));
+    }
+    let token = AdminToken::parse(text.trim()).map_err(|error| failed(path, &error))?;
+    Ok(Some((text, token)))
+}
+
+fn failed(path: &Path, why: &dyn std::fmt::Display) -> Error {
+    let line = format!("cannot use the admin token file {}: {why}", path.display());
+    Error::new(Kind::Internal, "cannot_read_admin_token", line)
 }
 
 /// Ending of the token file's name.

@@ -150,6 +150,10 @@ impl Running {
         // Bind the port first: where the port is in use, nothing else is changed. Clients can connect only once they
         // can get a response.
         let bound = server::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
+        // A start with a key seals a plain file. One that would then fail must not come so far.
+        if !config.dev && config.admin_token.is_none() {
+            admin_token::check(&config.database)?;
+        }
         let clock = Clock::start();
         let memory = MemoryBudget::new(config.memory, config.max_body);
         let (outbox, inbox) = delivery::channel();

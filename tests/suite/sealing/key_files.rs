@@ -169,3 +169,21 @@ fn a_sealed_file_without_its_key_or_with_another_is_refused_and_untouched() {
     check(setup.database_path(), &[]).succeeded();
     check(setup.database_path(), &["--secrets-key-file", key.to_str().unwrap()]).succeeded();
 }
+
+#[test]
+fn a_start_that_cannot_succeed_seals_nothing() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::guarded());
+    let key = new_key(keys.path(), "key");
+    let mut server = setup.start();
+    server.client().create_account("ada");
+    server.terminate();
+    let token = server.admin_token_path();
+    let whole = std::fs::read(&token).unwrap();
+    std::fs::write(&token, "\n").unwrap();
+    let before = content(setup.folder());
+    let line = with_key(&setup, &key).try_start().err().unwrap().join("\n");
+    assert!(line.contains("it is empty"), "{line}");
+    assert!(content(setup.folder()) == before, "the file is as it was");
+    std::fs::write(&token, whole).unwrap();
+    setup.start().terminate();
+}
