@@ -85,3 +85,24 @@ fn a_sealed_export_needs_its_key_and_a_plain_one_goes_anywhere() {
     let line = import(server.setup().database_path(), sealed, &[]).refused();
     assert!(line.contains("another key"), "{line}");
 }
+
+#[test]
+fn an_export_names_what_does_not_open_and_the_way_round() {
+    let keys = tempfile::tempdir().unwrap();
+    let key = new_key(keys.path(), "key");
+    let setup = with_key(&Setup::dev(), &key);
+    let mut server = setup.start();
+    let client = server.client();
+    let [ada, bea] = ["ada", "bea"].map(|name| client.create_account(name));
+    let create = |account| client.create_destination(account, "http://127.0.0.1:9/", "POST", json!({}));
+    let (broken, _) = (create(&ada), create(&bea));
+    server.terminate();
+    let file = rusqlite::Connection::open(setup.database_path()).unwrap();
+    file.execute("UPDATE destination SET secret = zeroblob(90) WHERE destination_id = ?1", [&broken]).unwrap();
+    drop(file);
+    let database = setup.database_path().to_str().unwrap();
+    let words = ["export", "--database", database, "--secrets-key-file", key.to_str().unwrap()];
+    let line = run_binary(&words).refused();
+    assert!(line.contains(&broken) && line.contains(&ada.id) && line.contains("--account"), "{line}");
+    export(setup.database_path(), &key, &["--account", &bea.id]);
+}

@@ -59,8 +59,9 @@ fn destinations_of(connection: &Connection, account: AccountKey) -> Result<Vec<E
     let exported = found.map(|destination| {
         if !destination.has_secrets() {
             let why = format!(
-                "the secrets of the destination {} cannot be opened; data-pusher check says which destinations have such secrets",
-                destination.id
+                "the secrets of the destination {} (account {}) cannot be opened; replace it by a PUT and rotate its signing \
+                 secret, or export each of the other accounts with --account",
+                destination.id, destination.account_id
             );
             return Err(Error::internal(why));
         }
