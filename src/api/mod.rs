@@ -26,6 +26,7 @@ pub use document::{json as document_json, yaml as document_yaml};
 pub use ingest_metrics::{IngestMetrics, IngestMetricsSnapshot};
 pub use model::export::{read as read_export, write as write_export};
 pub use model::import_report::ImportReport;
+pub use model::sealed_export::Reader as ExportReader;
 pub use operations::import::{
     CHALLENGE as IMPORT_CHALLENGE, MAX_BYTES as IMPORT_MAX_BYTES, PATH as IMPORT_PATH, SKIP_EXISTING,
 };

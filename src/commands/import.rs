@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use ipnet::IpNet;
 
 use super::secrets_key;
@@ -34,8 +35,8 @@ pub struct Import {
     #[arg(long, value_delimiter = ',', value_name = "CIDR", value_parser = network)]
     allow_network: Vec<IpNet>,
 
-    /// File with the key that opens secrets of the document, and seals those of the database; for a file on which no
-    /// server runs, else the key of the server holds
+    /// File with the key that opens secrets of the document, and seals those of a new or sealed database; for a file on
+    /// which no server runs, else the key of the server holds
     #[arg(long, env = "DATA_PUSHER_SECRETS_KEY_FILE", hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
     secrets_key_file: Option<SecretsKey>,
 
@@ -49,8 +50,9 @@ pub struct Import {
 }
 
 impl Import {
-    /// What is to be done.
-    pub fn config(self) -> ImportConfig {
+    /// What is to be done. `matches` tell whether a value is that of a flag or that of a variable.
+    pub fn config(self, matches: Option<&ArgMatches>) -> ImportConfig {
+        let source = matches.and_then(|matches| matches.value_source("secrets_key_file"));
         let input = (self.input != Path::new("-")).then_some(self.input);
         ImportConfig {
             database: self.database,
@@ -59,6 +61,7 @@ impl Import {
             allow_network: self.allow_network,
             json: self.json,
             secrets_key: self.secrets_key_file,
+            is_key_given: source == Some(ValueSource::CommandLine),
         }
     }
 }

@@ -159,7 +159,7 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exit> {
             Ok(Command::Serve(Box::new(config)))
         }
         Commands::Export(export) => Ok(Command::Export(export.config())),
-        Commands::Import(import) => Ok(Command::Import(import.config())),
+        Commands::Import(import) => Ok(Command::Import(import.config(matches.subcommand_matches("import")))),
         Commands::Openapi { yaml } => Ok(Command::OpenApi { yaml }),
         Commands::LoginLink { database } => Ok(Command::LoginLink(database)),
         Commands::Listen(listen) => Ok(Command::Listen(Box::new(listen.config().map_err(Exit::Usage)?))),

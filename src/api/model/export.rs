@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::accounts::account_fields;
 use super::destination_values::destination_fields;
 use super::destinations::Destination;
-use super::sealed_export;
+use super::sealed_export::{self, Reader};
 use crate::api::request::fields::{FieldErrors, Fields, parsed, whole};
 use crate::api::request::json_tree::Json;
 use crate::domain;
@@ -139,18 +139,19 @@ fn destination_json(account: &ids::AccountId, exported: ExportedDestination) -> 
     Ok(value)
 }
 
-/// Reads a document. `network` says at which addresses destinations may be, and `keys` open secrets that are sealed.
+/// Reads a document. `network` says at which addresses destinations may be, and `keys` of `reader` open secrets that are
+/// sealed.
 ///
 /// # Errors
 /// Invalid, with every error and its place, such as `accounts[0].destinations[2].url`.
-pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys) -> Result<Export> {
+pub fn read(bytes: &[u8], network: &NetworkPolicy, keys: &SecretsKeys, reader: Reader) -> Result<Export> {
     // For bodies the message says what they are.
     let wrong =
         |message: String| Error::invalid(vec![FieldError::new("", message.replacen("The body", "The document", 1))]);
     json::check(bytes).map_err(wrong)?;
     let mut document: Json = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     check_format(&document)?;
-    sealed_export::open(&mut document, keys).map_err(Error::invalid)?;
+    sealed_export::open(&mut document, keys, reader).map_err(Error::invalid)?;
     let mut fields = Fields::of(document, Vec::new())?;
     fields.required("format", |_| Ok(()));
     fields.required("version", |_| Ok(()));

@@ -10,7 +10,7 @@ pub mod events;
 pub mod export;
 pub mod import_report;
 pub mod preview;
-mod sealed_export;
+pub mod sealed_export;
 pub mod server;
 pub mod tokens;
 pub mod values;

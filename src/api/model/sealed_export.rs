@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::api::request::json_tree::Json;
-use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
+use crate::domain::sealing::key::{KeyId, SecretsKey, SecretsKeys};
 use crate::domain::sealing::value::{self, Place};
 use crate::error::FieldError;
 
@@ -16,6 +16,36 @@ const SEALED: &str = "sealed";
 
 /// The member by which a destination is known.
 const ID: &str = "destination_id";
+
+/// Who opens the secrets of a document: that decides what to do where they do not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// `data-pusher import`, which was given the key, or was not.
+    Command,
+    /// A running server, with the key that it was started with.
+    Server,
+}
+
+impl Reader {
+    fn without_key(self) -> &'static str {
+        match self {
+            Self::Command => "is sealed; give the key with --secrets-key-file",
+            Self::Server => "is sealed, and the running server has no key; export with --plain, or stop the server",
+        }
+    }
+
+    fn with_another_key(self, needed: KeyId, given: KeyId) -> String {
+        match self {
+            Self::Command => {
+                format!("is sealed with the key {needed}, and that of --secrets-key-file is {given}; give that one")
+            }
+            Self::Server => format!(
+                "is sealed with the key {needed}, and the running server has the key {given}; export with --plain, or \
+                 stop the server"
+            ),
+        }
+    }
+}
 
 fn place(id: &str) -> Place<'_> {
     Place { owner: id, column: "export" }
@@ -35,11 +65,11 @@ pub fn seal(destination: &mut Map<String, Value>, key: &SecretsKey) {
 ///
 /// # Errors
 /// Each destination whose secrets cannot be opened, and why.
-pub fn open(document: &mut Json, keys: &SecretsKeys) -> Result<(), Vec<FieldError>> {
+pub fn open(document: &mut Json, keys: &SecretsKeys, reader: Reader) -> Result<(), Vec<FieldError>> {
     let mut faults = Vec::new();
     for (account, destinations) in items(document, "accounts").into_iter().enumerate() {
         for (number, destination) in items(destinations, "destinations").into_iter().enumerate() {
-            if let Err(why) = open_one(destination, keys) {
+            if let Err(why) = open_one(destination, keys, reader) {
                 let field = format!("accounts[{account}].destinations[{number}].{SEALED}");
                 faults.push(FieldError::new(field, why));
             }
@@ -57,7 +87,7 @@ fn items<'a>(of: &'a mut Json, name: &str) -> Vec<&'a mut Json> {
     }
 }
 
-fn open_one(destination: &mut Json, keys: &SecretsKeys) -> Result<(), String> {
+fn open_one(destination: &mut Json, keys: &SecretsKeys, reader: Reader) -> Result<(), String> {
     let Json::Object(members) = destination else { return Ok(()) };
     let text = |name: &str| {
         members.iter().find_map(|(member, value)| match value {
@@ -66,13 +96,9 @@ fn open_one(destination: &mut Json, keys: &SecretsKeys) -> Result<(), String> {
         })
     };
     let (Some(id), Some(sealed)) = (text(ID), text(SEALED)) else { return Ok(()) };
-    let Some(given) = keys.current() else {
-        return Err("is sealed; give the key with --secrets-key-file".to_owned());
-    };
+    let Some(given) = keys.current() else { return Err(reader.without_key().to_owned()) };
     let opened = value::open_text(keys, place(&id), &sealed).ok_or_else(|| match value::text_key_id(&sealed) {
-        Some(needed) if needed != given.id() => {
-            format!("does not open: it was sealed with another key, {needed}, and the key here is {}", given.id())
-        }
+        Some(needed) if keys.find(needed).is_none() => reader.with_another_key(needed, given.id()),
         _ => "does not open: it was changed, or belongs to another destination".to_owned(),
     })?;
     match serde_json::from_str(&opened) {

@@ -10,6 +10,7 @@ use poem_openapi::OpenApi;
 use crate::api::context::ApiContext;
 use crate::api::model::export;
 use crate::api::model::import_report::ImportReport;
+use crate::api::model::sealed_export::Reader;
 use crate::api::paths::Undocumented;
 use crate::api::responses;
 use crate::web::body::media_type::{self, Accepts};
@@ -53,7 +54,7 @@ impl ImportApi {
         let (network, keys) = (Arc::clone(&context.network), context.store.secrets_keys().clone());
         let export = context.store.run_yielding(move || {
             let _memory = memory;
-            export::read(&bytes, &network, &keys)
+            export::read(&bytes, &network, &keys, Reader::Server)
         });
         let export = export.await??;
         let skip_existing = request.headers().contains_key(SKIP_EXISTING);

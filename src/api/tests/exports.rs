@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::api::model::export;
+use crate::api::model::sealed_export::Reader;
 use crate::domain::export::Export;
 use crate::domain::network::NetworkPolicy;
 use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
@@ -59,7 +60,7 @@ fn document() -> Value {
 }
 
 fn exported(bytes: &[u8], keys: &SecretsKeys) -> crate::error::Result<Export> {
-    export::read(bytes, &NetworkPolicy::default(), keys)
+    export::read(bytes, &NetworkPolicy::default(), keys, Reader::Command)
 }
 
 fn read(text: &str) -> crate::error::Result<usize> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use crate::api::{self, ImportReport};
+use crate::api::{self, ExportReader, ImportReport};
 use crate::delivery::clock::{self, Clock};
 use crate::domain::ids::AccountId;
 use crate::domain::memory::MemoryBudget;
@@ -18,7 +18,8 @@ use crate::domain::network::NetworkPolicy;
 use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
 use crate::error::{Error, Kind, Result};
 use crate::process::output;
-use crate::store::{DATABASE_IN_USE, Store, StoreOptions, upkeep};
+use crate::store::upkeep::{self, Target};
+use crate::store::{DATABASE_IN_USE, Store, StoreOptions};
 
 /// What `data-pusher export` is to do.
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub struct ImportConfig {
     pub json: bool,
     /// The key that opens secrets of the document, and seals secrets in a file that no server uses.
     pub secrets_key: Option<SecretsKey>,
+    /// Whether that key was given for this command, and not by a variable that the server may have too.
+    pub is_key_given: bool,
 }
 
 /// How long an import waits at most for what uses the file and takes no import: another import, or a server that starts
@@ -141,19 +144,21 @@ fn read(input: Option<&Path>) -> Result<Vec<u8>> {
 /// Adds accounts to a file that no server uses. `None` if one has begun to use it.
 fn into_file(config: &ImportConfig, document: &[u8]) -> Result<Option<ImportReport>> {
     let keys = SecretsKeys::new(config.secrets_key.clone());
-    let export = api::read_export(document, &NetworkPolicy::new(config.allow_network.clone()), &keys)?;
+    let network = NetworkPolicy::new(config.allow_network.clone());
+    let export = api::read_export(document, &network, &keys, ExportReader::Command)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| failed(format!("cannot start the runtime: {error}")))?;
+    let target = upkeep::import_target(&config.database)?;
     let options = StoreOptions {
         path: config.database.clone(),
         checkpoints: upkeep::checkpoints_of(&config.database),
         now: Clock::start().now(),
         memory: MemoryBudget::default(),
-        keys,
+        // An import adds accounts. That a plain file is sealed is a step of its own: from then on its server needs the key.
+        keys: if target == Target::Plain { SecretsKeys::default() } else { keys },
     };
-    upkeep::refuse_older(&config.database)?;
     // No engine runs, so nobody needs to be told what changes.
     let store = match Store::open(&options, Box::new(|_| {})) {
         Err(error) if error.code() == DATABASE_IN_USE => return Ok(None),
@@ -168,6 +173,12 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<Option<ImportRepo
         store.remove_if_new();
     }
     let report = imported?.into();
+    if target == Target::Plain && config.secrets_key.is_some() {
+        output::log_line(
+            b"note: the secrets of the database are plain, and so are those that were imported; a start of the server with \
+              --secrets-key-file seals them all\n",
+        );
+    }
     if store.is_new() {
         let created = format!("created {}", config.database.display());
         for remark in [created].into_iter().chain(upkeep::owner_remark(&config.database)) {

@@ -51,6 +51,11 @@ pub fn import(config: &ImportConfig, document: &[u8]) -> Result<Option<ImportRep
             "a server uses the database, and its own --allow-network holds; leave out --allow-network here",
         ));
     }
+    if config.is_key_given {
+        return Err(failed(
+            "a server uses the database, and its own key opens and seals secrets; leave out --secrets-key-file here",
+        ));
+    }
     if document.len() > IMPORT_MAX_BYTES {
         let most = IMPORT_MAX_BYTES >> 20;
         return Err(failed(format!(

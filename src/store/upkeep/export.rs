@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use super::backup;
-use super::error::{cannot_copy, cannot_read};
+use super::error::{cannot_copy, cannot_read, unreadable};
 use super::partial::Partial;
 use super::source::{Reading, Source};
 use crate::domain::export::Export;
@@ -15,6 +15,7 @@ use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
 use crate::store::file::schema::VERSION;
+use crate::store::file::sealed::state;
 use crate::store::operations::transfer::export::exported;
 
 /// The first bytes of a SQLite database.
@@ -34,18 +35,31 @@ pub fn export(database: &Path, only: Option<&AccountId>, now: Timestamp, keys: &
     exported(&transaction, only, now)
 }
 
-/// Refuses a file of an earlier version: only a start of the server may change it so that the program before cannot use
-/// it any more. Also refuses what a start would refuse. A file that is missing or empty is new.
+/// What an import finds at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing, or an empty file.
+    New,
+    /// A database whose secrets are plain.
+    Plain,
+    /// A database whose secrets are sealed, at least in part.
+    Sealed,
+}
+
+/// Looks at the file that is to get what is imported. Refuses one of an earlier version: only a start of the server may
+/// change it so that the program before cannot use it any more. Also refuses what a start would refuse.
 ///
 /// # Errors
 /// Says in one line what is wrong, and what to do.
-pub fn refuse_older(database: &Path) -> Result<()> {
+pub fn import_target(database: &Path) -> Result<Target> {
     if database.metadata().map_or(true, |meta| meta.len() == 0) {
-        return Ok(());
+        return Ok(Target::New);
     }
     let source = Source::find(database)?;
     let reading = source.read()?;
-    check_current(&source, &reading)
+    check_current(&source, &reading)?;
+    let sealing = state::read(reading.connection()).map_err(|error| unreadable(source.path(), &error))?;
+    Ok(if sealing.is_some() { Target::Sealed } else { Target::Plain })
 }
 
 fn check_current(source: &Source, reading: &Reading<'_>) -> Result<()> {

@@ -12,6 +12,6 @@ pub mod restore;
 pub mod rotate;
 mod source;
 
-pub use export::{export, refuse_older, write_export};
+pub use export::{Target, export, import_target, write_export};
 pub use progress::{Progress, Step};
 pub use source::{checkpoints_of, is_in_use, owner_remark};

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{new_key, with_key};
-use crate::harness::server::{Ended, run_binary};
+use crate::harness::server::{Ended, run_binary, run_binary_with};
 use crate::harness::{Receiver, Setup};
 
 fn export(database: &Path, key: &Path, flags: &[&str]) -> String {
@@ -18,6 +18,12 @@ fn export(database: &Path, key: &Path, flags: &[&str]) -> String {
 fn import(database: &Path, document: &Path, flags: &[&str]) -> Ended {
     let words = ["import", "--database", database.to_str().unwrap(), document.to_str().unwrap()];
     run_binary(&[&words[..], flags].concat())
+}
+
+/// How many rows say that the file is sealed.
+fn sealing_rows(database: &Path) -> i64 {
+    let file = rusqlite::Connection::open(database).unwrap();
+    file.query_row("SELECT count(*) FROM sealing", [], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -83,7 +89,57 @@ fn a_sealed_export_needs_its_key_and_a_plain_one_goes_anywhere() {
     }
     let server = with_key(&Setup::guarded().flags(&network), &other).start();
     let line = import(server.setup().database_path(), sealed, &[]).refused();
-    assert!(line.contains("another key"), "{line}");
+    assert!(line.contains("another key than that of the running server") && line.contains("--plain"), "{line}");
+    // A key for the command would be used for nothing. A variable may be the server's.
+    let line = import(server.setup().database_path(), plain, &["--secrets-key-file", key.to_str().unwrap()]).refused();
+    assert!(line.contains("leave out --secrets-key-file"), "{line}");
+    let words = ["import", "--database", server.setup().database_path().to_str().unwrap(), plain.to_str().unwrap()];
+    run_binary_with(&[("DATA_PUSHER_SECRETS_KEY_FILE", key.to_str().unwrap())], &words).succeeded();
+    let server = Setup::guarded().flags(&network).start();
+    let line = import(server.setup().database_path(), sealed, &[]).refused();
+    assert!(line.contains("the running server has no key") && line.contains("--plain"), "{line}");
+}
+
+#[test]
+fn an_import_never_seals_a_file_that_is_plain() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
+    let key = new_key(keys.path(), "key");
+    let create = |setup: &Setup, name: &str| {
+        let server = setup.start();
+        let account = server.client().create_account(name);
+        server.client().create_destination(&account, "http://127.0.0.1:9/", "POST", json!({"X-Key": name}));
+        account
+    };
+    let sealed = with_key(&Setup::dev(), &key);
+    create(&sealed, "canary");
+    let document = keys.path().join("sealed.json");
+    std::fs::write(&document, export(sealed.database_path(), &key, &[])).unwrap();
+    create(&setup, "ada");
+    let content = || std::fs::read(setup.database_path()).unwrap();
+    let flags = ["--allow-network", "127.0.0.1/32", "--secrets-key-file", key.to_str().unwrap()];
+    let refused = keys.path().join("refused.json");
+    std::fs::write(&refused, "{}").unwrap();
+    let before = content();
+    import(setup.database_path(), &refused, &flags).refused();
+    assert!(content() == before, "nothing was imported");
+    let imported = import(setup.database_path(), &document, &flags);
+    imported.succeeded();
+    assert!(imported.stderr.contains("are plain"), "{imported:#?}");
+    // Now it clashes.
+    let clashes = |flags: &[&str]| {
+        let ended = import(setup.database_path(), &document, flags);
+        assert!(ended.code == Some(1) && ended.stderr.contains("is taken"), "{ended:#?}");
+    };
+    clashes(&flags);
+    assert_eq!(sealing_rows(setup.database_path()), 0);
+    assert!(content().windows(6).any(|part| part == b"canary"));
+    setup.start().terminate();
+    // One that is sealed stays so.
+    with_key(&setup, &key).start().terminate();
+    clashes(&flags);
+    let line = import(setup.database_path(), &document, &flags[..2]).refused();
+    assert!(line.contains("give the key"), "{line}");
+    assert_eq!(sealing_rows(setup.database_path()), 1);
 }
 
 #[test]
