@@ -6,6 +6,7 @@ pub mod check;
 mod copy;
 mod error;
 mod export;
+mod key_needed;
 mod partial;
 mod progress;
 pub mod restore;

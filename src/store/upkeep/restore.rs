@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::backup::{Copied, checked_copy};
 use super::error::cannot_restore;
+use super::key_needed;
 use super::partial::{Partial, numbered};
 use super::progress::Progress;
 use super::source::Source;
@@ -76,6 +77,9 @@ fn restore_over(held: &HeldFile, source: &Source, now: Timestamp, progress: Prog
     remarks.extend(give_to_owner(&partial, held));
     fold_log(held)?;
     kill_point("restore-folded");
+    // Neither file is in use yet, or any more.
+    let needed_before = if is_empty(held) { None } else { key_needed::of(place) };
+    remarks.extend(key_needed::of(partial.path()).and_then(|needed| key_needed::remark(needed, needed_before)));
     let before = put(partial, held, now)?;
     if before.file.is_none() {
         remarks.extend(before.logs.iter().filter_map(|log| orphan_remark(log)));

@@ -8,6 +8,7 @@ mod moved;
 mod nothing_plain;
 mod others;
 mod planted;
+mod restored;
 mod rotation;
 mod taken_along;
 mod under_load;

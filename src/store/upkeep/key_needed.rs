@@ -1,0 +1,67 @@
+//! Which key a database file needs, and what a restore says about that. Whether a key that was given is the right one is
+//! decided in `file/sealed/state.rs`.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use crate::domain::sealing::key::KeyId;
+use crate::domain::sealing::value;
+use crate::store::file::opening::immutable_uri;
+
+/// What a file needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyNeeded {
+    /// No key: no secret is sealed.
+    None,
+    /// This key.
+    One(KeyId),
+    /// Both keys of a rotation that is not complete: the new one, and the one before.
+    Two(KeyId, KeyId),
+}
+
+/// Reads what the file needs, without its log. `None` if it cannot be read.
+pub fn of(path: &Path) -> Option<KeyNeeded> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let file = Connection::open_with_flags(immutable_uri(path), flags).ok()?;
+    read(&file).ok()?
+}
+
+fn read(file: &Connection) -> rusqlite::Result<Option<KeyNeeded>> {
+    // A file of an earlier version has no such table.
+    let has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'sealing'";
+    if file.query_row(has_table, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(Some(KeyNeeded::None));
+    }
+    let row = "SELECT key_check, old_key_check FROM sealing";
+    let row = file.query_row(row, [], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)));
+    Ok(match row.optional()? {
+        None => Some(KeyNeeded::None),
+        Some((check, None)) => value::key_id(&check).map(KeyNeeded::One),
+        Some((check, Some(old))) => {
+            value::key_id(&check).zip(value::key_id(&old)).map(|(new, old)| KeyNeeded::Two(new, old))
+        }
+    })
+}
+
+/// What the operator must know of the key after a restore. `before` is what stood there.
+pub fn remark(restored: KeyNeeded, before: Option<KeyNeeded>) -> Option<String> {
+    match (restored, before) {
+        (KeyNeeded::None, Some(KeyNeeded::One(_) | KeyNeeded::Two(..))) => Some(
+            "its secrets are plain, and those of the file that stood there are sealed; the next start with \
+             --secrets-key-file seals them"
+                .to_owned(),
+        ),
+        (KeyNeeded::One(key), Some(KeyNeeded::One(other))) if key != other => Some(format!(
+            "its secrets are sealed with the key {key}, and those of the file that stood there with the key {other}; start the \
+             server with the key {key}, or first run data-pusher key rotate from {key} to {other}"
+        )),
+        (KeyNeeded::One(key), None | Some(KeyNeeded::None | KeyNeeded::Two(..))) => Some(format!(
+            "its secrets are sealed with the key {key}; start the server with that key in --secrets-key-file"
+        )),
+        (KeyNeeded::Two(new, old), _) => Some(format!(
+            "the rotation of its key from {old} to {new} is not complete; run data-pusher key rotate with these two keys"
+        )),
+        (KeyNeeded::None, None | Some(KeyNeeded::None)) | (KeyNeeded::One(_), Some(KeyNeeded::One(_))) => None,
+    }
+}
