@@ -18,7 +18,7 @@ use super::file::sealed::{copies, functions, state};
 use super::file::{opening, wal};
 use super::handle::Store;
 use super::memory::Memory;
-use super::operations::{access_tokens, accounts, outcomes, sealing};
+use super::operations::{access_tokens, accounts, lost_key, outcomes, sealing};
 use super::write_thread;
 use crate::domain::ids::DestinationKey;
 use crate::domain::memory::MemoryBudget;
@@ -67,7 +67,9 @@ pub fn connect_again(held: &HeldFile) -> Result<Connection> {
 
 /// Seals what is plain in the file and beside it, if there is a key. Returns the destinations whose secrets do not open.
 fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<Vec<DestinationKey>> {
-    let Some(key) = held.keys().current() else { return Ok(Vec::new()) };
+    let Some(key) = held.keys().current() else {
+        return lost_key::unopened_without_key(connection);
+    };
     let copies = || copies::seal_all(held.path(), key).map_err(|left| cannot_start(held.path(), left));
     sealing::seal_file(held, connection, marker, || connect_again(held), copies).map(|sealed| sealed.unopened)
 }

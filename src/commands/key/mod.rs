@@ -1,6 +1,7 @@
-//! `data-pusher key`: makes the key that seals secrets, names it, seals a file with another key, and opens sealed copies.
-//! What is sealed, and how, is in `domain/sealing` and `store`.
+//! `data-pusher key`: makes the key that seals secrets, names it, seals a file with another key, opens sealed copies, and
+//! gives a file up whose key is lost. What is sealed, and how, is in `domain/sealing` and `store`.
 
+mod forget;
 mod rotate;
 
 use std::path::PathBuf;
@@ -70,6 +71,9 @@ enum What {
         #[arg(long, value_name = "FILE", value_parser = secrets_key::read_named)]
         new_key_file: KeyFile,
     },
+    /// Make a database whose key is lost need no key; its destinations must be set again
+    #[command(after_help = forget::CODES)]
+    Forget(forget::Forget),
     /// Open a copy that was sealed as a whole
     #[command(after_help = OPEN_CODES)]
     Open {
@@ -104,6 +108,7 @@ impl Key {
             What::Rotate { database, secrets_key_file, new_key_file } => {
                 rotate::run(&database, secrets_key_file, new_key_file)?
             }
+            What::Forget(forget) => return forget.run(),
             What::Open { secrets_key_file, copy, to } => {
                 open_copy(&copy, &to, &SecretsKeys::new(Some(secrets_key_file)))?;
                 format!("opened into {}; it holds plain secrets\n", to.display())

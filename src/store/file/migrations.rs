@@ -1,17 +1,14 @@
 //! Brings files of earlier versions to the current one. Each file is copied before that. The current schema itself is
 //! `schema.sql`.
 
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::companions::{move_to_new_name, owner_only, remove_if_there, sibling_path};
 use super::error::{cannot_start, explain};
 use super::identity::mark::Mark;
+use super::kept_copy::keep_copy;
 use super::schema::{APPLICATION_ID, MARKED_SINCE, VERSION, new_cookie};
-use super::shell_word;
 use crate::domain::account::Email;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
@@ -108,7 +105,8 @@ const MIGRATIONS: [&str; VERSION as usize - 1] = [
 /// Says in one line what failed. The file is as it was.
 pub fn migrate(path: &Path, connection: &mut Connection, version: i64, now: Timestamp) -> Result<()> {
     let sql = |error: rusqlite::Error| explain(path, &error);
-    let copy = back_up(path, connection, version, now)?;
+    // The name says of which version the copy is. Copies of earlier upgrades stay.
+    let copy = keep_copy(path, connection, &format!("v{version}"), now).map_err(|error| cannot_start(path, error))?;
     tracing::info!(from = version, to = VERSION, copy = %copy.display(), "carrying the database forward; that may take a while");
     // An index of many rows is sorted, and that would be done in memory.
     connection.execute_batch("PRAGMA temp_store = FILE").map_err(sql)?;
@@ -165,41 +163,6 @@ fn widen_recent_counts(transaction: &Connection, version: i64) -> rusqlite::Resu
         widen.execute((id, wide))?;
     }
     Ok(())
-}
-
-/// Copies the file, whole or not at all. The name of the copy contains the version and the time. Copies of earlier
-/// upgrades stay.
-fn back_up(path: &Path, connection: &Connection, version: i64, now: Timestamp) -> Result<PathBuf> {
-    let part = sibling_path(path, &format!(".v{version}.part"));
-    let failed =
-        |error: std::io::Error| cannot_start(path, format!("cannot copy it to {}: {error}", shell_word::word(&part)));
-    remove_if_there(&part).map_err(failed)?;
-    let made = copy_to(&part, connection).and_then(|()| {
-        let time = now.to_string().replace(['-', ':'], "");
-        for number in 1.. {
-            let again = if number == 1 { String::new() } else { format!("-{number}") };
-            let copy = sibling_path(path, &format!(".v{version}-{time}{again}"));
-            match move_to_new_name(&part, &copy) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                moved => return moved.map(|()| copy),
-            }
-        }
-        unreachable!("there is a name that is not taken")
-    });
-    made.map_err(|error| {
-        // The disk may be full, and what is left of the copy only takes space.
-        let _ = remove_if_there(&part);
-        failed(error)
-    })
-}
-
-fn copy_to(part: &Path, connection: &Connection) -> std::io::Result<()> {
-    // SQLite fills an empty file, and would give a new one the mode of the umask.
-    let file = owner_only(OpenOptions::new().create_new(true).write(true)).open(part)?;
-    // The path is absolute, so SQLite cannot take it for a URI.
-    let name = part.to_str().ok_or_else(|| std::io::Error::other("its path is not UTF-8"))?;
-    connection.execute("VACUUM INTO ?1", [name]).map_err(std::io::Error::other)?;
-    file.sync_all()
 }
 
 /// Sets what a file of the current version has besides its schema.

@@ -8,6 +8,7 @@ pub mod disk_space;
 pub mod error;
 pub mod held;
 pub mod identity;
+pub mod kept_copy;
 pub mod lock_wait;
 pub mod migrations;
 pub mod opening;

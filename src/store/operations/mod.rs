@@ -17,6 +17,7 @@ pub mod fixture;
 pub mod follow;
 pub mod follow_counts;
 pub mod id_slot;
+pub mod lost_key;
 pub mod maintenance;
 pub mod manual_actions;
 pub mod notices;

@@ -244,7 +244,11 @@ fn seal_rows(held: &HeldFile, connection: &Connection, marker: &mut Marker, keys
     Ok(values)
 }
 
-fn in_transaction(
+/// Does something in a transaction of its own, all or nothing.
+///
+/// # Errors
+/// Those of `act` and of the file, as one line.
+pub fn in_transaction(
     held: &HeldFile,
     connection: &Connection,
     marker: &mut Marker,

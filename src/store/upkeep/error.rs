@@ -35,6 +35,11 @@ pub fn cannot_rotate(database: &Path, why: impl Display) -> Error {
     failed(format!("cannot rotate the key of the database {}: {why}", word(database)))
 }
 
+/// The key of a file cannot be forgotten. Nothing was changed.
+pub fn cannot_forget(database: &Path, why: impl Display) -> Error {
+    failed(format!("cannot forget the key of the database {}: {why}", word(database)))
+}
+
 /// A sealed copy cannot be opened.
 pub fn cannot_open_copy(copy: &Path, why: impl Display) -> Error {
     failed(format!("cannot open the sealed copy {}: {why}", word(copy)))

@@ -1,4 +1,4 @@
-//! Work on whole database files beside the server: copies, checks, restoring, exports, rotation of the key. It reads
+//! Work on whole database files beside the server: copies, checks, restoring, exports, rotation and loss of the key. It reads
 //! files that a server uses, and never writes to those. What the server itself does to its file is in `store/file`.
 
 pub mod backup;
@@ -6,6 +6,7 @@ pub mod check;
 mod copy;
 mod error;
 mod export;
+pub mod forget;
 mod key_needed;
 mod partial;
 mod progress;

@@ -4,6 +4,7 @@ mod copies;
 mod ids;
 mod key_files;
 mod killed;
+mod lost;
 mod moved;
 mod nothing_plain;
 mod others;

@@ -27,7 +27,9 @@ fn is_copy(name: &str, file: &str) -> bool {
         .and_then(|rest| rest.split_once(['-', '.']))
         .is_some_and(|(version, _)| !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit()));
     of_upgrade
-        || ["before-restore-", "before-restore-partial-", "restoring-"].iter().any(|begin| rest.starts_with(begin))
+        || ["before-restore-", "before-forget", "before-restore-partial-", "restoring-"]
+            .iter()
+            .any(|begin| rest.starts_with(begin))
 }
 
 /// Copies of the database, whether sealed or not.

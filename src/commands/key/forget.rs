@@ -1,0 +1,88 @@
+//! `data-pusher key forget`: its flags and what it prints. What it does is in `store/upkeep/forget.rs`.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::commands::finished::Finished;
+use crate::commands::secrets_key;
+use crate::delivery::clock;
+use crate::domain::sealing::key::SecretsKey;
+use crate::error::{Error, Kind, Result};
+use crate::store::upkeep::forget::{Forgotten, forget};
+
+/// Text at the end of the help.
+pub const CODES: &str = "For a key that is lost. The server must be stopped. A copy of the database is kept first, as \
+DATABASE.before-forget-TIME. Then the database needs no key, and keeps accounts, tokens, events and pending deliveries. \
+Destinations stay, and their deliveries wait until you set each again: replace it by a PUT with all its headers, and rotate \
+its signing secret. Their ids are printed, one a line. If the key turns up, start the server with it: it still opens all \
+that was not set again.
+
+Exit codes: 0 the database needs no key; 1 it is as it was, or the output could not be written, and one line says which; \
+2 a flag is wrong.";
+
+/// The variable that other commands take a key file from.
+const VARIABLE: &str = "DATA_PUSHER_SECRETS_KEY_FILE";
+
+/// The flags.
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// Database file
+    #[arg(long, env = "DATA_PUSHER_DATABASE", default_value = "data-pusher.db", value_name = "FILE")]
+    database: PathBuf,
+
+    /// A key that you have: if it is the right one, nothing is changed. Of the two keys of a rotation that was not
+    /// completed, the one that is not lost. The variable DATA_PUSHER_SECRETS_KEY_FILE may name a file that is lost
+    // No variable of clap: that would refuse a file that is not there.
+    #[arg(long, hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
+    secrets_key_file: Option<SecretsKey>,
+}
+
+impl Forget {
+    /// Forgets the key.
+    ///
+    /// # Errors
+    /// Says in one line what failed.
+    pub fn run(self) -> Result<Finished> {
+        let key = match self.secrets_key_file {
+            Some(key) => Some(key),
+            None => of_variable()?,
+        };
+        let forgotten = forget(&self.database, key, clock::wall())?;
+        let data = forgotten.destinations.iter().map(|id| format!("{id}\n")).collect();
+        Ok(Finished { data, notes: notes(&forgotten), is_right: true })
+    }
+}
+
+/// The key in the file that the variable names. `None` if that file is lost.
+fn of_variable() -> Result<Option<SecretsKey>> {
+    let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else { return Ok(None) };
+    if Path::new(&path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    // The path itself may be a key by mistake.
+    let failed = |why: String| {
+        let line =
+            format!("cannot read the key file that {VARIABLE} names: {why}; if the key is lost, unset {VARIABLE}");
+        Error::new(Kind::Internal, "key_failed", line)
+    };
+    secrets_key::read(&path.to_string_lossy()).map(Some).map_err(failed)
+}
+
+fn notes(forgotten: &Forgotten) -> String {
+    let (path, copy) = (forgotten.path.display(), forgotten.copy.display());
+    let mut notes = format!("{path} needs no key any more; the copy {copy} still does\n");
+    notes += &match forgotten.destinations.len() {
+        0 => "no destination must be set again\n".to_owned(),
+        count => format!(
+            "{count} destination{} must be set again, and deliveries wait until then: replace each by a PUT with all its \
+             headers, and rotate its signing secret\n",
+            if count == 1 { "" } else { "s" }
+        ),
+    };
+    if let Some(remark) = &forgotten.remark {
+        notes += &format!("note: {remark}\n");
+    }
+    notes
+}
