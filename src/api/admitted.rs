@@ -85,8 +85,10 @@ pub struct Admitted<R> {
     pub rights: Rights,
     /// The database as far as the caller reaches it.
     pub store: ScopedStore,
-    /// How long the caller may go on, from the time of the check.
-    life: (Lifetime, Timestamp),
+    /// How long the caller may go on.
+    life: Lifetime,
+    /// Reads the wall clock.
+    clock: fn() -> Timestamp,
     asked: PhantomData<fn() -> R>,
 }
 
@@ -108,7 +110,7 @@ impl LetIn {
 impl<R: Requirement> Admitted<R> {
     /// The token with a role by which the caller was let in, also by a session.
     pub fn token(&self) -> Option<TokenDigest> {
-        self.life.0.token()
+        self.life.token()
     }
 
     async fn check(request: &Request, context: &ApiContext) -> ApiResult<Self> {
@@ -136,14 +138,13 @@ impl<R: Requirement> Admitted<R> {
         let store = context.store.within(&rights.scope);
         let let_in = request.data::<LetIn>().ok_or_else(ApiError::internal)?;
         let_in.0.set(life.clone()).map_err(|_| ApiError::internal())?;
-        Ok(Self { rights, store, life: (life, now), asked: PhantomData })
+        Ok(Self { rights, store, life, clock: context.clock, asked: PhantomData })
     }
 
     /// Resolves when the caller may no longer use the operation, so that a long response can end then. With the admin
     /// token and under `--dev` this never resolves.
     pub async fn over(self) {
-        let (life, since) = self.life;
-        life.over(since).await;
+        self.life.over(self.clock).await;
     }
 }
 

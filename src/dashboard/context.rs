@@ -64,8 +64,10 @@ pub struct Visitor {
     pub store: ScopedStore,
     /// What the visitor may do: the rights of the token that the session was opened with.
     rights: Rights,
-    /// The session, and the time of its check. `None` under `--dev`.
-    session: Option<(Lifetime, Timestamp)>,
+    /// The session. `None` under `--dev`.
+    session: Option<Lifetime>,
+    /// Reads the wall clock.
+    clock: fn() -> Timestamp,
     /// When the request came.
     pub now: Timestamp,
 }
@@ -117,7 +119,7 @@ impl DashboardContext {
         limits: &BodyLimits,
     ) -> PageResult<Form> {
         let form = Form::read(request, body, limits).await;
-        if let Some((life, _)) = &visitor.session {
+        if let Some(life) = &visitor.session {
             life.check((self.clock)()).map_err(|error| PageError::login(None, "", error.status()))?;
         }
         Ok(form?)
@@ -132,10 +134,10 @@ impl DashboardContext {
                 let session = auth.session(request.headers(), now);
                 let session =
                     session.ok_or_else(|| PageError::login(None, wanted(request), StatusCode::UNAUTHORIZED))?;
-                (session.rights, Some((session.life, now)))
+                (session.rights, Some(session.life))
             }
         };
-        Ok(Visitor { store: self.store.0.within(&rights.scope), rights, session, now })
+        Ok(Visitor { store: self.store.0.within(&rights.scope), rights, session, clock: self.clock, now })
     }
 
     /// Checks that a request comes from this server's own pages, or only reads.
@@ -192,7 +194,7 @@ impl Visitor {
 
     /// The token with a role that the visitor's session was opened with.
     pub fn token(&self) -> Option<TokenDigest> {
-        self.session.as_ref().and_then(|(life, _)| life.token())
+        self.session.as_ref().and_then(Lifetime::token)
     }
 
     /// The parts that are the same on every page. `section` is the entry of the menu that is marked.
@@ -204,7 +206,7 @@ impl Visitor {
     /// Resolves when the visitor may no longer see the pages. Without a session this never resolves.
     pub async fn over(self) {
         match self.session {
-            Some((life, since)) => life.over(since).await,
+            Some(life) => life.over(self.clock).await,
             None => std::future::pending().await,
         }
     }

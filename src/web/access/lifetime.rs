@@ -1,6 +1,7 @@
 //! How long a caller may go on: until its session or its token ends. What ends them is in `sessions` and in the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::refusal::{EXPIRED, UNAUTHORIZED, WRONG, unauthorized};
 use super::sessions::SessionLifetime;
@@ -8,6 +9,10 @@ use crate::domain::ports::{FindTokens, TokenLookup};
 use crate::domain::secret::TokenDigest;
 use crate::domain::time::Timestamp;
 use crate::web::problem::ApiResult;
+
+/// Time between two looks at the wall clock. A timer alone counts neither the sleep of the machine nor a clock that is
+/// set.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// For work that must end when its caller may not do it any more, such as a stream.
 #[derive(Debug, Clone, Default)]
@@ -40,9 +45,18 @@ impl Lifetime {
         self.token.as_ref().map(|(_, digest)| *digest)
     }
 
-    /// Resolves when the session or the token has ended, for any reason. Never resolves without both: the admin token
-    /// does not end. `now` is the time at which the caller was let in.
-    pub async fn over(self, now: Timestamp) {
+    /// Resolves when the session or the token has ended, for any reason: at the latest a second after `clock`, the wall
+    /// clock, passes the end, also where it was set or the machine slept. Never resolves without both: the admin token
+    /// does not end.
+    pub async fn over(self, clock: fn() -> Timestamp) {
+        if self.session.is_none() && self.token.is_none() {
+            return std::future::pending().await;
+        }
+        while tokio::time::timeout(LOOK, self.clone().over_by_timer(clock())).await.is_err() {}
+    }
+
+    /// As [`over`](Self::over), if time passes as a timer counts it. `now` is the present time.
+    async fn over_by_timer(self, now: Timestamp) {
         let session = async {
             match self.session {
                 Some(session) => session.over(now).await,

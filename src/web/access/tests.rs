@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -144,10 +145,62 @@ async fn a_token_with_a_role_gives_its_rights_to_its_sessions_and_ends_them() {
     assert_eq!((detail(&shown.life).as_str(), detail(&opened.life).as_str()), (WRONG, UNAUTHORIZED));
     assert_eq!(auth.authenticate(&by_token, now()).await.unwrap_err().problem.detail, WRONG);
     for life in [shown.life.clone(), opened.life.clone()] {
-        tokio::time::timeout(Duration::from_secs(20), life.over(now())).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), life.over(now)).await.unwrap();
     }
     // What has ended does not come back.
     is(TokenLookup::Works(viewer));
     assert!(opened.life.check(now()).is_err());
     assert!(auth.authenticate(&by_session, now()).await.is_err());
+}
+
+/// A table in which every token works as a viewer until this time.
+#[derive(Debug)]
+struct Expiring(Timestamp);
+
+impl FindTokens for Expiring {
+    fn look_up(&self, token: &TokenDigest, now: Timestamp) -> TokenLookup {
+        let viewer = Rights { role: Role::Viewer, scope: Scope::All };
+        if self.works(token, now) { TokenLookup::Works(viewer) } else { TokenLookup::Expired }
+    }
+
+    fn works(&self, _: &TokenDigest, now: Timestamp) -> bool {
+        now < self.0
+    }
+
+    fn over(&self, _: &TokenDigest, now: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(self.0.since(now)))
+    }
+}
+
+/// A wall clock that a test sets, in milliseconds after [`now`].
+static SET: AtomicI64 = AtomicI64::new(0);
+
+fn settable() -> Timestamp {
+    Timestamp::from_millis(now().millis() + SET.load(Ordering::Relaxed))
+}
+
+#[tokio::test]
+async fn what_goes_on_ends_when_the_wall_clock_passes_the_end_also_if_it_jumps() {
+    // Far away for every timer.
+    const YEAR: i64 = 365 * 24 * 3_600_000;
+    let table = Expiring(now().plus(Duration::from_secs(24 * 3_600)));
+    let (admin, cookie) = (AdminToken::parse(TOKEN).unwrap(), Cookie::new(8080, false));
+    let auth = AdminAuth::new(admin, Arc::new(table), LoginKey::generate(), cookie);
+    let session = async |token| kept(&auth.log_in(Credential::Token(token), now()).await.unwrap());
+    let lines = [
+        ("authorization", "Bearer dpt_one".to_owned()),
+        ("cookie", session("dpt_one").await),
+        ("cookie", session(TOKEN).await),
+    ];
+    let mut waits = Vec::new();
+    for (name, value) in lines {
+        let life = auth.authenticate(&headers(&[(name, &value)]), now()).await.unwrap().life;
+        waits.push(tokio::spawn(life.over(settable)));
+    }
+    tokio::task::yield_now().await;
+    assert!(waits.iter().all(|wait| !wait.is_finished()));
+    SET.store(YEAR, Ordering::Relaxed);
+    for wait in waits {
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap().unwrap();
+    }
 }
