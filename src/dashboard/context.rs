@@ -8,6 +8,8 @@ use poem::{Body, Request};
 use super::form::Form;
 use super::respond::{PageError, PageResult};
 use super::view::frame::Frame;
+use super::view::login_form::LoginForm;
+use super::way_back::{left, wanted};
 use crate::domain::access::{Rights, Role};
 use crate::domain::ids::AccountId;
 use crate::domain::instance::InstanceName;
@@ -120,7 +122,7 @@ impl DashboardContext {
     ) -> PageResult<Form> {
         let form = Form::read(request, body, limits).await;
         if let Some(life) = &visitor.session {
-            life.check((self.clock)()).map_err(|error| PageError::login(None, "", error.status()))?;
+            life.check((self.clock)()).map_err(|error| self.login(request, error.status()))?;
         }
         Ok(form?)
     }
@@ -132,12 +134,19 @@ impl DashboardContext {
             AdminAccess::Dev => (Rights::OWNER, None),
             AdminAccess::Token(auth) => {
                 let session = auth.session(request.headers(), now);
-                let session =
-                    session.ok_or_else(|| PageError::login(None, wanted(request), StatusCode::UNAUTHORIZED))?;
+                let session = session.ok_or_else(|| self.login(request, StatusCode::UNAUTHORIZED))?;
                 (session.rights, Some(session.life))
             }
         };
         Ok(Visitor { store: self.store.0.within(&rights.scope), rights, session, clock: self.clock, now })
+    }
+
+    /// The login form for a request without an open session. It leads to the page that was asked for. Whoever has a
+    /// cookie, whatever is in it, learns that the session has ended, and is led back from a form too.
+    pub fn login(&self, request: &Request, status: StatusCode) -> PageError {
+        let is_ended = matches!(&*self.access, AdminAccess::Token(auth) if auth.has_cookie(request.headers()));
+        let back = if is_ended { left(request) } else { wanted(request) };
+        PageError::login(&LoginForm { is_ended, ..LoginForm::leading_to(back) }, status)
     }
 
     /// Checks that a request comes from this server's own pages, or only reads.
@@ -168,12 +177,6 @@ impl DashboardContext {
             }
         }
     }
-}
-
-/// The address that somebody who is logged out asked for, and that the login leads to.
-pub fn wanted(request: &Request) -> String {
-    let is_page = request.method().is_safe() && request.uri().path() != "/login";
-    request.uri().path_and_query().filter(|_| is_page).map_or_else(String::new, ToString::to_string)
 }
 
 impl Visitor {

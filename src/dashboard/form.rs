@@ -9,6 +9,7 @@ use poem::http::{HeaderMap, StatusCode};
 use poem::{Body, Request};
 
 use super::view::words;
+use super::way_back::is_own;
 use crate::domain::memory::Reservation;
 use crate::error::FieldError;
 use crate::web::body::{self, BodyLimits};
@@ -80,11 +81,7 @@ impl Form {
     /// The address that the form names to go back to, or `otherwise`. Only addresses of this server are taken.
     pub fn back<'a>(&'a self, otherwise: &'a str) -> &'a str {
         let given = self.text("back");
-        // Browsers drop tabs and line breaks, and read `\\` as `/`. Two slashes would name another host.
-        let is_own = given.starts_with('/')
-            && !given.starts_with("//")
-            && given.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        if is_own { given } else { otherwise }
+        if is_own(given) { given } else { otherwise }
     }
 
     /// What stands in a field, without blanks at its ends; empty if the field was not sent.

@@ -1,7 +1,7 @@
 //! Pages for people: what has happened, and how to put it right. Pages are made by the server and work without a
 //! script, apart from live updates. What programs use belongs in `api`.
 //!
-//! Imports go down only: `pages` → `context`, `figure_cache` → `respond`, `form` → `view` → `assets`.
+//! Imports go down only: `pages` → `context`, `figure_cache` → `respond`, `form` → `view`, `way_back` → `assets`.
 
 mod assets;
 mod context;
@@ -10,6 +10,7 @@ mod form;
 mod pages;
 mod respond;
 mod view;
+mod way_back;
 
 use std::sync::Arc;
 

@@ -81,9 +81,9 @@ fn html(status: StatusCode, text: String) -> Response {
 }
 
 impl PageError {
-    /// The login form, with what was wrong with the last try. The login leads to `back`.
-    pub fn login(wrong: Option<String>, back: impl Into<String>, status: StatusCode) -> Self {
-        let mut response = render(status, &LoginForm { wrong, back: back.into() });
+    /// The login form.
+    pub fn login(form: &LoginForm, status: StatusCode) -> Self {
+        let mut response = render(status, form);
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, 15.5.2.
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,11 +1,12 @@
 // The binary on a free port with a file of its own, and receivers on loopback that note what they get.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 
 // Far longer than a start takes.
 const PATIENCE_MS = 30_000;
@@ -36,6 +37,8 @@ export async function startServer(binary, { isDev = false, env = {} } = {}) {
       link,
       token,
       stop,
+      /** A login link that nobody has used. */
+      anotherLink: async () => (await promisify(execFile)(binary, ['login-link', '--database', database])).stdout.trim(),
       /** Ends it as an operator would, and leaves its file. */
       halt: () => running.stop(),
       /** After `halt`. */

@@ -125,6 +125,22 @@ test('a link that was used says so, and another way in is there', () =>
     assert.equal(page.url(), `${server.url}/login`);
   }));
 
+test('a login link takes the place of a session, and without a code a session leads on', () =>
+  page(async page => {
+    const admin = { Authorization: `Bearer ${server.token}` };
+    const { token } = await call('/v1/tokens', admin, { name: 'before', role: 'viewer' });
+    await page.goto(`${server.url}/login`);
+    await page.getByLabel('Admin token').fill(token);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByText('Logged in as viewer').waitFor();
+    await page.goto(`${server.url}/login`);
+    await page.waitForURL(`${server.url}/`);
+    await page.getByText('Logged in as viewer').waitFor();
+    await page.goto(await server.anotherLink());
+    await page.getByText('Logged in as admin').waitFor();
+    assert.equal(new URL(page.url()).hash, '');
+  }));
+
 test('an account whose name is HTML stays a text', () =>
   page(async page => {
     await page.goto(`${server.url}/docs`);

@@ -347,10 +347,18 @@ function redeem(form) {
   form.submit();
 }
 
+// Whoever has a session is led on, but not past a code: its session takes the place of the one that is there.
+function enter() {
+  if (location.hash.length > 1) redeem(login);
+  else if (login.dataset.on) location.replace(login.dataset.on);
+}
+
 const login = $('#login');
-if (login && location.hash.length > 1) {
-  if (document.prerendering) document.addEventListener('prerenderingchange', () => redeem(login), { once: true });
-  else redeem(login);
+if (login) {
+  if (document.prerendering) document.addEventListener('prerenderingchange', enter, { once: true });
+  else enter();
+  // A link that is opened where the form is already changes the address alone.
+  addEventListener('hashchange', () => { if (location.hash.length > 1) enter(); });
 }
 // Swagger UI keeps the tokens there that its Authorize button was given.
 $('#logout')?.addEventListener('submit', () => stored?.removeItem('authorized'));

@@ -42,10 +42,9 @@ impl LoginPages {
     async fn page(&self, request: &Request) -> PageResult {
         let AdminAccess::Token(auth) = &*self.0.access else { return redirect("/", "") };
         self.0.origins.check(Caller::Browser, request.method(), request.headers()).map_err(PageError::plain)?;
-        if auth.has_session(request.headers(), (self.0.clock)()) {
-            return redirect("/", "");
-        }
-        show(&LoginForm { wrong: None, back: String::new() })
+        // A code in the address is seen by the browser alone, so the page decides what a session leads to.
+        let is_logged_in = auth.has_session(request.headers(), (self.0.clock)());
+        show(&LoginForm { is_logged_in, ..LoginForm::leading_to("") })
     }
 
     #[oai(path = "/login", method = "post", hidden)]
@@ -81,18 +80,14 @@ impl LoginPages {
         let back = form.back("/");
         let given = match (form.text("code"), form.text("token")) {
             ("", "") => {
-                let wrong = Some("Fill in a token.".to_owned());
-                return Err(PageError::login(wrong, back, StatusCode::UNPROCESSABLE_ENTITY));
+                return Err(refused("Fill in a token.", back, StatusCode::UNPROCESSABLE_ENTITY));
             }
             ("", token) => Credential::Token(token),
             (code, _) => Credential::Code(code),
         };
-        match auth.log_in(given, (self.0.clock)()).await {
+        match auth.log_in(given, request.headers(), (self.0.clock)()).await {
             Ok(cookie) => with_cookie(redirect(back, "")?, cookie),
-            Err(error) => {
-                let status = error.status();
-                Err(PageError::login(Some(words::sentence(&error.problem.detail)), back, status))
-            }
+            Err(error) => Err(refused(&error.problem.detail, back, error.status())),
         }
     }
 
@@ -103,7 +98,7 @@ impl LoginPages {
         let (bytes, _memory) = body::read(body, request.headers(), &self.limits()).await?;
         // The error does not repeat the content, because the content is secret.
         let login: Login = serde_json::from_slice(&bytes).map_err(|_| malformed())?;
-        auth.log_in(login.credential()?, (self.0.clock)()).await
+        auth.log_in(login.credential()?, request.headers(), (self.0.clock)()).await
     }
 
     fn limits(&self) -> BodyLimits {
@@ -123,6 +118,11 @@ impl Login {
             _ => Err(malformed()),
         }
     }
+}
+
+/// The form again, with what was wrong.
+fn refused(wrong: &str, back: &str, status: StatusCode) -> PageError {
+    PageError::login(&LoginForm { wrong: Some(words::sentence(wrong)), ..LoginForm::leading_to(back) }, status)
 }
 
 fn malformed() -> ApiError {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use poem::http::StatusCode;
 use poem::{IntoResponse as _, Request, Response};
 
-use super::start::GUIDE;
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::respond::{PageResult, redirect};
+use crate::dashboard::way_back::page_of_form;
 use crate::domain::access::Role;
 use crate::web::problem::ApiError;
 
@@ -29,16 +29,6 @@ fn found(context: &DashboardContext, request: &Request, status: StatusCode) -> P
     let detail = "The address may be mistyped, or belong to something that does not exist any more.";
     let error = ApiError::new(StatusCode::NOT_FOUND, "no_such_path", detail);
     Err(error.titled("There is no page here").into())
-}
-
-/// The page that has the form with this address.
-fn page_of_form(form: &str) -> Option<&str> {
-    match form {
-        "/start" => Some(GUIDE),
-        "/logout" => Some("/"),
-        // Such as `/accounts/acc_1/delete`.
-        _ => form.rsplit_once('/').map(|(page, _)| page).filter(|page| page.split('/').count() == 3),
-    }
 }
 
 #[cfg(test)]

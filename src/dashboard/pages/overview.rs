@@ -11,16 +11,17 @@ use poem_openapi::OpenApi;
 
 use super::attention::{Attention, needing};
 use super::query;
-use super::start::{GUIDE, GuidePage, guide};
-use crate::dashboard::context::{DashboardContext, Visitor, wanted};
+use super::start::{GuidePage, guide};
+use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::figure_cache::FigureCache;
-use crate::dashboard::respond::{PageError, PageResult, show};
+use crate::dashboard::respond::{PageResult, show};
 use crate::dashboard::view::chart::{Chart, WINDOWS, Window};
 use crate::dashboard::view::figures;
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::dashboard::view::time::At;
 use crate::dashboard::view::words;
+use crate::dashboard::way_back::GUIDE;
 use crate::domain::access::Role;
 use crate::domain::page::PageRequest;
 use crate::domain::time::Timestamp;
@@ -67,7 +68,7 @@ impl OverviewPages {
     async fn overview(&self, request: &Request) -> PageResult {
         if self.context.is_logged_out(request) {
             self.context.check_origin(request)?;
-            return Err(PageError::login(None, wanted(request), StatusCode::OK));
+            return Err(self.context.login(request, StatusCode::OK));
         }
         let visitor = self.context.enter(request, Role::Viewer)?;
         let store = &visitor.store;

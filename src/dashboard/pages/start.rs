@@ -14,6 +14,7 @@ use crate::dashboard::respond::{PageResult, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::rows::{DeliveryRow, rows};
 use crate::dashboard::view::send::{Send, curl};
+use crate::dashboard::way_back::GUIDE;
 use crate::domain::access::Role;
 use crate::domain::account::{AccountFields, Email};
 use crate::domain::destination::{DestinationFields, HttpMethod};
@@ -27,9 +28,6 @@ use crate::store::DeliveryFilter;
 
 /// What the receiver of the examples listens on.
 const RECEIVER: &str = "http://127.0.0.1:9000/";
-
-/// Address of the guide, also once there are deliveries.
-pub const GUIDE: &str = "/?guide=1";
 
 /// Deliveries that the guide shows.
 const NEWEST: u16 = 3;

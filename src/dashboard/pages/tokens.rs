@@ -11,7 +11,7 @@ use poem_openapi::OpenApi;
 use super::{address, cursor, path_id, query};
 use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
-use crate::dashboard::respond::{PageError, PageResult, redirect, show, show_error};
+use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::frame::Frame;
 use crate::dashboard::view::time::At;
 use crate::domain::access::Role;
@@ -103,7 +103,7 @@ impl TokensPages {
             let token = RoleToken::generate();
             let maker = visitor.token();
             match visitor.store.create_access_token(new, maker, token.digest(), token.hint(), visitor.now).await {
-                Ok(None) => return Err(PageError::login(None, "/tokens", StatusCode::UNAUTHORIZED)),
+                Ok(None) => return Err(self.0.login(request, StatusCode::UNAUTHORIZED)),
                 Ok(Some(made)) => {
                     return show(&NewTokenPage {
                         frame,

@@ -13,9 +13,18 @@ pub struct LoginForm {
     pub wrong: Option<String>,
     /// Address to go to after the login.
     pub back: String,
+    /// Whether there was a session, or at least a cookie.
+    pub is_ended: bool,
+    /// Whether there is a session. Then the page leads on, unless its address has the code of a login link.
+    pub is_logged_in: bool,
 }
 
 impl LoginForm {
+    /// The form alone, whose login leads to `back`.
+    pub fn leading_to(back: impl Into<String>) -> Self {
+        Self { wrong: None, back: back.into(), is_ended: false, is_logged_in: false }
+    }
+
     fn icon(&self) -> &'static str {
         ICON
     }

@@ -176,6 +176,11 @@ impl AdminAuth {
         Err(self.failed_logins.refuse(ApiError::unauthorized("Login", "login_refused", detail)).await)
     }
 
+    /// Whether the request has a session cookie, whatever is in it.
+    pub fn has_cookie(&self, headers: &HeaderMap) -> bool {
+        self.cookie.values(headers).any(|value| !value.is_empty())
+    }
+
     /// Whether the request has the cookie of an open session.
     pub fn has_session(&self, headers: &HeaderMap, now: Timestamp) -> bool {
         self.session(headers, now).is_some()
@@ -199,12 +204,13 @@ impl AdminAuth {
         })
     }
 
-    /// Opens a session and returns the value of `Set-Cookie`.
+    /// Opens a session and returns the value of `Set-Cookie`. It takes the place of the session that the request has, if
+    /// any: the browser forgets that one, so nobody could end it any more.
     ///
     /// # Errors
     /// 401 for a wrong token, and for a code that was used, has expired or is from an earlier start of the server. 429
     /// as for [`authenticate`](Self::authenticate).
-    pub async fn log_in(&self, given: Credential<'_>, now: Timestamp) -> ApiResult<HeaderValue> {
+    pub async fn log_in(&self, given: Credential<'_>, headers: &HeaderMap, now: Timestamp) -> ApiResult<HeaderValue> {
         let opened_with = match given {
             Credential::Code(code) => {
                 let good = self.codes.check(code, now).is_some_and(|good| self.sessions.redeem(&good, now));
@@ -225,6 +231,7 @@ impl AdminAuth {
         };
         match opened_with {
             Ok(opened_with) => {
+                self.cookie.values(headers).for_each(|former| self.sessions.close(former));
                 let works = |token: &TokenDigest| self.tokens.works(token, now);
                 Ok(self.cookie.set(&self.sessions.open(opened_with, works, now)))
             }

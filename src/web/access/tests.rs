@@ -57,36 +57,59 @@ async fn what_does_not_open_is_told_apart() {
 async fn a_code_opens_one_session_and_the_token_any_number() {
     let (auth, codes) = auth();
     let code = codes.code(now());
-    let first = auth.log_in(Credential::Code(code.reveal()), now()).await.unwrap();
-    let error = auth.log_in(Credential::Code(code.reveal()), now()).await.unwrap_err();
+    let first = auth.log_in(Credential::Code(code.reveal()), &HeaderMap::new(), now()).await.unwrap();
+    let error = auth.log_in(Credential::Code(code.reveal()), &HeaderMap::new(), now()).await.unwrap_err();
     assert_eq!((error.problem.status, error.problem.code.as_str()), (401, "login_refused"));
-    let second = auth.log_in(Credential::Token(TOKEN), now()).await.unwrap();
+    let second = auth.log_in(Credential::Token(TOKEN), &HeaderMap::new(), now()).await.unwrap();
     for cookie in [kept(&first), kept(&second)] {
         assert!(auth.authenticate(&headers(&[("cookie", &cookie)]), now()).await.unwrap().by_session);
     }
     let late = now().plus(CODE_LIFETIME);
-    assert!(auth.log_in(Credential::Code(codes.code(now()).reveal()), late).await.is_err());
-    assert!(auth.log_in(Credential::Code(LoginKey::generate().code(now()).reveal()), now()).await.is_err());
-    assert!(auth.log_in(Credential::Token("0123456789abcdeF"), now()).await.is_err());
+    assert!(auth.log_in(Credential::Code(codes.code(now()).reveal()), &HeaderMap::new(), late).await.is_err());
+    assert!(
+        auth.log_in(Credential::Code(LoginKey::generate().code(now()).reveal()), &HeaderMap::new(), now())
+            .await
+            .is_err()
+    );
+    assert!(auth.log_in(Credential::Token("0123456789abcdeF"), &HeaderMap::new(), now()).await.is_err());
 }
 
 #[tokio::test]
 async fn a_session_ends_when_it_is_logged_out_of_and_after_a_week() {
     let (auth, _) = auth();
-    let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+    let cookie = kept(&auth.log_in(Credential::Token(TOKEN), &HeaderMap::new(), now()).await.unwrap());
     let request = headers(&[("cookie", &format!("theme=dark; {cookie}; x=y"))]);
     assert!(auth.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600 - 1))));
     assert!(!auth.has_session(&request, now().plus(Duration::from_secs(7 * 24 * 3_600))));
-    let other = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+    let other = kept(&auth.log_in(Credential::Token(TOKEN), &HeaderMap::new(), now()).await.unwrap());
     auth.log_out(&headers(&[("cookie", &other)]));
     assert!(!auth.has_session(&headers(&[("cookie", &other)]), now()));
     assert!(auth.has_session(&request, now()));
 }
 
 #[tokio::test]
+async fn a_login_takes_the_place_of_the_session_of_its_browser_and_a_refused_one_of_none() {
+    let (auth, codes) = auth();
+    let open = async |given, request: &HeaderMap| auth.log_in(given, request, now()).await.map(|line| kept(&line));
+    let (first, other) = (open(Credential::Token(TOKEN), &HeaderMap::new()).await.unwrap(), {
+        open(Credential::Token(TOKEN), &HeaderMap::new()).await.unwrap()
+    });
+    let [with_first, with_other] = [&first, &other].map(|cookie| headers(&[("cookie", cookie)]));
+    assert!(open(Credential::Token("wrong"), &with_first).await.is_err());
+    assert!(open(Credential::Code("wrong"), &with_first).await.is_err());
+    assert!(auth.has_session(&with_first, now()));
+    let code = codes.code(now());
+    let second = open(Credential::Code(code.reveal()), &with_first).await.unwrap();
+    assert!(auth.has_session(&headers(&[("cookie", &second)]), now()) && !auth.has_session(&with_first, now()));
+    assert!(auth.has_session(&with_other, now()));
+    assert!(auth.has_cookie(&with_first), "a cookie says nothing of a session");
+    assert!(!auth.has_cookie(&HeaderMap::new()) && !auth.has_cookie(&headers(&[("cookie", "data_pusher_8080=")])));
+}
+
+#[tokio::test]
 async fn a_wrong_bearer_token_is_not_mended_by_a_session() {
     let (auth, _) = auth();
-    let cookie = kept(&auth.log_in(Credential::Token(TOKEN), now()).await.unwrap());
+    let cookie = kept(&auth.log_in(Credential::Token(TOKEN), &HeaderMap::new(), now()).await.unwrap());
     let with = |authorization: &str| headers(&[("cookie", &cookie), ("authorization", authorization)]);
     assert!(auth.authenticate(&with("Bearer wrong"), now()).await.is_err());
     let good = auth.authenticate(&with(&format!("Bearer {TOKEN}")), now()).await.unwrap();
@@ -130,14 +153,21 @@ async fn a_token_with_a_role_gives_its_rights_to_its_sessions_and_ends_them() {
     let by_token = headers(&[("authorization", "Bearer dpt_one")]);
     let shown = auth.authenticate(&by_token, now()).await.unwrap();
     assert!(shown.rights == viewer && !shown.by_session);
-    let cookie = kept(&auth.log_in(Credential::Token("dpt_one"), now()).await.unwrap());
+    let cookie = kept(&auth.log_in(Credential::Token("dpt_one"), &HeaderMap::new(), now()).await.unwrap());
     let by_session = headers(&[("cookie", &cookie)]);
     let opened = auth.authenticate(&by_session, now()).await.unwrap();
     assert!(opened.rights == viewer && opened.by_session);
     assert!(shown.life.check(now()).is_ok() && opened.life.check(now()).is_ok());
     is(TokenLookup::Expired);
     assert_eq!(auth.authenticate(&by_token, now()).await.unwrap_err().problem.detail, EXPIRED);
-    assert!(auth.log_in(Credential::Token("dpt_one"), now()).await.unwrap_err().problem.detail.contains("expired"));
+    assert!(
+        auth.log_in(Credential::Token("dpt_one"), &HeaderMap::new(), now())
+            .await
+            .unwrap_err()
+            .problem
+            .detail
+            .contains("expired")
+    );
     let detail = |life: &Lifetime| life.check(now()).unwrap_err().problem.detail;
     assert_eq!((detail(&shown.life).as_str(), detail(&opened.life).as_str()), (EXPIRED, UNAUTHORIZED));
     assert!(auth.authenticate(&by_session, now()).await.is_err());
@@ -186,7 +216,7 @@ async fn what_goes_on_ends_when_the_wall_clock_passes_the_end_also_if_it_jumps()
     let table = Expiring(now().plus(Duration::from_secs(24 * 3_600)));
     let (admin, cookie) = (AdminToken::parse(TOKEN).unwrap(), Cookie::new(8080, false));
     let auth = AdminAuth::new(admin, Arc::new(table), LoginKey::generate(), cookie);
-    let session = async |token| kept(&auth.log_in(Credential::Token(token), now()).await.unwrap());
+    let session = async |token| kept(&auth.log_in(Credential::Token(token), &HeaderMap::new(), now()).await.unwrap());
     let lines = [
         ("authorization", "Bearer dpt_one".to_owned()),
         ("cookie", session("dpt_one").await),

@@ -2,6 +2,7 @@
 //! tests share: two accounts with the same things in them, and sessions.
 
 mod canary;
+mod endings;
 mod offered;
 mod walk;
 

@@ -26,7 +26,7 @@ use Role::{Admin, Operator, Viewer};
 pub const EXPECTED: &[(&str, &str, Needs, &str, &[u16])] = &[
     ("GET", "/", The(Viewer), "", &[200]),
     ("GET", "/attention", The(Viewer), "", &[200]),
-    ("GET", "/login", Nothing, "", &[303]),
+    ("GET", "/login", Nothing, "", &[200]),
     ("POST", "/login", Nothing, "token=", &[422]),
     ("POST", "/start", Server, "", &[422]),
     ("GET", "/live", The(Viewer), "", &[200]),
