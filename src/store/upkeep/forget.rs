@@ -47,7 +47,7 @@ pub fn forget(database: &Path, key: Option<SecretsKey>, now: Timestamp) -> Resul
     }
     let keys = Arc::new(SecretsKeys::new(key));
     let held = opening::hold_with(database, Checkpoints::Own)?.with_keys(Arc::clone(&keys));
-    match state::fit_of_held(&held, &keys)? {
+    match state::fit_of_held(&held, &keys)?.0 {
         Fit::NoKey | Fit::OtherKey | Fit::Unfinished => {}
         Fit::Plain | Fit::ToBeSealed => {
             return Err(cannot_forget(held.path(), "it needs no key: its secrets are not sealed"));
