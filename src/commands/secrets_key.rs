@@ -33,7 +33,9 @@ pub struct KeyFile {
 
 impl std::fmt::Display for KeyFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.key.id(), harmless(&self.path.to_string_lossy()))
+        let path = self.path.to_string_lossy();
+        let path = if may_hold_secret(&path) { "the file that was named".to_owned() } else { harmless(&path) };
+        write!(f, "{} ({path})", self.key.id())
     }
 }
 

@@ -103,7 +103,8 @@ impl Key {
             }
             What::New { file } => {
                 let key = secrets_key::make(&file).map_err(|why| Error::new(Kind::Internal, "key_failed", why))?;
-                format!("made the key {} in {}; keep a copy of it apart from the database\n", key.id(), file.display())
+                let made = KeyFile { path: file, key };
+                format!("made the key {made}; keep a copy of it apart from the database\n")
             }
             What::Rotate { database, secrets_key_file, new_key_file } => {
                 rotate::run(&database, secrets_key_file, new_key_file)?

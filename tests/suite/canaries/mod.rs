@@ -176,7 +176,7 @@ fn a_key_or_a_token_in_place_of_its_file_is_not_repeated_and_a_path_is() {
     let a_key = keys.path().join("0").display().to_string();
     let long = format!("dpt_{}", "a/B3".repeat(100));
     let secrets =
-        [&key, &format!("/{}", &key[1..]), "cl_abc/DEF", "adm_abc", "abcDEF/ghijklmnopqrstuv+wxyz0123==", &long];
+        [&key, &format!("/{}", &key[1..]), "cl_abc/DEF", "adm_abc/DEF", "abcDEF/ghijklmnopqrstuv+wxyz0123==", &long];
     let run = |before: &[&str], after: &[&str], variable: Option<&str>, value: &str| {
         let (flag, variables) = match variable {
             Some(variable) => (&before[..before.len() - 1], vec![(variable, value)]),
