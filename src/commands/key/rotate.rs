@@ -49,10 +49,11 @@ fn notes(rotated: &Rotated, old: &str, new: &str) -> String {
              older backups\n"
         ),
     };
-    for copy in &rotated.others {
+    for other in &rotated.others {
+        let needed = other.needed.map_or_else(|| "an older key".to_owned(), |key| format!("an older key, {key}"));
         notes += &format!(
-            "warning: the copy {} beside it stays sealed with an older key; keep that key as long as the copy, or delete the copy\n",
-            copy.display()
+            "warning: the copy {} beside it stays sealed with {needed}; keep that key as long as the copy, or delete the copy\n",
+            other.copy.display()
         );
     }
     if rotated.unopened > 0 {

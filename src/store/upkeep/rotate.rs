@@ -5,17 +5,21 @@
 //! file that were sealed as a whole are sealed anew too; copies that are sealed databases stay as they are, and are
 //! named.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::{cannot_read, cannot_rotate};
+use super::error::{cannot_copy, cannot_open_copy, cannot_read, cannot_rotate};
 use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::store::error::sql;
 use crate::store::file::checkpoints::Checkpoints;
-use crate::store::file::sealed::state::{self, Fit, named};
-use crate::store::file::sealed::{copies, functions};
+use crate::store::file::sealed::copies::anew::{self, Anew, Other};
+use crate::store::file::sealed::copies::opened::{self, NotOpened};
+use crate::store::file::sealed::functions;
+use crate::store::file::sealed::ids::named;
+use crate::store::file::sealed::state::{self, Fit};
 use crate::store::file::{opening, wal};
 use crate::store::open::connect_again;
 use crate::store::operations::sealing;
@@ -35,7 +39,7 @@ pub struct Rotated {
     /// Destinations with a value that neither key opens. It stays as it is.
     pub unopened: usize,
     /// Copies beside the file that need another key than the new one: the one before, or one before that.
-    pub others: Vec<PathBuf>,
+    pub others: Vec<Other>,
 }
 
 /// Seals all secrets of the file, and copies beside it that were sealed as a whole, with the current key of `keys`. The
@@ -73,13 +77,15 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
             return Err(cannot_rotate(held.path(), why));
         }
     }
+    // Otherwise the work could end halfway, and the server would be without a file that it can use.
+    anew::look_at_all(held.path(), keys).map_err(|left| cannot_rotate(held.path(), left))?;
     let (mut connection, mut marker) = opening::open(&held, now)?;
     wal::install_hook(&connection);
-    let mut anew = copies::Anew::default();
+    let mut copies = Anew::default();
     let sealed = functions::install(&connection, held.keys()).map_err(sql).and_then(|()| {
         let again = || connect_again(&held);
         sealing::seal_file(&held, &mut connection, &mut marker, again, || {
-            anew = copies::seal_all_anew(held.path(), keys).map_err(|left| cannot_rotate(held.path(), left))?;
+            copies = anew::seal_all_anew(held.path(), keys).map_err(|left| cannot_rotate(held.path(), left))?;
             Ok(())
         })
     });
@@ -89,9 +95,9 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
         path: held.path().to_owned(),
         was_rotated: fit == Fit::Sealed,
         values: sealed.values,
-        copies: anew.sealed,
+        copies: copies.sealed,
         unopened: sealed.unopened.len(),
-        others: anew.others,
+        others: copies.others,
     })
 }
 
@@ -100,10 +106,11 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
 /// # Errors
 /// Says in one line what failed. Then nothing is left at `to`.
 pub fn open_copy(copy: &Path, to: &Path, keys: &SecretsKeys) -> Result<()> {
-    copies::open_copy(copy, to, keys).map_err(|error| {
-        if to.exists() {
-            return super::error::cannot_copy(to, "there is a file already; name another one");
+    opened::open_copy(copy, to, keys).map_err(|error| match error {
+        NotOpened::Copy(error) => cannot_open_copy(copy, error),
+        NotOpened::Target(error) if error.kind() == ErrorKind::AlreadyExists => {
+            cannot_copy(to, "there is a file already; name another one")
         }
-        super::error::cannot_open_copy(copy, error)
+        NotOpened::Target(error) => cannot_copy(to, error),
     })
 }

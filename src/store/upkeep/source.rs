@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{cannot_read, unreadable};
 use super::progress::Limits;
-use crate::domain::sealing::file::{BEGIN as SEALED_BEGIN, sealed_by};
 use crate::domain::sealing::key::SecretsKeys;
 use crate::error::{Error, Result};
 use crate::store::file::checkpoints::Checkpoints;
@@ -106,10 +105,10 @@ impl Source {
         }
         let file = File::open(&path).map_err(failed)?;
         let mut served = lock::is_taken(&file, &path)?;
-        if is_sealed_copy(&file) {
+        let raw = RawFile { path: &path, file: &file };
+        if raw.is_sealed_copy() {
             return Err(cannot_read(&path, "it is a sealed copy; open it first: data-pusher key open"));
         }
-        let raw = RawFile { path: &path, file: &file };
         // A server that runs has inspected its file, and changes the log meanwhile.
         let mut refusal = if served { None } else { inspect::inspect(raw, raw.checkpoints()).err() };
         if refusal.is_none() && raw.length().map_err(failed)? == 0 {
@@ -263,12 +262,6 @@ impl Drop for Reading<'_> {
             self.source.remove_log();
         }
     }
-}
-
-/// Whether the file is a copy that was sealed as a whole.
-fn is_sealed_copy(file: &File) -> bool {
-    let mut begin = [0; SEALED_BEGIN];
-    file.read_exact_at(&mut begin, 0).is_ok() && sealed_by(&begin).is_some()
 }
 
 fn prepare(connection: Connection) -> rusqlite::Result<Connection> {

@@ -38,6 +38,12 @@ fn a_copy_is_there_plain_or_sealed_whenever_the_work_is_killed() {
         let other = new_key(keys.path(), &format!("other{number}"));
         assert!(open(&other).refused().contains("another key") && !back.exists());
         assert!(check(&copy, &[]).refused().contains("key open"));
+        let served = with_key(&Setup::dev().database(&copy), &key).run();
+        assert!(served.code == Some(1) && served.stderr.contains("data-pusher key open"), "{served:#?}");
+        let nowhere = keys.path().join("no/such/out.db").display().to_string();
+        let [from, with] = [&copy, &key].map(|path| path.to_str().unwrap());
+        let line = run_binary(&["key", "open", from, &nowhere, "--secrets-key-file", with]).refused();
+        assert!(line.contains(&nowhere) && !line.contains(from), "{line}");
         open(&key).succeeded();
         assert!(open(&key).refused().contains("there is a file already"));
         check(&back, &[]).succeeded();
@@ -111,7 +117,7 @@ fn with_a_plain_copy_that_cannot_be_sealed_no_server_starts_until_there_is_room_
     std::fs::create_dir(&in_the_way).unwrap();
     let refused = || {
         let line = with_key(&setup, &key).try_start().err().unwrap().join("\n");
-        assert!(line.contains(name) && line.contains("make room, or move it away"), "{line}");
+        assert!(line.contains(name) && line.contains("; move it away"), "{line}");
         assert!(copy.exists() && !sealed.exists());
     };
     // At the first start sealing is not complete before the copy is sealed.

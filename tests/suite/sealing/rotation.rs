@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::planted::{Planted, plant};
-use super::{assert_delivers, check, new_key, with_key};
+use super::{assert_delivers, check, id, new_key, with_key};
 use crate::harness::server::{Ended, run_binary, run_binary_with};
 use crate::harness::{Receiver, Setup};
 
@@ -90,6 +90,7 @@ fn a_copy_that_is_a_sealed_database_stays_under_the_old_key_and_is_named() {
         said.succeeded();
         let warning = said.stderr.lines().find(|line| line.starts_with("warning: ")).unwrap_or_default();
         assert!(warning.contains(before.to_str().unwrap()) && warning.contains("keep that key"), "{said:#?}");
+        assert!(warning.contains(&id(&old)), "{said:#?}");
     }
     let check = |key: &Path| check(&before, &["--secrets-key-file", key.to_str().unwrap()]);
     check(&old).succeeded();
@@ -123,4 +124,33 @@ fn what_a_killed_rotation_left_of_a_copy_does_not_stop_the_next_one() {
     let [from, to, key] = [&copy, &back, &new].map(|path| path.to_str().unwrap());
     run_binary(&["key", "open", from, to, "--secrets-key-file", key]).succeeded();
     check(&back, &[]).succeeded();
+}
+
+#[test]
+fn a_copy_that_cannot_be_replaced_ends_the_rotation_before_the_first_value() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
+    let [old, new] = ["old", "new"].map(|name| new_key(keys.path(), name));
+    let database = setup.database_path();
+    let sibling = |ending: &str| PathBuf::from(format!("{}{ending}", database.display()));
+    let mut server = setup.start();
+    let account = server.client().create_account("ada");
+    server.client().create_destination(&account, "http://127.0.0.1:9/", "POST", serde_json::json!({"X-Key": "canary"}));
+    server.terminate();
+    let (copy, sealed) = (sibling(".v6-20260101T000000.000Z"), sibling(".v6-20260101T000000.000Z.sealed"));
+    std::fs::copy(database, &copy).unwrap();
+    with_key(&setup, &old).start().terminate();
+    let in_the_way = sibling(".v6-20260101T000000.000Z.sealed.part");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let line = rotate(database, &old, &new).refused();
+    assert!(line.contains(sealed.to_str().unwrap()) && line.contains("move it away"), "{line}");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    // One that nothing opens any more.
+    let whole = std::fs::read(&sealed).unwrap();
+    std::fs::write(&sealed, &whole[..whole.len() - 1]).unwrap();
+    let line = rotate(database, &old, &new).refused();
+    assert!(line.contains("delete it, or move it away"), "{line}");
+    with_key(&setup, &old).start().terminate();
+    std::fs::remove_file(&sealed).unwrap();
+    rotate(database, &old, &new).succeeded();
+    with_key(&setup, &new).start().terminate();
 }

@@ -44,6 +44,9 @@ fn allow(file: RawFile<'_>, checkpoints: Checkpoints, log: Option<&RawLog>) -> R
         return match (file.length().map_err(failed)?, in_log) {
             (0, None) => Ok(()),
             (0, Some(_)) => Err(empty_with_log(file)),
+            _ if file.is_sealed_copy() => {
+                Err(cannot_start(path, "it is a sealed copy; open it first: data-pusher key open"))
+            }
             _ => Err(cannot_start(path, "it is not a SQLite database")),
         };
     };

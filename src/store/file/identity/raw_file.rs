@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::header::{self, Header, number};
 use super::mark::Mark;
+use crate::domain::sealing::file::{BEGIN as SEALED_BEGIN, sealed_by};
 use crate::store::file::checkpoints::Checkpoints;
 use crate::store::file::companions::sibling_path;
 
@@ -52,6 +53,12 @@ impl RawFile<'_> {
     /// Those of the file system.
     pub fn length(self) -> std::io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    /// Whether the file is a copy that was sealed as a whole.
+    pub fn is_sealed_copy(self) -> bool {
+        let mut begin = [0; SEALED_BEGIN];
+        self.file.read_exact_at(&mut begin, 0).is_ok() && sealed_by(&begin).is_some()
     }
 
     /// The first `pages` pages of the file; less if the file is shorter.

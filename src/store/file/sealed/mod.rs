@@ -4,6 +4,7 @@
 
 pub mod copies;
 pub mod functions;
+pub mod ids;
 mod pages;
 pub mod remains;
 pub mod state;

@@ -11,6 +11,7 @@ use crate::domain::sealing::value::{self, Place};
 use crate::error::Result;
 use crate::store::file::error::explain;
 use crate::store::file::held::HeldFile;
+use crate::store::file::sealed::ids::{Ids, named};
 use crate::store::file::start;
 
 /// What a key check opens to. Only whether it opens counts.
@@ -67,44 +68,6 @@ impl Fit {
             Self::Unfinished | Self::Rotating => Some(ids.unfinished()),
         }
     }
-}
-
-/// Which keys a file needs, and which were given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ids {
-    /// The key that the file needs. `None` if it is plain, or does not say so.
-    pub needed: Option<KeyId>,
-    /// The key that it needs too, until the rotation from it is complete.
-    pub before: Option<KeyId>,
-    /// The key that was given.
-    pub current: Option<KeyId>,
-    /// The key that was given as the key before.
-    pub previous: Option<KeyId>,
-}
-
-impl Ids {
-    fn of(sealing: Option<&Sealing>, keys: &SecretsKeys) -> Self {
-        Self {
-            needed: sealing.and_then(Sealing::key),
-            before: sealing.and_then(Sealing::key_before),
-            current: keys.current().map(SecretsKey::id),
-            previous: keys.previous().map(SecretsKey::id),
-        }
-    }
-
-    fn unfinished(&self) -> String {
-        format!(
-            "the rotation of its key is not complete: it goes from {} to {}; run data-pusher key rotate again, with the same \
-             two keys",
-            named(self.before),
-            named(self.needed)
-        )
-    }
-}
-
-/// A key by its id, for people.
-pub fn named(id: Option<KeyId>) -> String {
-    id.map_or_else(|| "an unknown key".to_owned(), |id| format!("the key {id}"))
 }
 
 impl Sealing {
@@ -172,7 +135,7 @@ pub fn fit_and_ids(connection: &Connection, keys: &SecretsKeys) -> rusqlite::Res
         None => unsealed(keys),
         Some(sealing) => sealing.fit(keys),
     };
-    Ok((fit, Ids::of(sealing.as_ref(), keys)))
+    Ok((fit, Ids::of(sealing.as_ref().and_then(Sealing::key), sealing.as_ref().and_then(Sealing::key_before), keys)))
 }
 
 fn unsealed(keys: &SecretsKeys) -> Fit {
@@ -185,7 +148,7 @@ fn unsealed(keys: &SecretsKeys) -> Fit {
 /// # Errors
 /// Another program has locked the file for too long.
 pub fn fit_of_held(held: &HeldFile, keys: &SecretsKeys) -> Result<(Fit, Ids)> {
-    let unknown = (unsealed(keys), Ids::of(None, keys));
+    let unknown = (unsealed(keys), Ids::of(None, None, keys));
     if held.raw().length().unwrap_or(0) == 0 {
         return Ok(unknown);
     }

@@ -79,16 +79,29 @@ fn is_sealed_database(path: &Path) -> bool {
     !has_log && read(path, state::read).flatten().is_some_and(|sealing| sealing.complete)
 }
 
-/// Whether another key than `key` is needed for a file: it is sealed as a whole with that, or its secrets are.
+/// A copy that needs another key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Where it is.
+    pub copy: PathBuf,
+    /// The key that it needs, if it says so.
+    pub needed: Option<KeyId>,
+}
+
+/// Says if another key than `key` is needed for a copy: it is sealed as a whole with that, or its secrets are.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn needs_another_key(path: &Path, key: &SecretsKey) -> io::Result<bool> {
-    if let Some(other) = key_of(path)? {
-        return Ok(other != key.id());
+pub fn other(copy: &Path, key: &SecretsKey) -> io::Result<Option<Other>> {
+    let other = |needed| Some(Other { copy: copy.to_owned(), needed });
+    if let Some(needed) = key_of(copy)? {
+        return Ok(if needed == key.id() { None } else { other(Some(needed)) });
     }
     let keys = SecretsKeys::new(Some(key.clone()));
-    Ok(read(path, |file| state::fit(file, &keys)).is_some_and(|fit| !matches!(fit, Fit::Sealed | Fit::ToBeSealed)))
+    Ok(match read(copy, |file| state::fit_and_ids(file, &keys)) {
+        None | Some((Fit::Sealed | Fit::ToBeSealed, _)) => None,
+        Some((_, ids)) => other(ids.needed),
+    })
 }
 
 /// Reads a database without its log. `None` if the file is none, or damaged.
