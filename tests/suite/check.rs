@@ -146,6 +146,7 @@ const BY_SQL: &[(&str, &str)] = &[
     ("missing_parent", "UPDATE access_token SET account_key = 99"),
     ("email_folded", "UPDATE account SET email_folded = 'other@example.com' WHERE key = 1"),
     ("account_id", "UPDATE account SET account_id = 'a b' WHERE key = 1"),
+    ("sealed_without_key", "UPDATE destination SET headers = 'sealed:AAAA' WHERE key = 1"),
     ("sequence", "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'account'"),
     ("event_time", "UPDATE event SET received_at = received_at + 99999999999"),
     ("event_id", "PRAGMA defer_foreign_keys = ON; UPDATE event SET id = -1 WHERE id = (SELECT max(id) FROM event)"),

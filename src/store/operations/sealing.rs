@@ -276,3 +276,12 @@ pub fn is_sealed(value: ValueRef<'_>) -> bool {
         _ => false,
     }
 }
+
+/// The key that sealed a value that was read from a column of secrets. `None` if it is plain or damaged.
+pub fn sealed_by(value: ValueRef<'_>) -> Option<KeyId> {
+    match value {
+        ValueRef::Text(text) => value::text_key_id(std::str::from_utf8(text).ok()?),
+        ValueRef::Blob(bytes) => value::key_id(bytes),
+        _ => None,
+    }
+}

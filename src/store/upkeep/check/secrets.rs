@@ -7,13 +7,34 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::fault::{Faults, Many};
+use crate::store::file::sealed::ids::named;
 use crate::store::file::sealed::{copies, state};
 use crate::store::file::shell_word::word;
-use crate::store::operations::sealing::{COLUMNS, is_sealed};
+use crate::store::operations::sealing::{COLUMNS, is_sealed, sealed_by};
 
 /// What to do where a secret does not open.
 const REPLACE: &str =
     "restore a backup, or replace these destinations by a PUT with all their headers and rotate their signing secrets";
+
+/// No secret is sealed, in a file that says so.
+fn none_sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result<()> {
+    for column in COLUMNS {
+        let mut sealed = Many::default();
+        let query = format!("SELECT destination_id, {column} FROM destination");
+        let mut destinations = connection.prepare(&query)?;
+        let mut rows = destinations.query([])?;
+        while let Some(row) = rows.next()? {
+            let value = row.get_ref(1)?;
+            if is_sealed(value) {
+                let id = row.get::<_, String>(0).unwrap_or_default().escape_debug().to_string();
+                sealed.add(|| format!("{id}, with {}", named(sealed_by(value))));
+            }
+        }
+        let what = format!("destinations whose {column} is sealed, in a file that says that nothing is");
+        faults.add_many("sealed_without_key", &what, &sealed, REPLACE);
+    }
+    Ok(())
+}
 
 /// Every secret is sealed, and opens where it is. Without a key the latter is not known. Plain copies beside the database
 /// are remarks.
@@ -23,7 +44,7 @@ pub fn sealed(
     faults: &mut Faults,
     remarks: &mut Vec<String>,
 ) -> rusqlite::Result<()> {
-    let Some(sealing) = state::read(connection)? else { return Ok(()) };
+    let Some(sealing) = state::read(connection)? else { return none_sealed(connection, faults) };
     for column in COLUMNS {
         let (mut plain, mut unopened) = (Many::default(), Many::default());
         let query =
