@@ -32,6 +32,9 @@ impl TokensApi {
     /// Nobody can create a token that may do more than their own. A token for one account only creates tokens for that
     /// account. A token that expires only creates tokens that expire when it does, or before. There can be 1,000 tokens
     /// for all accounts, and 50 for each account.
+    ///
+    /// An `Idempotency-Key` is not used here: each request creates another token. If the response is lost, a token may
+    /// exist that nobody knows. List the tokens, find it by its name, revoke it, and create another.
     #[oai(path = "/v1/tokens", method = "post", operation_id = "createToken")]
     async fn create(&self, admin: Administrator, body: Body<TokenCreate>) -> ApiResult<Created<TokenWithText>> {
         let (token, now) = (RoleToken::generate(), (self.0.clock)());
