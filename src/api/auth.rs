@@ -6,7 +6,7 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use crate::domain::secret::TokenDigest;
+use crate::domain::secret::{TokenDigest, TokenKind};
 use crate::web::problem::ApiError;
 
 /// Name of the account token's security scheme in the OpenAPI document.
@@ -32,6 +32,10 @@ pub enum NoToken {
     Empty,
     /// Several headers were sent, and their values differ.
     Several,
+    /// It begins as a token with a role does.
+    WithRole,
+    /// It begins as an admin token does.
+    Admin,
     /// No account has this token.
     Unknown,
     /// An account had this token, and the grace after its rotation has ended.
@@ -46,7 +50,13 @@ impl AccountToken {
         if !lines.all(|line| line.as_bytes() == first) {
             return Self(Err(NoToken::Several));
         }
-        Self(if first.is_empty() { Err(NoToken::Empty) } else { Ok(TokenDigest::of(first)) })
+        Self(match TokenKind::of_beginning(first) {
+            _ if first.is_empty() => Err(NoToken::Empty),
+            // Said of the beginning, before any look-up, so that it tells nothing of which tokens there are.
+            Some(TokenKind::Role) => Err(NoToken::WithRole),
+            Some(TokenKind::Admin) => Err(NoToken::Admin),
+            Some(TokenKind::Account) | None => Ok(TokenDigest::of(first)),
+        })
     }
 }
 
@@ -57,6 +67,14 @@ impl NoToken {
             Self::Missing => "There is no token: send the app secret token of an account in the CL-XTOKEN header.",
             Self::Empty => "The CL-XTOKEN header is empty: send the app secret token of an account in it.",
             Self::Several => "Tokens that differ came in CL-XTOKEN and CL-X-TOKEN headers: send one.",
+            Self::WithRole => {
+                "The text in the CL-XTOKEN header begins as a token with a role does, which is for the API under /v1. \
+                 Events are sent with the app secret token of their account, which begins with cl_."
+            }
+            Self::Admin => {
+                "The text in the CL-XTOKEN header begins as an admin token does, which is for the API under /v1. Events \
+                 are sent with the app secret token of their account, which begins with cl_."
+            }
             Self::Unknown => {
                 "The token in the CL-XTOKEN header is wrong: no account has it. It may be mistyped or rotated, or its \
                  account deleted."
@@ -149,7 +167,18 @@ mod tests {
         for (name, value) in [("cl-x-token", "abd"), ("cl-xtoken", "abd"), ("cl-x-token", "")] {
             assert_eq!(none(&[("cl-xtoken", "abc"), (name, value)]), Some(NoToken::Several));
         }
-        let all = [NoToken::Missing, NoToken::Empty, NoToken::Several, NoToken::Unknown, NoToken::Expired];
+        assert_eq!(none(&[("cl-xtoken", "dpt_canary")]), Some(NoToken::WithRole));
+        assert_eq!(none(&[("cl-x-token", "adm_canary")]), Some(NoToken::Admin));
+        assert_eq!(none(&[("cl-xtoken", "cl_canary")]), None);
+        let all = [
+            NoToken::Missing,
+            NoToken::Empty,
+            NoToken::Several,
+            NoToken::WithRole,
+            NoToken::Admin,
+            NoToken::Unknown,
+            NoToken::Expired,
+        ];
         let details: std::collections::HashSet<_> = all.map(NoToken::detail).into();
         assert_eq!(details.len(), all.len());
     }

@@ -9,6 +9,35 @@ use subtle::ConstantTimeEq as _;
 
 use super::instance::InstanceName;
 
+/// What kind of token a text is, judged by its beginning alone. Only tokens that a server made have such a beginning, so
+/// this is for advice and never for access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenKind {
+    /// An account's app secret token.
+    Account,
+    /// A token with a role.
+    Role,
+    /// The admin token.
+    Admin,
+}
+
+impl TokenKind {
+    /// The kind of the tokens that begin as this text does.
+    pub fn of_beginning(token: &[u8]) -> Option<Self> {
+        let kinds = [Self::Account, Self::Role, Self::Admin];
+        kinds.into_iter().find(|kind| token.starts_with(kind.beginning().as_bytes()))
+    }
+
+    /// How tokens of this kind begin.
+    const fn beginning(self) -> &'static str {
+        match self {
+            Self::Account => "cl_",
+            Self::Role => "dpt_",
+            Self::Admin => "adm_",
+        }
+    }
+}
+
 /// An account's app secret token, as it is sent. The server keeps only its [`TokenDigest`].
 #[derive(Clone)]
 pub struct AppToken(String);
@@ -18,7 +47,8 @@ impl AppToken {
     /// it has one. The length tells such a token from one without a name, which may have `_` at the same place.
     pub fn generate(instance: Option<&InstanceName>) -> Self {
         let random = nanoid::nanoid!(40);
-        Self(instance.map_or_else(|| format!("cl_{random}"), |name| format!("cl_{name}_{random}")))
+        let beginning = TokenKind::Account.beginning();
+        Self(instance.map_or_else(|| format!("{beginning}{random}"), |name| format!("{beginning}{name}_{random}")))
     }
 
     /// Accepts a token that a user gives, to send it: 4 to 512 visible ASCII characters.
@@ -40,7 +70,7 @@ pub struct RoleToken(String);
 impl RoleToken {
     /// A new token: 40 characters of a 64-character alphabet, 240 bits.
     pub fn generate() -> Self {
-        Self(format!("dpt_{}", nanoid::nanoid!(40)))
+        Self(format!("{}{}", TokenKind::Role.beginning(), nanoid::nanoid!(40)))
     }
 }
 
@@ -166,7 +196,7 @@ impl AdminToken {
 
     /// A new token of 240 bits.
     pub fn generate() -> Self {
-        Self(format!("adm_{}", nanoid::nanoid!(40)))
+        Self(format!("{}{}", TokenKind::Admin.beginning(), nanoid::nanoid!(40)))
     }
 
     /// Accepts a token of 16 to 512 visible ASCII characters.
@@ -235,6 +265,18 @@ mod tests {
     fn a_token_of_an_instance_tells_by_its_beginning_whose_it_is() {
         let token = AppToken::generate("eu2".parse().ok().as_ref());
         assert!(token.reveal().starts_with("cl_eu2_") && token.reveal().len() == 47);
+    }
+
+    #[test]
+    fn the_kind_of_a_token_is_seen_at_its_beginning() {
+        let kind = |token: &str| TokenKind::of_beginning(token.as_bytes());
+        assert_eq!(kind(AppToken::generate(None).reveal()), Some(TokenKind::Account));
+        assert_eq!(kind(AppToken::generate("eu2".parse().ok().as_ref()).reveal()), Some(TokenKind::Account));
+        assert_eq!(kind(RoleToken::generate().reveal()), Some(TokenKind::Role));
+        assert_eq!(kind(AdminToken::generate().reveal()), Some(TokenKind::Admin));
+        for other in ["", "cl", "CL_0123", "0123456789abcdef", "xdpt_"] {
+            assert_eq!(kind(other), None, "{other}");
+        }
     }
 
     #[test]

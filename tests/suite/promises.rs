@@ -26,8 +26,10 @@ fn the_token_of_an_account_sends_events_and_opens_nothing_else() {
         }
     }
     // As a wrong admin token it is slowed down, so once is enough.
-    bearer.get(&format!("/v1/accounts/{}", account.id)).problem(401);
-    stranger.post("/login", &json!({"token": account.token})).problem(401);
+    let refused = bearer.get(&format!("/v1/accounts/{}", account.id)).problem(401);
+    assert!(refused["detail"].as_str().unwrap().contains("app secret token of an account"), "{refused}");
+    let refused = stranger.post("/login", &json!({"token": account.token})).problem(401);
+    assert!(refused["detail"].as_str().unwrap().contains("app secret token of an account"), "{refused}");
 }
 
 #[test]

@@ -289,6 +289,27 @@ fn what_every_line_would_be_answered_ends_the_run_at_once() {
 }
 
 #[test]
+fn a_token_of_another_kind_is_told_by_its_beginning() {
+    let server = Setup::guarded().start();
+    let made = server.client().post("/v1/tokens", &json!({"name": "t", "role": "admin"})).expect(201).json();
+    let unknown = "dpt_canary-canary-canary-canary-canary-canary";
+    for (token, kind) in [
+        (text(&made, "token"), "a token with a role"),
+        (unknown.to_owned(), "a token with a role"),
+        (server.admin_token().unwrap(), "an admin token"),
+    ] {
+        let url = format!("http://{}", server.address);
+        let mut program = Program::start(&["send", "--url", &url], &[("DATA_PUSHER_TOKEN", &token)]);
+        program.write("{}");
+        program.end_input();
+        let ended = program.end();
+        let last = ended.stderr.lines().last().unwrap();
+        assert!(ended.code == Some(1) && last.contains(kind) && last.contains("begins with cl_"), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains(&token[4..]));
+    }
+}
+
+#[test]
 fn lines_of_a_pipe_are_sent_while_it_is_open_and_an_interrupt_waits_for_what_has_begun() {
     let (receiver, gate) = (played(), Gate::default());
     let url = receiver.url("");

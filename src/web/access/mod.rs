@@ -15,13 +15,13 @@ use poem::http::{HeaderMap, HeaderValue, StatusCode};
 
 use self::credentials::{bearer, login_code};
 use self::login_attempts::FailedLoginLimiter;
-use self::refusal::{EXPIRED, NO_BEARER, WRONG, unauthorized};
+use self::refusal::{EXPIRED, NO_BEARER, OF_ACCOUNT, WRONG, unauthorized};
 use self::sessions::{OpenedWith, Sessions};
 use super::problem::{ApiError, ApiResult};
 use crate::domain::access::Rights;
 use crate::domain::login::LoginKey;
 use crate::domain::ports::{FindTokens, TokenLookup};
-use crate::domain::secret::{AdminToken, TokenDigest};
+use crate::domain::secret::{AdminToken, TokenDigest, TokenKind};
 use crate::domain::time::Timestamp;
 pub use cookie::Cookie;
 pub use lifetime::Lifetime;
@@ -118,6 +118,8 @@ enum Given {
     /// A token with a role.
     Role(TokenDigest, Rights),
     Expired,
+    /// None of these, but it begins as the token of an account does.
+    OfAccount,
     Wrong,
 }
 
@@ -144,6 +146,7 @@ impl AdminAuth {
                     return Ok(Authenticated { rights, by_session: false, life });
                 }
                 Given::Expired => EXPIRED,
+                Given::OfAccount => OF_ACCOUNT,
                 Given::Wrong => WRONG,
             };
             return Err(self.failed_logins.refuse(unauthorized(detail)).await);
@@ -163,6 +166,7 @@ impl AdminAuth {
         match self.tokens.look_up(&digest, now) {
             TokenLookup::Works(rights) => Given::Role(digest, rights),
             TokenLookup::Expired => Given::Expired,
+            TokenLookup::Unknown if TokenKind::of_beginning(token) == Some(TokenKind::Account) => Given::OfAccount,
             TokenLookup::Unknown => Given::Wrong,
         }
     }
@@ -226,6 +230,10 @@ impl AdminAuth {
                     Ok(Some(OpenedWith { token, account }))
                 }
                 Given::Expired => Err("This token has expired."),
+                Given::OfAccount => Err(
+                    "This token begins as the app secret token of an account does, which only sends events. Log in with \
+                     the admin token or a token with a role.",
+                ),
                 Given::Wrong => Err("This token is wrong: it is neither the admin token nor a token with a role."),
             },
         };

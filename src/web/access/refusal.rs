@@ -14,6 +14,12 @@ pub const NO_BEARER: &str =
 pub const WRONG: &str = "The token in the Authorization header is wrong: it is neither the admin token nor a token with a \
                      role. It may be mistyped or revoked, or its account deleted.";
 
+/// Detail of the 401 response to a wrong bearer token that begins as the token of an account does. It is said of the
+/// beginning alone: whether an account has the token is not looked up.
+pub const OF_ACCOUNT: &str = "The token in the Authorization header begins as the app secret token of an account does, \
+                          which only sends events, in the CL-XTOKEN header of POST /server/incoming_data. Send the \
+                          admin token or a token with a role here.";
+
 /// Detail of the 401 response to a token that has expired. Only somebody who had the token learns of this.
 pub const EXPIRED: &str = "The token in the Authorization header has expired: make another one.";
 

@@ -51,6 +51,15 @@ async fn what_does_not_open_is_told_apart() {
     let bearer = format!("Bearer {TOKEN}");
     assert_eq!(told(&[("authorization", &bearer), ("authorization", &bearer)]).await, NO_BEARER);
     assert_eq!(told(&[("authorization", "Bearer wrong")]).await, WRONG);
+    assert_eq!(told(&[("authorization", "Bearer cl_wrong")]).await, OF_ACCOUNT);
+}
+
+#[tokio::test]
+async fn an_admin_token_may_begin_as_that_of_an_account() {
+    let (admin, cookie) = (AdminToken::parse("cl_0123456789abcdef").unwrap(), Cookie::new(8080, false));
+    let auth = AdminAuth::new(admin, Arc::new(Played::default()), LoginKey::generate(), cookie);
+    let request = headers(&[("authorization", "Bearer cl_0123456789abcdef")]);
+    assert!(auth.authenticate(&request, now()).await.is_ok());
 }
 
 #[tokio::test]
