@@ -12,6 +12,7 @@ pub mod kept_copy;
 pub mod lock_wait;
 pub mod migrations;
 pub mod opening;
+pub mod owner;
 pub mod readers;
 pub mod schema;
 pub mod sealed;

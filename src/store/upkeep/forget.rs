@@ -3,7 +3,8 @@
 //!
 //! First the file is copied beside itself. That copy needs the key, as all backups do.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::store::file::checkpoints::Checkpoints;
 use crate::store::file::kept_copy::keep_copy;
 use crate::store::file::sealed::functions;
 use crate::store::file::sealed::state::{self, Fit};
-use crate::store::file::{opening, wal};
+use crate::store::file::{opening, owner, wal};
 use crate::store::operations::lost_key;
 use crate::store::write_thread::closing;
 
@@ -74,10 +75,7 @@ pub fn forget(database: &Path, key: Option<SecretsKey>, now: Timestamp) -> Resul
 /// Gives the copy to the owner of the database, where root forgets the key: a server looks into copies at its start.
 fn give_to_owner(copy: &Path, database: &Path) -> Option<String> {
     let (own, owner) = (copy.metadata().ok()?, database.metadata().ok()?);
-    if (own.uid(), own.gid()) == (owner.uid(), owner.gid()) {
-        return None;
-    }
-    let given = chown(copy, Some(owner.uid()), Some(owner.gid()));
+    let given = File::open(copy).and_then(|copy| owner::give(&copy, &owner));
     given.is_err().then(|| {
         format!("{} belongs to user {}, and the database to user {}; run chown", copy.display(), own.uid(), owner.uid())
     })

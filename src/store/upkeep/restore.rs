@@ -7,7 +7,7 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::backup::{Copied, checked_copy};
@@ -24,8 +24,8 @@ use crate::store::file::companions::{change_places, move_to_new_name, remove_if_
 use crate::store::file::held::HeldFile;
 use crate::store::file::identity::inspect;
 use crate::store::file::identity::marker::Marker;
-use crate::store::file::opening;
 use crate::store::file::schema::MARKED_SINCE;
+use crate::store::file::{opening, owner};
 
 /// Files beside a database that belong to its content. The index of the log is made anew.
 const LOGS: [&str; 2] = ["-wal", "-journal"];
@@ -158,13 +158,11 @@ fn give_to_owner(partial: &Partial, held: &HeldFile) -> Option<String> {
     let place = held.path();
     let owner = if existed { place } else { place.parent().unwrap_or(Path::new("/")) }.metadata().ok()?;
     let own = partial.file.metadata().ok()?;
-    let is_other = (own.uid(), own.gid()) != (owner.uid(), owner.gid());
     // A folder may belong to somebody else than the server, such as root.
-    if !is_other || !existed && own.uid() != 0 {
+    if owner::is_same(&own, &owner) || !existed && own.uid() != 0 {
         return None;
     }
-    let given = fchown(&partial.file, Some(owner.uid()), Some(owner.gid()));
-    given
+    owner::give(&partial.file, &owner)
         .is_err()
         .then(|| format!("the file belongs to user {} now, and belonged to user {}; run chown", own.uid(), owner.uid()))
 }

@@ -25,6 +25,7 @@ use crate::store::file::held::lock;
 use crate::store::file::identity::inspect;
 use crate::store::file::identity::raw_file::RawFile;
 use crate::store::file::opening::immutable_uri;
+use crate::store::file::owner;
 use crate::store::file::schema::{APPLICATION_ID, VERSION};
 use crate::store::file::sealed::{functions, state};
 use crate::store::file::start::LOCKED_AT_START;
@@ -69,8 +70,7 @@ pub fn is_in_use(database: &Path) -> Result<bool> {
 pub fn owner_remark(database: &Path) -> Option<String> {
     let folder = database.canonicalize().ok()?.parent()?.metadata().ok()?;
     let own = database.metadata().ok()?;
-    let differs = (own.uid(), own.gid()) != (folder.uid(), folder.gid());
-    differs.then(|| {
+    (!owner::is_same(&own, &folder)).then(|| {
         format!(
             "{} belongs to user {}, and its folder to user {}; if the server runs as that user, run chown",
             database.display(),

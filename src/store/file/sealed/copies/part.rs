@@ -2,7 +2,6 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -10,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::sealing::file::open;
 use crate::domain::sealing::key::SecretsKeys;
 use crate::store::file::companions::{owner_only, remove_if_there, sibling_path};
+use crate::store::file::owner;
 
 /// What is said where the file does not hold what was sealed.
 pub const WRITTEN_WRONG: &str = "it was not written as it should be";
@@ -34,10 +34,8 @@ pub fn write_part(part: &Path, copy: &Path, write: impl FnOnce(&mut File) -> io:
 /// Gives a file to the owner and the group of another one, so that the same programs can use it. Only root can; for
 /// others, who could read the copy, the file stays their own.
 fn give_to_owner(file: &File, of: &Path) -> io::Result<()> {
-    let (own, owner) = (file.metadata()?, of.metadata()?);
-    if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
-    }
+    let owner = of.metadata()?;
+    let _ = owner::give(file, &owner);
     Ok(())
 }
 

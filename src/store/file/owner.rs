@@ -1,0 +1,22 @@
+//! Whose a file is. A file that takes the place of another one, or lies beside it, goes to the same user and group, so that
+//! the same programs can use it. Only root can give a file away.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, fchown};
+
+/// Whether both belong to the same user and group.
+pub fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.uid(), one.gid()) == (other.uid(), other.gid())
+}
+
+/// Gives a file to the user and the group of `owner`. Does nothing if it is theirs already.
+///
+/// # Errors
+/// That of the system, which lets only root do so.
+pub fn give(file: &File, owner: &Metadata) -> io::Result<()> {
+    if is_same(&file.metadata()?, owner) {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
+}
