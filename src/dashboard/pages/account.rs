@@ -65,6 +65,8 @@ struct AccountPage {
     edits: bool,
     graces: [(u64, &'static str); 4],
     confirm: Field,
+    /// Tokens with a role that end with the account.
+    role_tokens: usize,
     destination: DestinationForm,
     log: String,
 }
@@ -262,6 +264,7 @@ impl AccountPages {
             graces: GRACES,
             confirm: tried.confirm.unwrap_or_else(|| Field::new("confirm", "")),
             destination: tried.destination.unwrap_or_default(),
+            role_tokens: visitor.store.count_access_tokens(&account, visitor.now),
             log: address("/deliveries", &[("account_id", id.as_str())]),
             id: id.to_string(),
         })

@@ -1,7 +1,9 @@
 //! Tokens with a role: the list, the form for a new one, and revoking one. A visitor who reaches one account sees and
 //! makes only tokens of that account.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use poem::http::StatusCode;
@@ -13,7 +15,7 @@ use crate::dashboard::context::{DashboardContext, Visitor};
 use crate::dashboard::form::{Field, Form, parsed};
 use crate::dashboard::respond::{PageResult, redirect, show, show_error};
 use crate::dashboard::view::frame::Frame;
-use crate::dashboard::view::time::At;
+use crate::dashboard::view::time::{self, At};
 use crate::domain::access::Role;
 use crate::domain::access_token::{AccessToken, NewAccessToken, TokenExpiry, TokenName};
 use crate::domain::duration;
@@ -27,6 +29,9 @@ use crate::error::{FieldError, Kind, Result};
 const LIFETIMES: [(&str, &str); 5] =
     [("", "until it is revoked"), ("1d", "1 day"), ("30d", "30 days"), ("90d", "90 days"), ("365d", "365 days")];
 
+/// Tokens that expire within this time stand first in the list.
+const SOON: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// One token.
 struct Row {
     id: String,
@@ -37,7 +42,8 @@ struct Row {
     hint: String,
     created: At,
     expires: Option<At>,
-    is_expired: bool,
+    /// Colour and words for a token that has expired or soon will.
+    ends: Option<(&'static str, String)>,
     used: Option<At>,
 }
 
@@ -54,6 +60,10 @@ struct TokenForm {
 #[template(path = "tokens.html")]
 struct TokensPage {
     frame: Frame,
+    /// Text that the names contain.
+    search: String,
+    /// Whether there are so many tokens that a search is offered.
+    is_long: bool,
     rows: Vec<Row>,
     next: Option<String>,
     form: TokenForm,
@@ -158,12 +168,23 @@ fn read(form: &mut Form, now: Timestamp) -> Option<NewAccessToken> {
 }
 
 async fn page(visitor: &Visitor, frame: Frame, asked: &Form, form: &Form) -> PageResult<TokensPage> {
-    let page = PageRequest { limit: DEFAULT_LIMIT, cursor: cursor(asked)? };
-    let found = visitor.store.access_tokens(page).await?;
+    let (search, cursor) = (asked.text("q").to_owned(), cursor(asked)?);
+    let page = PageRequest { limit: DEFAULT_LIMIT, cursor };
+    let found = visitor.store.search_access_tokens(search.clone(), page).await?;
+    let next = found.next.map(|next| address("/tokens", &[("q", &search), ("cursor", &next.to_string())]));
+    let is_long = next.is_some() || cursor.is_some() || !search.is_empty();
+    let mut shown = match cursor {
+        None if search.is_empty() => visitor.store.expiring_access_tokens(visitor.now, SOON, DEFAULT_LIMIT).await?,
+        _ => Vec::new(),
+    };
+    let first: HashSet<TokenId> = shown.iter().map(|token| token.id.clone()).collect();
+    shown.extend(found.items.into_iter().filter(|token| !first.contains(&token.id)));
     Ok(TokensPage {
         frame,
-        rows: rows(visitor, found.items).await?,
-        next: found.next.map(|next| address("/tokens", &[("cursor", &next.to_string())])),
+        search,
+        is_long,
+        rows: rows(visitor, shown).await?,
+        next,
         form: TokenForm {
             name: form.field("name"),
             role: form.field("role"),
@@ -190,8 +211,17 @@ async fn rows(visitor: &Visitor, tokens: Vec<AccessToken>) -> Result<Vec<Row>> {
         hint: token.hint,
         created: At(token.created_at),
         expires: token.expires_at.map(At),
-        is_expired: token.expires_at.is_some_and(|at| at <= visitor.now),
+        ends: token.expires_at.and_then(|at| ends(at, visitor.now)),
         used: token.last_used_at.map(At),
     };
     Ok(tokens.into_iter().map(row).collect())
+}
+
+/// Colour and words for a token that expires at `at`, if that has passed or is near.
+fn ends(at: Timestamp, now: Timestamp) -> Option<(&'static str, String)> {
+    match at.since(now) {
+        Duration::ZERO => Some(("bad", "expired".to_owned())),
+        left if left <= SOON => Some(("wait", format!("expires in {}", time::left(left)))),
+        _ => None,
+    }
 }

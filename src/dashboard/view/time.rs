@@ -51,6 +51,18 @@ pub fn long(duration: Duration) -> String {
     parts.join(" ")
 }
 
+/// A time that is left, in one unit and never more than is left: `3 days`.
+pub fn left(duration: Duration) -> String {
+    let hours = duration.as_secs() / 3_600;
+    match (hours / 24, hours) {
+        (0, 0) => "less than an hour".to_owned(),
+        (0, 1) => "1 hour".to_owned(),
+        (0, hours) => format!("{hours} hours"),
+        (1, _) => "1 day".to_owned(),
+        (days, _) => format!("{days} days"),
+    }
+}
+
 /// How long an attempt took: `12 ms` or `1.50 s`.
 pub fn short(duration: Duration) -> String {
     match duration.as_millis() {
@@ -68,6 +80,12 @@ mod tests {
         let long = |seconds| long(Duration::from_secs(seconds));
         assert_eq!((long(0), long(59), long(61)), ("0 s".to_owned(), "59 s".to_owned(), "1 min 1 s".to_owned()));
         assert_eq!((long(3_600), long(90_061)), ("1 h".to_owned(), "1 d 1 h".to_owned()));
+        let left = |hours: u64| left(Duration::from_secs(hours * 3_600 + 3_599));
+        let texts =
+            [(0, "less than an hour"), (1, "1 hour"), (23, "23 hours"), (24, "1 day"), (47, "1 day"), (48, "2 days")];
+        for (hours, text) in texts {
+            assert_eq!(left(hours), text);
+        }
         assert_eq!(short(Duration::from_millis(999)), "999 ms");
         assert_eq!(short(Duration::from_millis(1_500)), "1.50 s");
     }

@@ -113,6 +113,11 @@ impl AccessTokens {
         }
     }
 
+    /// How many tokens work at `now` that are for this account alone.
+    pub fn count(&self, account: AccountKey, now: Timestamp) -> usize {
+        self.read().values().filter(|entry| entry.belongs_to(account) && !entry.is_expired(now)).count()
+    }
+
     /// When a token was last used.
     pub fn last_used(&self, token: &TokenDigest) -> Option<Timestamp> {
         let used = self.read().get(token)?.last_used.load(Ordering::Relaxed);

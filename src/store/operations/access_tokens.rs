@@ -9,6 +9,7 @@ use super::accounts::{page_start, paginate, place};
 use super::{accounts, rows};
 use crate::domain::access::{Rights, Scope};
 use crate::domain::access_token::{AccessToken, MAX_FOR_ALL, MAX_PER_ACCOUNT, NewAccessToken, TokenExpiry, TokenName};
+use crate::domain::account::Account;
 use crate::domain::ids::{AccountId, AccountKey, TokenId};
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::secret::TokenDigest;
@@ -83,6 +84,15 @@ impl ScopedStore {
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub async fn access_tokens(&self, page: PageRequest) -> Result<Page<AccessToken>> {
+        self.search_access_tokens(String::new(), page).await
+    }
+
+    /// Returns a page of the tokens whose name contains `text`, oldest first. Upper and lower case of ASCII letters are
+    /// the same. An empty text finds all tokens.
+    ///
+    /// # Errors
+    /// Unavailable if the file cannot be read.
+    pub async fn search_access_tokens(&self, text: String, page: PageRequest) -> Result<Page<AccessToken>> {
         let (scope, memory) = (self.scope.clone(), self.memory.access_tokens.clone());
         self.readers
             .read_yielding(move |connection| {
@@ -94,9 +104,9 @@ impl ScopedStore {
                 };
                 let query = format!(
                     "SELECT * FROM (SELECT {COLUMNS}, {order} AS place FROM {TABLES} WHERE {reached})
-                     WHERE place > ?1 ORDER BY place LIMIT ?3"
+                     WHERE place > ?1 AND (?4 = '' OR instr(lower(name), lower(?4)) > 0) ORDER BY place LIMIT ?3"
                 );
-                let params = (page_start(page.cursor), account, page.limit + 1);
+                let params = (page_start(page.cursor), account, page.limit + 1, text);
                 let found = rows::all(connection, &query, params, |row| {
                     Ok((row.get::<_, i64>("place")?, token(row, &memory)?))
                 })?;
@@ -104,6 +114,37 @@ impl ScopedStore {
                 Ok(Page { items: items.into_iter().map(|(_, token)| token).collect(), next })
             })
             .await
+    }
+
+    /// Returns the tokens that still work at `now` and expire within this time, first those that expire first. At most
+    /// `limit` of them.
+    ///
+    /// # Errors
+    /// Unavailable if the file cannot be read.
+    pub async fn expiring_access_tokens(
+        &self,
+        now: Timestamp,
+        within: Duration,
+        limit: u16,
+    ) -> Result<Vec<AccessToken>> {
+        let (scope, memory) = (self.scope.clone(), self.memory.access_tokens.clone());
+        self.readers
+            .read_yielding(move |connection| {
+                let account = scope.account().map(|(_, key)| key.0);
+                let reached = if account.is_some() { "t.account_key = ?1" } else { "?1 IS NULL" };
+                let query = format!(
+                    "SELECT {COLUMNS} FROM {TABLES} WHERE {reached} AND t.expires_at > ?2 AND t.expires_at <= ?3
+                     ORDER BY t.expires_at, t.key LIMIT ?4"
+                );
+                let params = (account, now.millis(), now.plus(within).millis(), limit);
+                rows::all(connection, &query, params, |row| token(row, &memory))
+            })
+            .await
+    }
+
+    /// How many tokens work at `now` that are for this account alone. Costs memory only.
+    pub fn count_access_tokens(&self, account: &Account, now: Timestamp) -> usize {
+        if self.scope.reaches(&account.id) { self.memory.access_tokens.count(account.key, now) } else { 0 }
     }
 
     /// Returns one token.

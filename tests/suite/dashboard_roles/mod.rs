@@ -4,6 +4,7 @@
 mod canary;
 mod endings;
 mod offered;
+mod tokens;
 mod walk;
 
 use serde_json::{Value, json};

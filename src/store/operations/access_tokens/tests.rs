@@ -235,3 +235,54 @@ async fn a_token_makes_none_that_outlives_it() {
     assert!(make("x", Some("maker"), until(70), 0).await.unwrap().is_some());
     assert!(make("y", Some("maker"), until(70), 70).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn tokens_are_found_by_a_part_of_their_names_page_by_page() {
+    let fixture = Fixture::new().await;
+    for name in ["status page", "Status board", "backup", "status \u{c4}"] {
+        fixture.token(name, None).await.unwrap();
+    }
+    fixture.token("status of the account", Some(&fixture.account.id)).await.unwrap();
+    let found = async |store: &ScopedStore, text: &str, cursor| {
+        let page = store.search_access_tokens(text.to_owned(), page(2, cursor)).await.unwrap();
+        (page.items.iter().map(|token| token.name.to_string()).collect::<Vec<_>>(), page.next)
+    };
+    let (first, next) = found(&fixture.store, "STATUS", None).await;
+    assert_eq!(first, ["status page", "Status board"]);
+    let (second, next) = found(&fixture.store, "STATUS", next).await;
+    assert_eq!(
+        (second.as_slice(), next),
+        (&["status \u{c4}".to_owned(), "status of the account".to_owned()][..], None)
+    );
+    assert_eq!(found(&fixture.store, "%", None).await.0, Vec::<String>::new());
+    assert_eq!(found(&fixture.of_account(), "status", None).await.0, ["status of the account"]);
+}
+
+#[tokio::test]
+async fn tokens_that_expire_soon_are_found_and_those_of_an_account_are_counted() {
+    let fixture = Fixture::new().await;
+    let account = Some(&fixture.account.id);
+    for (name, account, expires) in [
+        ("never", None, None),
+        ("late", None, Some(11_000)),
+        ("second", None, Some(9_000)),
+        ("first", account, Some(2_000)),
+        ("expired", account, Some(1_000)),
+        ("lasts", account, None),
+    ] {
+        let expires_at = expires.map(|millis| TokenExpiry::new(Timestamp::from_millis(millis), at(0)).unwrap());
+        let new = NewAccessToken { expires_at, ..new(name, account) };
+        fixture.store.create_access_token(new, None, digest(name), String::new(), at(0)).await.unwrap().unwrap();
+    }
+    let now = Timestamp::from_millis(1_000);
+    let soon = async |store: &ScopedStore, limit| {
+        let found = store.expiring_access_tokens(now, Duration::from_secs(9), limit).await.unwrap();
+        found.into_iter().map(|token| token.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(soon(&fixture.store, 9).await, ["first", "second"]);
+    assert_eq!(soon(&fixture.store, 1).await, ["first"]);
+    assert_eq!(soon(&fixture.of_account(), 9).await, ["first"]);
+    assert_eq!(fixture.store.count_access_tokens(&fixture.account, now), 2);
+    let other = Scope::Account { id: "acc_other".parse().unwrap(), key: AccountKey(i64::MAX) };
+    assert_eq!(fixture.store.within(&other).count_access_tokens(&fixture.account, now), 0);
+}
