@@ -16,11 +16,18 @@ use crate::store::operations::sealing::{COLUMNS, is_sealed, sealed_by};
 const REPLACE: &str =
     "restore a backup, or replace these destinations by a PUT with all their headers and rotate their signing secrets";
 
+/// What to do where the key is not named. A start with it seals the file again.
+const FIND_KEY: &str = "start the server with that key, or replace these destinations by a PUT with all their headers and \
+rotate their signing secrets";
+
 /// No secret is sealed, in a file that says so.
 fn none_sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result<()> {
     for column in COLUMNS {
         let mut sealed = Many::default();
-        let query = format!("SELECT destination_id, {column} FROM destination");
+        let query = format!(
+            "SELECT d.destination_id, d.{column} FROM destination d JOIN account a ON a.key = d.account_key
+             WHERE d.deleted_at IS NULL AND a.deleted_at IS NULL"
+        );
         let mut destinations = connection.prepare(&query)?;
         let mut rows = destinations.query([])?;
         while let Some(row) = rows.next()? {
@@ -31,7 +38,7 @@ fn none_sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result
             }
         }
         let what = format!("destinations whose {column} is sealed, in a file that says that nothing is");
-        faults.add_many("sealed_without_key", &what, &sealed, REPLACE);
+        faults.add_many("sealed_without_key", &what, &sealed, FIND_KEY);
     }
     Ok(())
 }
