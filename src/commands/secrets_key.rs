@@ -81,7 +81,8 @@ fn check_mode(path: &Path, meta: &Metadata) -> Result<(), String> {
         return Ok(());
     }
     let advice = match meta.uid() {
-        0 => "run chmod 600 on it, or chmod 440 if the server runs in its group",
+        0 if is_for_own_group => "run chmod 600 on it, or chmod 440",
+        0 if is_closed(mode, true) => "run chmod 600 on it, or chgrp: its group is none of this process",
         _ => "run chmod 600 on it",
     };
     Err(format!("others than its owner can read or change it (mode {mode:o}); {advice}"))

@@ -52,7 +52,7 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
         return Err(cannot_read(database, "there is no such file"));
     }
     let held = opening::hold_with(database, Checkpoints::Own)?.with_keys(Arc::new(keys.clone()));
-    let (fit, ids) = state::fit_of_held(&held, keys)?;
+    let (fit, ids) = state::sure_fit_of_held(&held, keys)?;
     match fit {
         Fit::Sealed | Fit::Rotating | Fit::ToBeRotated => {}
         Fit::Plain | Fit::ToBeSealed | Fit::NoKey => {

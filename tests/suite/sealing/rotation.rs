@@ -69,6 +69,13 @@ fn what_cannot_be_rotated_is_refused_in_one_line() {
     assert!(rotate(setup.database_path(), &new, &third).refused().contains("neither"));
     assert!(rotate(setup.database_path(), &old, &old).refused().contains("same key"));
     with_key(&setup, &old).start().terminate();
+    // What cannot be read is not said to be plain.
+    let mut bytes = std::fs::read(setup.database_path()).unwrap();
+    bytes[100..4_096].fill(0xaa);
+    let damaged = setup.folder().join("damaged.db");
+    std::fs::write(&damaged, bytes).unwrap();
+    let line = rotate(&damaged, &old, &new).refused();
+    assert!(line.contains("it is damaged") && !line.contains("not sealed"), "{line}");
 }
 
 #[test]

@@ -148,17 +148,27 @@ fn unsealed(keys: &SecretsKeys) -> Fit {
 /// # Errors
 /// Another program has locked the file for too long.
 pub fn fit_of_held(held: &HeldFile, keys: &SecretsKeys) -> Result<(Fit, Ids)> {
-    let unknown = (unsealed(keys), Ids::of(None, None, keys));
-    if held.raw().length().unwrap_or(0) == 0 {
-        return Ok(unknown);
-    }
-    match look(held.path(), keys) {
-        Ok(fit) => Ok(fit),
+    match look_at_held(held, keys) {
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
             Err(explain(held.path(), &error))
         }
-        Err(_) => Ok(unknown),
+        looked => Ok(looked.unwrap_or((unsealed(keys), Ids::of(None, None, keys)))),
     }
+}
+
+/// The same, where a file that cannot be read must not be taken for a plain one.
+///
+/// # Errors
+/// Says in one line why it cannot be read.
+pub fn sure_fit_of_held(held: &HeldFile, keys: &SecretsKeys) -> Result<(Fit, Ids)> {
+    look_at_held(held, keys).map_err(|error| explain(held.path(), &error))
+}
+
+fn look_at_held(held: &HeldFile, keys: &SecretsKeys) -> rusqlite::Result<(Fit, Ids)> {
+    if held.raw().length().unwrap_or(0) == 0 {
+        return Ok((unsealed(keys), Ids::of(None, None, keys)));
+    }
+    look(held.path(), keys)
 }
 
 fn look(path: &Path, keys: &SecretsKeys) -> rusqlite::Result<(Fit, Ids)> {
