@@ -6,7 +6,8 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
-use crate::domain::secret::{TokenDigest, TokenKind};
+use crate::domain::secret::TokenDigest;
+use crate::domain::token_kind::TokenKind;
 use crate::web::problem::ApiError;
 
 /// Name of the account token's security scheme in the OpenAPI document.

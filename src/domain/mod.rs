@@ -47,6 +47,7 @@ pub mod template;
 pub mod templates;
 pub mod text;
 pub mod time;
+pub mod token_kind;
 
 #[cfg(test)]
 pub(crate) mod tests;
