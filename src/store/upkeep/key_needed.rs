@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::domain::sealing::key::KeyId;
-use crate::domain::sealing::value;
 use crate::store::file::opening::immutable_uri;
+use crate::store::file::sealed::state;
 
 /// What a file needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,20 +28,11 @@ pub fn of(path: &Path) -> Option<KeyNeeded> {
 }
 
 fn read(file: &Connection) -> rusqlite::Result<Option<KeyNeeded>> {
-    // A file of an earlier version has no such table.
-    let has_table = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'sealing'";
-    if file.query_row(has_table, [], |row| row.get::<_, i64>(0))? == 0 {
-        return Ok(Some(KeyNeeded::None));
-    }
-    let row = "SELECT key_check, old_key_check FROM sealing";
-    let row = file.query_row(row, [], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Option<Vec<u8>>>(1)?)));
-    Ok(match row.optional()? {
-        None => Some(KeyNeeded::None),
-        Some((check, None)) => value::key_id(&check).map(KeyNeeded::One),
-        Some((check, Some(old))) => {
-            value::key_id(&check).zip(value::key_id(&old)).map(|(new, old)| KeyNeeded::Two(new, old))
-        }
-    })
+    let Some(sealing) = state::read(file)? else { return Ok(Some(KeyNeeded::None)) };
+    Ok(sealing.key().map(|key| match sealing.key_before() {
+        Some(before) => KeyNeeded::Two(key, before),
+        None => KeyNeeded::One(key),
+    }))
 }
 
 /// What the operator must know of the key after a restore. `before` is what stood there.

@@ -68,6 +68,11 @@ fn a_lost_key_costs_the_secrets_and_nothing_else() {
     assert_eq!(ended.stdout, format!("{first}\n{second}"));
     assert!(ended.stderr.contains("2 destinations must be set again"), "{ended:#?}");
     assert!(forget(database, &[]).refused().contains("needs no key"));
+    // A check says what is to be done. A backup each night goes on.
+    let said = check(database, &[]);
+    assert!(said.code == Some(1) && said.stdout.contains("sealed_without_key"), "{said:#?}");
+    let backup = keys.path().join("backup.db");
+    run_binary(&["backup", "--database", database.to_str().unwrap(), backup.to_str().unwrap()]).succeeded();
     assert_eq!(copies(&setup).len(), 2, "one of them by the command that was killed");
     assert!(copies(&setup).iter().any(|copy| ended.stderr.contains(copy.to_str().unwrap())), "{ended:#?}");
     for copy in copies(&setup) {

@@ -12,6 +12,10 @@ use crate::store::file::sealed::{copies, state};
 use crate::store::file::shell_word::word;
 use crate::store::operations::sealing::{COLUMNS, is_sealed, sealed_by};
 
+/// Code of the fault of sealed secrets in a file that needs no key. So a lost key leaves them, until their destinations are
+/// set again.
+pub const SEALED_WITHOUT_KEY: &str = "sealed_without_key";
+
 /// What to do where a secret does not open.
 const REPLACE: &str =
     "restore a backup, or replace these destinations by a PUT with all their headers and rotate their signing secrets";
@@ -38,7 +42,7 @@ fn none_sealed(connection: &Connection, faults: &mut Faults) -> rusqlite::Result
             }
         }
         let what = format!("destinations whose {column} is sealed, in a file that says that nothing is");
-        faults.add_many("sealed_without_key", &what, &sealed, FIND_KEY);
+        faults.add_many(SEALED_WITHOUT_KEY, &what, &sealed, FIND_KEY);
     }
     Ok(())
 }
