@@ -30,7 +30,7 @@ pub struct Destination {
     /// HTTP method of the requests.
     pub http_method: HttpMethod,
     /// Headers of each request, in addition to the defaults or in place of them. In lists, values that contain secrets
-    /// are masked as `********`.
+    /// are masked as `********`. Empty while `paused_reason` is `secrets_unreadable`.
     pub headers: Pairs,
     /// Delays after the first, second, … failed attempt. Null means the server's default (`--retry-schedule`).
     pub retry_schedule: Option<Vec<DurationText>>,
