@@ -13,18 +13,23 @@ const TOKENS: [&str; 3] = ["cl_", "adm_", "dpt_"];
 /// and flags are none. A path is taken for a secret where it could be one: it is long, and all its characters are those
 /// of standard base64, also capitals.
 pub fn may_hold_secret(text: &str) -> bool {
-    // What a shell or a file of variables leaves around a value.
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
-    let is_of = |more: &[u8]| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
-    let is_word = is_of(b"_-+=") && !text.starts_with('-');
-    let may_be_base64 = is_of(b"/+=") && text.bytes().any(|byte| byte.is_ascii_uppercase() || b"+=".contains(&byte));
-    // A URL may have a password, or a query with a key.
-    text.contains("://")
-        || text.contains('@')
-        || text.starts_with("whsec_")
-        || (is_of(b"_-+=/") && TOKENS.iter().any(|begin| text.starts_with(begin)))
-        || (is_word && text.len() >= SECRET_CHARS)
-        || (may_be_base64 && text.len() >= SECRET_WITH_SLASHES_CHARS)
+    // A URL may have a password, or a query with a key. Otherwise a secret may stand behind the name of a header, or behind
+    // what a shell, an editor or a file of variables puts around a value.
+    text.contains("://") || text.contains('@') || text.split(is_around).any(may_be_secret)
+}
+
+fn is_around(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || !c.is_ascii() || matches!(c, ':' | '"' | '\'')
+}
+
+fn may_be_secret(word: &str) -> bool {
+    let is_of = |more: &[u8]| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte));
+    let is_word = is_of(b"_-+=") && !word.starts_with('-');
+    let may_be_base64 = is_of(b"/+=") && word.bytes().any(|byte| byte.is_ascii_uppercase() || b"+=".contains(&byte));
+    word.starts_with("whsec_")
+        || (is_of(b"_-+=/") && TOKENS.iter().any(|begin| word.starts_with(begin)))
+        || (is_word && word.len() >= SECRET_CHARS)
+        || (may_be_base64 && word.len() >= SECRET_WITH_SLASHES_CHARS)
 }
 
 #[cfg(test)]
@@ -40,6 +45,9 @@ mod tests {
         for text in ["adm_a", "dpt_a/b", " cl_a\n", "abcDEF/ghijklmnopqrstuv+wxyz0123=="] {
             assert!(may_hold_secret(text), "{text}");
         }
+        let key = SecretsKey::generate().reveal();
+        let around = ["\u{feff}", "base64:", "# the key\n", "CL-XTOKEN: ", "Authorization: Bearer ", "'"];
+        assert!(around.iter().all(|begin| may_hold_secret(&format!("{begin}{}", *key))));
         for text in ["", "stray", "orders.ndjson", "cl_orders.ndjson", "/run/secrets/data-pusher-token", "10.0.0.0/33"]
         {
             assert!(!may_hold_secret(text), "{text}");

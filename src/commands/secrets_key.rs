@@ -34,7 +34,8 @@ pub struct KeyFile {
 impl std::fmt::Display for KeyFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path = self.path.to_string_lossy();
-        let path = if may_hold_secret(&path) { "the file that was named".to_owned() } else { harmless(&path) };
+        let path =
+            if SecretsKey::parse(&path).is_ok() { "the file that was named".to_owned() } else { harmless(&path) };
         write!(f, "{} ({path})", self.key.id())
     }
 }

@@ -10,7 +10,7 @@ use super::commit::queue;
 use super::commit::writer::Writer;
 use super::error::sql;
 use super::file::checkpoints::Checkpoints;
-use super::file::error::cannot_start;
+use super::file::error::{cannot_start, explain};
 use super::file::held::HeldFile;
 use super::file::identity::marker::Marker;
 use super::file::readers::Readers;
@@ -67,6 +67,11 @@ pub fn connect_again(held: &HeldFile) -> Result<Connection> {
 
 /// Seals what is plain in the file and beside it, if there is a key. Returns the destinations whose secrets do not open.
 fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<Vec<DestinationKey>> {
+    // Before the file was opened, one that cannot be read counted as plain.
+    let (fit, ids) = state::fit_and_ids(connection, held.keys()).map_err(|error| explain(held.path(), &error))?;
+    if let Some(why) = fit.refusal(&ids) {
+        return Err(cannot_start(held.path(), why));
+    }
     let Some(key) = held.keys().current() else {
         return lost_key::unopened_without_key(connection);
     };

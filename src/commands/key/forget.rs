@@ -45,34 +45,45 @@ impl Forget {
     /// # Errors
     /// Says in one line what failed.
     pub fn run(self) -> Result<Finished> {
-        let key = match self.secrets_key_file {
-            Some(key) => Some(key),
+        let (key, mut notes) = match self.secrets_key_file {
+            Some(key) => (Some(key), String::new()),
             None => of_variable()?,
         };
         let forgotten = forget(&self.database, key, clock::wall())?;
         let data = forgotten.destinations.iter().map(|id| format!("{id}\n")).collect();
-        Ok(Finished { data, notes: notes(&forgotten), is_right: true })
+        notes += &done(&forgotten);
+        Ok(Finished { data, notes, is_right: true })
     }
 }
 
-/// The key in the file that the variable names. `None` if that file is lost.
-fn of_variable() -> Result<Option<SecretsKey>> {
-    let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else { return Ok(None) };
-    if Path::new(&path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        return Ok(None);
-    }
-    // The path itself may be a key by mistake.
-    let failed = |why: String| {
-        let line =
-            format!("cannot read the key file that {VARIABLE} names: {why}; if the key is lost, unset {VARIABLE}");
-        Error::new(Kind::Internal, "key_failed", line)
+/// The key in the file that the variable names, or a note that this file is lost.
+fn of_variable() -> Result<(Option<SecretsKey>, String)> {
+    let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else {
+        return Ok((None, String::new()));
     };
-    secrets_key::read(&path.to_string_lossy()).map(Some).map_err(failed)
+    let failed = |why: String| Error::new(Kind::Internal, "key_failed", why);
+    let text = path.to_string_lossy();
+    if SecretsKey::parse(&text).is_ok() {
+        let why = format!("{VARIABLE} holds a key itself; write it to a file of mode 600, and name that file");
+        return Err(failed(why));
+    }
+    if Path::new(&path).metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok((None, format!("note: the key file that {VARIABLE} names is not there\n")));
+    }
+    secrets_key::read(&text).map(|key| (Some(key), String::new())).map_err(|why| {
+        failed(format!("cannot read the key file that {VARIABLE} names: {why}; if the key is lost, unset {VARIABLE}"))
+    })
 }
 
-fn notes(forgotten: &Forgotten) -> String {
+fn done(forgotten: &Forgotten) -> String {
     let (path, copy) = (forgotten.path.display(), forgotten.copy.display());
-    let mut notes = format!("{path} needs no key any more; the copy {copy} still does\n");
+    let mut notes = match forgotten.left {
+        None => format!("{path} needs no key any more; the copy {copy} still does\n"),
+        Some(key) => format!(
+            "{path} needs the key {key} alone; start the server with it, for it opens what it has sealed; the copy {copy} \
+             needs the lost one too\n"
+        ),
+    };
     notes += &match forgotten.destinations.len() {
         0 => "no destination must be set again\n".to_owned(),
         count => format!(
@@ -81,8 +92,5 @@ fn notes(forgotten: &Forgotten) -> String {
             if count == 1 { "" } else { "s" }
         ),
     };
-    if let Some(remark) = &forgotten.remark {
-        notes += &format!("note: {remark}\n");
-    }
     notes
 }

@@ -22,11 +22,22 @@ pub fn unopened_without_key(connection: &Connection) -> Result<Vec<DestinationKe
         tracing::warn!(
             destinations = found.len(),
             first = first.as_str(),
-            "secrets of destinations are sealed and there is no key, so nothing is sent there; replace each by a PUT and \
-             rotate its signing secret, or start with the key"
+            "secrets of destinations are sealed and there is no key, so nothing is sent there; start with the key, or, if it \
+             is lost, replace each by a PUT and rotate its signing secret"
         );
     }
     Ok(found.into_iter().map(|(key, _)| key).collect())
+}
+
+/// Whether a file has sealed secrets. For one that does not say so.
+///
+/// # Errors
+/// Those of SQLite.
+pub fn has_sealed(connection: &Connection) -> rusqlite::Result<bool> {
+    let conditions: Vec<String> = sealing::COLUMNS.iter().map(|column| is_of_no_use(column)).collect();
+    let query =
+        format!("SELECT EXISTS (SELECT 1 FROM destination WHERE deleted_at IS NULL AND ({}))", conditions.join(" OR "));
+    connection.query_row(&query, [], |row| row.get(0))
 }
 
 /// Makes the file need no key any more. Returns the destinations with a secret that the keys of the connection do not
@@ -53,11 +64,14 @@ fn unopened(connection: &Connection) -> Result<Vec<(DestinationKey, DestinationI
     rows::all(connection, &query, [], |row| Ok((DestinationKey(row.get(0)?), DestinationId::from_stored(row.get(1)?))))
 }
 
-/// The condition that a secret is none of those that [`rows::destination`] can use.
+/// The condition that a secret is none of those that [`rows::destination`] can use, opened where that is possible.
 fn is_unopened(column: &str) -> String {
-    let opened = format!("unseal(d.{column}, d.destination_id, '{column}')");
+    is_of_no_use(&format!("unseal(d.{column}, d.destination_id, '{column}')"))
+}
+
+/// The condition that a value is sealed, or damaged.
+fn is_of_no_use(value: &str) -> String {
     format!(
-        "CASE typeof({opened}) WHEN 'text' THEN {opened} GLOB '{TEXT_PREFIX}*' WHEN 'blob' THEN length({opened}) <> 32 \
-         ELSE 0 END"
+        "CASE typeof({value}) WHEN 'text' THEN {value} GLOB '{TEXT_PREFIX}*' WHEN 'blob' THEN length({value}) <> 32 ELSE 0 END"
     )
 }

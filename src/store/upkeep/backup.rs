@@ -106,7 +106,7 @@ pub fn checked_copy(source: &Source, partial: &Partial, now: Timestamp, progress
     // The server shows these destinations to whoever must set them again. A backup that failed each day until then would
     // hide that one day it really fails.
     let mut faults = report.faults;
-    faults.retain(|fault| fault.code != check::SEALED_WITHOUT_KEY);
+    faults.retain(|fault| ![check::SEALED_WITHOUT_KEY, check::SEALED_WITH_OTHER_KEY].contains(&fault.code));
     let count = faults.len() + report.more_faults;
     if let Some(first) = faults.first().filter(|_| !report.is_sound) {
         return Err(not_whole(source.path(), &first.text, count));

@@ -3,14 +3,12 @@
 //!
 //! First the file is copied beside itself. That copy needs the key, as all backups do.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{cannot_forget, cannot_read};
 use crate::domain::ids::DestinationId;
-use crate::domain::sealing::key::{SecretsKey, SecretsKeys};
+use crate::domain::sealing::key::{KeyId, SecretsKey, SecretsKeys};
 use crate::domain::time::Timestamp;
 use crate::error::Result;
 use crate::process::critical::kill_point;
@@ -30,10 +28,10 @@ pub struct Forgotten {
     pub path: PathBuf,
     /// The copy of the file as it was.
     pub copy: PathBuf,
+    /// The key that was given, if it still opens what it has sealed.
+    pub left: Option<KeyId>,
     /// Destinations whose secrets no key opens any more, oldest first.
     pub destinations: Vec<DestinationId>,
-    /// What the operator should know.
-    pub remark: Option<String>,
 }
 
 /// Makes the file need no key, after a copy whose name contains `now`. `key` is one that the operator has: of the two
@@ -46,10 +44,15 @@ pub fn forget(database: &Path, key: Option<SecretsKey>, now: Timestamp) -> Resul
     if !database.exists() {
         return Err(cannot_read(database, "there is no such file"));
     }
+    if let Some(user) = owner::other_than_root(database) {
+        let why = format!("it belongs to user {user}; run this as that user, for example with sudo -u '#{user}'");
+        return Err(cannot_forget(database, why));
+    }
     let keys = Arc::new(SecretsKeys::new(key));
     let held = opening::hold_with(database, Checkpoints::Own)?.with_keys(Arc::clone(&keys));
-    match state::fit_of_held(&held, &keys)?.0 {
-        Fit::NoKey | Fit::OtherKey | Fit::Unfinished => {}
+    let left = match state::sure_fit_of_held(&held, &keys)?.0 {
+        Fit::NoKey | Fit::OtherKey => None,
+        Fit::Unfinished => keys.current().map(SecretsKey::id),
         Fit::Plain | Fit::ToBeSealed => {
             return Err(cannot_forget(held.path(), "it needs no key: its secrets are not sealed"));
         }
@@ -57,26 +60,16 @@ pub fn forget(database: &Path, key: Option<SecretsKey>, now: Timestamp) -> Resul
             let why = "the key that was given is the right one; start the server with it";
             return Err(cannot_forget(held.path(), why));
         }
-    }
+    };
     let (connection, mut marker) = opening::open(&held, now)?;
     wal::install_hook(&connection);
     let forgotten = functions::install(&connection, &keys).map_err(sql).and_then(|()| {
         let copy = keep_copy(held.path(), &connection, "before-forget", now)
             .map_err(|error| cannot_forget(held.path(), error))?;
-        let remark = give_to_owner(&copy, held.path());
         kill_point("forget-copied");
         let destinations = lost_key::forget(&held, &connection, &mut marker)?;
-        Ok(Forgotten { path: held.path().to_owned(), copy, destinations, remark })
+        Ok(Forgotten { path: held.path().to_owned(), copy, left, destinations })
     });
     closing::close(&held, marker, Some(connection));
     forgotten
-}
-
-/// Gives the copy to the owner of the database, where root forgets the key: a server looks into copies at its start.
-fn give_to_owner(copy: &Path, database: &Path) -> Option<String> {
-    let (own, owner) = (copy.metadata().ok()?, database.metadata().ok()?);
-    let given = File::open(copy).and_then(|copy| owner::give(&copy, &owner));
-    given.is_err().then(|| {
-        format!("{} belongs to user {}, and the database to user {}; run chown", copy.display(), own.uid(), owner.uid())
-    })
 }

@@ -8,12 +8,15 @@ use rusqlite::{Connection, OpenFlags};
 use crate::domain::sealing::key::KeyId;
 use crate::store::file::opening::immutable_uri;
 use crate::store::file::sealed::state;
+use crate::store::operations::lost_key;
 
 /// What a file needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyNeeded {
     /// No key: no secret is sealed.
     None,
+    /// No key, but secrets are sealed with one that is lost.
+    GivenUp,
     /// This key.
     One(KeyId),
     /// Both keys of a rotation that is not complete: the new one, and the one before.
@@ -28,7 +31,11 @@ pub fn of(path: &Path) -> Option<KeyNeeded> {
 }
 
 fn read(file: &Connection) -> rusqlite::Result<Option<KeyNeeded>> {
-    let Some(sealing) = state::read(file)? else { return Ok(Some(KeyNeeded::None)) };
+    let Some(sealing) = state::read(file)? else {
+        // A file of an earlier version has fewer columns, and nothing that is sealed.
+        let is_given_up = lost_key::has_sealed(file).unwrap_or(false);
+        return Ok(Some(if is_given_up { KeyNeeded::GivenUp } else { KeyNeeded::None }));
+    };
     Ok(sealing.key().map(|key| match sealing.key_before() {
         Some(before) => KeyNeeded::Two(key, before),
         None => KeyNeeded::One(key),
@@ -47,12 +54,17 @@ pub fn remark(restored: KeyNeeded, before: Option<KeyNeeded>) -> Option<String> 
             "its secrets are sealed with the key {key}, and those of the file that stood there with the key {other}; start the \
              server with the key {key}, or first run data-pusher key rotate from {key} to {other}"
         )),
-        (KeyNeeded::One(key), None | Some(KeyNeeded::None | KeyNeeded::Two(..))) => Some(format!(
+        (KeyNeeded::GivenUp, _) => Some(
+            "secrets of its destinations are sealed with a key that was given up by data-pusher key forget; start the server \
+             with that key if you have it, or set these destinations again"
+                .to_owned(),
+        ),
+        (KeyNeeded::One(key), None | Some(KeyNeeded::None | KeyNeeded::GivenUp | KeyNeeded::Two(..))) => Some(format!(
             "its secrets are sealed with the key {key}; start the server with that key in --secrets-key-file"
         )),
         (KeyNeeded::Two(new, old), _) => Some(format!(
             "the rotation of its key from {old} to {new} is not complete; run data-pusher key rotate with these two keys"
         )),
-        (KeyNeeded::None, None | Some(KeyNeeded::None)) | (KeyNeeded::One(_), Some(KeyNeeded::One(_))) => None,
+        (KeyNeeded::None, None | Some(KeyNeeded::None | KeyNeeded::GivenUp)) | (KeyNeeded::One(_), Some(KeyNeeded::One(_))) => None,
     }
 }

@@ -145,8 +145,13 @@ fn after_a_lost_key_another_one_seals_and_the_copy_needs_the_lost_one() {
     let shown = server.client().get(&format!("/v1/destinations/{destination}")).expect(200).json();
     assert_eq!(text(&shown, "paused_reason"), "secrets_unreadable");
     server.terminate();
+    // It is found without any key, and a backup each night goes on.
+    let said = check(database, &[]);
+    assert!(said.code == Some(1) && said.stdout.contains("sealed_with_other_key"), "{said:#?}");
+    assert!(said.stdout.contains(&destination), "{said:#?}");
+    let (path, backup) = (database.to_str().unwrap(), keys.path().join("backup.db"));
+    run_binary(&["backup", "--database", path, backup.to_str().unwrap()]).succeeded();
     let [copy] = copies(&setup).try_into().unwrap();
-    let path = database.to_str().unwrap();
     let rotate = ["key", "rotate", "--database", path, "--new-key-file", third.to_str().unwrap()];
     let ended = run_binary(&[&rotate[..], &flag(&next)].concat());
     ended.succeeded();
@@ -170,6 +175,7 @@ fn of_a_rotation_that_was_killed_the_other_key_goes_on_alone() {
     let ended = forget(database, &flag(&new));
     ended.succeeded();
     assert!(ended.stdout.is_empty() && ended.stderr.contains("no destination must be set again"), "{ended:#?}");
+    assert!(ended.stderr.contains("start the server with it"), "{ended:#?}");
     server.start_again_as(&with_key(&setup, &new));
     let shown = server.client().get(&format!("/v1/destinations/{destination}")).expect(200).json();
     assert_eq!(shown["headers"]["X-Key"], "c");
@@ -180,6 +186,11 @@ fn what_needs_no_key_has_none_to_forget() {
     let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
     let key = new_key(keys.path(), "key");
     let missing = setup.folder().join("missing.db");
+    // A key in the place of its file is not lost.
+    let text = std::fs::read_to_string(&key).unwrap();
+    let ended = run_binary_with(&[(VARIABLE, text.trim())], &words(&missing));
+    let line = ended.refused();
+    assert!(line.contains("holds a key itself") && !line.contains(text.trim()), "{line}");
     assert!(forget(&missing, &[]).refused().contains("no such file") && !missing.exists());
     setup.start().terminate();
     for flags in [&[][..], &flag(&key)] {
@@ -191,4 +202,18 @@ fn what_needs_no_key_has_none_to_forget() {
     assert!(line.contains(VARIABLE) && line.contains("unset") && !line.contains("canary"), "{line}");
     assert!(copies(&setup).is_empty());
     setup.start().terminate();
+}
+
+#[test]
+fn root_gives_up_no_key_of_a_file_of_another_user() {
+    let (keys, setup) = (tempfile::tempdir().unwrap(), Setup::dev());
+    let mut server = with_key(&setup, &new_key(keys.path(), "key")).start();
+    server.terminate();
+    let database = setup.database_path();
+    // Only root can give a file away.
+    if std::os::unix::fs::chown(database, Some(65_533), None).is_err() {
+        return;
+    }
+    let line = forget(database, &[]).refused();
+    assert!(line.contains("run this as that user") && copies(&setup).is_empty(), "{line}");
 }

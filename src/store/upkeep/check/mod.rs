@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode};
 
 pub use self::fault::{Fault, MAX_FAULTS};
 use self::fault::{Faults, RESTORE};
-pub use self::secrets::SEALED_WITHOUT_KEY;
+pub use self::secrets::{SEALED_WITH_OTHER_KEY, SEALED_WITHOUT_KEY};
 use super::error::NO_ACCESS;
 use super::progress::{Limits, Progress, Step};
 use super::source::{Reading, Source};

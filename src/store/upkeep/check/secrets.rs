@@ -16,6 +16,14 @@ use crate::store::operations::sealing::{COLUMNS, is_sealed, sealed_by};
 /// set again.
 pub const SEALED_WITHOUT_KEY: &str = "sealed_without_key";
 
+/// Code of the fault of secrets that another key has sealed than the one that the file needs. So a lost key leaves them too,
+/// once the server has started with a new one.
+pub const SEALED_WITH_OTHER_KEY: &str = "sealed_with_other_key";
+
+/// What to do where another key sealed them.
+const ROTATE: &str = "run data-pusher key rotate from that key to the file's, if you have it; otherwise replace these \
+destinations by a PUT with all their headers and rotate their signing secrets";
+
 /// What to do where a secret does not open.
 const REPLACE: &str =
     "restore a backup, or replace these destinations by a PUT with all their headers and rotate their signing secrets";
@@ -57,7 +65,7 @@ pub fn sealed(
 ) -> rusqlite::Result<()> {
     let Some(sealing) = state::read(connection)? else { return none_sealed(connection, faults) };
     for column in COLUMNS {
-        let (mut plain, mut unopened) = (Many::default(), Many::default());
+        let (mut plain, mut unopened, mut foreign) = (Many::default(), Many::default(), Many::default());
         let query =
             format!("SELECT destination_id, {column}, unseal({column}, destination_id, '{column}') FROM destination");
         let mut destinations = connection.prepare(&query)?;
@@ -65,7 +73,10 @@ pub fn sealed(
         while let Some(row) = rows.next()? {
             let (stored, opened) = (row.get_ref(1)?, row.get_ref(2)?);
             let name = || row.get::<_, String>(0).unwrap_or_default().escape_debug().to_string();
-            if matches!(opened, ValueRef::Blob([])) {
+            let key = sealed_by(stored);
+            if key.is_some() && key != sealing.key() && key != sealing.key_before() {
+                foreign.add(|| format!("{}, with {}", name(), named(key)));
+            } else if matches!(opened, ValueRef::Blob([])) {
                 unopened.add(name);
             } else if stored != ValueRef::Null && !is_sealed(stored) {
                 plain.add(name);
@@ -77,13 +88,19 @@ pub fn sealed(
         }
         let what = format!("destinations whose {column} does not open with this key");
         faults.add_many("unopened_secret", &what, &unopened, REPLACE);
+        let what = format!("destinations whose {column} is sealed with another key than the file's");
+        faults.add_many(SEALED_WITH_OTHER_KEY, &what, &foreign, ROTATE);
     }
     if !sealing.complete {
+        let advice = match sealing.key_before() {
+            Some(_) => "run data-pusher key rotate again, with the same two keys",
+            None => "start the server with the key",
+        };
         let text = match (sealing.key_before(), sealing.key()) {
             (Some(before), Some(key)) => format!("the rotation of its key is not complete, from {before} to {key}"),
-            _ => "sealing, or the rotation of its key, is not complete".to_owned(),
+            _ => "the sealing of its secrets is not complete".to_owned(),
         };
-        faults.add("sealing", &text, "start the server with the key, or run data-pusher key rotate again");
+        faults.add("sealing", &text, advice);
     }
     for copy in copies::plain(database).unwrap_or_default() {
         remarks.push(format!(

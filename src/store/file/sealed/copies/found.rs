@@ -118,9 +118,9 @@ pub fn is_sealed_name(path: &Path) -> bool {
     path.to_string_lossy().ends_with(ENDING)
 }
 
-/// Whether a file is one that sealing was writing when it was killed.
+/// Whether a copy is one that was being written when its program was killed: by sealing, or before it (`keep_copy`).
 pub fn is_part_of_ours(path: &Path) -> bool {
-    path.to_string_lossy().ends_with(&format!("{ENDING}.part"))
+    path.to_string_lossy().ends_with(".part")
 }
 
 #[cfg(test)]
