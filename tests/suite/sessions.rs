@@ -171,7 +171,7 @@ fn a_session_cookie_is_kept_from_scripts_and_other_sites() {
     let server = Setup::guarded().start();
     let line = log_in(&server.client(), &json!({"token": server.admin_token()})).expect(204);
     let line = line.header("set-cookie").unwrap().to_owned();
-    for attribute in ["; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age=604800"] {
+    for attribute in ["; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age=3196800"] {
         assert!(line.contains(attribute), "{line}");
     }
     assert!(!line.contains("Secure") && !line.contains("Domain"), "{line}");

@@ -1,11 +1,17 @@
 //! The cookie that keeps a browser's session token (RFC 6265bis). This file writes and reads the header values. Which
 //! sessions are open belongs in `sessions`.
 
+use std::time::Duration;
+
 use poem::http::header::COOKIE;
 use poem::http::{HeaderMap, HeaderValue};
 
 use super::sessions::LIFETIME;
 use crate::domain::login::SessionToken;
+
+/// How long a browser keeps the cookie after its session has ended by its age. The server lets nobody in with it then; it
+/// only tells somebody who comes back that a session has ended, and leads them back to the page that they were on.
+const KEPT_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// How many values of the session cookie are read from one request. Further ones are ignored: honest browsers do not
 /// send that many.
@@ -30,7 +36,7 @@ impl Cookie {
 
     /// Value of `Set-Cookie` that starts a session.
     pub fn set(&self, token: &SessionToken) -> HeaderValue {
-        self.line(token.reveal(), LIFETIME.as_secs())
+        self.line(token.reveal(), (LIFETIME + KEPT_AFTER).as_secs())
     }
 
     /// Value of `Set-Cookie` that makes a browser delete the cookie.
@@ -63,7 +69,7 @@ mod tests {
         let token = SessionToken::generate();
         let line = Cookie::new(8080, true).set(&token);
         let expected = format!(
-            "__Host-data_pusher_8080={}; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict; Secure",
+            "__Host-data_pusher_8080={}; Path=/; Max-Age=3196800; HttpOnly; SameSite=Strict; Secure",
             token.reveal()
         );
         assert_eq!(line, expected);
