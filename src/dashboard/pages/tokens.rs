@@ -173,11 +173,15 @@ async fn page(visitor: &Visitor, frame: Frame, asked: &Form, form: &Form) -> Pag
     let found = visitor.store.search_access_tokens(search.clone(), page).await?;
     let next = found.next.map(|next| address("/tokens", &[("q", &search), ("cursor", &next.to_string())]));
     let is_long = next.is_some() || cursor.is_some() || !search.is_empty();
-    let mut shown = match cursor {
-        None if search.is_empty() => visitor.store.expiring_access_tokens(visitor.now, SOON, DEFAULT_LIMIT).await?,
-        _ => Vec::new(),
+    let mut shown = match search.is_empty() {
+        true => visitor.store.expiring_access_tokens(visitor.now, SOON, DEFAULT_LIMIT).await?,
+        false => Vec::new(),
     };
     let first: HashSet<TokenId> = shown.iter().map(|token| token.id.clone()).collect();
+    if cursor.is_some() {
+        // They stand on the first page.
+        shown.clear();
+    }
     shown.extend(found.items.into_iter().filter(|token| !first.contains(&token.id)));
     Ok(TokensPage {
         frame,

@@ -59,6 +59,34 @@ fn many_tokens_are_searched_by_name() {
 }
 
 #[test]
+fn a_token_that_expires_soon_stands_on_the_first_page_alone() {
+    let house = House::new();
+    for number in 0..50 {
+        make(&house, &format!("many {number}"), None, None);
+    }
+    make(&house, "soon", None, Some(1));
+    make(&house, "lasting", None, None);
+    let owner = house.owner();
+    let pages = || {
+        let first = owner.get("/tokens").expect(200).text();
+        let next = super::attributes(&first, "href").into_iter().find(|address| address.contains("cursor="));
+        (first, owner.get(&next.expect("a second page")).expect(200).text())
+    };
+    let (first, second) = pages();
+    assert_eq!((names(&first)[0], names(&first).len()), ("soon", 51));
+    assert_eq!(names(&second), ["lasting"]);
+    // What is left of a page may be nothing.
+    let tokens = house.client.get("/v1/tokens?limit=100").expect(200).json();
+    let lasting = tokens["items"].as_array().unwrap().iter().find(|token| token["name"] == "lasting").unwrap();
+    house.client.delete(&format!("/v1/tokens/{}", lasting["token_id"].as_str().unwrap())).expect(204);
+    let (_, second) = pages();
+    assert!(
+        names(&second).is_empty() && second.contains("stand on <a href=\"/tokens\">the first page</a>"),
+        "{second}"
+    );
+}
+
+#[test]
 fn the_page_that_deletes_an_account_says_how_many_tokens_end_with_it() {
     let house = House::new();
     let (own, owner) = (house.own.account.id.as_str(), house.owner());
