@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::dashboard::context::DashboardContext;
 use crate::dashboard::form::{Form, is_form};
 use crate::dashboard::respond::{PageError, PageResult, redirect, show};
+use crate::dashboard::view::frame::who;
 use crate::dashboard::view::login_form::LoginForm;
 use crate::dashboard::view::words;
 use crate::web::access::{AdminAccess, Credential};
@@ -80,14 +81,22 @@ impl LoginPages {
         let back = form.back("/");
         let given = match (form.text("code"), form.text("token")) {
             ("", "") => {
-                return Err(refused("Fill in a token.", back, StatusCode::UNPROCESSABLE_ENTITY));
+                let form = refused("Fill in a token.", back);
+                return Err(PageError::login(&form, StatusCode::UNPROCESSABLE_ENTITY));
             }
             ("", token) => Credential::Token(token),
             (code, _) => Credential::Code(code),
         };
+        let is_code = matches!(given, Credential::Code(_));
         match auth.log_in(given, request.headers(), (self.0.clock)()).await {
             Ok(cookie) => with_cookie(redirect(back, "")?, cookie),
-            Err(error) => Err(refused(&error.problem.detail, back, error.status())),
+            Err(error) => {
+                // A link that is refused ends no session, so it must not look like a logout.
+                let session = auth.session(request.headers(), (self.0.clock)()).filter(|_| is_code);
+                let still = session.map(|session| who(&session.rights));
+                let form = LoginForm { still, ..refused(&error.problem.detail, back) };
+                Err(PageError::login(&form, error.status()))
+            }
         }
     }
 
@@ -121,8 +130,8 @@ impl Login {
 }
 
 /// The form again, with what was wrong.
-fn refused(wrong: &str, back: &str, status: StatusCode) -> PageError {
-    PageError::login(&LoginForm { wrong: Some(words::sentence(wrong)), ..LoginForm::leading_to(back) }, status)
+fn refused(wrong: &str, back: &str) -> LoginForm {
+    LoginForm { wrong: Some(words::sentence(wrong)), ..LoginForm::leading_to(back) }
 }
 
 fn malformed() -> ApiError {

@@ -91,10 +91,7 @@ impl Frame {
     /// Who is logged in. `None` without a session.
     pub fn who(&self) -> Option<String> {
         let rights = self.rights.as_ref().filter(|_| self.can_log_out)?;
-        Some(match self.account() {
-            Some(account) => format!("{} of account {account}", rights.role),
-            None => rights.role.to_string(),
-        })
+        Some(who(rights))
     }
 
     /// The icon, as a `data:` URL.
@@ -115,6 +112,14 @@ impl Frame {
     /// Milliseconds since 1970, for scripts.
     pub fn millis(&self) -> i64 {
         self.now.millis()
+    }
+}
+
+/// Who has these rights: the role, and the one account if there is one.
+pub fn who(rights: &Rights) -> String {
+    match rights.scope.account() {
+        Some((account, _)) => format!("{} of account {account}", rights.role),
+        None => rights.role.to_string(),
     }
 }
 

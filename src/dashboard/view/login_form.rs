@@ -17,12 +17,14 @@ pub struct LoginForm {
     pub is_ended: bool,
     /// Whether there is a session. Then the page leads on, unless its address has the code of a login link.
     pub is_logged_in: bool,
+    /// Who is logged in all the same, where a login link was refused. Then the page waits to be read.
+    pub still: Option<String>,
 }
 
 impl LoginForm {
     /// The form alone, whose login leads to `back`.
     pub fn leading_to(back: impl Into<String>) -> Self {
-        Self { wrong: None, back: back.into(), is_ended: false, is_logged_in: false }
+        Self { wrong: None, back: back.into(), is_ended: false, is_logged_in: false, still: None }
     }
 
     fn icon(&self) -> &'static str {

@@ -109,7 +109,14 @@ fn the_login_page_of_a_session_leads_on_and_a_login_takes_its_place() {
         stranger.send("POST", "/login", &lines, Some(form.as_bytes()))
     };
     log_in("token=wrong", SAME_ORIGIN).expect(401);
-    log_in("code=wrong", SAME_ORIGIN).expect(401);
+    let page = log_in("code=wrong", SAME_ORIGIN).expect(401).text();
+    assert!(
+        page.contains("This link was used already") && page.contains("You are still logged in as viewer."),
+        "{page}"
+    );
+    assert!(page.contains("<a href=\"/\">") && !page.contains("data-on") && !page.contains("http-equiv"), "{page}");
+    let unknown = stranger.send("POST", "/login", &[FORM, SAME_ORIGIN], Some(b"code=wrong")).expect(401).text();
+    assert!(unknown.contains("This link was used already") && !unknown.contains("still logged in"), "{unknown}");
     let token = format!("token={}", house.server.admin_token().unwrap());
     log_in(&token, ("sec-fetch-site", "cross-site")).problem(403);
     viewer.get("/accounts").expect(200);
