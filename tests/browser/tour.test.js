@@ -101,7 +101,7 @@ test('the login form takes the token, refuses a wrong one, and logging out ends 
     await picture(page, 'login-refused');
     await page.getByLabel('Admin token').fill(` ${server.token}\n`);
     await page.getByLabel('Admin token').press('Enter');
-    await page.waitForURL(`${server.url}/`);
+    await page.waitForURL(/\/(\?guide=1)?$/);
     await page.getByRole('navigation').getByRole('link', { name: 'API' }).click();
     const cookies = await page.context().cookies();
     assert.deepEqual(cookies.map(cookie => [cookie.httpOnly, cookie.sameSite]), [[true, 'Strict']]);
@@ -125,6 +125,63 @@ test('a link that was used says so, and another way in is there', () =>
     assert.equal(page.url(), `${server.url}/login`);
   }));
 
+test('a link that cannot be used says over a session that it goes on', () =>
+  page(async page => {
+    page.refusals.add(401);
+    const link = await server.anotherLink();
+    await page.goto(link);
+    await page.getByText('Logged in as admin').waitFor();
+    await page.goto(link);
+    const said = page.getByRole('status').filter({ hasText: 'This link was used already' });
+    await said.getByText('You are still logged in as admin.').waitFor();
+    assert.equal(await page.getByLabel('Admin token').isVisible(), false);
+    await picture(page, 'login-still');
+    await said.getByRole('link').click();
+    await page.getByText('Logged in as admin').waitFor();
+    // What is no code is no link.
+    await page.goto(`${server.url}/login#main`);
+    await page.waitForURL(url => url.pathname === '/');
+    await page.getByText('Logged in as admin').waitFor();
+  }));
+
+test('a form with a place on its page says that the session has ended, and a login leads back', () =>
+  page(async page => {
+    page.refusals.add(401);
+    const { account_id, destination_id } = await deliver();
+    const logins = [];
+    page.on('request', request => {
+      if (request.method() === 'POST' && new URL(request.url()).pathname === '/login') logins.push(request.postData());
+    });
+    for (const [path, fragment] of [
+      [`/destinations/${destination_id}`, '#secret'],
+      [`/accounts/${account_id}`, '#settings'],
+      ['/tokens', '#new'],
+    ]) {
+      const admin = { Authorization: `Bearer ${server.token}` };
+      const made = await call('/v1/tokens', admin, { name: `ends ${fragment}`, role: 'admin' });
+      await page.goto(`${server.url}/login`);
+      await page.getByLabel('Admin token').fill(made.token);
+      await page.getByRole('button', { name: 'Log in' }).click();
+      await page.getByText('Logged in as admin').waitFor();
+      await page.goto(`${server.url}${path}`);
+      const revoked = await fetch(`${server.url}/v1/tokens/${made.token_id}`, { method: 'DELETE', headers: admin });
+      assert.equal(revoked.status, 204);
+      logins.length = 0;
+      await page.locator(`form[action$="${fragment}"]`).first().evaluate(form => form.submit());
+      await page.getByRole('status').filter({ hasText: 'Your session has ended. Log in to go on.' }).waitFor();
+      assert.equal(new URL(page.url()).hash, fragment);
+      // The script has run once the network rests.
+      await page.waitForLoadState('networkidle');
+      assert.deepEqual(logins, []);
+      await page.getByLabel('Admin token').fill(server.token);
+      await page.getByRole('button', { name: 'Log in' }).click();
+      await page.getByText('Logged in as admin').waitFor();
+      assert.equal(page.url(), `${server.url}${path}`);
+      await page.getByRole('button', { name: 'Log out' }).click();
+      await page.getByLabel('Admin token').waitFor();
+    }
+  }));
+
 test('a login link takes the place of a session, and without a code a session leads on', () =>
   page(async page => {
     const admin = { Authorization: `Bearer ${server.token}` };
@@ -134,7 +191,7 @@ test('a login link takes the place of a session, and without a code a session le
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByText('Logged in as viewer').waitFor();
     await page.goto(`${server.url}/login`);
-    await page.waitForURL(`${server.url}/`);
+    await page.waitForURL(/\/(\?guide=1)?$/);
     await page.getByText('Logged in as viewer').waitFor();
     await page.goto(await server.anotherLink());
     await page.getByText('Logged in as admin').waitFor();

@@ -338,6 +338,9 @@ settings?.addEventListener('input', () => {
 // --- Login: the code of a login link stands behind the `#`, which is sent to no server. So whoever only looks at the
 // link, such as a chat program that makes a preview, does not use it up, and no proxy logs it.
 
+// The form also stands at the addresses of other pages, whose fragments are places on them.
+const isCode = () => location.pathname === '/login' && /^#[0-9a-f]{8}[\w-]{43}$/.test(location.hash);
+
 function redeem(form) {
   const code = location.hash.slice(1);
   history.replaceState(null, '', location.pathname);
@@ -349,7 +352,7 @@ function redeem(form) {
 
 // Whoever has a session is led on, but not past a code: its session takes the place of the one that is there.
 function enter() {
-  if (location.hash.length > 1) redeem(login);
+  if (isCode()) redeem(login);
   else if (login.dataset.on) location.replace(login.dataset.on);
 }
 
@@ -358,7 +361,7 @@ if (login) {
   if (document.prerendering) document.addEventListener('prerenderingchange', enter, { once: true });
   else enter();
   // A link that is opened where the form is already changes the address alone.
-  addEventListener('hashchange', () => { if (location.hash.length > 1) enter(); });
+  addEventListener('hashchange', () => { if (isCode()) enter(); });
 }
 // Swagger UI keeps the tokens there that its Authorize button was given.
 $('#logout')?.addEventListener('submit', () => stored?.removeItem('authorized'));
