@@ -1,7 +1,7 @@
 //! Macros that implement the traits of poem-openapi for values: the schema of a value, and how it looks in JSON. Which
 //! values there are is not here.
 
-/// Implements [`Type`] for a type that is a single value. `$schema_ref` refers to its schema, and `$register` registers
+/// Implements [`Type`](::poem_openapi::types::Type) for a type that is a single value. `$schema_ref` refers to its schema, and `$register` registers
 /// that schema.
 macro_rules! value_type {
     ($type:ty, $name:literal, $schema_ref:expr, $register:expr) => {
