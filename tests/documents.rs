@@ -236,7 +236,8 @@ fn sentences_are_short_and_words_are_plain() {
     }
 }
 
-/// Lines of commands in a page that put a token into the list of processes. `echo` is a part of the shell, and is not listed.
+/// Lines of commands in a page that put a token into the list of processes. `echo` is a part of the shell, and is not
+/// listed.
 fn lines_that_show_a_token(page: &str) -> Vec<&str> {
     let shows = |line: &&str| {
         let given = |flag: &str, name: &str| line.contains(&format!("{flag} \"{name}: "));

@@ -13,8 +13,8 @@ const TOKENS: [&str; 3] = ["cl_", "adm_", "dpt_"];
 /// and flags are none. A path is taken for a secret where it could be one: it is long, and all its characters are those
 /// of standard base64, also capitals.
 pub fn may_hold_secret(text: &str) -> bool {
-    // A URL may have a password, or a query with a key. Otherwise a secret may stand behind the name of a header, or behind
-    // what a shell, an editor or a file of variables puts around a value.
+    // A URL may have a password, or a query with a key. Otherwise a secret may stand behind the name of a header, or
+    // behind what a shell, an editor or a file of variables puts around a value.
     text.contains("://") || text.contains('@') || text.split(is_around).any(may_be_secret)
 }
 

@@ -33,8 +33,8 @@ const TAG: usize = 16;
 #[derive(Clone)]
 pub struct LoginKey([u8; 32]);
 
-/// A code, valid once and for [`CODE_LIFETIME`]. All characters of a code may stand in a URL. The script of the login page
-/// knows the form of a code, and sends nothing else.
+/// A code, valid once and for [`CODE_LIFETIME`]. All characters of a code may stand in a URL. The script of the login
+/// page knows the form of a code, and sends nothing else.
 pub struct LoginCode(String);
 
 /// A code whose signature and time were checked, in the form in which used codes are remembered.

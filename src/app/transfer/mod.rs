@@ -156,7 +156,8 @@ fn into_file(config: &ImportConfig, document: &[u8]) -> Result<Option<ImportRepo
         checkpoints: upkeep::checkpoints_of(&config.database),
         now: Clock::start().now(),
         memory: MemoryBudget::default(),
-        // An import adds accounts. That a plain file is sealed is a step of its own: from then on its server needs the key.
+        // An import adds accounts. That a plain file is sealed is a step of its own: from then on its server needs the
+        // key.
         keys: if target == Target::Plain { SecretsKeys::default() } else { keys },
     };
     // No engine runs, so nobody needs to be told what changes.

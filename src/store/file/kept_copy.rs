@@ -1,5 +1,5 @@
-//! Copies the database beside itself, before something is changed in it that cannot be undone. Copies for backups are made
-//! in `upkeep`.
+//! Copies the database beside itself, before something is changed in it that cannot be undone. Copies for backups are
+//! made in `upkeep`.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};

@@ -1,5 +1,6 @@
-//! Work on whole database files beside the server: copies, checks, restoring, exports, rotation and loss of the key. It reads
-//! files that a server uses, and never writes to those. What the server itself does to its file is in `store/file`.
+//! Work on whole database files beside the server: copies, checks, restoring, exports, rotation and loss of the key. It
+//! reads files that a server uses, and never writes to those. What the server itself does to its file is in
+//! `store/file`.
 
 pub mod backup;
 pub mod check;

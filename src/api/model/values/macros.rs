@@ -1,8 +1,8 @@
 //! Macros that implement the traits of poem-openapi for values: the schema of a value, and how it looks in JSON. Which
 //! values there are is not here.
 
-/// Implements [`Type`](::poem_openapi::types::Type) for a type that is a single value. `$schema_ref` refers to its schema, and `$register` registers
-/// that schema.
+/// Implements [`Type`](::poem_openapi::types::Type) for a type that is a single value. `$schema_ref` refers to its
+/// schema, and `$register` registers that schema.
 macro_rules! value_type {
     ($type:ty, $name:literal, $schema_ref:expr, $register:expr) => {
         impl ::poem_openapi::types::Type for $type {

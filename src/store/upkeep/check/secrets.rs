@@ -12,12 +12,12 @@ use crate::store::file::sealed::{copies, state};
 use crate::store::file::shell_word::word;
 use crate::store::operations::sealing::{COLUMNS, is_sealed, sealed_by};
 
-/// Code of the fault of sealed secrets in a file that needs no key. So a lost key leaves them, until their destinations are
-/// set again.
+/// Code of the fault of sealed secrets in a file that needs no key. So a lost key leaves them, until their destinations
+/// are set again.
 pub const SEALED_WITHOUT_KEY: &str = "sealed_without_key";
 
-/// Code of the fault of secrets that another key has sealed than the one that the file needs. So a lost key leaves them too,
-/// once the server has started with a new one.
+/// Code of the fault of secrets that another key has sealed than the one that the file needs. So a lost key leaves them
+/// too, once the server has started with a new one.
 pub const SEALED_WITH_OTHER_KEY: &str = "sealed_with_other_key";
 
 /// What to do where another key sealed them.

@@ -58,8 +58,8 @@ pub fn seal_all_anew(database: &Path, keys: &SecretsKeys) -> Result<Anew, Left> 
     Ok(anew)
 }
 
-/// Looks, before anything is changed, whether [`seal_all_anew`] can do its work: each copy can be read, those that the key
-/// before has sealed open to their end, and there is room and permission to put another file in their place.
+/// Looks, before anything is changed, whether [`seal_all_anew`] can do its work: each copy can be read, those that the
+/// key before has sealed open to their end, and there is room and permission to put another file in their place.
 ///
 /// # Errors
 /// A copy could not be sealed anew.
