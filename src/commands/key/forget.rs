@@ -16,7 +16,7 @@ use crate::store::upkeep::forget::{Forgotten, forget};
 pub const CODES: &str = "For a key that is lost. The server must be stopped. A copy of the database is kept first, as \
 DATABASE.before-forget-TIME. Then the database needs no key, and keeps accounts, tokens, events and pending deliveries. \
 Destinations stay, and their deliveries wait until you set each again: replace it by a PUT with all its headers, and rotate \
-its signing secret. Their ids are printed, one a line. If the key turns up, start the server with it: it still opens all \
+its signing secret. Their ids are printed, one a line, and again when the command is run again. If the key turns up, start the server with it: it still opens all \
 that was not set again.
 
 Exit codes: 0 the database needs no key; 1 it is as it was, or the output could not be written, and one line says which; \
@@ -76,10 +76,12 @@ fn of_variable() -> Result<(Option<SecretsKey>, String)> {
 }
 
 fn done(forgotten: &Forgotten) -> String {
-    let (path, copy) = (forgotten.path.display(), forgotten.copy.display());
-    let mut notes = match forgotten.left {
-        None => format!("{path} needs no key any more; the copy {copy} still does\n"),
-        Some(key) => format!(
+    let path = forgotten.path.display();
+    let copy = forgotten.copy.as_ref().map(|copy| copy.display());
+    let mut notes = match (forgotten.left, copy) {
+        (_, None) => format!("{path} needs no key already\n"),
+        (None, Some(copy)) => format!("{path} needs no key any more; the copy {copy} still does\n"),
+        (Some(key), Some(copy)) => format!(
             "{path} needs the key {key} alone; start the server with it, for it opens what it has sealed; the copy {copy} \
              needs the lost one too\n"
         ),

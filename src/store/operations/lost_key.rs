@@ -29,6 +29,14 @@ pub fn unopened_without_key(connection: &Connection) -> Result<Vec<DestinationKe
     Ok(found.into_iter().map(|(key, _)| key).collect())
 }
 
+/// The destinations with a secret that the keys of the connection do not open, oldest first.
+///
+/// # Errors
+/// Those of the file.
+pub fn still_lost(connection: &Connection) -> Result<Vec<DestinationId>> {
+    Ok(unopened(connection)?.into_iter().map(|(_, id)| id).collect())
+}
+
 /// Whether a file has sealed secrets. For one that does not say so.
 ///
 /// # Errors
@@ -46,11 +54,11 @@ pub fn has_sealed(connection: &Connection) -> rusqlite::Result<bool> {
 /// # Errors
 /// Says in one line what failed. Then nothing was changed.
 pub fn forget(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> Result<Vec<DestinationId>> {
-    let found = unopened(connection)?;
+    let found = still_lost(connection)?;
     sealing::in_transaction(held, connection, marker, || {
         connection.execute("DELETE FROM sealing", []).map(drop).map_err(sql)
     })?;
-    Ok(found.into_iter().map(|(_, id)| id).collect())
+    Ok(found)
 }
 
 /// Destinations that are not deleted and have a secret that the keys of the connection do not open, oldest first.

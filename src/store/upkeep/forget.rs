@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{cannot_forget, cannot_read};
+use super::key_needed::{self, KeyNeeded};
 use crate::domain::ids::DestinationId;
 use crate::domain::sealing::key::{KeyId, SecretsKey, SecretsKeys};
 use crate::domain::time::Timestamp;
@@ -14,6 +15,7 @@ use crate::error::Result;
 use crate::process::critical::kill_point;
 use crate::store::error::sql;
 use crate::store::file::checkpoints::Checkpoints;
+use crate::store::file::held::HeldFile;
 use crate::store::file::kept_copy::keep_copy;
 use crate::store::file::sealed::functions;
 use crate::store::file::sealed::state::{self, Fit};
@@ -26,8 +28,8 @@ use crate::store::write_thread::closing;
 pub struct Forgotten {
     /// Canonical path of the file.
     pub path: PathBuf,
-    /// The copy of the file as it was.
-    pub copy: PathBuf,
+    /// The copy of the file as it was. `None` if the file needed no key before either.
+    pub copy: Option<PathBuf>,
     /// The key that was given, if it still opens what it has sealed.
     pub left: Option<KeyId>,
     /// Destinations whose secrets no key opens any more, oldest first.
@@ -53,6 +55,10 @@ pub fn forget(database: &Path, key: Option<SecretsKey>, now: Timestamp) -> Resul
     let left = match state::sure_fit_of_held(&held, &keys)?.0 {
         Fit::NoKey | Fit::OtherKey => None,
         Fit::Unfinished => keys.current().map(SecretsKey::id),
+        // It was done before, and what it printed may be lost.
+        Fit::Plain | Fit::ToBeSealed if key_needed::of(held.path()) == Some(KeyNeeded::GivenUp) => {
+            return again(&held, &keys, now);
+        }
         Fit::Plain | Fit::ToBeSealed => {
             return Err(cannot_forget(held.path(), "it needs no key: its secrets are not sealed"));
         }
@@ -68,8 +74,16 @@ pub fn forget(database: &Path, key: Option<SecretsKey>, now: Timestamp) -> Resul
             .map_err(|error| cannot_forget(held.path(), error))?;
         kill_point("forget-copied");
         let destinations = lost_key::forget(&held, &connection, &mut marker)?;
-        Ok(Forgotten { path: held.path().to_owned(), copy, left, destinations })
+        Ok(Forgotten { path: held.path().to_owned(), copy: Some(copy), left, destinations })
     });
     closing::close(&held, marker, Some(connection));
     forgotten
+}
+
+/// Finds the destinations of a file whose key was forgotten before. Nothing is changed.
+fn again(held: &HeldFile, keys: &Arc<SecretsKeys>, now: Timestamp) -> Result<Forgotten> {
+    let (connection, marker) = opening::open(held, now)?;
+    let found = functions::install(&connection, keys).map_err(sql).and_then(|()| lost_key::still_lost(&connection));
+    closing::close(held, marker, Some(connection));
+    Ok(Forgotten { path: held.path().to_owned(), copy: None, left: None, destinations: found? })
 }
