@@ -1,7 +1,7 @@
 //! The admin token where no option gives one. The token is made at the first start and kept in a file next to the
 //! database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::domain::secret::AdminToken;
 use crate::error::{Error, Kind, Result};
@@ -14,12 +14,11 @@ use crate::store;
 /// # Errors
 /// One line that says why the token can be neither read nor made.
 pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
-    let (path, earlier) = (store::sibling_path(database, ENDING), store::sibling_path(named, ENDING));
-    for place in [&path, &earlier] {
-        let Some((text, token)) = read(place)? else { continue };
-        if place != &path {
+    let path = store::sibling_path(database, ENDING);
+    if let Some((place, text, token)) = find(database, named)? {
+        if place != path {
             store::write_whole(&path, text.as_bytes()).map_err(|error| failed(&path, &error))?;
-            tracing::info!(path = %path.display(), from = %earlier.display(), "admin token copied to where the database lies");
+            tracing::info!(path = %path.display(), from = %place.display(), "admin token copied to where the database lies");
         }
         return Ok(token);
     }
@@ -35,13 +34,19 @@ pub fn load_or_make(database: &Path, named: &Path) -> Result<AdminToken> {
 /// One line that says why it cannot.
 pub fn check(named: &Path) -> Result<()> {
     let database = named.canonicalize().unwrap_or_else(|_| named.to_owned());
-    // Only the first of these is used.
-    for place in [database.as_path(), named] {
-        if read(&store::sibling_path(place, ENDING))?.is_some() {
-            break;
+    find(&database, named).map(drop)
+}
+
+/// The token file that is used, with its text and the token in it: the one beside `database`, or else the one beside
+/// `named`.
+fn find(database: &Path, named: &Path) -> Result<Option<(PathBuf, String, AdminToken)>> {
+    for place in [database, named] {
+        let path = store::sibling_path(place, ENDING);
+        if let Some((text, token)) = read(&path)? {
+            return Ok(Some((path, text, token)));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Reads a token file: its text and the token in it. `None` if there is no such file.

@@ -1,13 +1,12 @@
 //! What a message must not repeat: values that may hold a secret, also where they were given to the wrong flag.
 
+use crate::domain::token_kind::TokenKind;
+
 /// Fewest characters of a secret without a known beginning.
 const SECRET_CHARS: usize = 16;
 
 /// Fewest characters of a secret that may have slashes, as a path has.
 const SECRET_WITH_SLASHES_CHARS: usize = 32;
-
-/// How tokens begin.
-const TOKENS: [&str; 3] = ["cl_", "adm_", "dpt_"];
 
 /// Whether a value may be, or hold, a token, a key, a signing secret or a password. File names with an ending, paths,
 /// and flags are none. A path is taken for a secret where it could be one: it is long, and all its characters are those
@@ -27,7 +26,7 @@ fn may_be_secret(word: &str) -> bool {
     let is_word = is_of(b"_-+=") && !word.starts_with('-');
     let may_be_base64 = is_of(b"/+=") && word.bytes().any(|byte| byte.is_ascii_uppercase() || b"+=".contains(&byte));
     word.starts_with("whsec_")
-        || (is_of(b"_-+=/") && TOKENS.iter().any(|begin| word.starts_with(begin)))
+        || (is_of(b"_-+=/") && TokenKind::of_beginning(word.as_bytes()).is_some())
         || (is_word && word.len() >= SECRET_CHARS)
         || (may_be_base64 && word.len() >= SECRET_WITH_SLASHES_CHARS)
 }
@@ -65,6 +64,7 @@ mod tests {
             assert!(!may_hold_secret(text), "{text}");
         }
     }
+
     #[test]
     fn no_key_is_taken_for_a_path() {
         let is_found = |key: &str| [key, &format!("{key}\r"), &format!("\"{key}\"")].into_iter().all(may_hold_secret);

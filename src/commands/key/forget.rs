@@ -16,8 +16,8 @@ use crate::store::upkeep::forget::{Forgotten, forget};
 pub const CODES: &str = "For a key that is lost. The server must be stopped. A copy of the database is kept first, as \
 DATABASE.before-forget-TIME. Then the database needs no key, and keeps accounts, tokens, events and pending deliveries. \
 Destinations stay, and their deliveries wait until you set each again: replace it by a PUT with all its headers, and rotate \
-its signing secret. Their ids are printed, one a line, and again when the command is run again. If the key turns up, start the server with it: it still opens all \
-that was not set again.
+its signing secret. Their ids are printed, one a line, and again when the command is run again. If the key turns up, start \
+the server with it: it still opens all that was not set again.
 
 Exit codes: 0 the database needs no key; 1 it is as it was, or the output could not be written, and one line says which; \
 2 a flag is wrong.";
@@ -35,7 +35,7 @@ pub struct Forget {
     /// A key that you have: if it is the right one, nothing is changed. Of the two keys of a rotation that was not
     /// completed, the one that is not lost. The variable DATA_PUSHER_SECRETS_KEY_FILE may name a file that is lost
     // No variable of clap: that would refuse a file that is not there.
-    #[arg(long, hide_env_values = true, value_name = "FILE", value_parser = secrets_key::read)]
+    #[arg(long, value_name = "FILE", value_parser = secrets_key::read)]
     secrets_key_file: Option<SecretsKey>,
 }
 
