@@ -18,9 +18,8 @@ use super::file::sealed::{copies, functions, state};
 use super::file::{opening, wal};
 use super::handle::Store;
 use super::memory::Memory;
-use super::operations::{access_tokens, accounts, lost_key, outcomes, sealing};
+use super::operations::{access_tokens, accounts, outcomes, sealing};
 use super::write_thread;
-use crate::domain::ids::DestinationKey;
 use crate::domain::memory::MemoryBudget;
 use crate::domain::sealing::key::SecretsKeys;
 use crate::domain::time::Timestamp;
@@ -65,18 +64,16 @@ pub fn connect_again(held: &HeldFile) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Seals what is plain in the file and beside it, if there is a key. Returns the destinations whose secrets do not open.
-fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<Vec<DestinationKey>> {
+/// Seals what is plain in the file and beside it, if there is a key.
+fn seal(held: &HeldFile, connection: &mut Connection, marker: &mut Marker) -> Result<()> {
     // Before the file was opened, one that cannot be read counted as plain.
     let (fit, ids) = state::fit_and_ids(connection, held.keys()).map_err(|error| explain(held.path(), &error))?;
     if let Some(why) = fit.refusal(&ids) {
         return Err(cannot_start(held.path(), why));
     }
-    let Some(key) = held.keys().current() else {
-        return lost_key::unopened_without_key(connection);
-    };
+    let Some(key) = held.keys().current() else { return Ok(()) };
     let copies = || copies::seal_all(held.path(), key).map_err(|left| cannot_start(held.path(), left));
-    sealing::seal_file(held, connection, marker, || connect_again(held), copies).map(|sealed| sealed.unopened)
+    sealing::seal_file(held, connection, marker, || connect_again(held), copies).map(drop)
 }
 
 impl Store {
@@ -100,20 +97,16 @@ impl Store {
         let (mut connection, mut marker) = opening::open(held, options.now)?;
         wal::install_hook(&connection);
         functions::install(&connection, held.keys()).map_err(sql)?;
-        let unreadable = match seal(held, &mut connection, &mut marker) {
-            Ok(unreadable) => unreadable,
-            Err(error) => {
-                // An interrupt lasts until a statement has run.
-                let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
-                write_thread::closing::close(held, marker, Some(connection));
-                return Err(error);
-            }
-        };
+        if let Err(error) = seal(held, &mut connection, &mut marker) {
+            // An interrupt lasts until a statement has run.
+            let _ = connection.query_row("SELECT 1", [], |_| Ok(()));
+            write_thread::closing::close(held, marker, Some(connection));
+            return Err(error);
+        }
         outcomes::reset_future_times(&connection, options.now)?;
         let memory = Arc::new(Memory::new(options.memory.clone()));
         memory.tokens.replace(accounts::tokens(&connection)?);
         memory.access_tokens.replace(access_tokens::all(&connection)?);
-        memory.unreadable.replace(unreadable);
         let readers = Readers::new(held, &memory.read_gate, &memory.read_throttle);
         let opened = write_thread::Opened { held: Arc::clone(held), connection, marker };
         let (queue, receiver) = queue::queue();

@@ -1,5 +1,5 @@
-//! Destinations whose secrets the key of the server does not open, as the start found them. The file does not say which
-//! they are: that shows only when a row is read. There are none, unless somebody changed the file.
+//! Destinations whose secrets the key of the server does not open, as the start of the engine found them. The file does
+//! not say which they are: that shows only when a row is read. There are none, unless somebody changed the file.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};

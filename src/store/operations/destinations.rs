@@ -237,12 +237,26 @@ impl ScopedStore {
 }
 
 impl Store {
-    /// Returns every destination that is not deleted, for the start of the engine.
+    /// Returns every destination that is not deleted, for the start of the engine. Keeps in mind which of them have
+    /// secrets that do not open, and logs where that is because there is no key.
     ///
     /// # Errors
     /// Unavailable if the file cannot be read.
     pub fn all_destinations(&self) -> Result<Vec<Destination>> {
-        self.readers.read_for_engine(all)
+        let all = self.readers.read_for_engine(all)?;
+        let unreadable = all.iter().filter(|destination| !destination.has_secrets());
+        if self.held.keys().current().is_none()
+            && let Some(first) = unreadable.clone().min_by_key(|destination| destination.key)
+        {
+            tracing::warn!(
+                destinations = unreadable.clone().count(),
+                first = first.id.as_str(),
+                "secrets of destinations are sealed and there is no key, so nothing is sent there; start with the key, or, \
+                 if it is lost, replace each by a PUT and rotate its signing secret"
+            );
+        }
+        self.memory.unreadable.replace(unreadable.map(|destination| destination.key));
+        Ok(all)
     }
 }
 

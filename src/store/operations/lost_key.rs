@@ -5,36 +5,25 @@
 use rusqlite::Connection;
 
 use super::{rows, sealing};
-use crate::domain::ids::{DestinationId, DestinationKey};
+use crate::domain::ids::DestinationId;
 use crate::domain::sealing::value::TEXT_PREFIX;
 use crate::error::Result;
 use crate::store::error::sql;
 use crate::store::file::held::HeldFile;
 use crate::store::file::identity::marker::Marker;
 
-/// Destinations of a file without a key that have a sealed secret. Logs how many there are.
-///
-/// # Errors
-/// Those of the file.
-pub fn unopened_without_key(connection: &Connection) -> Result<Vec<DestinationKey>> {
-    let found = unopened(connection)?;
-    if let Some((_, first)) = found.first() {
-        tracing::warn!(
-            destinations = found.len(),
-            first = first.as_str(),
-            "secrets of destinations are sealed and there is no key, so nothing is sent there; start with the key, or, if it \
-             is lost, replace each by a PUT and rotate its signing secret"
-        );
-    }
-    Ok(found.into_iter().map(|(key, _)| key).collect())
-}
-
-/// The destinations with a secret that the keys of the connection do not open, oldest first.
+/// The destinations that are not deleted and have a secret that the keys of the connection do not open, oldest first.
 ///
 /// # Errors
 /// Those of the file.
 pub fn still_lost(connection: &Connection) -> Result<Vec<DestinationId>> {
-    Ok(unopened(connection)?.into_iter().map(|(_, id)| id).collect())
+    let columns: Vec<String> = sealing::COLUMNS.iter().map(|column| is_unopened(column)).collect();
+    let query = format!(
+        "SELECT d.destination_id FROM destination d JOIN account a ON a.key = d.account_key
+         WHERE d.deleted_at IS NULL AND a.deleted_at IS NULL AND ({}) ORDER BY d.key",
+        columns.join(" OR ")
+    );
+    rows::all(connection, &query, [], |row| row.get(0).map(DestinationId::from_stored))
 }
 
 /// Whether a file has sealed secrets. For one that does not say so.
@@ -59,17 +48,6 @@ pub fn forget(held: &HeldFile, connection: &Connection, marker: &mut Marker) -> 
         connection.execute("DELETE FROM sealing", []).map(drop).map_err(sql)
     })?;
     Ok(found)
-}
-
-/// Destinations that are not deleted and have a secret that the keys of the connection do not open, oldest first.
-fn unopened(connection: &Connection) -> Result<Vec<(DestinationKey, DestinationId)>> {
-    let columns: Vec<String> = sealing::COLUMNS.iter().map(|column| is_unopened(column)).collect();
-    let query = format!(
-        "SELECT d.key, d.destination_id FROM destination d JOIN account a ON a.key = d.account_key
-         WHERE d.deleted_at IS NULL AND a.deleted_at IS NULL AND ({}) ORDER BY d.key",
-        columns.join(" OR ")
-    );
-    rows::all(connection, &query, [], |row| Ok((DestinationKey(row.get(0)?), DestinationId::from_stored(row.get(1)?))))
 }
 
 /// The condition that a secret is none of those that [`rows::destination`] can use, opened where that is possible.

@@ -12,7 +12,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
-use crate::domain::ids::DestinationKey;
 use crate::domain::sealing::key::{KeyId, SecretsKeys};
 use crate::domain::sealing::value::{self, Place, TEXT_PREFIX};
 use crate::error::Result;
@@ -46,12 +45,12 @@ const MAX_LOG_PAGES: i32 = 8_000;
 const SAY_EACH: Duration = Duration::from_secs(5);
 
 /// What became of the work.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// Values that were sealed now.
     pub values: u64,
     /// Destinations with a value that does not open.
-    pub unopened: Vec<DestinationKey>,
+    pub unopened: u64,
 }
 
 /// A value that is to be sealed.
@@ -121,17 +120,17 @@ pub fn seal_file(
     Ok(Sealed { values, unopened })
 }
 
-/// Counts the values that are to be sealed, and finds the destinations with a value that does not open. Logs the first
-/// of those.
-fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, Vec<DestinationKey>)> {
-    let (mut open, mut unopened, mut first) = (0, Vec::new(), None);
+/// Counts the values that are to be sealed, and the destinations with a value that does not open. Logs the first of
+/// those.
+fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, u64)> {
+    let (mut open, mut unopened, mut first) = (0, 0, None);
     each_batch(connection, |rows| {
         for row in rows {
             let found = row.values.iter().zip(COLUMNS).map(|(value, column)| look(keys, &row.id, column, value));
             let found: Vec<Found> = found.collect();
             open += found.iter().filter(|found| matches!(found, Found::Sealed(_))).count() as u64;
             if found.iter().any(|found| matches!(found, Found::Unopened)) {
-                unopened.push(DestinationKey(row.key));
+                unopened += 1;
                 first.get_or_insert_with(|| row.id.clone());
             }
         }
@@ -139,7 +138,7 @@ fn survey(connection: &Connection, keys: &SecretsKeys) -> Result<(u64, Vec<Desti
     })?;
     if let Some(destination) = first {
         tracing::warn!(
-            destinations = unopened.len(),
+            destinations = unopened,
             first = destination,
             "secrets of destinations cannot be opened, so nothing is sent there; data-pusher check --secrets-key-file says more"
         );

@@ -37,7 +37,7 @@ pub struct Rotated {
     /// Copies beside the file that were sealed anew now.
     pub copies: usize,
     /// Destinations with a value that neither key opens. It stays as it is.
-    pub unopened: usize,
+    pub unopened: u64,
     /// Copies beside the file that need another key than the new one: the one before, or one before that.
     pub others: Vec<Other>,
 }
@@ -96,7 +96,7 @@ pub fn rotate(database: &Path, keys: &SecretsKeys, now: Timestamp) -> Result<Rot
         was_rotated: fit == Fit::Sealed,
         values: sealed.values,
         copies: copies.sealed,
-        unopened: sealed.unopened.len(),
+        unopened: sealed.unopened,
         others: copies.others,
     })
 }
